@@ -1,0 +1,202 @@
+//! What becomes of a delivery: decided here, in one place, and nowhere else.
+
+use std::{fmt, str::FromStr, time::Duration};
+
+use super::backoff::{Schedule, Tier};
+
+/// Why a webhook is dead: a closed list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reason {
+    /// The body is not JSON, not UTF-8, or nested too deep.
+    MalformedJson,
+    /// An event whose name nobody here knows.
+    UnsupportedEvent,
+    /// JSON, but not what the provider's contract says.
+    InvalidPayload,
+    /// The message names a source that is not the queue's.
+    UnknownSource,
+    /// The message does not carry what the receiver puts on every message.
+    InvalidMessage,
+    /// The normalized event is larger than the broker takes.
+    EventTooLarge,
+    /// It failed as often as its class may.
+    RetriesExhausted,
+    /// The broker gave it out as often as the queue's delivery limit allows: it may kill its worker.
+    DeliveryLimit,
+}
+
+impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 8] = [
+        Self::MalformedJson,
+        Self::UnsupportedEvent,
+        Self::InvalidPayload,
+        Self::UnknownSource,
+        Self::InvalidMessage,
+        Self::EventTooLarge,
+        Self::RetriesExhausted,
+        Self::DeliveryLimit,
+    ];
+
+    /// The word used in headers, metrics and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MalformedJson => "malformed_json",
+            Self::UnsupportedEvent => "unsupported_event",
+            Self::InvalidPayload => "invalid_payload",
+            Self::UnknownSource => "unknown_source",
+            Self::InvalidMessage => "invalid_message",
+            Self::EventTooLarge => "event_too_large",
+            Self::RetriesExhausted => "retries_exhausted",
+            Self::DeliveryLimit => "delivery_limit",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Reason {
+    type Err = UnknownReason;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == text).ok_or(UnknownReason)
+    }
+}
+
+/// A text that names no [`Reason`].
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a reason is one of malformed_json, unsupported_event, invalid_payload, unknown_source, invalid_message, \
+     event_too_large, retries_exhausted, delivery_limit"
+)]
+pub struct UnknownReason;
+
+/// How often a message has failed by its own fault. The first try is 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Attempt(pub u32);
+
+impl Attempt {
+    /// The next one.
+    pub fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+/// What went wrong with the message itself.
+///
+/// Trouble of ours (the broker or Redis away) is no fault and never gets here: then the worker waits.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// It will fail every time.
+    #[error("{error}")]
+    Permanent {
+        /// The dead letter's reason.
+        reason: Reason,
+        /// For people; names the JSON path.
+        error: String,
+    },
+    /// Our code panicked over it: a fixed build may take it, so it is tried again.
+    #[error("the normalizer panicked at {location}")]
+    Panicked {
+        /// File and line.
+        location: String,
+    },
+}
+
+/// What the handling of a delivery came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All events are confirmed and the key is marked done.
+    Published {
+        /// How many.
+        events: usize,
+    },
+    /// The key was marked done before.
+    AlreadyDone {
+        /// Whether the body is another one than the first time.
+        other_body: bool,
+    },
+    /// Somebody else holds the key: looked at again later, costs no attempt.
+    Busy,
+    /// A downstream queue refused an event (it is full): tried again later, costs no attempt.
+    Refused,
+    /// The message itself failed.
+    Failed(Fault),
+}
+
+/// What the worker decides for a delivery: nothing else exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Disposition {
+    /// Everything is published.
+    Done,
+    /// The same fact was done before.
+    Duplicate,
+    /// Into a delay queue.
+    Retry {
+        /// Which.
+        tier: Tier,
+        /// What the message will carry as its attempt.
+        attempt: Attempt,
+        /// Why, for the message's header.
+        error: Option<String>,
+    },
+    /// Into the dead-letter queue.
+    DeadLetter {
+        /// Why, in a word.
+        reason: Reason,
+        /// Why, for people.
+        error: String,
+        /// How often it failed in all.
+        attempts: Attempt,
+    },
+}
+
+impl Disposition {
+    /// Decides.
+    pub fn decide(outcome: Outcome, attempt: Attempt, schedule: &Schedule) -> Self {
+        match outcome {
+            Outcome::Published { .. } => Self::Done,
+            Outcome::AlreadyDone { .. } => Self::Duplicate,
+            Outcome::Busy | Outcome::Refused => Self::Retry { tier: schedule.wait(), attempt, error: None },
+            Outcome::Failed(fault) => Self::after(fault, attempt.next(), schedule),
+        }
+    }
+
+    /// After `attempts` failures, the last of them `fault`.
+    fn after(fault: Fault, attempts: Attempt, schedule: &Schedule) -> Self {
+        let error = fault.to_string();
+        let (allowed, reason) = match &fault {
+            Fault::Permanent { reason, .. } => (schedule.retries_of(*reason), *reason),
+            Fault::Panicked { .. } => (schedule.retries_of_panic(), Reason::RetriesExhausted),
+        };
+        if attempts.0 <= allowed {
+            Self::Retry { tier: schedule.tier_after(attempts), attempt: attempts, error: Some(error) }
+        } else {
+            Self::DeadLetter { reason, error, attempts }
+        }
+    }
+
+    /// The word used in logs and metrics.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Duplicate => "duplicate",
+            Self::Retry { .. } => "retry",
+            Self::DeadLetter { .. } => "dead_letter",
+        }
+    }
+}
+
+/// The delay of a tier as the name of its queue has it: `5s`, `2m`, `1h`.
+pub fn tier_name(delay: Duration) -> String {
+    match delay.as_millis() {
+        ms if ms % 3_600_000 == 0 => format!("{}h", ms / 3_600_000),
+        ms if ms % 60_000 == 0 => format!("{}m", ms / 60_000),
+        ms if ms % 1_000 == 0 => format!("{}s", ms / 1_000),
+        ms => format!("{ms}ms"),
+    }
+}

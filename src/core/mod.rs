@@ -1,0 +1,16 @@
+//! What hookswitch knows, without anything that touches the world: no I/O, no clock, no async, no logging.
+//!
+//! A [`webhook::Webhook`] goes in, [`providers::normalize`] turns it into events with an
+//! [`key::IdempotencyKey`], [`envelope::encode`] writes them as CloudEvents, and
+//! [`disposition::Disposition::decide`] says what becomes of the delivery.
+
+pub mod auth;
+pub mod backoff;
+pub mod data;
+pub mod disposition;
+pub mod envelope;
+pub mod event;
+pub mod json;
+pub mod key;
+pub mod providers;
+pub mod webhook;

@@ -1,0 +1,3 @@
+//! The `hookswitch` program.
+
+fn main() {}
