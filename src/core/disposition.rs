@@ -132,9 +132,15 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Disposition {
     /// Everything is published.
-    Done,
+    Done {
+        /// How many events.
+        events: usize,
+    },
     /// The same fact was done before.
-    Duplicate,
+    Duplicate {
+        /// Whether the body is another one than the first time.
+        other_body: bool,
+    },
     /// Into a delay queue.
     Retry {
         /// Which.
@@ -159,8 +165,8 @@ impl Disposition {
     /// Decides.
     pub fn decide(outcome: Outcome, attempt: Attempt, schedule: &Schedule) -> Self {
         match outcome {
-            Outcome::Published { .. } => Self::Done,
-            Outcome::AlreadyDone { .. } => Self::Duplicate,
+            Outcome::Published { events } => Self::Done { events },
+            Outcome::AlreadyDone { other_body } => Self::Duplicate { other_body },
             Outcome::Busy | Outcome::Refused => Self::Retry { tier: schedule.wait(), attempt, error: None },
             Outcome::Failed(fault) => Self::after(fault, attempt.next(), schedule),
         }
@@ -183,8 +189,8 @@ impl Disposition {
     /// The word used in logs and metrics.
     pub fn as_str(&self) -> &'static str {
         match self {
-            Self::Done => "done",
-            Self::Duplicate => "duplicate",
+            Self::Done { .. } => "done",
+            Self::Duplicate { .. } => "duplicate",
             Self::Retry { .. } => "retry",
             Self::DeadLetter { .. } => "dead_letter",
         }
@@ -198,5 +204,74 @@ pub fn tier_name(delay: Duration) -> String {
         ms if ms % 60_000 == 0 => format!("{}m", ms / 60_000),
         ms if ms % 1_000 == 0 => format!("{}s", ms / 1_000),
         ms => format!("{ms}ms"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn schedule() -> Schedule {
+        let tiers = [5, 30].map(Duration::from_secs);
+        let retries = BTreeMap::from([(Reason::UnsupportedEvent, 2)]);
+        Schedule::new(&tiers, Duration::from_secs(1), retries, 1)
+    }
+
+    fn failed(reason: Reason) -> Outcome {
+        Outcome::Failed(Fault::Permanent { reason, error: "data.id: is missing".into() })
+    }
+
+    #[test]
+    fn a_permanent_failure_is_dead_at_once() {
+        let disposition = Disposition::decide(failed(Reason::InvalidPayload), Attempt(0), &schedule());
+        assert_eq!(
+            disposition,
+            Disposition::DeadLetter {
+                reason: Reason::InvalidPayload,
+                error: "data.id: is missing".into(),
+                attempts: Attempt(1)
+            }
+        );
+    }
+
+    #[test]
+    fn a_class_with_retries_goes_through_the_tiers_and_then_dies_of_its_own_reason() {
+        let decide =
+            |attempt| Disposition::decide(failed(Reason::UnsupportedEvent), Attempt(attempt), &schedule());
+        let tier = |disposition| match disposition {
+            Disposition::Retry { tier, attempt, .. } => (tier.name(), attempt.0),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(tier(decide(0)), ("5s".into(), 1));
+        assert_eq!(tier(decide(1)), ("30s".into(), 2));
+        assert!(matches!(decide(2), Disposition::DeadLetter { reason: Reason::UnsupportedEvent, .. }));
+    }
+
+    #[test]
+    fn a_panic_is_tried_again_and_ends_as_retries_exhausted() {
+        let panicked = || Outcome::Failed(Fault::Panicked { location: "src/x.rs:1:1".into() });
+        assert!(matches!(
+            Disposition::decide(panicked(), Attempt(0), &schedule()),
+            Disposition::Retry { .. }
+        ));
+        let dead = Disposition::decide(panicked(), Attempt(1), &schedule());
+        assert!(matches!(dead, Disposition::DeadLetter { reason: Reason::RetriesExhausted, .. }), "{dead:?}");
+    }
+
+    #[test]
+    fn waiting_for_another_or_for_a_full_queue_costs_no_attempt() {
+        for outcome in [Outcome::Busy, Outcome::Refused] {
+            let disposition = Disposition::decide(outcome, Attempt(7), &schedule());
+            let tier = schedule().wait();
+            assert_eq!(disposition, Disposition::Retry { tier, attempt: Attempt(7), error: None });
+        }
+    }
+
+    #[test]
+    fn tiers_are_named_by_their_delay() {
+        let names = [500, 1_000, 90_000, 120_000, 3_600_000].map(|ms| tier_name(Duration::from_millis(ms)));
+        assert_eq!(names, ["500ms", "1s", "90s", "2m", "1h"]);
     }
 }

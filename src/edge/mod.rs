@@ -1,1 +1,6 @@
-//! ...
+//! The outside world: each module owns one outside system.
+
+pub mod amqp;
+pub mod metrics;
+pub mod panics;
+pub mod store;

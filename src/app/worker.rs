@@ -1,0 +1,495 @@
+//! The worker pool: one lane per source, each with its own queue, channel and limit.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use jiff::Timestamp;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{gate::Gate, settle};
+use crate::{
+    config::{Config, Unsupported},
+    core::{
+        backoff::{Reconnect, Schedule},
+        disposition::{Disposition, Fault, Outcome, Reason},
+        envelope::{self, Encoded},
+        key::{self, IdempotencyKey},
+        providers::{self, NormalizeError, Normalized},
+        webhook::{SourceName, Webhook},
+    },
+    edge::{
+        amqp::{
+            self,
+            consumer::{Delivery, Intake, Settler},
+            message, names,
+            publisher::{Publication, PublishError, Publisher, Trouble},
+            topology::{Topology, TopologyError},
+        },
+        metrics::WorkerMetrics,
+        panics,
+        store::{Claim, Store},
+    },
+};
+
+/// What turns a webhook into events; a parameter, so that tests can make it fail.
+pub type Normalize = for<'a> fn(&'a Webhook) -> Result<Normalized<'a>, NormalizeError>;
+
+/// The worker pool of one process.
+pub struct Worker {
+    config: Config,
+    schedule: Schedule,
+    publisher: Publisher,
+    store: Store,
+    gate: Gate,
+    metrics: Arc<WorkerMetrics>,
+    normalize: Normalize,
+    /// Tells this process's claims from another's.
+    owner: String,
+    claims: AtomicU64,
+    /// Keys whose events are confirmed while Redis could not be told so: whoever gets such a delivery again here
+    /// must not publish it again.
+    unmarked: Mutex<HashMap<[u8; 18], u64>>,
+}
+
+/// A delivery that cannot be settled any more, since its channel is gone: the broker gives it out again.
+struct Abandoned;
+
+/// Why consuming ended.
+enum Ended {
+    /// We were asked to stop, and everything in flight is settled.
+    Stopped,
+    /// The connection or a channel failed.
+    Lost(String),
+}
+
+/// A webhook, read: what is published and under which key.
+struct Work {
+    key: IdempotencyKey,
+    fingerprint: u64,
+    events: Vec<Encoded>,
+}
+
+impl Worker {
+    /// A pool over started links.
+    pub fn new(
+        config: Config,
+        publisher: Publisher,
+        store: Store,
+        gate: Gate,
+        metrics: Arc<WorkerMetrics>,
+        normalize: Normalize,
+    ) -> Arc<Self> {
+        let schedule = config.retry.schedule();
+        // `o` marks an owner's token in Redis; a number is a done key.
+        let owner = format!("o{:016x}", rand::random::<u64>());
+        Arc::new(Self {
+            config,
+            schedule,
+            publisher,
+            store,
+            gate,
+            metrics,
+            normalize,
+            owner,
+            claims: AtomicU64::new(0),
+            unmarked: Mutex::default(),
+        })
+    }
+
+    /// Works until `stop`, through every outage of the broker and of Redis.
+    ///
+    /// # Errors
+    /// The broker's topology is not what we need: going on could lose messages.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), TopologyError> {
+        let mut reconnect = Reconnect::default();
+        while !stop.is_cancelled() {
+            tokio::select! {
+                () = self.gate.open() => {}
+                () = stop.cancelled() => break,
+            }
+            let began = Instant::now();
+            match self.consume(&stop).await? {
+                Ended::Stopped => break,
+                Ended::Lost(cause) => {
+                    if began.elapsed() > self.config.amqp.heartbeat * 2 {
+                        reconnect.reset();
+                    }
+                    let delay = reconnect.next_delay();
+                    tracing::warn!(%cause, ?delay, "consuming ended, starting anew");
+                    tokio::select! {
+                        () = tokio::time::sleep(delay) => {}
+                        () = stop.cancelled() => break,
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Consumes over one connection until it fails or we are to stop.
+    async fn consume(self: &Arc<Self>, stop: &CancellationToken) -> Result<Ended, TopologyError> {
+        let connection = match amqp::connect(&self.config.amqp, "worker").await {
+            Ok(connection) => connection,
+            Err(error) => return Ok(Ended::Lost(error.to_string())),
+        };
+        match Topology::of(&self.config).check(&connection).await {
+            Ok(_) => {}
+            Err(TopologyError::Lost(error)) => return Ok(Ended::Lost(error.to_string())),
+            Err(differs @ TopologyError::Differs(_)) => return Err(differs),
+        }
+        let stop = stop.child_token();
+        let mut lanes = JoinSet::new();
+        for (source, settings) in &self.config.sources {
+            if self.config.worker.sources.as_ref().is_some_and(|mine| !mine.contains(source)) {
+                continue;
+            }
+            let queue = names::raw_queue(source);
+            let prefetch = self.config.worker.prefetch;
+            let opening = Intake::open(&connection, &queue, source.clone(), settings.provider, prefetch);
+            match opening.await {
+                Ok(intake) => lanes.spawn(self.clone().lane(source.clone(), intake, stop.clone())),
+                Err(error) => return Ok(Ended::Lost(error.to_string())),
+            };
+        }
+        tracing::info!(sources = lanes.len(), "taking messages");
+        let mut ended = Ended::Stopped;
+        while let Some(lane) = lanes.join_next().await {
+            if let Ended::Lost(cause) = lane.unwrap_or_else(|e| Ended::Lost(e.to_string())) {
+                // The other lanes finish what they have in work, and all start anew on a new connection.
+                ended = Ended::Lost(cause);
+                stop.cancel();
+            }
+        }
+        let closing = connection.close(200, "done".into());
+        drop(tokio::time::timeout(Duration::from_secs(1), closing).await);
+        Ok(ended)
+    }
+
+    /// One source's deliveries, as many at a time as may be.
+    async fn lane(self: Arc<Self>, source: SourceName, mut intake: Intake, stop: CancellationToken) -> Ended {
+        let settler = intake.settler();
+        let mut in_work = FuturesUnordered::new();
+        let mut downstream = Downstream::default();
+        let mut ended = None;
+        while ended.is_none() || !in_work.is_empty() {
+            let takes = ended.is_none() && in_work.len() < self.config.worker.concurrency;
+            tokio::select! {
+                Some(outcome) = in_work.next(), if !in_work.is_empty() => {
+                    if downstream.note(outcome) {
+                        self.metrics.paused(Trouble::DownstreamFull);
+                    }
+                }
+                delivery = self.take(&mut intake, &downstream), if takes => match delivery {
+                    Some(delivery) => in_work.push(self.process(delivery, &settler)),
+                    None => ended = Some(Ended::Lost("the channel is gone".to_owned())),
+                },
+                () = stop.cancelled(), if ended.is_none() => {
+                    intake.stop().await;
+                    ended = Some(Ended::Stopped);
+                }
+            }
+            self.metrics.in_flight(&source, in_work.len());
+        }
+        ended.unwrap_or(Ended::Stopped)
+    }
+
+    /// The next delivery, once we can work and the source's downstream takes events.
+    async fn take(&self, intake: &mut Intake, downstream: &Downstream) -> Option<Delivery> {
+        self.gate.open().await;
+        if let Some(until) = downstream.pause_until {
+            tokio::time::sleep_until(until).await;
+        }
+        intake.next().await
+    }
+
+    /// The life of one delivery: handle, decide, settle, report. Whether a downstream queue took its events, where
+    /// there is something to say of that.
+    async fn process(&self, delivery: Delivery, settler: &Settler) -> Option<Flow> {
+        let began = Instant::now();
+        let outcome = self.handle(&delivery, settler).await.ok()?;
+        let flow = Flow::of(&outcome);
+        let disposition = Disposition::decide(outcome, delivery.inbound.history.attempt, &self.schedule);
+        let webhook = delivery.inbound.webhook.clone();
+        let settled = self.settle(delivery, &disposition, settler).await.ok()?;
+        self.report(&webhook, &disposition, settled, began.elapsed());
+        flow
+    }
+
+    /// Reads the webhook and publishes what it says; waits out every trouble of ours.
+    async fn handle(&self, delivery: &Delivery, settler: &Settler) -> Result<Outcome, Abandoned> {
+        let work = match self.read(delivery) {
+            Ok(work) => work,
+            Err(fault) => return Ok(Outcome::Failed(fault)),
+        };
+        let webhook = &delivery.inbound.webhook;
+        let owner = format!("{}-{:x}", self.owner, self.claims.fetch_add(1, Ordering::Relaxed));
+        let mut confirmed = 0;
+        let mut backoff = Reconnect::default();
+        loop {
+            match self.publish_once(webhook, &work, &owner, &mut confirmed).await {
+                Ok(outcome) => return Ok(outcome),
+                Err(trouble) => self.wait_out(trouble, &mut backoff, settler).await?,
+            }
+        }
+    }
+
+    /// Turns the delivery into encoded events, or says what is wrong with it. Pure but for counting drift.
+    fn read(&self, delivery: &Delivery) -> Result<Work, Fault> {
+        let webhook = &delivery.inbound.webhook;
+        if let Some(invalid) = &delivery.invalid {
+            return Err(Fault::Permanent { reason: Reason::InvalidMessage, error: invalid.to_string() });
+        }
+        let Some(source) = self.config.sources.get(&webhook.source) else {
+            let error = format!("no source `{}` is configured", webhook.source);
+            return Err(Fault::Permanent { reason: Reason::UnknownSource, error });
+        };
+        let normalized = panics::catch(|| match (self.normalize)(webhook) {
+            Err(NormalizeError::UnsupportedEvent { .. }) if source.unsupported == Unsupported::PassOn => {
+                providers::pass_on(webhook)
+            }
+            normalized => normalized,
+        });
+        let normalized = match normalized {
+            Ok(Ok(normalized)) => normalized,
+            Ok(Err(error)) => {
+                return Err(Fault::Permanent { reason: error.reason(), error: error.to_string() });
+            }
+            Err(location) => return Err(Fault::Panicked { location }),
+        };
+        let mut events = Vec::with_capacity(normalized.events.len());
+        for (position, event) in normalized.events.iter().enumerate() {
+            let encoded = envelope::encode(webhook, &normalized.key, position, event).map_err(|e| {
+                Fault::Permanent {
+                    reason: Reason::InvalidPayload,
+                    error: format!("cannot be written as JSON: {e}"),
+                }
+            })?;
+            if encoded.body.len() > self.config.worker.event_bytes_max {
+                let (size, max) = (encoded.body.len(), self.config.worker.event_bytes_max);
+                let error = format!("an event of {size} bytes; worker.event_bytes_max is {max}");
+                return Err(Fault::Permanent { reason: Reason::EventTooLarge, error });
+            }
+            events.push(encoded);
+        }
+        for drift in &normalized.drift {
+            if self.metrics.drifted(webhook.provider, drift) {
+                let (path, class) = (&drift.path, drift.class);
+                tracing::warn!(provider = %webhook.provider, source = %webhook.source, %path, class, "schema drift: the provider sends what we did not expect; it is carried under `unmapped`");
+            }
+        }
+        let fingerprint = key::body_fingerprint(&webhook.body);
+        Ok(Work { key: normalized.key, fingerprint, events })
+    }
+
+    /// Claim, publish with confirm, mark done: one try. `confirmed` counts the events that need no more publishing.
+    async fn publish_once(
+        &self,
+        webhook: &Webhook,
+        work: &Work,
+        owner: &str,
+        confirmed: &mut usize,
+    ) -> Result<Outcome, Trouble> {
+        let source = &webhook.source;
+        if self.is_unmarked(source, &work.key) {
+            self.mark_done(source, work).await?;
+            return Ok(Outcome::AlreadyDone { other_body: false });
+        }
+        if *confirmed == work.events.len() {
+            self.mark_done(source, work).await?;
+            return Ok(Outcome::Published { events: *confirmed });
+        }
+        let lease = self.config.dedup.lease;
+        let confirm_timeout = self.config.amqp.confirm_timeout;
+        // Nothing in the broker fences off a worker that slept over its lease: it fences itself.
+        let not_after = Instant::now() + lease.saturating_sub(confirm_timeout);
+        match self.store.claim(source, &work.key, owner, lease).await {
+            Err(error) => {
+                tracing::debug!(%error, "claim");
+                return Err(Trouble::StoreDown);
+            }
+            Ok(Claim::Busy) => return Ok(Outcome::Busy),
+            Ok(Claim::Done { fingerprint }) => {
+                return Ok(Outcome::AlreadyDone { other_body: fingerprint != work.fingerprint });
+            }
+            Ok(Claim::Claimed) => {}
+        }
+        // One after the other: their order is the order of publishing.
+        while let Some(event) = work.events.get(*confirmed) {
+            let publication = Publication {
+                exchange: names::PUBLISHED_EXCHANGE.to_owned(),
+                routing_key: event.routing_key.clone(),
+                properties: message::event_properties(event, webhook),
+                body: Bytes::from(event.body.clone()),
+                not_after,
+            };
+            match self.publisher.publish(publication, confirm_timeout).await {
+                Ok(()) => *confirmed += 1,
+                Err(PublishError::NotSent(trouble)) => return Err(trouble),
+                Err(PublishError::Unknown) => return Err(Trouble::Late),
+                Err(PublishError::Unroutable) => return Err(Trouble::Topology),
+                Err(PublishError::Refused) => {
+                    // If this fails the lease ends by itself.
+                    drop(self.store.release(source, &work.key, owner).await);
+                    return Ok(Outcome::Refused);
+                }
+            }
+            self.metrics.published(source, event.kind);
+        }
+        self.mark_done(source, work).await?;
+        Ok(Outcome::Published { events: *confirmed })
+    }
+
+    async fn mark_done(&self, source: &SourceName, work: &Work) -> Result<(), Trouble> {
+        let ttl =
+            self.config.sources.get(source).and_then(|s| s.done_ttl).unwrap_or(self.config.dedup.done_ttl);
+        let marked = self.store.done(source, &work.key, work.fingerprint, ttl).await;
+        let mut unmarked = self.unmarked.lock().unwrap_or_else(PoisonError::into_inner);
+        match marked {
+            Ok(()) => {
+                unmarked.remove(&work.key.store_name(source));
+                Ok(())
+            }
+            Err(error) => {
+                tracing::debug!(%error, "done");
+                unmarked.insert(work.key.store_name(source), work.fingerprint);
+                Err(Trouble::StoreDown)
+            }
+        }
+    }
+
+    fn is_unmarked(&self, source: &SourceName, key: &IdempotencyKey) -> bool {
+        let unmarked = self.unmarked.lock().unwrap_or_else(PoisonError::into_inner);
+        !unmarked.is_empty() && unmarked.contains_key(&key.store_name(source))
+    }
+
+    /// Waits until it makes sense to try again; not longer than the delivery can be settled.
+    async fn wait_out(
+        &self,
+        trouble: Trouble,
+        backoff: &mut Reconnect,
+        settler: &Settler,
+    ) -> Result<(), Abandoned> {
+        if matches!(trouble, Trouble::Topology) {
+            tracing::error!("events cannot be routed: {trouble}");
+        }
+        let again = async {
+            tokio::time::sleep(backoff.next_delay()).await;
+            self.gate.open().await;
+        };
+        tokio::select! {
+            () = again => Ok(()),
+            () = settler.gone() => Err(Abandoned),
+        }
+    }
+
+    /// Makes the outcome safe, then acks. Whether the ack was written.
+    async fn settle(
+        &self,
+        delivery: Delivery,
+        disposition: &Disposition,
+        settler: &Settler,
+    ) -> Result<bool, Abandoned> {
+        let (inbound, now) = (&delivery.inbound, Timestamp::now());
+        let publication = match disposition {
+            Disposition::Done { .. } | Disposition::Duplicate { .. } => None,
+            Disposition::Retry { tier, attempt, error } => {
+                Some(settle::retry(inbound, *tier, *attempt, error.as_deref(), now))
+            }
+            Disposition::DeadLetter { reason, error, attempts } => {
+                Some(settle::dead_letter(inbound, *reason, error, *attempts, now))
+            }
+        };
+        if let Some(publication) = publication {
+            let mut backoff = Reconnect::default();
+            while let Err(error) =
+                self.publisher.publish(publication.clone(), self.config.amqp.confirm_timeout).await
+            {
+                tracing::debug!(%error, "settle");
+                let trouble = match error {
+                    PublishError::NotSent(trouble) => trouble,
+                    PublishError::Unknown => Trouble::Late,
+                    PublishError::Unroutable => Trouble::Topology,
+                    PublishError::Refused => Trouble::DownstreamFull,
+                };
+                self.wait_out(trouble, &mut backoff, settler).await?;
+            }
+        }
+        Ok(settler.ack(delivery).await)
+    }
+
+    /// The one log line of a delivery, and its numbers.
+    fn report(&self, webhook: &Webhook, disposition: &Disposition, acked: bool, took: Duration) {
+        self.metrics.settled(&webhook.source, disposition, took);
+        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let (source, delivery_id, word) = (&webhook.source, &webhook.delivery_id, disposition.as_str());
+        match disposition {
+            Disposition::Done { events } => {
+                tracing::info!(%source, %delivery_id, disposition = word, acked, took_ms, events, "{word}");
+            }
+            Disposition::Duplicate { other_body } => {
+                tracing::info!(%source, %delivery_id, disposition = word, acked, took_ms, other_body, "{word}");
+            }
+            Disposition::Retry { tier, attempt, error } => {
+                let (tier, attempt, error) = (tier.name(), attempt.0, error.as_deref().unwrap_or_default());
+                tracing::info!(%source, %delivery_id, disposition = word, acked, took_ms, tier, attempt, error, "{word}");
+            }
+            Disposition::DeadLetter { reason, error, attempts } => {
+                let attempts = attempts.0;
+                tracing::warn!(%source, %delivery_id, disposition = word, acked, took_ms, %reason, %error, attempts, "{word}");
+            }
+        }
+    }
+}
+
+/// Whether a downstream queue takes events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flow {
+    Taken,
+    Refused,
+}
+
+impl Flow {
+    fn of(outcome: &Outcome) -> Option<Self> {
+        match outcome {
+            Outcome::Published { .. } => Some(Self::Taken),
+            Outcome::Refused => Some(Self::Refused),
+            Outcome::AlreadyDone { .. } | Outcome::Busy | Outcome::Failed(_) => None,
+        }
+    }
+}
+
+/// Slows a source down whose events are refused, so that its backlog does not race through the delay queue.
+#[derive(Default)]
+struct Downstream {
+    backoff: Reconnect,
+    pause_until: Option<tokio::time::Instant>,
+}
+
+impl Downstream {
+    /// Whether this begins a pause.
+    fn note(&mut self, flow: Option<Flow>) -> bool {
+        match flow {
+            Some(Flow::Taken) => {
+                self.backoff.reset();
+                self.pause_until = None;
+                false
+            }
+            Some(Flow::Refused)
+                if self.pause_until.is_none_or(|until| until <= tokio::time::Instant::now()) =>
+            {
+                self.pause_until = Some(tokio::time::Instant::now() + self.backoff.next_delay());
+                true
+            }
+            Some(Flow::Refused) | None => false,
+        }
+    }
+}

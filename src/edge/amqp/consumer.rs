@@ -1,0 +1,129 @@
+//! Taking messages from a queue, and settling them.
+
+use futures_util::{FutureExt, StreamExt};
+use jiff::Timestamp;
+use lapin::{
+    Channel, Connection, Consumer,
+    options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions},
+    types::FieldTable,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::message::{self, Inbound, InvalidMessage};
+use crate::core::{providers::Provider, webhook::SourceName};
+
+/// A message out of a raw queue, to be settled once.
+#[derive(Debug)]
+pub struct Delivery {
+    /// The webhook; made up as well as can be where the message is not one of ours.
+    pub inbound: Inbound,
+    /// Set if the message lacks what the receiver puts on every message.
+    pub invalid: Option<InvalidMessage>,
+    tag: u64,
+}
+
+/// A consumer on its own channel.
+///
+/// lapin buffers deliveries without bound, so the prefetch is set before consuming starts.
+#[derive(Debug)]
+pub struct Intake {
+    channel: Channel,
+    consumer: Consumer,
+    source: SourceName,
+    provider: Provider,
+    gone: CancellationToken,
+}
+
+/// Settles deliveries of one [`Intake`].
+#[derive(Clone, Debug)]
+pub struct Settler {
+    channel: Channel,
+    gone: CancellationToken,
+}
+
+impl Intake {
+    /// Starts consuming `queue`.
+    ///
+    /// # Errors
+    /// The channel or the connection failed.
+    pub async fn open(
+        connection: &Connection,
+        queue: &str,
+        source: SourceName,
+        provider: Provider,
+        prefetch: u16,
+    ) -> lapin::Result<Self> {
+        let channel = connection.create_channel().await?;
+        channel.basic_qos(prefetch, BasicQosOptions { global: false }).await?;
+        let options = BasicConsumeOptions { no_local: false, no_ack: false, exclusive: false, nowait: false };
+        let consumer = channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await?;
+        Ok(Self { channel, consumer, source, provider, gone: CancellationToken::new() })
+    }
+
+    /// What settles the deliveries.
+    pub fn settler(&self) -> Settler {
+        Settler { channel: self.channel.clone(), gone: self.gone.clone() }
+    }
+
+    /// The next delivery; none when the channel is gone, whatever the cause.
+    pub async fn next(&mut self) -> Option<Delivery> {
+        match self.consumer.next().await {
+            Some(Ok(delivery)) => Some(self.read(delivery)),
+            Some(Err(error)) => {
+                tracing::warn!(source = %self.source, %error, "the consumer failed");
+                self.gone.cancel();
+                None
+            }
+            None => {
+                self.gone.cancel();
+                None
+            }
+        }
+    }
+
+    fn read(&self, delivery: lapin::message::Delivery) -> Delivery {
+        let tag = delivery.delivery_tag;
+        match message::decode(&delivery.properties, delivery.data) {
+            Ok(inbound) => Delivery { inbound, invalid: None, tag },
+            Err((error, body)) => {
+                let now = Timestamp::now();
+                let inbound = message::salvage(&delivery.properties, body, &self.source, self.provider, now);
+                Delivery { inbound, invalid: Some(error), tag }
+            }
+        }
+    }
+
+    /// Stops consuming and gives back what had been delivered and not been taken by [`Intake::next`].
+    pub async fn stop(&mut self) {
+        let options = BasicCancelOptions { nowait: false };
+        if self.channel.basic_cancel(self.consumer.tag(), options).await.is_err() {
+            self.gone.cancel();
+            return;
+        }
+        while let Some(Some(Ok(delivery))) = self.consumer.next().now_or_never() {
+            let options = BasicNackOptions { multiple: false, requeue: true };
+            // If this fails the channel is gone, and the broker takes the message back anyway.
+            drop(self.channel.basic_nack(delivery.delivery_tag, options).await);
+        }
+    }
+}
+
+impl Drop for Intake {
+    fn drop(&mut self) {
+        self.gone.cancel();
+    }
+}
+
+impl Settler {
+    /// Acks. Whether it was written: if not, the broker gives the message out again.
+    ///
+    /// `Channel::basic_ack` rather than the delivery's own acker, which goes through one more task.
+    pub async fn ack(&self, delivery: Delivery) -> bool {
+        self.channel.basic_ack(delivery.tag, BasicAckOptions { multiple: false }).await.is_ok()
+    }
+
+    /// Ends when the channel is gone: then a delivery cannot be settled any more, and holding it is of no use.
+    pub async fn gone(&self) {
+        self.gone.cancelled().await;
+    }
+}

@@ -1,0 +1,295 @@
+//! Webhooks and events as AMQP messages: what rides in which property and header.
+//!
+//! Our own headers start with `hookswitch-`, captured HTTP headers with `http-`. Headers of the broker
+//! (`x-…`) are never copied: RabbitMQ 4 and 3 disagree on what they mean when a client sends them.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use lapin::{
+    BasicProperties,
+    types::{AMQPValue, FieldTable, LongString, ShortString},
+};
+use uuid::Uuid;
+
+use crate::core::{
+    disposition::{Attempt, Reason},
+    envelope::{CONTENT_TYPE, Encoded},
+    providers::Provider,
+    webhook::{DeliveryId, Headers, SourceName, Webhook},
+};
+
+const SOURCE: &str = "hookswitch-source";
+const PROVIDER: &str = "hookswitch-provider";
+const RECEIVED_AT: &str = "hookswitch-received-at";
+const ATTEMPT: &str = "hookswitch-attempt";
+const REASON: &str = "hookswitch-reason";
+const ERROR: &str = "hookswitch-error";
+const FIRST_FAILED_AT: &str = "hookswitch-first-failed-at";
+const LAST_FAILED_AT: &str = "hookswitch-last-failed-at";
+const VERSION: &str = "hookswitch-version";
+const REPLAYS: &str = "hookswitch-replays";
+const DELIVERY_ID: &str = "hookswitch-delivery-id";
+const HTTP: &str = "http-";
+
+/// What rides with a webhook from try to try.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct History {
+    /// How often it has failed by its own fault.
+    pub attempt: Attempt,
+    /// The last failure's text.
+    pub error: Option<String>,
+    /// When it failed first.
+    pub first_failed_at: Option<Timestamp>,
+    /// When it failed last.
+    pub last_failed_at: Option<Timestamp>,
+    /// Why it is dead.
+    pub reason: Option<Reason>,
+    /// The version of the program that declared it dead.
+    pub version: Option<String>,
+    /// How often an operator has sent it back.
+    pub replays: u32,
+}
+
+/// A raw webhook as it stands in a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inbound {
+    /// The webhook.
+    pub webhook: Webhook,
+    /// Its HTTP content type, where the sender gave one.
+    pub content_type: Option<String>,
+    /// What has happened to it.
+    pub history: History,
+}
+
+/// A message that the receiver did not put there: it lacks what every message of ours carries.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the message lacks a valid `{0}`, which the receiver puts on every message")]
+pub struct InvalidMessage(pub &'static str);
+
+fn long(text: &str) -> AMQPValue {
+    AMQPValue::LongString(LongString::from(text))
+}
+
+fn string_of(headers: &FieldTable, name: &str) -> Option<String> {
+    match headers.inner().get(name)? {
+        AMQPValue::LongString(text) => Some(text.to_string()),
+        AMQPValue::ShortString(text) => Some(text.to_string()),
+        _ => None,
+    }
+}
+
+fn number_of(headers: &FieldTable, name: &str) -> Option<u32> {
+    match headers.inner().get(name)? {
+        AMQPValue::LongInt(n) => u32::try_from(*n).ok(),
+        AMQPValue::LongUInt(n) => Some(*n),
+        AMQPValue::LongLongInt(n) => u32::try_from(*n).ok(),
+        AMQPValue::ShortInt(n) => u32::try_from(*n).ok(),
+        AMQPValue::ShortUInt(n) => Some(u32::from(*n)),
+        AMQPValue::ShortShortInt(n) => u32::try_from(*n).ok(),
+        AMQPValue::ShortShortUInt(n) => Some(u32::from(*n)),
+        _ => None,
+    }
+}
+
+fn time_of(headers: &FieldTable, name: &str) -> Option<Timestamp> {
+    string_of(headers, name)?.parse().ok()
+}
+
+/// The properties of a raw webhook's message, persistent, with what rides along.
+pub fn properties(inbound: &Inbound) -> BasicProperties {
+    let (webhook, history) = (&inbound.webhook, &inbound.history);
+    let mut headers = FieldTable::default();
+    let mut put = |name: &str, value| {
+        headers.insert(ShortString::from(name), value);
+    };
+    put(SOURCE, long(webhook.source.as_str()));
+    put(PROVIDER, long(webhook.provider.as_str()));
+    put(RECEIVED_AT, long(&webhook.received_at.to_string()));
+    put(ATTEMPT, AMQPValue::LongInt(i32::try_from(history.attempt.0).unwrap_or(i32::MAX)));
+    if history.replays > 0 {
+        put(REPLAYS, AMQPValue::LongInt(i32::try_from(history.replays).unwrap_or(i32::MAX)));
+    }
+    let optional = [
+        (REASON, history.reason.map(|reason| reason.to_string())),
+        (ERROR, history.error.clone()),
+        (FIRST_FAILED_AT, history.first_failed_at.map(|at| at.to_string())),
+        (LAST_FAILED_AT, history.last_failed_at.map(|at| at.to_string())),
+        (VERSION, history.version.clone()),
+    ];
+    for (name, value) in optional {
+        if let Some(value) = value {
+            put(name, long(&value));
+        }
+    }
+    for (name, value) in webhook.headers.iter() {
+        // A header's name is a short string: at most 255 bytes.
+        if name.len() + HTTP.len() <= 255 {
+            put(&format!("{HTTP}{name}"), long(value));
+        }
+    }
+    let mut properties = persistent(&webhook.delivery_id.to_string(), webhook.received_at)
+        .with_type("webhook".into())
+        .with_headers(headers);
+    if let Some(content_type) = inbound.content_type.as_deref().filter(|text| text.len() <= 255) {
+        properties = properties.with_content_type(content_type.into());
+    }
+    properties
+}
+
+fn persistent(message_id: &str, time: Timestamp) -> BasicProperties {
+    BasicProperties::default()
+        .with_delivery_mode(2)
+        .with_message_id(message_id.into())
+        .with_app_id("hookswitch".into())
+        .with_timestamp(u64::try_from(time.as_second()).unwrap_or(0))
+}
+
+/// The properties of an event's message: what consumers filter on, without opening it.
+pub fn event_properties(event: &Encoded, webhook: &Webhook) -> BasicProperties {
+    let mut headers = FieldTable::default();
+    headers.insert(SOURCE.into(), long(webhook.source.as_str()));
+    headers.insert(PROVIDER.into(), long(webhook.provider.as_str()));
+    headers.insert(DELIVERY_ID.into(), long(&webhook.delivery_id.to_string()));
+    if let Some(traceparent) = webhook.headers.get("traceparent") {
+        headers.insert("traceparent".into(), long(traceparent));
+    }
+    persistent(&event.id.to_string(), event.time)
+        .with_type(event.kind.into())
+        .with_content_type(CONTENT_TYPE.into())
+        .with_headers(headers)
+}
+
+/// Reads a raw webhook's message.
+///
+/// # Errors
+/// [`InvalidMessage`] names what is missing; the body comes back with it.
+pub fn decode(properties: &BasicProperties, body: Vec<u8>) -> Result<Inbound, (InvalidMessage, Vec<u8>)> {
+    match decode_head(properties) {
+        Ok(inbound) => Ok(with_body(inbound, body)),
+        Err(error) => Err((error, body)),
+    }
+}
+
+/// Makes the best of a message that is not one of ours, so that it can become a dead letter, and be replayed.
+///
+/// Its delivery id follows from its body: the same message always gets the same one.
+pub fn salvage(
+    properties: &BasicProperties,
+    body: Vec<u8>,
+    source: &SourceName,
+    provider: Provider,
+    now: Timestamp,
+) -> Inbound {
+    let message_id = properties.message_id().as_ref().and_then(|id| id.as_str().parse().ok());
+    let webhook = Webhook {
+        delivery_id: message_id.unwrap_or_else(|| DeliveryId::new(Uuid::new_v5(&Uuid::NAMESPACE_OID, &body))),
+        source: source.clone(),
+        provider,
+        received_at: now,
+        headers: Headers::default(),
+        body: Bytes::new(),
+    };
+    let content_type = properties.content_type().as_ref().map(ToString::to_string);
+    with_body(Inbound { webhook, content_type, history: History::default() }, body)
+}
+
+fn with_body(mut inbound: Inbound, body: Vec<u8>) -> Inbound {
+    inbound.webhook.body = Bytes::from(body);
+    inbound
+}
+
+fn decode_head(properties: &BasicProperties) -> Result<Inbound, InvalidMessage> {
+    let empty = FieldTable::default();
+    let headers = properties.headers().as_ref().unwrap_or(&empty);
+    let text = |name: &'static str| string_of(headers, name).ok_or(InvalidMessage(name));
+    let message_id = properties.message_id().as_ref().ok_or(InvalidMessage("message_id"))?;
+    let delivery_id: DeliveryId = message_id.as_str().parse().map_err(|_| InvalidMessage("message_id"))?;
+    let source: SourceName = text(SOURCE)?.parse().map_err(|_| InvalidMessage(SOURCE))?;
+    let provider = text(PROVIDER)?.parse().map_err(|_| InvalidMessage(PROVIDER))?;
+    let received_at = time_of(headers, RECEIVED_AT).ok_or(InvalidMessage(RECEIVED_AT))?;
+    let captured: Headers = headers
+        .inner()
+        .keys()
+        .filter_map(|name| {
+            let value = string_of(headers, name.as_str())?;
+            Some((name.as_str().strip_prefix(HTTP)?.to_owned(), value))
+        })
+        .collect();
+    let webhook =
+        Webhook { delivery_id, source, provider, received_at, headers: captured, body: Bytes::new() };
+    let history = History {
+        attempt: Attempt(number_of(headers, ATTEMPT).unwrap_or(0)),
+        error: string_of(headers, ERROR),
+        first_failed_at: time_of(headers, FIRST_FAILED_AT),
+        last_failed_at: time_of(headers, LAST_FAILED_AT),
+        reason: string_of(headers, REASON)
+            .and_then(|reason| reason.parse().ok())
+            .or_else(|| broker_reason(headers)),
+        version: string_of(headers, VERSION),
+        replays: number_of(headers, REPLAYS).unwrap_or(0),
+    };
+    let content_type = properties.content_type().as_ref().map(ToString::to_string);
+    Ok(Inbound { webhook, content_type, history })
+}
+
+/// The reason of a message that the broker itself dead-lettered.
+fn broker_reason(headers: &FieldTable) -> Option<Reason> {
+    let AMQPValue::FieldArray(deaths) = headers.inner().get("x-death")? else { return None };
+    let delivery_limit = deaths.as_slice().iter().any(|death| match death {
+        AMQPValue::FieldTable(death) => string_of(death, "reason").as_deref() == Some("delivery_limit"),
+        _ => false,
+    });
+    delivery_limit.then_some(Reason::DeliveryLimit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::providers::Provider;
+
+    fn inbound() -> Inbound {
+        let webhook = Webhook {
+            delivery_id: "01900000-0000-7000-8000-000000000001".parse().expect("a uuid"),
+            source: "wavix-eu".parse().expect("a name"),
+            provider: Provider::Wavix,
+            received_at: "2026-01-02T03:04:05.678Z".parse().expect("a time"),
+            headers: Headers::from_iter([("traceparent", "00-ab-cd-01"), ("x-long", "é")]),
+            body: Bytes::from_static(b"\xff\x00{"),
+        };
+        let history = History {
+            attempt: Attempt(3),
+            error: Some("data.id: is missing".into()),
+            first_failed_at: Some("2026-01-02T03:04:06Z".parse().expect("a time")),
+            last_failed_at: Some("2026-01-02T03:05:06Z".parse().expect("a time")),
+            reason: Some(Reason::InvalidPayload),
+            version: Some("0.1.0".into()),
+            replays: 2,
+        };
+        Inbound { webhook, content_type: Some("application/json".into()), history }
+    }
+
+    #[test]
+    fn a_webhook_comes_out_of_its_message_as_it_went_in() {
+        let before = inbound();
+        let after = decode(&properties(&before), before.webhook.body.to_vec());
+        assert_eq!(after, Ok(before));
+    }
+
+    #[test]
+    fn a_message_that_is_not_ours_is_named_as_such() {
+        let error = decode(&BasicProperties::default(), b"{}".to_vec());
+        assert_eq!(error, Err((InvalidMessage("message_id"), b"{}".to_vec())));
+    }
+
+    #[test]
+    fn headers_of_the_broker_are_not_carried_on() {
+        let before = inbound();
+        let mut headers = properties(&before).headers().clone().unwrap_or_default();
+        headers.insert("x-death".into(), AMQPValue::LongInt(1));
+        let received = properties(&before).with_headers(headers);
+        let inbound = decode(&received, Vec::new()).expect("a message of ours");
+        let again = properties(&inbound);
+        let names: Vec<_> = again.headers().iter().flat_map(|h| h.inner().keys()).cloned().collect();
+        assert!(!names.iter().any(|name| name.as_str().starts_with("x-")), "{names:?}");
+    }
+}

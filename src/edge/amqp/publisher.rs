@@ -1,0 +1,354 @@
+//! Publishing with confirms: one connection, a few channels, each owned by one task.
+//!
+//! Two defects of lapin 4.12.3 shape this (see ARCHITECTURE.md): two tasks that publish on one channel can get
+//! each other's confirm, and a returned message is handed to whichever confirm resolves next. So a channel belongs
+//! to one task, which publishes a batch, awaits every confirm of it, and only then looks for returned messages, by
+//! id, over the whole batch.
+
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use futures_util::{StreamExt, future::join_all, stream::FuturesUnordered};
+use lapin::{
+    BasicProperties, Channel, Confirmation, Event,
+    options::{BasicPublishOptions, ConfirmSelectOptions},
+};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
+
+use super::connect;
+use crate::{config::Amqp, core::backoff::Reconnect, edge::metrics::LinkMetrics};
+
+/// One message to publish; always `mandatory`.
+#[derive(Clone, Debug)]
+pub struct Publication {
+    /// The exchange.
+    pub exchange: String,
+    /// The routing key.
+    pub routing_key: String,
+    /// The properties; `message_id` tells messages of a batch apart.
+    pub properties: BasicProperties,
+    /// The body.
+    pub body: Bytes,
+    /// It is not sent after this moment.
+    pub not_after: Instant,
+}
+
+/// Why a message is not known to be in a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// Certainly not sent: the broker is away or takes nothing, or `not_after` had passed.
+    #[error("not sent: {0}")]
+    NotSent(Trouble),
+    /// Sent, but nobody knows whether it arrived.
+    #[error("sent, but the broker did not confirm it")]
+    Unknown,
+    /// A queue refused it: it is full.
+    #[error("a queue refused it")]
+    Refused,
+    /// No queue is bound for it: the topology is not as it must be.
+    #[error("no queue is bound for it: run `hookswitch topology check`")]
+    Unroutable,
+}
+
+/// What keeps us from working.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Trouble {
+    /// There is no connection to the broker.
+    BrokerDown,
+    /// The broker takes no messages: it is short of memory or disk.
+    BrokerBlocked,
+    /// There is no connection to Redis, or it refuses.
+    StoreDown,
+    /// It took too long.
+    Late,
+    /// A queue or binding is missing.
+    Topology,
+    /// A downstream queue is full.
+    DownstreamFull,
+}
+
+impl Trouble {
+    /// The word used in metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BrokerDown => "broker_down",
+            Self::BrokerBlocked => "broker_blocked",
+            Self::StoreDown => "store_down",
+            Self::Late => "late",
+            Self::Topology => "topology",
+            Self::DownstreamFull => "downstream_full",
+        }
+    }
+}
+
+impl std::fmt::Display for Trouble {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::BrokerDown => "the broker is not reachable",
+            Self::BrokerBlocked => "the broker takes no messages (memory or disk alarm)",
+            Self::StoreDown => "Redis is not reachable or refuses",
+            Self::Late => "it took too long",
+            Self::Topology => "a queue or binding is missing: run `hookswitch topology check`",
+            Self::DownstreamFull => "a downstream queue is full",
+        })
+    }
+}
+
+type Verdict = Result<(), PublishError>;
+
+struct Job {
+    publication: Publication,
+    verdict: oneshot::Sender<Verdict>,
+}
+
+/// The handle that everybody publishes with; cheap to clone.
+#[derive(Clone)]
+pub struct Publisher {
+    jobs: mpsc::Sender<Job>,
+    trouble: watch::Receiver<Option<Trouble>>,
+}
+
+impl Publisher {
+    /// Starts the task that keeps the connection. It ends when the last handle is dropped.
+    pub fn start(config: Amqp, purpose: &'static str, metrics: Arc<LinkMetrics>) -> Self {
+        let (jobs, inbox) = mpsc::channel(4096);
+        let (state, trouble) = watch::channel(Some(Trouble::BrokerDown));
+        let inbox = Arc::new(Mutex::new(inbox));
+        tokio::spawn(Keeper { config, purpose, inbox, state, metrics }.run());
+        Self { jobs, trouble }
+    }
+
+    /// What keeps us from publishing now.
+    pub fn trouble(&self) -> Option<Trouble> {
+        *self.trouble.borrow()
+    }
+
+    /// Tells of every change of [`Publisher::trouble`].
+    pub fn watch(&self) -> watch::Receiver<Option<Trouble>> {
+        self.trouble.clone()
+    }
+
+    /// Publishes and waits for the confirm, for at most `patience`.
+    ///
+    /// # Errors
+    /// [`PublishError`] says whether the message may be in a queue all the same.
+    pub async fn publish(&self, publication: Publication, patience: Duration) -> Verdict {
+        if let Some(trouble) = self.trouble() {
+            return Err(PublishError::NotSent(trouble));
+        }
+        let (verdict, answer) = oneshot::channel();
+        let job = Job { publication, verdict };
+        let wait = async {
+            if self.jobs.send(job).await.is_err() {
+                return Err(PublishError::NotSent(Trouble::BrokerDown));
+            }
+            answer.await.unwrap_or(Err(PublishError::Unknown))
+        };
+        tokio::time::timeout(patience, wait).await.unwrap_or(Err(PublishError::Unknown))
+    }
+}
+
+/// Keeps the connection and its channels; makes new ones when anything of them fails.
+struct Keeper {
+    config: Amqp,
+    purpose: &'static str,
+    inbox: Arc<Mutex<mpsc::Receiver<Job>>>,
+    state: watch::Sender<Option<Trouble>>,
+    metrics: Arc<LinkMetrics>,
+}
+
+/// The last handle is gone.
+struct Closed;
+
+impl Keeper {
+    async fn run(self) {
+        let mut reconnect = Reconnect::default();
+        loop {
+            let connected_at = Instant::now();
+            let cause = match self.serve().await {
+                Ok(Closed) => return,
+                Err(cause) => cause,
+            };
+            self.state.send_replace(Some(Trouble::BrokerDown));
+            // A connection that lived is a success: the next delay is the shortest again.
+            if connected_at.elapsed() > self.config.heartbeat * 2 {
+                reconnect.reset();
+            }
+            let delay = reconnect.next_delay();
+            tracing::warn!(purpose = self.purpose, %cause, ?delay, "no connection to the broker, trying again");
+            self.metrics.reconnects.inc();
+            if self.refuse_jobs_for(delay).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Refuses what arrives while there is no connection.
+    async fn refuse_jobs_for(&self, delay: Duration) -> Result<(), Closed> {
+        let mut inbox = self.inbox.lock().await;
+        let until = tokio::time::Instant::now() + delay;
+        loop {
+            match tokio::time::timeout_at(until, inbox.recv()).await {
+                Err(_) => return Ok(()),
+                Ok(None) => return Err(Closed),
+                Ok(Some(job)) => drop(job.verdict.send(Err(PublishError::NotSent(Trouble::BrokerDown)))),
+            }
+        }
+    }
+
+    /// Connects and publishes until something fails.
+    async fn serve(&self) -> Result<Closed, String> {
+        let connection = connect(&self.config, self.purpose).await.map_err(|e| e.to_string())?;
+        let mut events = connection.events_listener();
+        let setup = async {
+            let mut channels = Vec::new();
+            for _ in 0..self.config.publish_channels {
+                let channel = connection.create_channel().await?;
+                channel.confirm_select(ConfirmSelectOptions { nowait: false }).await?;
+                channels.push(channel);
+            }
+            Ok::<_, lapin::Error>(channels)
+        };
+        let channels = tokio::time::timeout(self.config.connect_timeout, setup)
+            .await
+            .map_err(|_| "opening channels took too long".to_owned())?
+            .map_err(|e| e.to_string())?;
+        self.state.send_replace(None);
+        tracing::info!(purpose = self.purpose, "connected to the broker");
+
+        let lanes = channels.into_iter().map(|channel| {
+            Lane {
+                channel,
+                inbox: self.inbox.clone(),
+                batch: self.config.publish_batch,
+                confirm_timeout: self.config.confirm_timeout,
+                trouble: self.state.subscribe(),
+            }
+            .run()
+        });
+        let mut lanes: FuturesUnordered<_> = lanes.collect();
+        let outcome = loop {
+            tokio::select! {
+                ended = lanes.next() => break ended.unwrap_or(Ok(Closed)),
+                event = events.next() => match event {
+                    Some(Event::ConnectionBlocked(reason)) => {
+                        tracing::warn!(purpose = self.purpose, %reason, "the broker takes no messages");
+                        self.state.send_replace(Some(Trouble::BrokerBlocked));
+                    }
+                    Some(Event::ConnectionUnblocked) => {
+                        tracing::info!(purpose = self.purpose, "the broker takes messages again");
+                        self.state.send_replace(None);
+                    }
+                    Some(Event::Error(error)) => break Err(error.to_string()),
+                    Some(Event::Connected | Event::SendFlow(_)) => {}
+                    Some(_) => {}
+                    None => break Err("the connection ended".to_owned()),
+                },
+            }
+        };
+        drop(lanes);
+        // Closing may hang on a dead or blocked connection; the broker notices either way.
+        let closing = connection.close(200, "done".into());
+        drop(tokio::time::timeout(Duration::from_secs(1), closing).await);
+        outcome
+    }
+}
+
+/// One channel and the only task that publishes on it.
+struct Lane {
+    channel: Channel,
+    inbox: Arc<Mutex<mpsc::Receiver<Job>>>,
+    batch: usize,
+    confirm_timeout: Duration,
+    trouble: watch::Receiver<Option<Trouble>>,
+}
+
+impl Lane {
+    /// Takes what is waiting, publishes it, awaits all of its confirms, tells; until something fails.
+    async fn run(mut self) -> Result<Closed, String> {
+        let mut jobs = Vec::with_capacity(self.batch);
+        loop {
+            if self.inbox.lock().await.recv_many(&mut jobs, self.batch).await == 0 {
+                return Ok(Closed);
+            }
+            self.publish_all(std::mem::take(&mut jobs)).await?;
+        }
+    }
+
+    async fn publish_all(&mut self, jobs: Vec<Job>) -> Result<(), String> {
+        let now = Instant::now();
+        let (jobs, late): (Vec<_>, Vec<_>) =
+            jobs.into_iter().partition(|job| now <= job.publication.not_after && !job.verdict.is_closed());
+        for job in late {
+            drop(job.verdict.send(Err(PublishError::NotSent(Trouble::Late))));
+        }
+        let channel = self.channel.clone();
+        // The first poll of each takes its delivery tag and queues its frames; only this task polls.
+        let confirms = join_all(jobs.iter().map(|job| confirm(&channel, &job.publication)));
+        let Some(confirms) = self.within_deadline(confirms).await else {
+            // Dropping the jobs tells their owners that the outcome is unknown. A confirm that is dropped stays
+            // in lapin's memory until its channel ends, so the channel ends.
+            return Err(format!("no confirm within {:?}", self.confirm_timeout));
+        };
+        let returned: HashSet<String> = confirms.iter().flatten().filter_map(returned_id).collect();
+        let mut failure = None;
+        for (job, confirm) in jobs.into_iter().zip(confirms) {
+            let verdict = match confirm {
+                Ok(Confirmation::Ack(_)) if returned.contains(message_id(&job.publication.properties)) => {
+                    Err(PublishError::Unroutable)
+                }
+                Ok(Confirmation::Ack(_)) => Ok(()),
+                Ok(Confirmation::Nack(_)) => Err(PublishError::Refused),
+                Ok(Confirmation::NotRequested) => Err(PublishError::Unknown),
+                Err(error) => {
+                    failure = Some(error.to_string());
+                    Err(PublishError::Unknown)
+                }
+            };
+            // Whoever asked may have lost patience; then nobody listens.
+            drop(job.verdict.send(verdict));
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Waits for the confirms, but not for ever; while the broker has blocked us, time does not count.
+    async fn within_deadline<T>(&mut self, confirms: impl Future<Output = T>) -> Option<T> {
+        let mut confirms = std::pin::pin!(confirms);
+        loop {
+            if let Ok(confirms) = tokio::time::timeout(self.confirm_timeout, &mut confirms).await {
+                return Some(confirms);
+            }
+            if *self.trouble.borrow() != Some(Trouble::BrokerBlocked) {
+                return None;
+            }
+        }
+    }
+}
+
+async fn confirm(channel: &Channel, publication: &Publication) -> lapin::Result<Confirmation> {
+    let options = BasicPublishOptions { mandatory: true, immediate: false };
+    let sent = channel.basic_publish(
+        publication.exchange.as_str().into(),
+        publication.routing_key.as_str().into(),
+        options,
+        &publication.body,
+        publication.properties.clone(),
+    );
+    sent.await?.await
+}
+
+fn message_id(properties: &BasicProperties) -> &str {
+    properties.message_id().as_ref().map_or("", |id| id.as_str())
+}
+
+fn returned_id(confirmation: &Confirmation) -> Option<String> {
+    let returned = match confirmation {
+        Confirmation::Ack(returned) | Confirmation::Nack(returned) => returned.as_ref()?,
+        Confirmation::NotRequested => return None,
+    };
+    Some(message_id(&returned.delivery.properties).to_owned())
+}

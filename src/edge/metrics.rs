@@ -1,0 +1,255 @@
+//! What Prometheus sees. Labels come from closed lists or from the configuration, never from a sender.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
+    registry::Registry,
+};
+
+use super::amqp::publisher::Trouble;
+use crate::core::{
+    backoff::Tier,
+    disposition::{Disposition, Reason},
+    json::Drift,
+    providers::Provider,
+    webhook::SourceName,
+};
+
+/// Paths of drift that are told apart for each provider; the rest counts as `other`. A sender chooses the names of
+/// its fields, and must not be able to fill the memory of whoever scrapes us.
+const DRIFT_PATHS_MAX: usize = 100;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SourceLabel {
+    source: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DispositionLabels {
+    source: String,
+    disposition: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TierLabels {
+    source: String,
+    tier: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabels {
+    source: String,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DuplicateLabels {
+    source: String,
+    body: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct EventLabels {
+    source: String,
+    r#type: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CauseLabel {
+    cause: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DriftLabels {
+    provider: &'static str,
+    path: String,
+    class: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LinkLabel {
+    link: &'static str,
+}
+
+/// A registry with what every process tells of itself.
+pub fn registry() -> Registry {
+    let mut registry = Registry::default();
+    let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+    registry.register("hookswitch_build", "The program's version", build);
+    registry
+}
+
+/// The text that `/metrics` answers.
+pub fn encode(registry: &Registry) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    drop(text::encode(&mut text, registry));
+    text
+}
+
+/// One connection to an outside service.
+#[derive(Debug, Default)]
+pub struct LinkMetrics {
+    /// How often it was lost or could not be made.
+    pub reconnects: Counter,
+}
+
+impl LinkMetrics {
+    /// Makes and registers the metrics of several links.
+    pub fn register<const N: usize>(registry: &mut Registry, links: [&'static str; N]) -> [Arc<Self>; N] {
+        let family = Family::<LinkLabel, Counter>::default();
+        registry.register("hookswitch_reconnects", "Connections lost or not made, by link", family.clone());
+        links.map(|link| Arc::new(Self { reconnects: family.get_or_create(&LinkLabel { link }).clone() }))
+    }
+}
+
+/// What a worker counts.
+#[derive(Debug)]
+pub struct WorkerMetrics {
+    dispositions: Family<DispositionLabels, Counter>,
+    events: Family<EventLabels, Counter>,
+    duplicates: Family<DuplicateLabels, Counter>,
+    retries: Family<TierLabels, Counter>,
+    dead: Family<ReasonLabels, Counter>,
+    handle_seconds: Family<SourceLabel, Histogram>,
+    in_flight: Family<SourceLabel, Gauge>,
+    pauses: Family<CauseLabel, Counter>,
+    drift: Family<DriftLabels, Counter>,
+    drift_paths: Mutex<HashSet<(Provider, String)>>,
+}
+
+impl WorkerMetrics {
+    /// Makes and registers them.
+    pub fn register(registry: &mut Registry) -> Arc<Self> {
+        let buckets = || {
+            Histogram::new([0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0])
+        };
+        let metrics = Self {
+            dispositions: Family::default(),
+            events: Family::default(),
+            duplicates: Family::default(),
+            retries: Family::default(),
+            dead: Family::default(),
+            handle_seconds: Family::new_with_constructor(buckets),
+            in_flight: Family::default(),
+            pauses: Family::default(),
+            drift: Family::default(),
+            drift_paths: Mutex::default(),
+        };
+        registry.register(
+            "hookswitch_deliveries",
+            "Deliveries settled, by source and disposition",
+            metrics.dispositions.clone(),
+        );
+        registry.register("hookswitch_events", "Events published and confirmed", metrics.events.clone());
+        registry.register(
+            "hookswitch_duplicates",
+            "Duplicates, by whether their body was the first one's",
+            metrics.duplicates.clone(),
+        );
+        registry.register("hookswitch_retries", "Messages sent to a delay queue", metrics.retries.clone());
+        registry.register("hookswitch_dead", "Dead letters, by reason", metrics.dead.clone());
+        registry.register(
+            "hookswitch_handle_seconds",
+            "From the delivery to its settlement",
+            metrics.handle_seconds.clone(),
+        );
+        registry.register("hookswitch_in_flight", "Deliveries in work", metrics.in_flight.clone());
+        registry.register(
+            "hookswitch_pauses",
+            "Times the worker stopped taking messages",
+            metrics.pauses.clone(),
+        );
+        registry.register(
+            "hookswitch_schema_drift",
+            "Leaves that a provider sent and we did not expect",
+            metrics.drift.clone(),
+        );
+        Arc::new(metrics)
+    }
+
+    /// Counts a settled delivery.
+    pub fn settled(&self, source: &SourceName, disposition: &Disposition, took: Duration) {
+        let labels = DispositionLabels { source: source.to_string(), disposition: disposition.as_str() };
+        self.dispositions.get_or_create(&labels).inc();
+        self.handle_seconds
+            .get_or_create(&SourceLabel { source: source.to_string() })
+            .observe(took.as_secs_f64());
+        match disposition {
+            Disposition::Retry { tier, .. } => self.retried(source, *tier),
+            Disposition::DeadLetter { reason, .. } => self.died(source, *reason),
+            Disposition::Duplicate { other_body } => self.duplicate(source, *other_body),
+            Disposition::Done { .. } => {}
+        }
+    }
+
+    fn retried(&self, source: &SourceName, tier: Tier) {
+        self.retries.get_or_create(&TierLabels { source: source.to_string(), tier: tier.name() }).inc();
+    }
+
+    fn died(&self, source: &SourceName, reason: Reason) {
+        self.dead.get_or_create(&ReasonLabels { source: source.to_string(), reason: reason.as_str() }).inc();
+    }
+
+    /// Counts a confirmed event.
+    pub fn published(&self, source: &SourceName, kind: &'static str) {
+        self.events.get_or_create(&EventLabels { source: source.to_string(), r#type: kind }).inc();
+    }
+
+    fn duplicate(&self, source: &SourceName, other_body: bool) {
+        let body = if other_body { "other" } else { "same" };
+        self.duplicates.get_or_create(&DuplicateLabels { source: source.to_string(), body }).inc();
+    }
+
+    /// Counts a pause.
+    pub fn paused(&self, trouble: Trouble) {
+        self.pauses.get_or_create(&CauseLabel { cause: trouble.as_str() }).inc();
+    }
+
+    /// How many deliveries of a source are in work.
+    pub fn in_flight(&self, source: &SourceName, count: usize) {
+        let gauge = self.in_flight.get_or_create(&SourceLabel { source: source.to_string() });
+        gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Counts unexpected leaves; whether one was seen for the first time by this process.
+    pub fn drifted(&self, provider: Provider, drift: &Drift) -> bool {
+        let mut seen = self.drift_paths.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_provider = seen.iter().filter(|(of, _)| *of == provider).count();
+        let known = seen.contains(&(provider, drift.path.clone()));
+        let told_apart = known || of_provider < DRIFT_PATHS_MAX;
+        if told_apart && !known {
+            seen.insert((provider, drift.path.clone()));
+        }
+        drop(seen);
+        let path = if told_apart { drift.path.clone() } else { "other".to_owned() };
+        self.drift
+            .get_or_create(&DriftLabels { provider: provider.as_str(), path, class: drift.class })
+            .inc();
+        told_apart && !known
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sender_cannot_make_more_than_a_hundred_drift_labels() {
+        let mut registry = registry();
+        let metrics = WorkerMetrics::register(&mut registry);
+        for n in 0..1_000 {
+            metrics.drifted(Provider::Wavix, &Drift { path: format!("field{n}"), class: "string" });
+        }
+        let text = encode(&registry);
+        let lines = text.lines().filter(|line| line.starts_with("hookswitch_schema_drift_total")).count();
+        assert_eq!(lines, DRIFT_PATHS_MAX + 1);
+        assert!(text.contains("path=\"other\""));
+    }
+}

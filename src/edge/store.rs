@@ -1,0 +1,254 @@
+//! The memory of what is claimed and what is done: idempotency keys in Redis.
+//!
+//! A key holds nothing, a claim (its owner's token, with a lease) or `done` (the body's fingerprint, a number). Any
+//! trouble with Redis means "not known", never "not a duplicate": the caller waits.
+
+use std::{sync::Arc, time::Duration};
+
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo, RedisResult, Script, Value,
+    aio::MultiplexedConnection, io::tcp::TcpSettings,
+};
+use tokio::sync::{Notify, watch};
+
+use super::{amqp::publisher::Trouble, metrics::LinkMetrics};
+use crate::{
+    config::Redis,
+    core::{backoff::Reconnect, key::IdempotencyKey, webhook::SourceName},
+};
+
+/// The kernel gives a silent connection up after this long: a black-holed link is not noticed otherwise.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
+
+/// Claims a key. Re-entrant for the same owner: a claim that timed out may have succeeded.
+const CLAIM: &str = r"
+local v = redis.call('GET', KEYS[1])
+if not v or v == ARGV[1] then
+  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+  return 'claimed'
+end
+if string.sub(v, 1, 1) == 'o' then return 'busy' end
+return v";
+
+/// Gives a claim back, if it is still ours.
+const RELEASE: &str = r"
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0";
+
+/// What became of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// The key is ours until the lease ends.
+    Claimed,
+    /// Somebody else holds it and has not finished: look again later.
+    Busy,
+    /// It is done; by a body with this fingerprint.
+    Done {
+        /// See [`crate::core::key::body_fingerprint`].
+        fingerprint: u64,
+    },
+}
+
+/// Redis is away, slow, or refuses (out of memory, read only, loading).
+#[derive(Debug, thiserror::Error)]
+#[error("Redis: {0}")]
+pub struct StoreError(String);
+
+/// The handle to Redis; cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+    connection: watch::Receiver<Option<MultiplexedConnection>>,
+}
+
+struct Shared {
+    timeout: Duration,
+    claim: Script,
+    release: Script,
+    /// Asks the keeper for a new connection.
+    broken: Notify,
+}
+
+impl Store {
+    /// Starts the task that keeps the connection.
+    ///
+    /// # Errors
+    /// The address is none.
+    pub fn start(config: &Redis, metrics: Arc<LinkMetrics>) -> Result<Self, StoreError> {
+        let tcp = TcpSettings::default().set_nodelay(true).set_user_timeout(SILENCE_MAX);
+        let address: ConnectionInfo = config
+            .url
+            .reveal()
+            .into_connection_info()
+            .map_err(|_| StoreError("redis.url: expected redis://host:port/db".to_owned()))?
+            .set_tcp_settings(tcp);
+        let client = Client::open(address).map_err(|error| StoreError(error.to_string()))?;
+        let (sender, connection) = watch::channel(None);
+        let shared = Arc::new(Shared {
+            timeout: config.timeout,
+            claim: Script::new(CLAIM),
+            release: Script::new(RELEASE),
+            broken: Notify::new(),
+        });
+        tokio::spawn(keep(client, shared.clone(), sender, metrics));
+        Ok(Self { shared, connection })
+    }
+
+    /// What keeps us from using it now.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.connection.borrow().is_none().then_some(Trouble::StoreDown)
+    }
+
+    /// Tells of every change; there is a connection or none.
+    pub fn watch(&self) -> watch::Receiver<Option<MultiplexedConnection>> {
+        self.connection.clone()
+    }
+
+    /// Claims `key` for `owner`.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the claim may or may not have been made; claiming again with the same owner is safe.
+    pub async fn claim(
+        &self,
+        source: &SourceName,
+        key: &IdempotencyKey,
+        owner: &str,
+        lease: Duration,
+    ) -> Result<Claim, StoreError> {
+        let mut call = self.shared.claim.prepare_invoke();
+        call.key(key.store_name(source).as_slice()).arg(owner).arg(millis(lease));
+        let answer: String = self.within_deadline(async |c| call.invoke_async(c).await).await?;
+        match answer.as_str() {
+            "claimed" => Ok(Claim::Claimed),
+            "busy" => Ok(Claim::Busy),
+            done => done
+                .parse()
+                .map(|fingerprint| Claim::Done { fingerprint })
+                .map_err(|_| StoreError("a key holds what hookswitch never writes".to_owned())),
+        }
+    }
+
+    /// Marks `key` done, whoever holds it: the confirm of the events has made it true.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it may or may not be marked; marking again is safe.
+    pub async fn done(
+        &self,
+        source: &SourceName,
+        key: &IdempotencyKey,
+        fingerprint: u64,
+        ttl: Duration,
+    ) -> Result<(), StoreError> {
+        let name = key.store_name(source);
+        let mut call = redis::cmd("SET");
+        call.arg(name.as_slice()).arg(fingerprint).arg("PX").arg(millis(ttl));
+        self.within_deadline(async |c| call.query_async(c).await).await
+    }
+
+    /// Gives a claim back, so that a retry need not wait for the lease to end.
+    ///
+    /// # Errors
+    /// [`StoreError`]: then the lease ends by itself.
+    pub async fn release(
+        &self,
+        source: &SourceName,
+        key: &IdempotencyKey,
+        owner: &str,
+    ) -> Result<(), StoreError> {
+        let mut call = self.shared.release.prepare_invoke();
+        call.key(key.store_name(source).as_slice()).arg(owner);
+        self.within_deadline(async |c| call.invoke_async::<i64>(c).await).await.map(drop)
+    }
+
+    /// Forgets that `key` is done, so that a replay of it is not swallowed.
+    ///
+    /// # Errors
+    /// [`StoreError`]: it may or may not be forgotten.
+    pub async fn forget(&self, source: &SourceName, key: &IdempotencyKey) -> Result<(), StoreError> {
+        let name = key.store_name(source);
+        let mut call = redis::cmd("DEL");
+        call.arg(name.as_slice());
+        self.within_deadline(async |c| call.query_async::<i64>(c).await).await.map(drop)
+    }
+
+    /// Runs a command. On any failure the connection is replaced: redis-rs itself does not reconnect after a
+    /// time-out, and on a dead link every command would time out until the kernel gave up.
+    async fn within_deadline<T>(
+        &self,
+        command: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>,
+    ) -> Result<T, StoreError> {
+        let connection = self.connection.borrow().clone();
+        let Some(mut connection) = connection else {
+            return Err(StoreError("not connected".to_owned()));
+        };
+        let answer = tokio::time::timeout(self.shared.timeout, command(&mut connection)).await;
+        let error = match answer {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("no answer within {:?}", self.shared.timeout),
+        };
+        self.shared.broken.notify_one();
+        Err(StoreError(error))
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Connects, shows the connection, and starts anew when somebody finds it broken; ends with the last handle.
+async fn keep(
+    client: Client,
+    shared: Arc<Shared>,
+    show: watch::Sender<Option<MultiplexedConnection>>,
+    metrics: Arc<LinkMetrics>,
+) {
+    let mut reconnect = Reconnect::default();
+    while !show.is_closed() {
+        match tokio::time::timeout(SILENCE_MAX, open(&client, shared.timeout)).await {
+            Ok(Ok(connection)) => {
+                tracing::info!("connected to Redis");
+                reconnect.reset();
+                show.send_replace(Some(connection));
+                tokio::select! {
+                    () = shared.broken.notified() => {}
+                    () = show.closed() => return,
+                }
+                show.send_replace(None);
+                metrics.reconnects.inc();
+            }
+            Ok(Err(error)) => tracing::warn!(%error, "Redis cannot be used"),
+            Err(_) => tracing::warn!("Redis does not answer"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(reconnect.next_delay()) => {}
+            () = show.closed() => return,
+        }
+    }
+}
+
+/// Connects, and makes sure that Redis takes writes: one that is read only, loading or full is of no use.
+async fn open(client: &Client, timeout: Duration) -> RedisResult<MultiplexedConnection> {
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(timeout))
+        .set_response_timeout(Some(timeout));
+    let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+    let probe = format!("hookswitch:probe:{}", std::process::id());
+    redis::cmd("SET").arg(&probe).arg(1).arg("PX").arg(1_000).query_async::<()>(&mut connection).await?;
+    warn_of_settings(&mut connection).await;
+    Ok(connection)
+}
+
+/// Says loudly if Redis may forget keys. Where `CONFIG` is not allowed, nothing is known and nothing is said.
+async fn warn_of_settings(connection: &mut MultiplexedConnection) {
+    for (setting, good, risk) in [
+        ("maxmemory-policy", "noeviction", "it may evict idempotency keys, and duplicates come through"),
+        ("appendonly", "yes", "a restart forgets idempotency keys, and duplicates come through"),
+    ] {
+        let answer = redis::cmd("CONFIG").arg("GET").arg(setting).query_async::<Value>(connection).await;
+        let pair: Option<Vec<String>> = answer.ok().and_then(|value| redis::from_redis_value(value).ok());
+        if let Some(value) = pair.as_ref().and_then(|pair| pair.get(1)).filter(|value| *value != good) {
+            tracing::warn!(setting, %value, expected = good, "Redis is not set up to remember: {risk}");
+        }
+    }
+}
