@@ -1,0 +1,166 @@
+//! Dead letters: looking at them, sending them back, throwing them away. The printing is the command's.
+//!
+//! A letter is looked at by consuming without acking: when the channel closes the broker puts every letter back in
+//! its place. Replay publishes with a confirm before it acks, so that killed at any moment it loses nothing.
+
+use std::{
+    ops::ControlFlow,
+    time::{Duration, Instant},
+};
+
+use futures_util::StreamExt;
+use jiff::Timestamp;
+use lapin::{
+    Channel, Connection, Consumer,
+    options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions},
+    types::FieldTable,
+};
+
+use super::settle;
+use crate::{
+    core::{
+        disposition::Reason,
+        providers::Provider,
+        webhook::{DeliveryId, SourceName},
+    },
+    edge::amqp::{
+        message::{self, Inbound},
+        names,
+        publisher::{PublishError, Publisher},
+    },
+};
+
+/// How long the queue may be silent before the letters that it promised count as taken by somebody else.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
+
+/// Which letters are meant; all of what is set must hold.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// This one.
+    pub id: Option<DeliveryId>,
+    /// Those that died for this reason.
+    pub reason: Option<Reason>,
+}
+
+impl Filter {
+    fn matches(&self, letter: &Inbound) -> bool {
+        self.id.is_none_or(|id| letter.webhook.delivery_id == id)
+            && self.reason.is_none_or(|reason| letter.history.reason == Some(reason))
+    }
+}
+
+/// What is done with a letter that the filter lets through.
+pub enum Action<'a> {
+    /// Nothing: it stays.
+    Look,
+    /// It goes back to its raw queue.
+    Replay(&'a Publisher),
+    /// It goes away.
+    Discard,
+}
+
+/// Why the letters could not be worked on.
+#[derive(Debug, thiserror::Error)]
+pub enum DeadLetterError {
+    /// The source has no dead-letter queue.
+    #[error("there is no queue `dead.{0}`: is the source configured, and was `hookswitch topology apply` run?")]
+    NoQueue(SourceName),
+    /// The broker went away. What was acked before is done; the rest is where it was.
+    #[error("the broker went away: {0}; run the command again")]
+    Lost(#[from] lapin::Error),
+    /// A replayed letter was not confirmed; it stays in the dead-letter queue.
+    #[error("a letter was not taken back, and stays where it is: {0}")]
+    NotReplayed(#[from] PublishError),
+}
+
+/// How far a run came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Letters seen.
+    pub seen: u32,
+    /// Letters that the filter let through.
+    pub matched: u32,
+    /// Letters moved or removed.
+    pub done: u32,
+}
+
+/// How many letters a source has.
+///
+/// # Errors
+/// [`DeadLetterError`]
+pub async fn count(connection: &Connection, source: &SourceName) -> Result<u32, DeadLetterError> {
+    let options =
+        QueueDeclareOptions { passive: true, durable: true, exclusive: false, auto_delete: false, nowait: false };
+    let channel = connection.create_channel().await?;
+    let queue = names::dead_queue(source);
+    match channel.queue_declare(queue.as_str().into(), options, FieldTable::default()).await {
+        Ok(queue) => Ok(queue.message_count()),
+        Err(error) if matches!(error.kind(), lapin::ErrorKind::ProtocolError(_)) => {
+            Err(DeadLetterError::NoQueue(source.clone()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Goes once through a source's letters, as many as there are now, and does `action` to at most `limit` of those that
+/// match, telling `each` of them first; `each` may stop the run.
+///
+/// # Errors
+/// [`DeadLetterError`]; letters not yet done are where they were.
+pub async fn run(
+    connection: &Connection,
+    source: &SourceName,
+    provider: Provider,
+    filter: &Filter,
+    limit: u32,
+    action: &Action<'_>,
+    mut each: impl FnMut(&Inbound) -> ControlFlow<()>,
+) -> Result<Tally, DeadLetterError> {
+    let total = count(connection, source).await?;
+    let (channel, mut letters) = open(connection, source).await?;
+    let mut tally = Tally::default();
+    while tally.seen < total && tally.matched < limit {
+        let Ok(Some(letter)) = tokio::time::timeout(SILENCE_MAX, letters.next()).await else { break };
+        let letter = letter?;
+        tally.seen += 1;
+        let tag = letter.delivery_tag;
+        let inbound = match message::decode(&letter.properties, letter.data) {
+            Ok(inbound) => inbound,
+            Err((_, body)) => message::salvage(&letter.properties, body, source, provider, Timestamp::now()),
+        };
+        if !filter.matches(&inbound) {
+            continue;
+        }
+        tally.matched += 1;
+        if each(&inbound).is_break() {
+            break;
+        }
+        match action {
+            Action::Look => continue,
+            Action::Replay(publisher) => replay(publisher, &inbound).await?,
+            Action::Discard => {}
+        }
+        channel.basic_ack(tag, BasicAckOptions { multiple: false }).await?;
+        tally.done += 1;
+    }
+    // Puts back what was not acked, and makes sure that the acks have arrived.
+    channel.close(200, "done".into()).await?;
+    Ok(tally)
+}
+
+/// Letters that do not match stay unacked until the end, so there is no bound on what the broker sends ahead.
+async fn open(connection: &Connection, source: &SourceName) -> Result<(Channel, Consumer), DeadLetterError> {
+    let channel = connection.create_channel().await?;
+    channel.basic_qos(0, BasicQosOptions { global: false }).await?;
+    let options = BasicConsumeOptions { no_local: false, no_ack: false, exclusive: false, nowait: false };
+    let queue = names::dead_queue(source);
+    let letters = channel.basic_consume(queue.as_str().into(), "".into(), options, FieldTable::default()).await?;
+    Ok((channel, letters))
+}
+
+/// Publishes the letter to its raw queue and waits for the confirm.
+async fn replay(publisher: &Publisher, letter: &Inbound) -> Result<(), PublishError> {
+    let mut publication = settle::replay(letter);
+    publication.not_after = Instant::now() + SILENCE_MAX;
+    publisher.publish(publication, SILENCE_MAX * 2).await
+}

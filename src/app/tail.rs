@@ -1,0 +1,63 @@
+//! Following the normalized events without taking one away from anybody.
+//!
+//! A queue of our own, gone when we go, hangs on the exchange to which workers publish, not on the one to which
+//! consumers bind: else an event that nobody subscribes to would count as delivered because somebody looked on.
+
+use futures_util::StreamExt;
+use lapin::{
+    Connection, Consumer, ExchangeKind,
+    options::{
+        BasicConsumeOptions, ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+    },
+    types::{AMQPValue, FieldTable},
+};
+
+use crate::edge::amqp::names;
+
+/// Events kept for a reader who is slower than the events; older ones are dropped, so that looking on never
+/// holds up a worker.
+const BACKLOG_MAX: i64 = 10_000;
+
+/// The events as they come.
+pub struct Tail {
+    consumer: Consumer,
+}
+
+impl Tail {
+    /// Begins to follow the events whose routing key matches one of `patterns` (`#` for all).
+    ///
+    /// # Errors
+    /// The broker refused, or the topology is not there.
+    pub async fn open(connection: &Connection, patterns: &[String]) -> lapin::Result<Self> {
+        let channel = connection.create_channel().await?;
+        let mut limits = FieldTable::default();
+        limits.insert("x-max-length".into(), AMQPValue::LongLongInt(BACKLOG_MAX));
+        limits.insert("x-overflow".into(), AMQPValue::LongString("drop-head".into()));
+        let own =
+            QueueDeclareOptions { passive: false, durable: false, exclusive: true, auto_delete: true, nowait: false };
+        let queue = channel.queue_declare("".into(), own, limits).await?.name().clone();
+        // A topic exchange between does the matching; it goes when its queue goes.
+        let filter = format!("hookswitch.tail.{}", queue.as_str());
+        let transient =
+            ExchangeDeclareOptions { passive: false, durable: false, auto_delete: true, internal: false, nowait: false };
+        channel
+            .exchange_declare(filter.as_str().into(), ExchangeKind::Topic, transient, FieldTable::default())
+            .await?;
+        for pattern in patterns {
+            let options = QueueBindOptions { nowait: false };
+            let (from, key) = (filter.as_str().into(), pattern.as_str().into());
+            channel.queue_bind(queue.clone(), from, key, options, FieldTable::default()).await?;
+        }
+        let options = ExchangeBindOptions { nowait: false };
+        let (to, from) = (filter.as_str().into(), names::PUBLISHED_EXCHANGE.into());
+        channel.exchange_bind(to, from, "".into(), options, FieldTable::default()).await?;
+        let options = BasicConsumeOptions { no_local: false, no_ack: true, exclusive: true, nowait: false };
+        let consumer = channel.basic_consume(queue, "".into(), options, FieldTable::default()).await?;
+        Ok(Self { consumer })
+    }
+
+    /// The next event's JSON text; none when the connection is gone.
+    pub async fn next(&mut self) -> Option<Vec<u8>> {
+        self.consumer.next().await?.ok().map(|delivery| delivery.data)
+    }
+}
