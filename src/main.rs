@@ -1,3 +1,5 @@
 //! The `hookswitch` program.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    hookswitch::cli::main()
+}

@@ -2,6 +2,7 @@
 
 pub mod dead_letters;
 pub mod gate;
+pub mod receiver;
 pub mod settle;
 pub mod tail;
 pub mod worker;

@@ -1,6 +1,12 @@
 //! The configuration: one TOML file, environment overrides, every problem reported at once.
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Duration};
+mod load;
+mod reader;
+mod show;
+
+use std::{collections::BTreeMap, fmt, net::SocketAddr, time::Duration};
+
+pub use reader::{ConfigProblems, Problem};
 
 use crate::core::{
     auth::Auth, backoff::Schedule, disposition::Reason, providers::Provider, webhook::SourceName,
@@ -206,13 +212,4 @@ pub struct Subscription {
     pub patterns: Vec<String>,
     /// Messages before the queue refuses more; then what would go there waits in the broker. Default none.
     pub length_max: Option<u32>,
-}
-
-/// Where the configuration came from, for messages.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// A file.
-    File(PathBuf),
-    /// No file: defaults and environment only.
-    Defaults,
 }

@@ -1,6 +1,8 @@
 //! The outside world: each module owns one outside system.
 
 pub mod amqp;
+pub mod http;
 pub mod metrics;
 pub mod panics;
 pub mod store;
+pub mod telemetry;

@@ -1,0 +1,36 @@
+//! `hookswitch send-samples`
+
+use std::time::Duration;
+
+use super::{FAILED, OK, Unreachable, block_on};
+use crate::{config::Config, edge::http, samples};
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// The receiver; without it, `receiver.listen` of the configuration
+    #[arg(long)]
+    url: Option<String>,
+}
+
+/// Posts every sample to the first source of its provider that asks for no authentication.
+pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
+    let base = args.url.clone().unwrap_or_else(|| format!("http://{}", config.receiver.listen));
+    block_on(async {
+        let (mut sent, mut refused) = (0, 0);
+        for sample in samples::all() {
+            let Some((source, _)) = config.sources.iter().find(|(_, s)| s.provider == sample.provider) else {
+                println!("{:<8} {:<36} no source of this provider is configured", sample.provider.as_str(), sample.name);
+                refused += 1;
+                continue;
+            };
+            let url = format!("{base}/in/{source}");
+            let answer = http::post(&url, &sample.headers, sample.body, Duration::from_secs(15))
+                .await
+                .map_err(|error| Unreachable(format!("{url}: {error}; is the receiver running?")))?;
+            println!("{:<8} {:<36} {}", sample.provider.as_str(), sample.name, answer.status);
+            if answer.status == 200 { sent += 1 } else { refused += 1 }
+        }
+        println!("{sent} accepted, {refused} not");
+        Ok(if refused == 0 { OK } else { FAILED })
+    })
+}

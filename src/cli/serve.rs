@@ -1,0 +1,175 @@
+//! `hookswitch receiver|worker|all`
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context;
+use axum::{Router, http::StatusCode, response::IntoResponse, routing::get};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::{FAILED, OK};
+use crate::{
+    app::{
+        gate::Gate,
+        receiver::{Receiver, ReceiverMetrics},
+        worker::Worker,
+    },
+    config::Config,
+    core::providers,
+    edge::{
+        amqp::publisher::{Publisher, Trouble},
+        http::{self, Limits},
+        metrics::{self, LinkMetrics, WorkerMetrics},
+        panics,
+        store::Store,
+        telemetry,
+    },
+};
+
+/// What one process does.
+#[derive(Clone, Copy)]
+pub(super) struct Roles {
+    pub(super) receiver: bool,
+    pub(super) worker: bool,
+}
+
+pub(super) fn run(config: &Config, roles: Roles) -> anyhow::Result<u8> {
+    telemetry::start(&config.log);
+    panics::install_hook();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let code = runtime.block_on(serve(config, roles))?;
+    // Whatever still runs has had its grace.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    Ok(code)
+}
+
+/// Binds first, spawns second, drains last.
+async fn serve(config: &Config, roles: Roles) -> anyhow::Result<u8> {
+    if config.sources.is_empty() {
+        anyhow::bail!("no source is configured: add a [sources.<name>] section");
+    }
+    let admin = bind(config.admin.listen, "admin.listen").await?;
+    let listener = match roles.receiver {
+        true => Some(bind(config.receiver.listen, "receiver.listen").await?),
+        false => None,
+    };
+    let stop = stop_on_signals()?;
+    let mut registry = metrics::registry();
+    let [broker, store_link] = LinkMetrics::register(&mut registry, ["broker", "redis"]);
+    let publisher = Publisher::start(config.amqp.clone(), "publisher", broker);
+
+    let mut receiving = None;
+    if let Some(listener) = listener {
+        let router = Receiver::new(config.clone(), publisher.clone(), ReceiverMetrics::register(&mut registry)).router();
+        tracing::info!(address = %config.receiver.listen, "receiving webhooks");
+        receiving = Some(tokio::spawn(http::serve(listener, router, limits(config), stop.clone())));
+    }
+    let mut gate = None;
+    let mut working = None;
+    if roles.worker {
+        let worker_metrics = WorkerMetrics::register(&mut registry);
+        let store = Store::start(&config.redis, store_link)?;
+        let watched = Gate::watch(&publisher, &store, worker_metrics.clone());
+        gate = Some(watched.clone());
+        let worker =
+            Worker::new(config.clone(), publisher.clone(), store, watched, worker_metrics, providers::normalize);
+        working = Some(tokio::spawn(worker.run(stop.clone())));
+    }
+
+    let registry = Arc::new(registry);
+    let trouble = move || gate.as_ref().map_or_else(|| publisher.trouble(), Gate::trouble);
+    let admin_stop = CancellationToken::new();
+    let admin = tokio::spawn(http::serve(admin, admin_router(registry, trouble), limits(config), admin_stop.clone()));
+
+    let code = match working {
+        Some(working) => finish_working(working, &stop, config.worker.grace).await?,
+        None => OK,
+    };
+    if let Some(receiving) = receiving {
+        receiving.await.context("the receiver failed")?;
+    }
+    admin_stop.cancel();
+    admin.await.context("the admin listener failed")?;
+    tracing::info!("stopped");
+    Ok(code)
+}
+
+/// Waits for the pool to end by itself, or for its grace to run out after `stop`.
+async fn finish_working(
+    mut working: tokio::task::JoinHandle<Result<(), crate::edge::amqp::topology::TopologyError>>,
+    stop: &CancellationToken,
+    grace: Duration,
+) -> anyhow::Result<u8> {
+    let ended = tokio::select! {
+        ended = &mut working => ended,
+        () = async { stop.cancelled().await; tokio::time::sleep(grace).await } => {
+            working.abort();
+            tracing::warn!(?grace, "the grace time is over: what is in flight is given back to the broker");
+            return Ok(OK);
+        }
+    };
+    stop.cancel();
+    match ended.context("the worker pool failed")? {
+        Ok(()) => Ok(OK),
+        Err(differs) => {
+            tracing::error!("{differs}");
+            Ok(FAILED)
+        }
+    }
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        header_timeout: config.receiver.read_timeout,
+        connections_max: config.receiver.connections_max,
+        grace: config.worker.grace,
+    }
+}
+
+async fn bind(address: std::net::SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}: is something else there? Set {key} to another"))
+}
+
+fn admin_router(
+    registry: Arc<prometheus_client::registry::Registry>,
+    trouble: impl Fn() -> Option<Trouble> + Clone + Send + Sync + 'static,
+) -> Router {
+    let text = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let ready = move || {
+        let answer = match trouble() {
+            None => "ready\n".into_response(),
+            Some(trouble) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {trouble}\n")).into_response(),
+        };
+        async { answer }
+    };
+    Router::new()
+        .route("/livez", get(async || "alive\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(move || async move { ([("content-type", text)], metrics::encode(&registry)) }))
+}
+
+/// The first SIGTERM or SIGINT asks to stop; the second ends the process at once.
+fn stop_on_signals() -> anyhow::Result<CancellationToken> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let stop = CancellationToken::new();
+    let asked = stop.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = term.recv() => {}
+                _ = int.recv() => {}
+            }
+            if asked.is_cancelled() {
+                tracing::warn!("asked again: ending at once");
+                // What is in flight goes back to the broker by itself.
+                std::process::exit(i32::from(FAILED));
+            }
+            tracing::info!("asked to stop: finishing what is in flight");
+            asked.cancel();
+        }
+    });
+    Ok(stop)
+}

@@ -1,0 +1,75 @@
+//! `hookswitch tail`
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{OK, Unreachable, block_on, connect};
+use crate::{app::tail::Tail, config::Config};
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    /// Routing patterns: `call.#`, `call.answered.*`, `#.wavix-eu`, …
+    #[arg(default_value = "#")]
+    patterns: Vec<String>,
+    /// One CloudEvent a line, as consumers get it
+    #[arg(long)]
+    json: bool,
+    /// End after this many events
+    #[arg(long, value_name = "N")]
+    count: Option<u64>,
+    /// End when no event came for this many seconds
+    #[arg(long, value_name = "SECONDS")]
+    idle: Option<u64>,
+}
+
+pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
+    block_on(async {
+        let connection = connect(&config.amqp).await?;
+        let mut tail = Tail::open(&connection, &args.patterns).await.map_err(|error| {
+            anyhow::anyhow!("{error}; was `hookswitch topology apply` run?")
+        })?;
+        eprintln!("following {}", args.patterns.join(" "));
+        let patience = args.idle.map_or(Duration::MAX, Duration::from_secs);
+        let mut seen = 0;
+        while args.count.is_none_or(|count| seen < count) {
+            match tokio::time::timeout(patience, tail.next()).await {
+                Err(_) => break,
+                Ok(None) => return Err(Unreachable("the broker went away".to_owned()).into()),
+                Ok(Some(event)) if args.json => println!("{}", String::from_utf8_lossy(&event)),
+                Ok(Some(event)) => println!("{}", line(&event)),
+            }
+            seen += 1;
+        }
+        Ok(OK)
+    })
+}
+
+/// An event at a glance: when, what, from which source, about what, and the fields that tell it apart.
+fn line(event: &[u8]) -> String {
+    let Ok(event) = serde_json::from_slice::<Value>(event) else {
+        return "an event that is not JSON".to_owned();
+    };
+    let text = |path: &str| event.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let time = text("/time").get(11..19).unwrap_or_default();
+    let source = text("/source").rsplit('/').next().unwrap_or_default();
+    let mut notes = Vec::new();
+    for field in ["direction", "status", "end_reason", "kind", "name", "content", "summary", "error"] {
+        if let Some(value) = event.pointer(&format!("/data/{field}")).and_then(Value::as_str) {
+            notes.push(value.chars().take(40).collect::<String>());
+        }
+    }
+    if let Some(seconds) = event.pointer("/data/duration_seconds").and_then(Value::as_f64) {
+        notes.push(format!("{seconds} s"));
+    }
+    if let (from @ 1.., to) = (text("/data/from/raw").len(), text("/data/to/raw")) {
+        notes.push(format!("{} -> {to}", &text("/data/from/raw")[..from]));
+    }
+    if let Some(lines) = event.pointer("/data/transcript").and_then(Value::as_array) {
+        notes.push(format!("{} lines", lines.len()));
+    }
+    if event["test"] == true {
+        notes.push("test".to_owned());
+    }
+    format!("{time}  {:<28} {source:<12} {:<44} {}", text("/type"), text("/subject"), notes.join(", "))
+}
