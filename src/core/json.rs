@@ -206,6 +206,19 @@ impl<'a> Object<'a> {
         self.take(key, |raw| parse_time(&text_or_number(raw)?))
     }
 
+    /// A time that must be there.
+    ///
+    /// # Errors
+    /// [`NormalizeError::InvalidPayload`] with the path.
+    pub fn require_time(&mut self, key: &str) -> Result<Timestamp, NormalizeError> {
+        self.time(key).ok_or_else(|| self.missing(key, "a time (ISO 8601, or Unix seconds)"))
+    }
+
+    /// An id, a string or a number, as it was written.
+    pub fn scalar(&mut self, key: &str) -> Option<Cow<'a, str>> {
+        self.take(key, text_or_number)
+    }
+
     /// A value out of a closed list. An unknown one stays where it is.
     pub fn one_of<T: Copy>(&mut self, key: &str, list: &[(&str, T)]) -> Option<T> {
         self.take(key, |raw| {
@@ -223,6 +236,11 @@ impl<'a> Object<'a> {
     pub fn object(&mut self, key: &str) -> Option<Object<'a>> {
         let path = self.path_of(key);
         self.take(key, |raw| Object::open(raw, path).ok())
+    }
+
+    /// An object without fields in place of `key`, which is not there; [`Object::keep`] then keeps nothing.
+    pub fn absent(&self, key: &str) -> Object<'a> {
+        Object { path: self.path_of(key), raw: self.raw, entries: Vec::new(), touched: true }
     }
 
     /// An object that must be there.
@@ -284,7 +302,8 @@ pub struct Drift {
     pub class: &'static str,
 }
 
-/// What in `unmapped` is unexpected: everything but `null` and what lies under a path of `expected`.
+/// What in `unmapped` is unexpected: everything but `null` and what lies under a path of `expected`. An entry such as
+/// `*.object` means every path that ends so.
 pub fn drift(unmapped: &Value<'_>, expected: &[&str]) -> Vec<Drift> {
     let mut found = Vec::new();
     collect_drift(unmapped, String::new(), expected, &mut found);
@@ -292,7 +311,11 @@ pub fn drift(unmapped: &Value<'_>, expected: &[&str]) -> Vec<Drift> {
 }
 
 fn collect_drift(value: &Value<'_>, path: String, expected: &[&str], found: &mut Vec<Drift>) {
-    if expected.contains(&path.as_str()) {
+    let is_expected = |entry: &&str| match entry.strip_prefix('*') {
+        Some(end) => path.ends_with(end),
+        None => path == *entry,
+    };
+    if expected.iter().any(is_expected) {
         return;
     }
     match value {

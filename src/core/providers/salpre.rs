@@ -1,9 +1,187 @@
-use super::{NormalizeError, Normalized};
-use crate::core::webhook::Webhook;
+//! Salpre (AI telephony): `{event_type, timestamp_utc, payload, is_test}`; no delivery id, no signature.
 
-pub(super) const HEADERS: &[&str] = &[];
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+
+use super::{NormalizeError, Normalized, drift_of};
+use crate::core::{
+    data::{CallData, CallStatus, Data, Direction, EndReason, Party, Segment, Speaker, Text, TranscriptData},
+    event::{Event, EventType},
+    json::{Object, Value, items},
+    key::{IdempotencyKey, digest_hex},
+    webhook::Webhook,
+};
+
+/// What stays unmapped by design: the line that the call came over.
+const CARRIED: &[&str] = &["payload.source", "payload.call.source"];
+
+const DIRECTIONS: &[(&str, Direction)] = &[("inbound", Direction::Inbound), ("outbound", Direction::Outbound)];
+
+const SPEAKERS: &[(&str, Speaker)] = &[("ai", Speaker::Ai), ("customer", Speaker::Customer), ("agent", Speaker::Agent)];
+
+/// The envelope's own fields.
+struct Head<'a> {
+    name: Cow<'a, str>,
+    time: Timestamp,
+    test: bool,
+}
 
 pub(super) fn normalize(webhook: &Webhook) -> Result<Normalized<'_>, NormalizeError> {
-    let _ = webhook;
-    Err(NormalizeError::unsupported("event"))
+    let mut root = Object::root(&webhook.body)?;
+    let name = root.require_text("event_type")?;
+    let time = root.require_time("timestamp_utc")?;
+    let test = root.boolean("is_test").unwrap_or(false);
+    let payload = root.require_object("payload")?;
+    let head = Head { name, time, test };
+    let (key, events) = match head.name.as_ref() {
+        "call_initiated" | "call_ringing" | "call_answered" | "call_ended" => call(&head, root, payload)?,
+        "transcript" => transcript(&head, root, payload)?,
+        "error" => error(&head, root, payload)?,
+        _ => return Err(NormalizeError::unsupported("event_type")),
+    };
+    let drift = drift_of(&events, CARRIED);
+    Ok(Normalized { key, events, drift })
+}
+
+type Read<'a> = Result<(IdempotencyKey, Vec<Event<'a>>), NormalizeError>;
+
+/// A key without a delivery id: what happened, to which call, when, and what else tells it apart.
+fn key(head: &Head<'_>, call_id: &str, more: &[&str]) -> IdempotencyKey {
+    let seconds = head.time.as_second().to_string();
+    let mut parts = vec![if head.test { "test" } else { "live" }, &head.name, call_id, &seconds];
+    parts.extend_from_slice(more);
+    IdempotencyKey::from_parts(&parts)
+}
+
+fn event<'a>(head: &Head<'a>, kind: EventType, call_id: &str, data: Data<'a>, unmapped: Value<'a>) -> Event<'a> {
+    Event {
+        kind,
+        subject: format!("call/{call_id}"),
+        time: Some(head.time),
+        provider_event: head.name.clone(),
+        test: head.test,
+        tenant: None,
+        data,
+        unmapped,
+    }
+}
+
+/// Who calls whom, which stands flat in some payloads and under `call` in others.
+struct Parties<'a> {
+    direction: Option<Direction>,
+    from: Option<Party<'a>>,
+    to: Option<Party<'a>>,
+}
+
+fn parties<'a>(call: &mut Object<'a>) -> Parties<'a> {
+    Parties {
+        direction: call.one_of("direction", DIRECTIONS),
+        from: Party::new(call.scalar("from"), None),
+        to: Party::new(call.scalar("to"), None),
+    }
+}
+
+fn call<'a>(head: &Head<'a>, mut root: Object<'a>, mut payload: Object<'a>) -> Read<'a> {
+    let call_id = payload.require_id("call_id")?;
+    let Parties { direction, from, to } = parties(&mut payload);
+    let mut data = CallData { call_id: Some(call_id.clone()), direction, from, to, ..CallData::default() };
+    // The only time that the provider gives is the event's.
+    let kind = match head.name.as_ref() {
+        "call_initiated" => {
+            (data.status, data.started_at) = (Some(CallStatus::Initiated), Some(head.time));
+            data.derived.push("started_at");
+            EventType::CallInitiated
+        }
+        "call_ringing" => {
+            data.status = Some(CallStatus::Ringing);
+            EventType::CallRinging
+        }
+        "call_answered" => {
+            (data.status, data.answered_at) = (Some(CallStatus::InProgress), Some(head.time));
+            data.derived.push("answered_at");
+            EventType::CallAnswered
+        }
+        _ => {
+            (data.status, data.ended_at) = (Some(CallStatus::Ended), Some(head.time));
+            data.end_reason = Some(EndReason::Unknown);
+            data.derived.push("ended_at");
+            EventType::CallEnded
+        }
+    };
+    let spoken = if kind == EventType::CallEnded { spoken(&mut payload) } else { None };
+    root.keep("payload", payload);
+    let transcript = spoken.map(|transcript| TranscriptData {
+        call_id: data.call_id.clone(),
+        direction: data.direction,
+        from: data.from.clone(),
+        to: data.to.clone(),
+        transcript: Some(transcript),
+        ..TranscriptData::default()
+    });
+    let mut events = vec![event(head, kind, &call_id, Data::Call(Box::new(data)), root.into_unmapped())];
+    if let Some(transcript) = transcript {
+        let data = Data::Transcript(Box::new(transcript));
+        events.push(event(head, EventType::TranscriptCompleted, &call_id, data, Value::Object(Vec::new())));
+    }
+    Ok((key(head, &call_id, &[]), events))
+}
+
+/// The final transcript of a call; an empty one, or one of another shape, stays where it is.
+fn spoken<'a>(payload: &mut Object<'a>) -> Option<Vec<Segment<'a>>> {
+    items(payload.peek("transcript")?).filter(|items| !items.is_empty())?;
+    let mut lines = payload.objects("transcript")?;
+    let segments = lines.iter_mut().map(|line| segment(line, "message", "utc_timestamp")).collect();
+    payload.keep_all("transcript", lines);
+    Some(segments)
+}
+
+fn segment<'a>(line: &mut Object<'a>, text: &str, at: &str) -> Segment<'a> {
+    Segment {
+        speaker: line.one_of("type", SPEAKERS).unwrap_or(Speaker::Unknown),
+        text: line.text(text).unwrap_or_default(),
+        at: line.scalar(at),
+        until: None,
+        speaker_id: None,
+    }
+}
+
+/// One line, while the call goes on. Lines can repeat within a second, so the key holds them.
+fn transcript<'a>(head: &Head<'a>, mut root: Object<'a>, mut payload: Object<'a>) -> Read<'a> {
+    let mut call = payload.require_object("call")?;
+    let call_id = call.require_id("id")?;
+    let Parties { direction, from, to } = parties(&mut call);
+    payload.keep("call", call);
+    let speaker = payload.peek("type").map(|raw| raw.get()).unwrap_or_default();
+    // The text must be there; what it says is taken with the rest of the line.
+    let said = payload.peek("transcript").and_then(crate::core::json::text);
+    let said = said.ok_or_else(|| NormalizeError::invalid("payload.transcript", "is missing, expected a string"))?;
+    let line = segment(&mut payload, "transcript", "timestamp_utc");
+    let key = key(head, &call_id, &[speaker, line.at.as_deref().unwrap_or_default(), &digest_hex(said.as_bytes())]);
+    root.keep("payload", payload);
+    let data = TranscriptData {
+        call_id: Some(call_id.clone()),
+        direction,
+        from,
+        to,
+        transcript: Some(vec![line]),
+        ..TranscriptData::default()
+    };
+    let data = Data::Transcript(Box::new(data));
+    Ok((key, vec![event(head, EventType::TranscriptPartial, &call_id, data, root.into_unmapped())]))
+}
+
+/// Something went wrong during a call; the call may go on.
+fn error<'a>(head: &Head<'a>, mut root: Object<'a>, mut payload: Object<'a>) -> Read<'a> {
+    let mut call = payload.require_object("call")?;
+    let call_id = call.require_id("id")?;
+    let Parties { direction, from, to } = parties(&mut call);
+    payload.keep("call", call);
+    let message: Option<Text<'a>> = payload.text("error_message");
+    let key = key(head, &call_id, &[&digest_hex(message.as_deref().unwrap_or_default().as_bytes())]);
+    root.keep("payload", payload);
+    let data =
+        CallData { call_id: Some(call_id.clone()), direction, from, to, error: message, ..CallData::default() };
+    let data = Data::Call(Box::new(data));
+    Ok((key, vec![event(head, EventType::CallError, &call_id, data, root.into_unmapped())]))
 }

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# `make down`: stops exactly what `make up` started, and keeps its data.
+set -euo pipefail
+# shellcheck source=deploy/local/lib.sh
+. "$(dirname "$0")/lib.sh"
+stop receiver 15
+stop worker-1 40
+stop worker-2 40
+stop rabbitmq 60
+stop redis 20
+say "nothing of ours runs any more; the data is in .run/ (make clean-data removes it)"

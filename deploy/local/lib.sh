@@ -1,0 +1,62 @@
+# shellcheck shell=bash
+# Sourced by up.sh and down.sh: where things are, and how a process of ours is told from another's.
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+run=$root/.run
+program=$root/target/release/hookswitch
+export HOOKSWITCH_CONFIG=$root/deploy/local/hookswitch.toml
+
+say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
+fail() {
+    echo "make: $*" >&2
+    exit 69
+}
+
+# The kernel's start time of a process: with the pid it names the process for good.
+started_at() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
+
+# Whether what we started as NAME still runs.
+is_running() {
+    local pid started
+    [ -s "$run/$1.pid" ] || return 1
+    read -r pid started <"$run/$1.pid"
+    [ "$(started_at "$pid")" = "$started" ]
+}
+
+# Starts COMMAND in the background as NAME, its output in .run/NAME.log.
+start() {
+    local name=$1
+    shift
+    setsid "$@" </dev/null >"$run/$name.log" 2>&1 &
+    local pid=$!
+    echo "$pid $(started_at "$pid")" >"$run/$name.pid"
+}
+
+# Stops what we started as NAME: asks, waits up to SECONDS, then ends it.
+stop() {
+    local name=$1 seconds=$2 pid
+    is_running "$name" || { rm -f "$run/$name.pid"; return 0; }
+    read -r pid _ <"$run/$name.pid"
+    say "stopping $name (pid $pid)"
+    kill "$pid"
+    for _ in $(seq $((seconds * 10))); do
+        is_running "$name" || break
+        sleep 0.1
+    done
+    is_running "$name" && kill -KILL "$pid"
+    rm -f "$run/$name.pid"
+}
+
+# Waits until COMMAND works; NAME's log if it does not.
+wait_for() {
+    local name=$1
+    shift
+    for _ in $(seq 600); do
+        "$@" >/dev/null 2>&1 && return 0
+        is_running "$name" || break
+        sleep 0.1
+    done
+    tail -20 "$run/$name.log" >&2
+    fail "$name did not start; its log is .run/$name.log"
+}
+
+port_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }

@@ -1,0 +1,308 @@
+//! What becomes of a delivery.
+
+use std::{
+    collections::HashSet,
+    time::{Duration, Instant},
+};
+
+use hookswitch::{
+    core::{
+        disposition::{Attempt, Reason},
+        key::IdempotencyKey,
+        providers::{self, NormalizeError, Normalized},
+        webhook::Webhook,
+    },
+    edge::store::{Claim, Store},
+};
+
+use super::support::{World, call, calls, inbound, until};
+
+#[tokio::test]
+async fn every_accepted_webhook_gives_its_events_exactly_once() {
+    let world = World::new().await;
+    world.accept("salpre", (0..300).map(call)).await;
+    let worker = world.worker();
+    let events = world.events(300).await;
+    assert_eq!(calls(&events), (0..300).collect::<Vec<_>>());
+    assert_eq!(worker.metric("hookswitch_deliveries_total{source=\"salpre\",disposition=\"done\"}"), 300.0);
+    worker.finish().await;
+}
+
+#[tokio::test]
+async fn the_same_fact_again_is_counted_and_published_nowhere() {
+    let world = World::new().await;
+    let mut other_body = call(1);
+    other_body.push(b' ');
+    world.accept("salpre", [call(1)]).await;
+    let worker = world.worker();
+    assert_eq!(world.events(1).await.len(), 1);
+    world.accept("salpre", [call(1), call(1), other_body]).await;
+    let duplicates = || {
+        let of = |body| worker.metric(&format!("hookswitch_duplicates_total{{source=\"salpre\",body=\"{body}\"}}"));
+        (of("same"), of("other"))
+    };
+    until("three duplicates", async || duplicates() == (2.0, 1.0)).await;
+    assert_eq!(world.events(0).await.len(), 0);
+    worker.finish().await;
+}
+
+#[tokio::test]
+async fn many_copies_at_the_same_time_give_one_event() {
+    let world = World::new().await;
+    world.accept("salpre", (0..50).map(|_| call(7))).await;
+    let (one, two) = (world.worker(), world.worker());
+    assert_eq!(calls(&world.events(1).await), [7]);
+    one.finish().await;
+    two.finish().await;
+}
+
+#[tokio::test]
+async fn two_sources_may_use_the_same_ids() {
+    let world = World::new().await;
+    world.accept("salpre", [call(1)]).await;
+    world.accept("other", [call(1)]).await;
+    let worker = world.worker();
+    assert_eq!(calls(&world.events(2).await), [1, 1]);
+    worker.finish().await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_claimed_but_not_done_waits_for_its_lease_and_costs_no_attempt() {
+    let world = World::new().await;
+    let store = Store::start(&world.config.redis, Default::default()).unwrap();
+    until("redis", async || store.trouble().is_none()).await;
+    let webhook = inbound("salpre", call(1)).webhook;
+    let key = providers::normalize(&webhook).unwrap().key;
+    let lease = Duration::from_secs(3);
+    // As a worker that died after its claim leaves it.
+    let claimed = store.claim(&webhook.source, &key, "o-dead", lease).await.unwrap();
+    assert_eq!(claimed, Claim::Claimed);
+    let began = Instant::now();
+    world.accept("salpre", [call(1)]).await;
+    let worker = world.worker();
+    assert_eq!(world.events(1).await.len(), 1);
+    assert!(began.elapsed() >= lease, "it did not wait");
+    assert!(worker.metric("hookswitch_retries_total{source=\"salpre\",tier=\"100ms\"}") >= 1.0);
+    assert_eq!(world.dead("salpre", 0).await.len(), 0);
+    worker.finish().await;
+}
+
+#[tokio::test]
+async fn a_crash_between_confirm_and_done_gives_the_same_event_ids_again() {
+    let world = World::new().await;
+    world.accept("salpre", [call(1)]).await;
+    let worker = world.worker();
+    let first = world.events(1).await;
+    let store = Store::start(&world.config.redis, Default::default()).unwrap();
+    until("redis", async || store.trouble().is_none()).await;
+    let webhook = inbound("salpre", call(1)).webhook;
+    // As if the worker had died before it could say so.
+    store.forget(&webhook.source, &providers::normalize(&webhook).unwrap().key).await.unwrap();
+    world.accept("salpre", [call(1)]).await;
+    let second = world.events(1).await;
+    assert_eq!(first[0]["id"], second[0]["id"]);
+    assert_ne!(first[0]["deliveryid"], second[0]["deliveryid"]);
+    worker.finish().await;
+}
+
+#[tokio::test]
+async fn a_permanent_failure_is_dead_at_once_with_reason_and_path_and_the_same_bytes() {
+    let world = World::new().await;
+    let bodies: [&[u8]; 4] = [
+        b"\xff\xfe not text",
+        b"{\"event_type\":",
+        br#"{"event_type":"call_initiated","timestamp_utc":1760084505,"payload":{},"is_test":true}"#,
+        br#"{"event_type":"moon_landing","timestamp_utc":1760084505,"payload":{"call_id":1},"is_test":true}"#,
+    ];
+    let ids = world.accept("salpre", bodies.map(<[u8]>::to_vec)).await;
+    let worker = world.worker();
+    let letters = world.dead("salpre", 4).await;
+    let of = |n: usize| letters.iter().find(|letter| letter.webhook.delivery_id == ids[n]).unwrap();
+    for (n, reason) in [
+        (0, Reason::MalformedJson),
+        (1, Reason::MalformedJson),
+        (2, Reason::InvalidPayload),
+        (3, Reason::UnsupportedEvent),
+    ] {
+        assert_eq!(of(n).history.reason, Some(reason), "{:?}", of(n).history);
+        assert_eq!(of(n).webhook.body, bodies[n], "the bytes changed");
+        assert_eq!(of(n).history.attempt, Attempt(1));
+        assert!(of(n).history.first_failed_at.is_some() && of(n).history.last_failed_at.is_some());
+        assert_eq!(of(n).history.version.as_deref(), Some(env!("CARGO_PKG_VERSION")));
+    }
+    assert!(of(2).history.error.as_deref().unwrap().contains("payload.call_id"), "{:?}", of(2).history);
+    assert_eq!(worker.metric("hookswitch_dead_total{source=\"salpre\",reason=\"malformed_json\"}"), 2.0);
+    worker.finish().await;
+}
+
+/// Panics over call 13.
+fn superstitious(webhook: &Webhook) -> Result<Normalized<'_>, NormalizeError> {
+    assert!(webhook.body != call(13), "a bug");
+    providers::normalize(webhook)
+}
+
+#[tokio::test]
+async fn a_panic_is_caught_tried_again_through_the_delay_queues_and_ends_as_a_dead_letter() {
+    let world = World::new().await;
+    world.accept("salpre", [call(13), call(14)]).await;
+    let worker = world.worker_with(superstitious);
+    // Its neighbour is not held up.
+    assert_eq!(calls(&world.events(1).await), [14]);
+    let letters = world.dead("salpre", 1).await;
+    assert_eq!(letters[0].history.reason, Some(Reason::RetriesExhausted));
+    assert_eq!(letters[0].history.attempt, Attempt(3));
+    let error = letters[0].history.error.as_deref().unwrap();
+    assert!(error.contains("tests/it/delivery.rs"), "{error}");
+    assert_eq!(letters[0].webhook.body, call(13));
+    for tier in ["200ms", "400ms"] {
+        let line = format!("hookswitch_retries_total{{source=\"salpre\",tier=\"{tier}\"}}");
+        assert_eq!(worker.metric(&line), 1.0, "{tier}");
+    }
+    worker.finish().await;
+}
+
+#[tokio::test]
+async fn a_message_that_waits_for_its_retry_waits_in_the_broker() {
+    let world = World::with("[retry.retries]\nunsupported_event = 1").await.changed("\"200ms\", \"400ms\"", "\"30s\"").await;
+    let body = br#"{"event_type":"new","timestamp_utc":1,"payload":{"call_id":1},"is_test":true}"#;
+    world.accept("salpre", [body.to_vec()]).await;
+    let worker = world.worker();
+    world.wait_for_depth("retry.30s", 1).await;
+    // No worker holds it.
+    worker.finish().await;
+    world.wait_for_depth("retry.30s", 1).await;
+    let waiting = world.drain("retry.30s", 1).await;
+    assert_eq!(waiting[0].0, body);
+    let expiration: u64 = waiting[0].1.expiration().as_ref().unwrap().as_str().parse().unwrap();
+    assert!((27_000..=30_000).contains(&expiration), "{expiration}");
+}
+
+#[tokio::test]
+async fn a_message_that_kills_its_worker_again_and_again_is_dead_by_the_delivery_limit() {
+    use lapin::options::{BasicConsumeOptions, BasicQosOptions};
+    let world = World::new().await;
+    let ids = world.accept("salpre", [call(1)]).await;
+    // As a worker that crashes over it: taken, never settled, connection gone.
+    for _ in 0..20 {
+        let connection = world.connect().await;
+        if super::support::depth(&connection, "dead.salpre").await == 1 {
+            break;
+        }
+        let channel = connection.create_channel().await.unwrap();
+        channel.basic_qos(1, BasicQosOptions::default()).await.unwrap();
+        let options = BasicConsumeOptions::default();
+        let mut consumer =
+            channel.basic_consume("raw.salpre".into(), "".into(), options, Default::default()).await.unwrap();
+        let next = futures_util::StreamExt::next(&mut consumer);
+        drop(tokio::time::timeout(Duration::from_secs(1), next).await);
+        connection.close(200, "".into()).await.unwrap();
+    }
+    let letters = world.dead("salpre", 1).await;
+    assert_eq!(letters[0].history.reason, Some(Reason::DeliveryLimit));
+    assert_eq!(letters[0].webhook.delivery_id, ids[0]);
+    assert_eq!(letters[0].webhook.body, call(1));
+}
+
+#[tokio::test]
+async fn a_message_that_the_receiver_did_not_make_is_a_dead_letter_and_can_be_replayed() {
+    let world = World::new().await;
+    let connection = world.connect().await;
+    let channel = connection.create_channel().await.unwrap();
+    let properties = lapin::BasicProperties::default().with_delivery_mode(2);
+    let options = lapin::options::BasicPublishOptions::default();
+    channel.basic_publish("".into(), "raw.salpre".into(), options, &call(5), properties).await.unwrap();
+    let worker = world.worker();
+    let letters = world.dead("salpre", 1).await;
+    assert_eq!(letters[0].history.reason, Some(Reason::InvalidMessage));
+    assert_eq!(letters[0].webhook.body, call(5));
+    super::dead_letters::replay_all(&world, "salpre").await;
+    assert_eq!(calls(&world.events(1).await), [5]);
+    worker.finish().await;
+}
+
+#[tokio::test]
+async fn an_event_that_is_too_large_for_the_broker_is_a_dead_letter() {
+    let world = World::with("[worker]\nevent_bytes_max = \"1KiB\"").await;
+    let big = String::from_utf8(call(1)).unwrap().replace("SALPRE_AABBCCDD", &"x".repeat(2_000));
+    world.accept("salpre", [big.into_bytes(), call(2)]).await;
+    let worker = world.worker();
+    assert_eq!(calls(&world.events(1).await), [2]);
+    assert_eq!(world.dead("salpre", 1).await[0].history.reason, Some(Reason::EventTooLarge));
+    worker.finish().await;
+}
+
+#[tokio::test]
+async fn an_unknown_event_is_passed_on_where_its_source_says_so() {
+    let world = World::with("[sources.loose]\nprovider = \"salpre\"\nauth = \"none\"\nunsupported = \"pass-on\"").await;
+    let body = br#"{"event_type":"moon_landing","timestamp_utc":1,"payload":{"call_id":1},"is_test":true}"#;
+    world.accept("loose", [body.to_vec()]).await;
+    let worker = world.worker();
+    let events = world.events(1).await;
+    assert_eq!(events[0]["type"], "provider.unmapped");
+    assert_eq!(events[0]["data"]["unmapped"]["event_type"], "moon_landing");
+    worker.finish().await;
+}
+
+#[tokio::test]
+async fn poison_of_one_source_holds_up_neither_its_neighbours_nor_other_sources() {
+    let world = World::new().await;
+    let deep = [b"{\"a\":".repeat(5_000), b"1".to_vec(), b"}".repeat(5_000)].concat();
+    let huge = format!("{{\"event_type\":\"{}\"}}", "x".repeat(900_000)).into_bytes();
+    let twice = br#"{"event_type":"call_initiated","event_type":"call_ended"}"#.to_vec();
+    let number = String::from_utf8(call(3)).unwrap().replace("1760084505", "1e400").into_bytes();
+    world.accept("salpre", [deep, huge, twice, number, b"[]".to_vec(), b"null".to_vec(), call(1)]).await;
+    world.accept("other", (10..20).map(call)).await;
+    let worker = world.worker();
+    let seen: HashSet<usize> = calls(&world.events(11).await).into_iter().collect();
+    assert!(seen.contains(&1) && (10..20).all(|n| seen.contains(&n)), "{seen:?}");
+    assert_eq!(world.dead("salpre", 6).await.len(), 6);
+    worker.finish().await;
+}
+
+#[tokio::test]
+async fn a_flood_of_one_source_does_not_starve_another() {
+    let world = World::with("[worker]\nprefetch = 8\nconcurrency = 4").await;
+    world.accept("salpre", (0..3_000).map(call)).await;
+    let worker = world.worker();
+    until("the flood is being worked on", async || {
+        worker.metric("hookswitch_deliveries_total{source=\"salpre\",disposition=\"done\"}") > 50.0
+    })
+    .await;
+    world.accept("other", [call(1)]).await;
+    let done = |source| worker.metric(&format!("hookswitch_deliveries_total{{source=\"{source}\",disposition=\"done\"}}"));
+    until("the other's event", async || done("other") == 1.0).await;
+    assert!(done("salpre") < 3_000.0, "the flood was over before the other source got its turn");
+    assert_eq!(world.events(3_001).await.len(), 3_001);
+    worker.finish().await;
+}
+
+#[tokio::test]
+async fn schema_drift_is_carried_and_counted() {
+    let world = World::new().await;
+    let body = String::from_utf8(call(1)).unwrap().replace("\"call_id\":1", "\"call_id\":1,\"mood\":\"good\"");
+    world.accept("salpre", [body.into_bytes()]).await;
+    let worker = world.worker();
+    let events = world.events(1).await;
+    assert_eq!(events[0]["data"]["unmapped"]["payload"]["mood"], "good");
+    let line = "hookswitch_schema_drift_total{provider=\"salpre\",path=\"payload.mood\",class=\"string\"}";
+    assert_eq!(worker.metric(line), 1.0);
+    worker.finish().await;
+}
+
+#[tokio::test]
+async fn redis_keeps_keys_as_short_hashes() {
+    let world = World::new().await;
+    let store = Store::start(&world.config.redis, Default::default()).unwrap();
+    until("redis", async || store.trouble().is_none()).await;
+    let (source, key) = ("salpre".parse().unwrap(), IdempotencyKey::from_parts(&["k"]));
+    let (lease, ttl) = (Duration::from_secs(5), Duration::from_secs(60));
+    assert_eq!(store.claim(&source, &key, "oa", lease).await.unwrap(), Claim::Claimed);
+    assert_eq!(store.claim(&source, &key, "oa", lease).await.unwrap(), Claim::Claimed, "re-entrant");
+    assert_eq!(store.claim(&source, &key, "ob", lease).await.unwrap(), Claim::Busy);
+    store.release(&source, &key, "ob").await.unwrap();
+    assert_eq!(store.claim(&source, &key, "ob", lease).await.unwrap(), Claim::Busy, "not the owner's release");
+    store.release(&source, &key, "oa").await.unwrap();
+    assert_eq!(store.claim(&source, &key, "ob", lease).await.unwrap(), Claim::Claimed);
+    store.done(&source, &key, 42, ttl).await.unwrap();
+    assert_eq!(store.claim(&source, &key, "oa", lease).await.unwrap(), Claim::Done { fingerprint: 42 });
+}

@@ -1,0 +1,207 @@
+//! The program as a process: killed, stopped, asked.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::Duration,
+};
+
+use hookswitch::edge::http;
+
+use super::support::{PATIENCE, World, call, calls, services::free_port, until};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_hookswitch");
+
+struct Process {
+    child: Child,
+    admin: String,
+    address: String,
+    _dir: tempfile::TempDir,
+}
+
+impl Process {
+    fn start(world: &World, role: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let config = write_config(world, dir.path());
+        let (admin, address) = (free_port(), free_port());
+        let child = Command::new(PROGRAM)
+            .args([role, "--config"])
+            .arg(config)
+            .env("HOOKSWITCH_ADMIN_LISTEN", format!("127.0.0.1:{admin}"))
+            .env("HOOKSWITCH_RECEIVER_LISTEN", format!("127.0.0.1:{address}"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::from(std::fs::File::create(dir.path().join("log")).unwrap()))
+            .spawn()
+            .unwrap();
+        Self { child, admin: format!("http://127.0.0.1:{admin}"), address: format!("http://127.0.0.1:{address}"), _dir: dir }
+    }
+
+    async fn get(&self, path: &str) -> Option<http::Answer> {
+        http::get(&format!("{}{path}", self.admin), Duration::from_secs(5)).await.ok()
+    }
+
+    async fn ready(&self) {
+        until("the process is ready", async || self.get("/readyz").await.is_some_and(|a| a.status == 200)).await;
+    }
+
+    async fn metric(&self, line_start: &str) -> f64 {
+        let Some(answer) = self.get("/metrics").await else { return 0.0 };
+        let text = String::from_utf8(answer.body.to_vec()).unwrap();
+        let line = text.lines().find(|line| line.starts_with(line_start));
+        line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0.0)
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
+    }
+
+    async fn exit_code(mut self) -> Option<i32> {
+        let waiting = tokio::task::spawn_blocking(move || self.child.wait().unwrap().code());
+        tokio::time::timeout(PATIENCE, waiting).await.unwrap().unwrap()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn write_config(world: &World, dir: &Path) -> PathBuf {
+    let path = dir.join("hookswitch.toml");
+    std::fs::write(&path, &world.toml).unwrap();
+    path
+}
+
+fn command(world: &World, arguments: &[&str]) -> Output {
+    let dir = tempfile::tempdir().unwrap();
+    let config = write_config(world, dir.path());
+    Command::new(PROGRAM).args(arguments).arg("--config").arg(config).output().unwrap()
+}
+
+#[tokio::test]
+async fn a_worker_killed_again_and_again_under_load_loses_nothing() {
+    let world = World::new().await;
+    world.accept("salpre", (0..1_500).map(call)).await;
+    let mut kills = 0;
+    for round in 0..5 {
+        let mut worker = Process::start(&world, "worker");
+        worker.ready().await;
+        let target = if round == 4 { 0.0 } else { 20.0 };
+        until("it works", async || worker.metric("hookswitch_events_total").await >= target).await;
+        if round < 4 {
+            worker.child.kill().unwrap();
+            worker.child.wait().unwrap();
+            kills += 1;
+            continue;
+        }
+        let mut seen = calls(&world.events(1_500).await);
+        let with_duplicates = seen.len();
+        seen.dedup();
+        assert_eq!(seen, (0..1_500).collect::<Vec<_>>());
+        // What was published and not yet marked in the moment of a kill may come again, with the same id.
+        assert!(with_duplicates - 1_500 <= kills * world.config.worker.concurrency, "{with_duplicates}");
+    }
+    assert_eq!(world.dead("salpre", 0).await.len(), 0);
+}
+
+#[tokio::test]
+async fn a_receiver_killed_under_load_has_lost_nothing_that_it_answered_200() {
+    let world = World::new().await;
+    let mut receiver = Process::start(&world, "receiver");
+    receiver.ready().await;
+    let url = format!("{}/in/salpre", receiver.address);
+    let posting = tokio::spawn(async move {
+        let mut accepted = Vec::new();
+        for n in 0..10_000 {
+            let body: &'static [u8] = Box::leak(call(n).into_boxed_slice());
+            match http::post(&url, &[], body, PATIENCE).await {
+                Ok(answer) if answer.status == 200 => accepted.push(n),
+                Ok(answer) => assert_eq!(answer.status, 503),
+                Err(_) => break,
+            }
+        }
+        accepted
+    });
+    until("webhooks come in", async || {
+        receiver.metric("hookswitch_received_total{source=\"salpre\",status=\"200\"}").await > 100.0
+    })
+    .await;
+    receiver.child.kill().unwrap();
+    receiver.child.wait().unwrap();
+    let accepted = posting.await.unwrap();
+    let worker = world.worker();
+    let seen = calls(&world.events(accepted.len()).await);
+    assert!(accepted.iter().all(|n| seen.contains(n)), "{} accepted, {} seen", accepted.len(), seen.len());
+    worker.finish().await;
+}
+
+#[tokio::test]
+async fn sigterm_finishes_what_is_in_flight_and_exits_0() {
+    let world = World::new().await;
+    let process = Process::start(&world, "all");
+    process.ready().await;
+    world.accept("salpre", (0..500).map(call)).await;
+    until("it works", async || process.metric("hookswitch_events_total").await > 20.0).await;
+    process.signal("TERM");
+    assert_eq!(process.exit_code().await, Some(0));
+    // The rest is where it was: another worker takes it, and nothing comes twice.
+    let worker = world.worker();
+    assert_eq!(calls(&world.events(500).await), (0..500).collect::<Vec<_>>());
+    worker.finish().await;
+}
+
+#[tokio::test]
+async fn the_commands_do_what_their_help_says() {
+    let world = World::new().await;
+    let text = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let run = |arguments: &[&str]| {
+        let output = command(&world, arguments);
+        (output.status.code().unwrap(), text(&output))
+    };
+    assert_eq!(run(&["config", "check"]).0, 0);
+    assert_eq!(run(&["topology", "check"]).0, 0);
+    let (code, shown) = run(&["config", "check", "--show"]);
+    assert_eq!(code, 0);
+    assert!(shown.contains("[redacted]") && !shown.contains("guest:guest"), "{shown}");
+
+    world.accept("salpre", [b"not json".to_vec()]).await;
+    let worker = world.worker();
+    let letter = world.dead("salpre", 1).await.remove(0);
+    worker.finish().await;
+    let (code, list) = run(&["dead-letters", "list"]);
+    assert_eq!(code, 0);
+    assert!(list.contains("malformed_json") && list.contains("1 of 1 letters"), "{list}");
+    let id = letter.webhook.delivery_id.to_string();
+    let (code, shown) = run(&["dead-letters", "show", &id]);
+    assert_eq!(code, 0);
+    assert!(shown.contains("\"body\": \"not json\""), "{shown}");
+    assert!(run(&["dead-letters", "replay", "--dry-run"]).1.contains("1 of 1 letters would be sent back"));
+    assert_eq!(run(&["dead-letters", "discard"]).0, 1, "it asks first");
+    assert!(run(&["dead-letters", "replay"]).1.contains("1 of 1 letters sent back"));
+    let worker = world.worker();
+    world.dead("salpre", 1).await;
+    worker.finish().await;
+    assert!(run(&["dead-letters", "discard", "--yes"]).1.contains("1 of 1 letters discarded"));
+    assert_eq!(run(&["dead-letters", "show", &id]).0, 1);
+    assert_eq!(run(&["no-such-command"]).0, 64);
+    let nobody = free_port();
+    let health = run(&["health", "--url", &format!("http://127.0.0.1:{nobody}/readyz")]);
+    assert_ne!(health.0, 0);
+}
+
+#[tokio::test]
+async fn a_wrong_configuration_reports_every_problem_at_once_and_exits_64() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("wrong.toml");
+    std::fs::write(&path, "[worker]\nprefetch = 0\nconcurency = 3\n[sources.A]\n[dedup]\nlease = \"soon\"").unwrap();
+    let output = Command::new(PROGRAM).args(["config", "check", "--config"]).arg(&path).output().unwrap();
+    assert_eq!(output.status.code(), Some(64));
+    let text = String::from_utf8(output.stderr).unwrap();
+    for expected in ["worker.prefetch = 0", "did you mean `concurrency`", "sources.A", "dedup.lease = \"soon\""] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+}

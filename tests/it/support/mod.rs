@@ -1,0 +1,376 @@
+//! What the tests stand on: private services, and a world of one vhost and one Redis database per test.
+
+pub mod services;
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use hookswitch::{
+    app::{
+        dead_letters::{self, Action, Filter},
+        gate::Gate,
+        receiver::{Receiver, ReceiverMetrics},
+        settle,
+        worker::{Normalize, Worker},
+    },
+    config::Config,
+    core::{
+        providers,
+        webhook::{DeliveryId, Headers, SourceName, Webhook},
+    },
+    edge::{
+        amqp::{
+            self,
+            message::{History, Inbound},
+            publisher::Publisher,
+            topology::Topology,
+        },
+        http::{self, Limits},
+        metrics::{self, LinkMetrics, WorkerMetrics},
+        store::Store,
+    },
+};
+use lapin::{
+    Connection,
+    options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions},
+    types::FieldTable,
+};
+use prometheus_client::registry::Registry;
+use serde_json::Value;
+use services::{Broker, Redis};
+use tokio_util::sync::CancellationToken;
+
+/// How long anything may take before a test gives up: far more than it ever needs.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Vhosts made when the shared broker starts; each test takes one.
+const VHOSTS: usize = 60;
+
+struct Shared {
+    broker: Broker,
+    redis: Redis,
+    next: AtomicUsize,
+}
+
+fn shared() -> &'static Shared {
+    static SHARED: OnceLock<Shared> = OnceLock::new();
+    SHARED.get_or_init(|| Shared {
+        broker: Broker::start(VHOSTS),
+        redis: Redis::start(),
+        next: AtomicUsize::new(1),
+    })
+}
+
+/// One test's world.
+pub struct World {
+    pub config: Config,
+    pub toml: String,
+}
+
+/// Settings that make waiting short: the same rules, quicker.
+pub const QUICK: &str = r#"
+[amqp]
+confirm_timeout = "2s"
+heartbeat = "2s"
+[receiver]
+listen = "127.0.0.1:0"
+confirm_timeout = "2s"
+read_timeout = "2s"
+[admin]
+listen = "127.0.0.1:0"
+[retry]
+tiers = ["200ms", "400ms"]
+wait = "100ms"
+panic_retries = 2
+delivery_limit = 5
+[dedup]
+lease = "5s"
+[sources.salpre]
+provider = "salpre"
+auth = "none"
+[sources.other]
+provider = "salpre"
+auth = "none"
+[subscriptions."events.all"]
+patterns = ["\#"]
+"#;
+
+impl World {
+    /// A world on the shared services, with the topology applied.
+    pub async fn new() -> Self {
+        Self::with("").await
+    }
+
+    /// The same, with more settings.
+    pub async fn with(more: &str) -> Self {
+        let shared = tokio::task::spawn_blocking(shared).await.unwrap();
+        let n = shared.next.fetch_add(1, Ordering::Relaxed);
+        assert!(n <= VHOSTS, "more tests than vhosts");
+        Self::at(&shared.broker.url(n), &shared.redis.url(n), more).await
+    }
+
+    /// A world on services of its own, which may be killed.
+    pub async fn at(amqp: &str, redis: &str, more: &str) -> Self {
+        let world = Self::configured(amqp, redis, more);
+        Topology::of(&world.config).apply(&world.connect().await).await.unwrap();
+        world
+    }
+
+    /// A world whose topology is not there yet.
+    pub fn configured(amqp: &str, redis: &str, more: &str) -> Self {
+        let quick = QUICK.replace("\\#", "#");
+        let toml = format!("{quick}\n{more}");
+        let toml = toml.replace("[amqp]", &format!("[amqp]\nurl = \"{amqp}\""));
+        let toml = format!("[redis]\nurl = \"{redis}\"\n{toml}");
+        Self::of_toml(toml)
+    }
+
+    fn of_toml(toml: String) -> Self {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), &toml).unwrap();
+        let config = Config::load(Some(file.path()), &BTreeMap::new()).unwrap();
+        Self { config, toml }
+    }
+
+    /// The same world with one setting changed.
+    pub async fn changed(self, from: &str, to: &str) -> Self {
+        assert!(self.toml.contains(from));
+        let world = Self::of_toml(self.toml.replace(from, to));
+        Topology::of(&world.config).apply(&world.connect().await).await.unwrap();
+        world
+    }
+
+    pub async fn connect(&self) -> Connection {
+        let began = Instant::now();
+        loop {
+            match amqp::connect(&self.config.amqp, "test").await {
+                Ok(connection) => return connection,
+                Err(error) if began.elapsed() > PATIENCE => panic!("{error}"),
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
+    }
+
+    /// A publisher that is up.
+    pub async fn publisher(&self) -> Publisher {
+        let publisher = Publisher::start(self.config.amqp.clone(), "test", Arc::default());
+        publisher.watch().wait_for(Option::is_none).await.unwrap();
+        publisher
+    }
+
+    /// Puts webhooks into the raw queue as the receiver does.
+    pub async fn accept(&self, source: &str, bodies: impl IntoIterator<Item = Vec<u8>>) -> Vec<DeliveryId> {
+        let publisher = self.publisher().await;
+        let mut ids = Vec::new();
+        let mut pending = Vec::new();
+        for body in bodies {
+            let inbound = inbound(source, body);
+            ids.push(inbound.webhook.delivery_id);
+            let publisher = publisher.clone();
+            pending.push(tokio::spawn(async move { publisher.publish(settle::accept(&inbound), PATIENCE).await }));
+        }
+        for publish in pending {
+            publish.await.unwrap().unwrap();
+        }
+        ids
+    }
+
+    /// Starts a worker in this process.
+    pub fn worker(&self) -> RunningWorker {
+        self.worker_with(providers::normalize)
+    }
+
+    /// Starts a worker with a normalizer of the test's.
+    pub fn worker_with(&self, normalize: Normalize) -> RunningWorker {
+        hookswitch::edge::panics::install_hook();
+        let mut registry = metrics::registry();
+        let metrics = WorkerMetrics::register(&mut registry);
+        let [broker, redis] = LinkMetrics::register(&mut registry, ["broker", "redis"]);
+        let publisher = Publisher::start(self.config.amqp.clone(), "test worker", broker);
+        let store = Store::start(&self.config.redis, redis).unwrap();
+        let gate = Gate::watch(&publisher, &store, metrics.clone());
+        let stop = CancellationToken::new();
+        let worker =
+            Worker::new(self.config.clone(), publisher, store, gate.clone(), metrics, normalize);
+        let task = tokio::spawn(worker.run(stop.clone()));
+        RunningWorker { registry, gate, stop, task }
+    }
+
+    /// Starts a receiver in this process; its address.
+    pub async fn receiver(&self) -> RunningReceiver {
+        let mut registry = metrics::registry();
+        let publisher = Publisher::start(self.config.amqp.clone(), "test receiver", Arc::default());
+        let receiver =
+            Receiver::new(self.config.clone(), publisher.clone(), ReceiverMetrics::register(&mut registry));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let limits = Limits {
+            header_timeout: self.config.receiver.read_timeout,
+            connections_max: self.config.receiver.connections_max,
+            grace: Duration::from_secs(1),
+        };
+        let stop = CancellationToken::new();
+        tokio::spawn(http::serve(listener, receiver.router(), limits, stop.clone()));
+        RunningReceiver { registry, publisher, address: address.to_string(), _stop: stop.drop_guard() }
+    }
+
+    /// Takes events off the consumer's queue until `count` have come, and then waits a little for more that should
+    /// not come.
+    pub async fn events(&self, count: usize) -> Vec<Value> {
+        let events = self.drain("events.all", count).await;
+        events.iter().map(|(body, _)| serde_json::from_slice(body).unwrap()).collect()
+    }
+
+    /// Takes messages off a queue, as [`World::events`].
+    pub async fn drain(&self, queue: &str, count: usize) -> Vec<(Vec<u8>, lapin::BasicProperties)> {
+        let connection = self.connect().await;
+        let channel = connection.create_channel().await.unwrap();
+        let (mut messages, began) = (Vec::new(), Instant::now());
+        let mut quiet_since = Instant::now();
+        loop {
+            let got = channel.basic_get(queue.into(), BasicGetOptions { no_ack: false }).await.unwrap();
+            match got {
+                Some(message) => {
+                    channel.basic_ack(message.delivery_tag, BasicAckOptions::default()).await.unwrap();
+                    messages.push((message.delivery.data, message.delivery.properties));
+                    quiet_since = Instant::now();
+                }
+                None if messages.len() >= count && quiet_since.elapsed() > Duration::from_millis(700) => break,
+                None if began.elapsed() > PATIENCE => {
+                    panic!("{} of {count} messages in {queue} after {PATIENCE:?}", messages.len())
+                }
+                None => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+        messages
+    }
+
+    /// Waits until a queue holds exactly `count` messages ready.
+    pub async fn wait_for_depth(&self, queue: &str, count: u32) {
+        let connection = self.connect().await;
+        until(&format!("{queue} holds {count}"), async || depth(&connection, queue).await == count).await;
+    }
+
+    /// A source's dead letters, left where they are.
+    pub async fn dead(&self, source: &str, count: usize) -> Vec<Inbound> {
+        self.wait_for_depth(&format!("dead.{source}"), u32::try_from(count).unwrap()).await;
+        let mut letters = Vec::new();
+        let source: SourceName = source.parse().unwrap();
+        let provider = self.config.sources[&source].provider;
+        let connection = self.connect().await;
+        dead_letters::run(&connection, &source, provider, &Filter::default(), u32::MAX, &Action::Look, |letter| {
+            letters.push(letter.clone());
+            std::ops::ControlFlow::Continue(())
+        })
+        .await
+        .unwrap();
+        letters
+    }
+}
+
+/// How many messages are ready in a queue.
+pub async fn depth(connection: &Connection, queue: &str) -> u32 {
+    let channel = connection.create_channel().await.unwrap();
+    let options = QueueDeclareOptions { passive: true, durable: true, ..Default::default() };
+    let depth = channel.queue_declare(queue.into(), options, FieldTable::default()).await.unwrap().message_count();
+    channel.close(200, "".into()).await.unwrap();
+    depth
+}
+
+/// Waits until something holds.
+pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let began = Instant::now();
+    while !holds().await {
+        assert!(began.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// A webhook as the receiver makes it.
+pub fn inbound(source: &str, body: Vec<u8>) -> Inbound {
+    let webhook = Webhook {
+        delivery_id: DeliveryId::new(uuid::Uuid::now_v7()),
+        source: source.parse().unwrap(),
+        provider: providers::Provider::Salpre,
+        received_at: jiff::Timestamp::now(),
+        headers: Headers::default(),
+        body: body.into(),
+    };
+    Inbound { webhook, content_type: Some("application/json".into()), history: History::default() }
+}
+
+/// A good webhook about call `n`.
+pub fn call(n: usize) -> Vec<u8> {
+    format!(
+        r#"{{"event_type":"call_initiated","timestamp_utc":1760084505,"payload":{{"call_id":{n},"from":"+905555555555","to":"+905555555554","direction":"outbound","source":"salprebox:SALPRE_AABBCCDD"}},"is_test":false}}"#
+    )
+    .into_bytes()
+}
+
+/// The calls that events are about, sorted.
+pub fn calls(events: &[Value]) -> Vec<usize> {
+    let mut calls: Vec<usize> =
+        events.iter().map(|event| event["data"]["call_id"].as_str().unwrap().parse().unwrap()).collect();
+    calls.sort_unstable();
+    calls
+}
+
+/// A worker of this process; stops when dropped.
+pub struct RunningWorker {
+    pub registry: Registry,
+    pub gate: Gate,
+    pub stop: CancellationToken,
+    pub task: tokio::task::JoinHandle<Result<(), hookswitch::edge::amqp::topology::TopologyError>>,
+}
+
+impl RunningWorker {
+    /// The value of a metric's line that starts like this; 0 if there is none.
+    pub fn metric(&self, line_start: &str) -> f64 {
+        metric(&self.registry, line_start)
+    }
+
+    /// Stops and waits.
+    pub async fn finish(mut self) {
+        self.stop.cancel();
+        tokio::time::timeout(PATIENCE, &mut self.task).await.unwrap().unwrap().unwrap();
+    }
+}
+
+impl Drop for RunningWorker {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// A receiver of this process; stops when dropped.
+pub struct RunningReceiver {
+    pub registry: Registry,
+    pub publisher: Publisher,
+    pub address: String,
+    _stop: tokio_util::sync::DropGuard,
+}
+
+impl RunningReceiver {
+    /// Posts a body; the status.
+    pub async fn post(&self, source: &str, body: &'static [u8]) -> u16 {
+        http::post(&format!("http://{}/in/{source}", self.address), &[], body, PATIENCE).await.unwrap().status
+    }
+
+    /// Waits until it can take webhooks.
+    pub async fn ready(&self) {
+        self.publisher.watch().wait_for(Option::is_none).await.unwrap();
+    }
+}
+
+/// The value of the first metric line that starts like this.
+pub fn metric(registry: &Registry, line_start: &str) -> f64 {
+    let text = metrics::encode(registry);
+    let line = text.lines().find(|line| line.starts_with(line_start));
+    line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0.0)
+}

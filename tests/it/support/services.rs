@@ -1,0 +1,208 @@
+//! Private services, started by the project's own scripts, on free ports, in temporary folders.
+
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Mutex, mpsc},
+    time::{Duration, Instant},
+};
+
+use tempfile::TempDir;
+
+const START_MAX: Duration = Duration::from_secs(120);
+
+/// A port that nobody listens on now.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/local").join(name)
+}
+
+/// Starts a process that dies with the test binary, however that ends.
+///
+/// The kernel watches the thread that started it, so that thread never ends.
+fn spawn(mut command: Command) -> Child {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        sender.send(command.spawn().expect("a process starts")).expect("somebody waits");
+        loop {
+            std::thread::park();
+        }
+    });
+    receiver.recv().expect("the thread answers")
+}
+
+fn with_parent(program: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL"]).arg(program).stdin(Stdio::null());
+    command
+}
+
+/// A running service that can be stopped, frozen, killed and started again on its data.
+struct Service {
+    child: Mutex<Option<Child>>,
+    dir: TempDir,
+    port: u16,
+}
+
+impl Service {
+    fn signal(&self, signal: &str) {
+        let child = self.child.lock().unwrap();
+        let pid = child.as_ref().expect("it runs").id().to_string();
+        let killed = Command::new("kill").args(["-s", signal, &pid]).status().unwrap();
+        assert!(killed.success(), "kill -{signal} {pid}");
+    }
+
+    fn kill(&self) {
+        if let Some(mut child) = self.child.lock().unwrap().take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    fn wait_until(&self, what: &str, answers: impl Fn(u16) -> bool) {
+        let began = Instant::now();
+        while !answers(self.port) {
+            let gone = self.child.lock().unwrap().as_mut().and_then(|child| child.try_wait().unwrap());
+            let log = || std::fs::read_to_string(self.dir.path().join("out")).unwrap_or_default();
+            assert!(gone.is_none(), "{what} ended: {gone:?}\n{}", log());
+            assert!(began.elapsed() < START_MAX, "{what} does not answer\n{}", log());
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A private RabbitMQ.
+pub struct Broker {
+    service: Service,
+    vhosts: usize,
+}
+
+impl Broker {
+    /// Starts one with vhosts `t1` to `t<vhosts>`.
+    pub fn start(vhosts: usize) -> Self {
+        let service =
+            Service { child: Mutex::new(None), dir: TempDir::new().unwrap(), port: free_port() };
+        let broker = Self { service, vhosts };
+        broker.start_again();
+        broker
+    }
+
+    /// Starts it again on its data.
+    pub fn start_again(&self) {
+        let names: Vec<_> = (1..=self.vhosts).map(|n| format!("t{n}")).collect();
+        let out = std::fs::File::create(self.service.dir.path().join("out")).unwrap();
+        let mut command = with_parent(&script("rabbitmq-server.sh"));
+        command
+            .arg(self.service.dir.path())
+            .arg(self.service.port.to_string())
+            .env("HOOKSWITCH_RABBITMQ_VHOSTS", names.join(" "))
+            .stdout(out.try_clone().unwrap())
+            .stderr(out);
+        *self.service.child.lock().unwrap() = Some(spawn(command));
+        self.service.wait_until("RabbitMQ", |port| {
+            use std::io::{Read, Write};
+            let Ok(mut stream) = std::net::TcpStream::connect(("127.0.0.1", port)) else { return false };
+            stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+            let mut answer = [0; 1];
+            stream.write_all(b"AMQP\x00\x00\x09\x01").is_ok() && matches!(stream.read(&mut answer), Ok(1))
+        });
+    }
+
+    /// The address of vhost `n`.
+    pub fn url(&self, n: usize) -> String {
+        format!("amqp://guest:guest@127.0.0.1:{}/t{n}", self.service.port)
+    }
+
+    /// Kills it as a power cut would.
+    pub fn kill(&self) {
+        self.service.kill();
+    }
+
+    /// Freezes it.
+    pub fn freeze(&self) {
+        self.service.signal("STOP");
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.service.signal("CONT");
+    }
+
+    /// Runs `rabbitmqctl`.
+    pub fn ctl(&self, arguments: &[&str]) {
+        let output = Command::new(script("rabbitmqctl.sh"))
+            .arg(self.service.dir.path())
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+/// A private Redis.
+pub struct Redis {
+    service: Service,
+}
+
+impl Redis {
+    /// Starts one.
+    pub fn start() -> Self {
+        let service =
+            Service { child: Mutex::new(None), dir: TempDir::new().unwrap(), port: free_port() };
+        let redis = Self { service };
+        redis.start_again();
+        redis
+    }
+
+    /// Starts it again on its data.
+    pub fn start_again(&self) {
+        let out = std::fs::File::create(self.service.dir.path().join("out")).unwrap();
+        let mut command = with_parent(&script("redis-server.sh"));
+        command
+            .arg(self.service.dir.path())
+            .arg(self.service.port.to_string())
+            .args(["--databases", "100", "--appendfsync", "always"])
+            .stdout(out.try_clone().unwrap())
+            .stderr(out);
+        *self.service.child.lock().unwrap() = Some(spawn(command));
+        self.service.wait_until("Redis", |port| {
+            use std::io::{Read, Write};
+            let Ok(mut stream) = std::net::TcpStream::connect(("127.0.0.1", port)) else { return false };
+            stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+            let mut answer = [0; 5];
+            stream.write_all(b"PING\r\n").is_ok()
+                && stream.read_exact(&mut answer).is_ok()
+                && &answer == b"+PONG"
+        });
+    }
+
+    /// The address of database `n`.
+    pub fn url(&self, n: usize) -> String {
+        format!("redis://127.0.0.1:{}/{n}", self.service.port)
+    }
+
+    /// Kills it as a power cut would.
+    pub fn kill(&self) {
+        self.service.kill();
+    }
+
+    /// Freezes it.
+    pub fn freeze(&self) {
+        self.service.signal("STOP");
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.service.signal("CONT");
+    }
+}

@@ -1,0 +1,55 @@
+//! The topology: made by the program, checked in words, never worked around.
+
+use hookswitch::edge::amqp::topology::{Topology, TopologyError};
+use lapin::{options::QueueDeclareOptions, types::FieldTable};
+
+use super::support::{World, call};
+
+#[tokio::test]
+async fn applying_the_topology_twice_changes_nothing() {
+    let world = World::new().await;
+    let connection = world.connect().await;
+    let topology = Topology::of(&world.config);
+    topology.apply(&connection).await.unwrap();
+    assert!(topology.check(&connection).await.unwrap() > 10);
+}
+
+#[tokio::test]
+async fn a_queue_that_is_missing_or_different_is_named_in_words_and_the_worker_refuses_to_run() {
+    let world = World::new().await;
+    let connection = world.connect().await;
+    let channel = connection.create_channel().await.unwrap();
+    channel.queue_delete("retry.400ms".into(), Default::default()).await.unwrap();
+    channel.queue_delete("dead.other".into(), Default::default()).await.unwrap();
+    let durable = QueueDeclareOptions { durable: true, ..Default::default() };
+    channel.queue_declare("dead.other".into(), durable, FieldTable::default()).await.unwrap();
+
+    let Err(TopologyError::Differs(found)) = Topology::of(&world.config).check(&connection).await else {
+        panic!("the check found nothing");
+    };
+    let text = found.iter().map(|d| format!("{} {}\n", d.what, d.how)).collect::<String>();
+    assert!(text.contains("queue retry.400ms is missing"), "{text}");
+    assert!(text.contains("queue dead.other is different"), "{text}");
+    assert!(text.contains("topology apply"), "{text}");
+
+    let mut worker = world.worker();
+    let ended = tokio::time::timeout(super::support::PATIENCE, &mut worker.task).await.unwrap().unwrap();
+    assert!(matches!(ended, Err(TopologyError::Differs(_))));
+}
+
+#[tokio::test]
+async fn an_event_that_no_queue_wants_is_kept_as_unrouted_even_while_somebody_tails() {
+    let world = World::new().await;
+    let connection = world.connect().await;
+    let channel = connection.create_channel().await.unwrap();
+    channel.queue_delete("events.all".into(), Default::default()).await.unwrap();
+    let mut tail = hookswitch::app::tail::Tail::open(&connection, &["call.#".to_owned()]).await.unwrap();
+    let connection_of_worker = world.connect().await;
+    Topology::of(&world.config).apply(&connection_of_worker).await.unwrap();
+    channel.queue_unbind("events.all".into(), "hookswitch.events".into(), "#".into(), FieldTable::default()).await.unwrap();
+    world.accept("salpre", [call(1)]).await;
+    let worker = world.worker();
+    assert_eq!(world.drain("events.unrouted", 1).await.len(), 1);
+    assert!(tail.next().await.is_some());
+    worker.finish().await;
+}
