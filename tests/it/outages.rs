@@ -145,6 +145,11 @@ async fn a_full_downstream_queue_holds_events_back_and_buries_none() {
 async fn a_worker_that_starts_before_its_services_waits_for_them() {
     let (broker, redis) = own().await;
     let world = World::at(&broker.url(1), &redis.url(0), "").await;
+    // RabbitMQ 3.10 does not recover a quorum queue that was killed before its first message.
+    world.accept("salpre", [call(0)]).await;
+    let worker = world.worker();
+    assert_eq!(calls(&world.events(1).await), [0]);
+    worker.finish().await;
     world.accept("salpre", [call(1)]).await;
     broker.kill();
     redis.kill();

@@ -19,7 +19,7 @@ use hookswitch::{
         settle,
         worker::{Normalize, Worker},
     },
-    config::Config,
+    config::{Config, Log, LogFormat},
     core::{
         providers,
         webhook::{DeliveryId, Headers, SourceName, Webhook},
@@ -135,6 +135,9 @@ impl World {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), &toml).unwrap();
         let config = Config::load(Some(file.path()), &BTreeMap::new()).unwrap();
+        // HOOKSWITCH_TEST_LOG=debug shows what the program says.
+        let filter = std::env::var("HOOKSWITCH_TEST_LOG").unwrap_or_else(|_| "off".to_owned());
+        hookswitch::edge::telemetry::start(&Log { filter, format: LogFormat::Pretty });
         Self { config, toml }
     }
 

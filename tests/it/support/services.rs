@@ -17,6 +17,13 @@ pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
+/// A folder that goes with its service; HOOKSWITCH_TEST_KEEP=1 keeps it, logs and all.
+fn folder() -> TempDir {
+    let mut dir = TempDir::new().unwrap();
+    dir.disable_cleanup(std::env::var_os("HOOKSWITCH_TEST_KEEP").is_some());
+    dir
+}
+
 fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/local").join(name)
 }
@@ -91,7 +98,7 @@ impl Broker {
     /// Starts one with vhosts `t1` to `t<vhosts>`.
     pub fn start(vhosts: usize) -> Self {
         let service =
-            Service { child: Mutex::new(None), dir: TempDir::new().unwrap(), port: free_port() };
+            Service { child: Mutex::new(None), dir: folder(), port: free_port() };
         let broker = Self { service, vhosts };
         broker.start_again();
         broker
@@ -158,7 +165,7 @@ impl Redis {
     /// Starts one.
     pub fn start() -> Self {
         let service =
-            Service { child: Mutex::new(None), dir: TempDir::new().unwrap(), port: free_port() };
+            Service { child: Mutex::new(None), dir: folder(), port: free_port() };
         let redis = Self { service };
         redis.start_again();
         redis
