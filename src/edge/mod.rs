@@ -1,1 +1,3 @@
-//! ...
+//! What touches the world: HTTP, the broker, Redis, metrics.
+
+pub mod http;
