@@ -29,12 +29,7 @@ pub(super) struct Reader<'e> {
 
 impl<'e> Reader<'e> {
     pub(super) fn new(env: &'e BTreeMap<String, String>) -> Self {
-        Self {
-            env,
-            problems: RefCell::default(),
-            keys: RefCell::default(),
-            variables: RefCell::default(),
-        }
+        Self { env, problems: RefCell::default(), keys: RefCell::default(), variables: RefCell::default() }
     }
 
     pub(super) fn problem(
@@ -138,7 +133,14 @@ impl<'r> Section<'r> {
         self.asked.push(key);
         let table = self.table.remove(key);
         let (path, form) = (join(&self.path, key), join(&self.form, key));
-        Section { reader: self.reader, table: self.table_of(table, &path), path, form, asked: vec![], env: true }
+        Section {
+            reader: self.reader,
+            table: self.table_of(table, &path),
+            path,
+            form,
+            asked: vec![],
+            env: true,
+        }
     }
 
     /// The tables under `key` that the operator names, in the form `key.<word>`.
@@ -235,9 +237,15 @@ impl<'r> Section<'r> {
     where
         T: TryFrom<i64> + PartialOrd + std::fmt::Display,
     {
+        self.optional_number(key, range).unwrap_or(default)
+    }
+
+    pub(super) fn optional_number<T>(&mut self, key: &'static str, range: RangeInclusive<T>) -> Option<T>
+    where
+        T: TryFrom<i64> + PartialOrd + std::fmt::Display,
+    {
         let expected = format!("an integer from {} to {}", range.start(), range.end());
-        let parse = |given: &Given| T::try_from(given.integer()?).ok().filter(|n| range.contains(n));
-        self.read(key, &expected, parse).unwrap_or(default)
+        self.read(key, &expected, |given| T::try_from(given.integer()?).ok().filter(|n| range.contains(n)))
     }
 
     pub(super) fn duration(
@@ -255,7 +263,9 @@ impl<'r> Section<'r> {
         range: RangeInclusive<Duration>,
     ) -> Option<Duration> {
         let (from, to) = (show_duration(*range.start()), show_duration(*range.end()));
-        let expected = format!("a duration from \"{from}\" to \"{to}\", as in \"500ms\", \"30s\", \"5m\", \"1h\", \"7d\"");
+        let expected = format!(
+            "a duration from \"{from}\" to \"{to}\", as in \"500ms\", \"30s\", \"5m\", \"1h\", \"7d\""
+        );
         self.read(key, &expected, |given| parse_duration(given.text()?.trim()).filter(|d| range.contains(d)))
     }
 
