@@ -2,7 +2,9 @@
 
 pub mod dead_letters;
 pub mod gate;
+pub mod intake;
 pub mod receiver;
+pub mod receiver_metrics;
 pub mod settle;
 pub mod tail;
 pub mod worker;

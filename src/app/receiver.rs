@@ -1,300 +1,383 @@
-//! The thin receiver: takes a webhook over HTTP and answers 200 only when the broker has confirmed it.
+//! The receiver: `POST /in/<source>` is answered 200 only when the broker holds the webhook.
+//!
+//! Everything else is a status that makes the provider send again or tells its operator what is wrong.
+//! Nothing here waits without a limit, and nothing looks into the body.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Instant};
 
 use axum::{
     Router,
     body::Body,
-    extract::{Path, Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-    routing::{get, post},
+    extract::Request,
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
+    response::Response,
+    routing::{any, get},
 };
-use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
 use jiff::Timestamp;
-use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
-    registry::Registry,
-};
+use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::settle;
+use super::receiver_metrics::{ReceiverMetrics, UNKNOWN_SOURCE};
 use crate::{
-    config::{Config, Source},
-    core::auth::AuthError,
-    core::webhook::{DeliveryId, Headers, SourceName, Webhook},
-    edge::amqp::{
-        message::{History, Inbound},
-        publisher::{PublishError, Publisher},
+    config::{self, Source},
+    core::{
+        auth::AuthError,
+        webhook::{DeliveryId, Headers, SourceName, Webhook},
     },
 };
 
-/// What the receiver needs of the world: the broker and its limits.
-pub struct Receiver {
-    config: Config,
-    publisher: Publisher,
-    metrics: Arc<ReceiverMetrics>,
+/// Where accepted webhooks go: the broker, or a fake in tests.
+pub trait RawSink: Send + Sync {
+    /// Stores a webhook so that a crash does not lose it. `content_type` is the request's, as sent.
+    ///
+    /// Dropped when the receiver's deadline is over; then the outcome is unknown, and the provider sends again.
+    fn accept(
+        &self,
+        webhook: Webhook,
+        content_type: Option<String>,
+    ) -> impl Future<Output = Result<(), SinkError>> + Send;
+
+    /// Whether a webhook would be taken now, as far as can be known without trying.
+    fn ready(&self) -> bool;
 }
 
-/// Why a webhook was not taken; its status tells the provider whether to send again.
-#[derive(Debug, thiserror::Error)]
+/// Why a webhook could not be stored. Always our trouble, never the sender's: all give 503.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SinkError {
+    /// The broker cannot be used, in a few words why.
+    #[error("the broker cannot be used: {0}")]
+    Unavailable(&'static str),
+    /// The broker answered with a nack: its queue is full, mostly.
+    #[error("the broker refused the webhook")]
+    Refused,
+    /// No queue is bound where it was published.
+    #[error("no queue is bound for the source")]
+    Unroutable,
+    /// No confirm within the deadline.
+    #[error("the broker did not confirm in time")]
+    TimedOut,
+}
+
+/// Why a request is not answered 200.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum Refusal {
     #[error("no such source")]
     UnknownSource,
-    #[error("not authenticated")]
-    NotAuthenticated(AuthError),
-    #[error("the body is larger than the source's limit of {0} bytes")]
-    TooLarge(usize),
+    #[error("only POST is taken here")]
+    Method,
+    #[error("the sender is not authenticated: {0}")]
+    Unauthenticated(AuthError),
+    #[error("the body is larger than the source takes")]
+    TooLarge,
     #[error("the body is empty")]
     Empty,
     #[error("the body did not come in time")]
-    TooSlow,
+    Slow,
     #[error("the body broke off")]
-    BrokeOff,
-    #[error("not taken now, send again: {0}")]
-    NotTaken(PublishError),
+    Broken,
+    #[error("{0}")]
+    Sink(SinkError),
 }
 
 impl Refusal {
-    fn status(&self) -> StatusCode {
+    fn status(self) -> StatusCode {
         match self {
             Self::UnknownSource => StatusCode::NOT_FOUND,
-            Self::NotAuthenticated(_) => StatusCode::UNAUTHORIZED,
-            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Empty | Self::BrokeOff => StatusCode::BAD_REQUEST,
-            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::NotTaken(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Empty | Self::Broken => StatusCode::BAD_REQUEST,
+            Self::Slow => StatusCode::REQUEST_TIMEOUT,
+            Self::Sink(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// What the sender is told: nothing about why a proof failed, nothing about the broker.
+    fn answer(self) -> &'static str {
+        match self {
+            Self::UnknownSource => "no such source\n",
+            Self::Method => "only POST is taken here\n",
+            Self::Unauthenticated(_) => "not authenticated\n",
+            Self::TooLarge => "the body is too large\n",
+            Self::Empty => "the body is empty\n",
+            Self::Slow => "the body did not come in time\n",
+            Self::Broken => "the body broke off\n",
+            Self::Sink(_) => "not stored: send again later\n",
+        }
+    }
+
+    /// One line, at the level of who must act: 404 and 405 are noise of the internet, 401 and 413 a sender
+    /// set up wrong, 503 is ours.
+    fn log(self, source: &str, length: Option<u64>) {
+        let status = self.status().as_u16();
+        match self {
+            Self::UnknownSource | Self::Method | Self::Empty | Self::Slow | Self::Broken => {
+                tracing::debug!(source, status, length, "refused: {self}");
+            }
+            Self::Unauthenticated(_) | Self::TooLarge => {
+                tracing::info!(source, status, length, "refused: {self}");
+            }
+            Self::Sink(_) => tracing::warn!(source, status, length, "not accepted: {self}"),
         }
     }
 }
 
-impl Receiver {
-    /// A receiver over a started link.
-    pub fn new(config: Config, publisher: Publisher, metrics: Arc<ReceiverMetrics>) -> Arc<Self> {
-        Arc::new(Self { config, publisher, metrics })
+/// The receiver of all sources.
+#[derive(Debug)]
+pub struct Receiver<S> {
+    settings: config::Receiver,
+    sources: BTreeMap<SourceName, Source>,
+    sink: S,
+    metrics: Arc<ReceiverMetrics>,
+}
+
+impl<S: RawSink + 'static> Receiver<S> {
+    /// A receiver for `sources` that stores in `sink`.
+    pub fn new(
+        settings: config::Receiver,
+        sources: BTreeMap<SourceName, Source>,
+        sink: S,
+        metrics: Arc<ReceiverMetrics>,
+    ) -> Self {
+        Self { settings, sources, sink, metrics }
     }
 
-    /// `POST /in/<source>`, `GET /livez`, `GET /readyz`.
-    pub fn router(self: Arc<Self>) -> Router {
+    /// `/in/<source>`, `/livez` and `/readyz`.
+    pub fn router(self) -> Router {
+        let receiver = Arc::new(self);
+        let ready = Arc::clone(&receiver);
         Router::new()
-            .route("/in/{source}", post(take).fallback(only_post))
-            .route("/livez", get(async || "alive\n"))
-            .route("/readyz", get(ready))
-            .with_state(self)
+            .route("/in/{source}", any(move |request| Arc::clone(&receiver).answer(request)))
+            .route("/livez", get(|| async { "live\n" }))
+            .route("/readyz", get(move || std::future::ready(ready.readiness())))
     }
 
-    /// Reads, checks and publishes; the answer is 200 only after the confirm.
-    async fn accept(&self, source: &SourceName, settings: &Source, request: Request) -> Result<(), Refusal> {
-        let (parts, body) = request.into_parts();
-        let body = self.read(&parts.headers, body, settings.body_bytes_max).await?;
-        if body.is_empty() {
-            return Err(Refusal::Empty);
+    fn readiness(&self) -> Response {
+        if self.sink.ready() {
+            respond(StatusCode::OK, "text/plain; charset=utf-8", Body::from("ready\n"))
+        } else {
+            let body = Body::from("not ready: the broker cannot be used\n");
+            let mut response = respond(StatusCode::SERVICE_UNAVAILABLE, "text/plain; charset=utf-8", body);
+            self.add_retry_after(&mut response);
+            response
         }
+    }
+
+    /// The life of one request: take, answer, count.
+    async fn answer(self: Arc<Self>, request: Request) -> Response {
+        let started = Instant::now();
+        let _in_flight = self.metrics.enter();
+        let length = content_length(request.headers());
+        let found = request.uri().path().strip_prefix("/in/").and_then(|name| self.find(name));
+        let (label, result) = match found {
+            Some((name, source)) => (name.as_str(), self.take(name, source, request).await),
+            None => {
+                let (parts, body) = request.into_parts();
+                linger(&parts, body);
+                (UNKNOWN_SOURCE, Err(Refusal::UnknownSource))
+            }
+        };
+        let response = match (result, found) {
+            (Ok(id), Some((_, source))) => {
+                tracing::debug!(source = label, delivery = %id, length, "accepted");
+                accepted(source, id)
+            }
+            (Ok(_), None) => self.refused(Refusal::UnknownSource),
+            (Err(refusal), _) => {
+                refusal.log(label, length);
+                self.refused(refusal)
+            }
+        };
+        self.metrics.answered(label, response.status().as_u16(), started.elapsed().as_secs_f64());
+        response
+    }
+
+    fn find(&self, name: &str) -> Option<(&SourceName, &Source)> {
+        self.sources.get_key_value(&name.parse().ok()?)
+    }
+
+    /// Everything between a request and its 200.
+    async fn take(
+        &self,
+        name: &SourceName,
+        source: &Source,
+        request: Request,
+    ) -> Result<DeliveryId, Refusal> {
+        let (parts, body) = request.into_parts();
+        if let Err(refusal) = check_head(source, &parts) {
+            linger(&parts, body);
+            return Err(refusal);
+        }
+        let body = self.read(source, &parts, body).await?;
         let received_at = Timestamp::now();
-        let all = headers_of(&parts.headers);
-        settings.auth.check(&all, &body, received_at.as_second()).map_err(Refusal::NotAuthenticated)?;
-        let content_type = all.get("content-type").map(ToOwned::to_owned);
+        if source.auth.reads_body() {
+            authenticate(source, &parts.headers, &body)?;
+        }
+        let (headers, left_out) = capture(source, &parts.headers, self.settings.header_bytes_max);
+        self.metrics.headers_left_out(name.as_str(), left_out);
+        let delivery_id = DeliveryId::new(Uuid::now_v7());
         let webhook = Webhook {
-            delivery_id: DeliveryId::new(Uuid::now_v7()),
-            source: source.clone(),
-            provider: settings.provider,
+            delivery_id,
+            source: name.clone(),
+            provider: source.provider,
             received_at,
-            headers: self.capture(settings, &all),
+            headers,
             body,
         };
-        let inbound = Inbound { webhook, content_type, history: History::default() };
-        let patience = self.config.receiver.confirm_timeout;
-        let mut publication = settle::accept(&inbound);
-        publication.not_after = Instant::now() + patience;
-        self.publisher.publish(publication, patience).await.map_err(Refusal::NotTaken)?;
-        tracing::debug!(%source, delivery_id = %inbound.webhook.delivery_id, "accepted");
-        Ok(())
+        let content_type = parts.headers.get(header::CONTENT_TYPE).map(text);
+        let stored = timeout(self.settings.confirm_timeout, self.sink.accept(webhook, content_type)).await;
+        stored.unwrap_or(Err(SinkError::TimedOut)).map_err(Refusal::Sink)?;
+        Ok(delivery_id)
     }
 
-    /// Reads the body, as far as size and time allow.
-    async fn read(&self, headers: &HeaderMap, body: Body, bytes_max: usize) -> Result<Bytes, Refusal> {
-        let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        if announced.is_some_and(|length: usize| length > bytes_max) {
-            return Err(Refusal::TooLarge(bytes_max));
-        }
-        let reading = Limited::new(body, bytes_max).collect();
-        match tokio::time::timeout(self.config.receiver.read_timeout, reading).await {
-            Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge(bytes_max)),
-            Ok(Err(_)) => Err(Refusal::BrokeOff),
-            Err(_) => Err(Refusal::TooSlow),
-        }
-    }
-
-    /// The headers that matter, within the budget; never one that carries a secret.
-    fn capture(&self, settings: &Source, all: &Headers) -> Headers {
-        let mut left = self.config.receiver.header_bytes_max;
-        let mut captured = Headers::default();
-        for (name, value) in all.iter() {
-            let wanted = settings.provider.headers().contains(&name)
-                || name == "traceparent"
-                || settings.capture_headers.iter().any(|wanted| wanted == name);
-            let secret = matches!(name, "authorization" | "cookie") || settings.auth.secret_header() == Some(name);
-            if !wanted || secret {
-                continue;
-            }
-            match left.checked_sub(name.len() + value.len()) {
-                Some(rest) => {
-                    left = rest;
-                    captured.push(name, value);
+    /// The whole body, counted while it comes: a chunked one does not say how long it is.
+    async fn read(&self, source: &Source, parts: &Parts, mut body: Body) -> Result<Bytes, Refusal> {
+        let reading = async {
+            let mut whole = BytesMut::new();
+            while let Some(frame) = body.frame().await {
+                let Ok(data) = frame.map_err(|_| Refusal::Broken)?.into_data() else {
+                    continue;
+                };
+                if whole.len() + data.len() > source.body_bytes_max {
+                    return Err(Refusal::TooLarge);
                 }
-                None => {
-                    self.metrics.headers_left_out.inc();
-                }
+                whole.extend_from_slice(&data);
             }
-        }
-        captured
-    }
-}
-
-async fn take(State(receiver): State<Arc<Receiver>>, Path(source): Path<String>, request: Request) -> Response {
-    let began = Instant::now();
-    let name = source.parse::<SourceName>().ok();
-    let Some((source, settings)) = name.as_ref().and_then(|name| receiver.config.sources.get_key_value(name)) else {
-        // The name is the sender's: it is no label.
-        receiver.metrics.answered("unknown", StatusCode::NOT_FOUND, began.elapsed());
-        return refuse(&Refusal::UnknownSource, receiver.config.receiver.retry_after);
-    };
-    let busy = InFlight::new(&receiver.metrics);
-    let outcome = receiver.accept(source, settings, request).await;
-    drop(busy);
-    let (status, response) = match outcome {
-        Ok(()) => (StatusCode::OK, answer(settings)),
-        Err(refusal) => {
-            let status = refusal.status();
-            if matches!(refusal, Refusal::NotTaken(_)) {
-                tracing::warn!(%source, %refusal, "not taken");
-            } else if let Refusal::NotAuthenticated(cause) = &refusal {
-                // The log may know why; the sender may not.
-                tracing::info!(%source, status = status.as_u16(), %cause, "refused");
-            } else {
-                tracing::info!(%source, status = status.as_u16(), %refusal, "refused");
-            }
-            (status, refuse(&refusal, receiver.config.receiver.retry_after))
-        }
-    };
-    receiver.metrics.answered(source.as_str(), status, began.elapsed());
-    response
-}
-
-/// The source's static answer.
-fn answer(settings: &Source) -> Response {
-    if settings.answer_body.is_empty() {
-        return StatusCode::OK.into_response();
-    }
-    let content_type = HeaderValue::from_str(&settings.answer_content_type)
-        .unwrap_or(HeaderValue::from_static("application/octet-stream"));
-    ([(header::CONTENT_TYPE, content_type)], settings.answer_body.clone()).into_response()
-}
-
-fn refuse(refusal: &Refusal, retry_after: Duration) -> Response {
-    let status = refusal.status();
-    let mut response = (status, format!("{refusal}\n")).into_response();
-    let headers = response.headers_mut();
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
-    }
-    if !matches!(refusal, Refusal::NotTaken(_) | Refusal::UnknownSource | Refusal::NotAuthenticated(_) | Refusal::Empty) {
-        // What is left of the body is not read: the connection is of no more use.
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    response
-}
-
-async fn only_post() -> Response {
-    (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "POST")], "webhooks are posted\n").into_response()
-}
-
-/// The truth about the broker.
-async fn ready(State(receiver): State<Arc<Receiver>>) -> Response {
-    match receiver.publisher.trouble() {
-        None => "ready\n".into_response(),
-        Some(trouble) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {trouble}\n")).into_response(),
-    }
-}
-
-/// All headers of a request; a value that is no UTF-8 is kept as well as it can be.
-fn headers_of(map: &HeaderMap) -> Headers {
-    map.iter().map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes()))).collect()
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct AnswerLabels {
-    source: String,
-    status: u16,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct SourceLabel {
-    source: String,
-}
-
-/// What a receiver counts.
-#[derive(Debug)]
-pub struct ReceiverMetrics {
-    answers: Family<AnswerLabels, Counter>,
-    accept_seconds: Family<SourceLabel, Histogram>,
-    in_flight: Gauge,
-    headers_left_out: Counter,
-}
-
-impl ReceiverMetrics {
-    /// Makes and registers them.
-    pub fn register(registry: &mut Registry) -> Arc<Self> {
-        let buckets = || Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]);
-        let metrics = Self {
-            answers: Family::default(),
-            accept_seconds: Family::new_with_constructor(buckets),
-            in_flight: Gauge::default(),
-            headers_left_out: Counter::default(),
+            if whole.is_empty() { Err(Refusal::Empty) } else { Ok(whole.freeze()) }
         };
-        registry.register("hookswitch_received", "Webhooks answered, by source and status", metrics.answers.clone());
-        registry.register(
-            "hookswitch_accept_seconds",
-            "From the request's headers to the 200",
-            metrics.accept_seconds.clone(),
-        );
-        registry.register("hookswitch_requests_in_flight", "Requests in work", metrics.in_flight.clone());
-        registry.register(
-            "hookswitch_headers_left_out",
-            "Headers that did not fit receiver.header_bytes_max",
-            metrics.headers_left_out.clone(),
-        );
-        Arc::new(metrics)
+        let read = timeout(self.settings.read_timeout, reading).await.unwrap_or(Err(Refusal::Slow));
+        if read == Err(Refusal::TooLarge) {
+            linger(parts, body);
+        }
+        read
     }
 
-    fn answered(&self, source: &str, status: StatusCode, took: Duration) {
-        let labels = AnswerLabels { source: source.to_owned(), status: status.as_u16() };
-        self.answers.get_or_create(&labels).inc();
-        if status == StatusCode::OK {
-            let label = SourceLabel { source: source.to_owned() };
-            self.accept_seconds.get_or_create(&label).observe(took.as_secs_f64());
+    fn refused(&self, refusal: Refusal) -> Response {
+        let mut response =
+            respond(refusal.status(), "text/plain; charset=utf-8", Body::from(refusal.answer()));
+        match refusal {
+            Refusal::Method => {
+                response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+            }
+            Refusal::Sink(_) => self.add_retry_after(&mut response),
+            // What is left of the body is not worth reading: the connection ends with the answer.
+            Refusal::TooLarge | Refusal::Slow | Refusal::Broken => {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Refusal::UnknownSource | Refusal::Unauthenticated(_) | Refusal::Empty => {}
+        }
+        response
+    }
+
+    fn add_retry_after(&self, response: &mut Response) {
+        let seconds = HeaderValue::from(self.settings.retry_after.as_secs().max(1));
+        response.headers_mut().insert(header::RETRY_AFTER, seconds);
+    }
+}
+
+/// What can be said before the body is read.
+fn check_head(source: &Source, parts: &Parts) -> Result<(), Refusal> {
+    if parts.method != Method::POST {
+        return Err(Refusal::Method);
+    }
+    if !source.auth.reads_body() {
+        authenticate(source, &parts.headers, &[])?;
+    }
+    match content_length(&parts.headers) {
+        Some(length) if length > source.body_bytes_max as u64 => Err(Refusal::TooLarge),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn authenticate(source: &Source, headers: &HeaderMap, body: &[u8]) -> Result<(), Refusal> {
+    let lookup = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
+    source.auth.check(lookup, body, Timestamp::now()).map_err(Refusal::Unauthenticated)
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Headers that are never captured, whatever the configuration says.
+const NEVER_CAPTURED: [&str; 4] = ["authorization", "cookie", "set-cookie", "proxy-authorization"];
+
+/// The headers that go along with the webhook, and how many did not fit.
+///
+/// Those of the provider's contract come first: the idempotency key may stand in one, and an allowlist must
+/// not push it out.
+fn capture(source: &Source, headers: &HeaderMap, bytes_max: usize) -> (Headers, u64) {
+    let allowed = source.capture_headers.iter().map(String::as_str);
+    let wanted = source.provider.headers().iter().copied().chain(["traceparent"]).chain(allowed);
+    let (mut captured, mut seen, mut left_out, mut used) = (Headers::default(), Vec::new(), 0, 0);
+    for name in wanted {
+        let secret = NEVER_CAPTURED.contains(&name) || source.auth.proof_header() == Some(name);
+        if secret || seen.contains(&name) {
+            continue;
+        }
+        seen.push(name);
+        for value in headers.get_all(name) {
+            let value = text(value);
+            let size = name.len() + value.len();
+            if used + size <= bytes_max {
+                used += size;
+                captured.push(name, value);
+            } else {
+                left_out += 1;
+            }
         }
     }
+    (captured, left_out)
 }
 
-/// Counts a request as in flight until dropped, even if the sender breaks off.
-struct InFlight<'a>(&'a ReceiverMetrics);
-
-impl<'a> InFlight<'a> {
-    fn new(metrics: &'a ReceiverMetrics) -> Self {
-        metrics.in_flight.inc();
-        Self(metrics)
-    }
+/// A value that is not UTF-8 is kept as far as it is.
+fn text(value: &HeaderValue) -> String {
+    String::from_utf8_lossy(value.as_bytes()).into_owned()
 }
 
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.in_flight.dec();
+/// How much of a refused body is read beside the answer, and for how long.
+const LINGER_BYTES: usize = 1024 * 1024;
+const LINGER_TIME: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// Reads on beside the answer: closing a socket with bytes unread makes the kernel reset the connection, and
+/// a sender that is still writing would never see its answer.
+///
+/// Not after `Expect: 100-continue`: that sender waits for the answer, and reading would ask for the body.
+fn linger(parts: &Parts, mut body: Body) {
+    if parts.headers.contains_key(header::EXPECT) {
+        return;
     }
+    tokio::spawn(timeout(LINGER_TIME, async move {
+        let mut left = LINGER_BYTES;
+        while let Some(Ok(frame)) = body.frame().await {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            left = left.saturating_sub(length);
+            if left == 0 {
+                break;
+            }
+        }
+    }));
+}
+
+/// The source's own answer, always 200: three of five providers count any other status as a failure.
+fn accepted(source: &Source, id: DeliveryId) -> Response {
+    let mut response = if source.answer_body.is_empty() {
+        Response::new(Body::empty())
+    } else {
+        respond(StatusCode::OK, &source.answer_content_type, Body::from(source.answer_body.clone()))
+    };
+    if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
+        response.headers_mut().insert("hookswitch-delivery", value);
+    }
+    response
+}
+
+fn respond(status: StatusCode, content_type: &str, body: Body) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    if let Ok(value) = HeaderValue::from_str(content_type) {
+        response.headers_mut().insert(header::CONTENT_TYPE, value);
+    }
+    response
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{FAILED, OK, block_on};
-use crate::edge::http;
+use crate::edge::http::Client;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -15,7 +15,7 @@ pub(super) struct Args {
 /// 0 if the answer is 200, 1 if it is another or none.
 pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
     block_on(async {
-        let answer = http::get(&args.url, Duration::from_secs(5)).await?;
+        let answer = Client::new(Duration::from_secs(5)).get(&args.url).await?;
         println!("{} {}", answer.status, String::from_utf8_lossy(&answer.body).trim_end());
         Ok(if answer.status == 200 { OK } else { FAILED })
     })

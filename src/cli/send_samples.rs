@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::{FAILED, OK, Unreachable, block_on};
-use crate::{config::Config, edge::http, samples};
+use crate::{config::Config, edge::http::Client, samples};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -16,6 +18,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
     let base = args.url.clone().unwrap_or_else(|| format!("http://{}", config.receiver.listen));
     block_on(async {
+        let client = Client::new(Duration::from_secs(15));
         let (mut sent, mut refused) = (0, 0);
         for sample in samples::all() {
             let Some((source, _)) = config.sources.iter().find(|(_, s)| s.provider == sample.provider) else {
@@ -24,9 +27,11 @@ pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
                 continue;
             };
             let url = format!("{base}/in/{source}");
-            let answer = http::post(&url, &sample.headers, sample.body, Duration::from_secs(15))
+            let headers: Vec<_> = sample.headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+            let answer = client
+                .post(&url, &headers, Bytes::from_static(sample.body))
                 .await
-                .map_err(|error| Unreachable(format!("{url}: {error}; is the receiver running?")))?;
+                .map_err(|error| Unreachable(format!("{error}; is the receiver running?")))?;
             println!("{:<8} {:<36} {}", sample.provider.as_str(), sample.name, answer.status);
             if answer.status == 200 { sent += 1 } else { refused += 1 }
         }

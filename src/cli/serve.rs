@@ -11,7 +11,9 @@ use super::{FAILED, OK};
 use crate::{
     app::{
         gate::Gate,
-        receiver::{Receiver, ReceiverMetrics},
+        intake::RawExchange,
+        receiver::Receiver,
+        receiver_metrics::ReceiverMetrics,
         worker::Worker,
     },
     config::Config,
@@ -60,9 +62,13 @@ async fn serve(config: &Config, roles: Roles) -> anyhow::Result<u8> {
 
     let mut receiving = None;
     if let Some(listener) = listener {
-        let router = Receiver::new(config.clone(), publisher.clone(), ReceiverMetrics::register(&mut registry)).router();
+        let receiver_metrics = Arc::new(ReceiverMetrics::default());
+        receiver_metrics.register(&mut registry);
+        let sink = RawExchange::new(publisher.clone(), config.receiver.confirm_timeout);
+        let router =
+            Receiver::new(config.receiver.clone(), config.sources.clone(), sink, receiver_metrics).router();
         tracing::info!(address = %config.receiver.listen, "receiving webhooks");
-        receiving = Some(tokio::spawn(http::serve(listener, router, limits(config), stop.clone())));
+        receiving = Some(tokio::spawn(http::serve(listener, router, limits(config), stop.clone().cancelled_owned())));
     }
     let mut gate = None;
     let mut working = None;
@@ -79,7 +85,7 @@ async fn serve(config: &Config, roles: Roles) -> anyhow::Result<u8> {
     let registry = Arc::new(registry);
     let trouble = move || gate.as_ref().map_or_else(|| publisher.trouble(), Gate::trouble);
     let admin_stop = CancellationToken::new();
-    let admin = tokio::spawn(http::serve(admin, admin_router(registry, trouble), limits(config), admin_stop.clone()));
+    let admin = tokio::spawn(http::serve(admin, admin_router(registry, trouble), limits(config), admin_stop.clone().cancelled_owned()));
 
     let code = match working {
         Some(working) => finish_working(working, &stop, config.worker.grace).await?,
@@ -122,14 +128,12 @@ fn limits(config: &Config) -> Limits {
     Limits {
         header_timeout: config.receiver.read_timeout,
         connections_max: config.receiver.connections_max,
-        grace: config.worker.grace,
+        drain_max: config.worker.grace,
     }
 }
 
 async fn bind(address: std::net::SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on {address}: is something else there? Set {key} to another"))
+    http::bind(address).await.with_context(|| format!("is something else there? Set {key} to another address"))
 }
 
 fn admin_router(

@@ -1,12 +1,21 @@
 //! The configuration: one TOML file, environment overrides, every problem reported at once.
 
-mod load;
-mod reader;
+mod problem;
+mod read;
+mod sections;
 mod show;
+mod sources;
+mod units;
 
-use std::{collections::BTreeMap, fmt, net::SocketAddr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-pub use reader::{ConfigProblems, Problem};
+pub use problem::{ConfigProblems, Problem};
 
 use crate::core::{
     auth::Auth, backoff::Schedule, disposition::Reason, providers::Provider, webhook::SourceName,
@@ -35,6 +44,63 @@ pub struct Config {
     pub sources: BTreeMap<SourceName, Source>,
     /// `[subscriptions.<queue>]`
     pub subscriptions: BTreeMap<String, Subscription>,
+}
+
+impl Config {
+    /// Reads the file at `path`, if there is one, and lays the environment over it.
+    ///
+    /// `HOOKSWITCH_<SECTION>_<KEY>` overrides a key of every section but those of sources and subscriptions; a
+    /// variable that is empty counts as not set.
+    ///
+    /// # Errors
+    /// [`ConfigProblems`] lists everything that is wrong, not only the first.
+    pub fn load(path: Option<&Path>, env: &BTreeMap<String, String>) -> Result<Self, ConfigProblems> {
+        let Some(path) = path else {
+            return Self::parse("", Path::new(""), env);
+        };
+        let text = std::fs::read_to_string(path).map_err(|e| {
+            let problem = format!("cannot be read: {e}");
+            ConfigProblems(vec![Problem::File { path: path.display().to_string(), problem }])
+        })?;
+        Self::parse(&text, path, env)
+    }
+
+    /// Reads `text`, which stands at `path`.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(text: &str, path: &Path, env: &BTreeMap<String, String>) -> Result<Self, ConfigProblems> {
+        let table = text.parse::<toml::Table>().map_err(|e| {
+            // The error's own text quotes the line, and a secret may stand in it.
+            let (line, column) = position(text, e.span().map_or(0, |span| span.start));
+            let problem = format!("line {line}, column {column}: {}", e.message().trim());
+            ConfigProblems(vec![Problem::File { path: path.display().to_string(), problem }])
+        })?;
+        let reader = read::Reader::new(env);
+        let config = sections::read(&reader, table);
+        reader.check_variables();
+        let (problems, _) = reader.into_parts();
+        if problems.is_empty() { Ok(config) } else { Err(ConfigProblems(problems)) }
+    }
+
+    /// Every key that is read, with `<name>` and `<queue>` for what the operator names.
+    pub fn keys() -> BTreeSet<String> {
+        let env = BTreeMap::new();
+        let reader = read::Reader::new(&env);
+        let empty =
+            || toml::Value::Table(toml::Table::from_iter([("x".to_owned(), toml::Table::new().into())]));
+        let table = ["sources", "subscriptions"].map(|key| (key.to_owned(), empty()));
+        sections::read(&reader, toml::Table::from_iter(table));
+        reader.into_parts().1
+    }
+}
+
+/// Line and column of a byte, both from 1.
+fn position(text: &str, byte: usize) -> (usize, usize) {
+    let before = text.get(..byte).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    (line, column)
 }
 
 /// A value that is never printed.
@@ -212,4 +278,13 @@ pub struct Subscription {
     pub patterns: Vec<String>,
     /// Messages before the queue refuses more; then what would go there waits in the broker. Default none.
     pub length_max: Option<u32>,
+}
+
+/// Where the configuration came from, for messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A file.
+    File(PathBuf),
+    /// No file: defaults and environment only.
+    Defaults,
 }

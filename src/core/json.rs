@@ -78,7 +78,7 @@ impl<'a> Object<'a> {
     pub fn root(body: &'a [u8]) -> Result<Self, NormalizeError> {
         let malformed = |problem: String| NormalizeError::MalformedJson { problem };
         let text = std::str::from_utf8(body)
-            .map_err(|e| malformed(format!("invalid UTF-8 at byte {}", e.valid_up_to())))?;
+            .map_err(|e| malformed(format!("is invalid UTF-8 at byte {}", e.valid_up_to())))?;
         check_depth(text)?;
         let raw: &RawValue = serde_json::from_str(text).map_err(|e| malformed(describe(&e)))?;
         Self::open(raw, String::new())
@@ -194,11 +194,9 @@ impl<'a> Object<'a> {
         self.take(key, |raw| text_or_number(raw).filter(|number| is_number(number)))
     }
 
-    /// A number as a float, also out of a string.
+    /// A number as a float, also out of a string. One that a float cannot hold exactly stays.
     pub fn float(&mut self, key: &str) -> Option<f64> {
-        self.take(key, |raw| {
-            text_or_number(raw).filter(|n| is_number(n))?.parse().ok().filter(|f: &f64| f.is_finite())
-        })
+        self.take(key, float)
     }
 
     /// A time: ISO 8601 (UTC where it names no offset), or Unix seconds or milliseconds as a number or a string.
@@ -266,6 +264,12 @@ impl<'a> Object<'a> {
         })
     }
 
+    /// A list of one object or more, as [`Object::objects`]; an empty list stays, for it is a leaf.
+    pub fn filled_objects(&mut self, key: &str) -> Option<Vec<Object<'a>>> {
+        let is_empty = self.peek(key).and_then(items).is_some_and(|items| items.is_empty());
+        if is_empty { None } else { self.objects(key) }
+    }
+
     /// Any value, as it was written.
     pub fn any(&mut self, key: &str) -> Option<&'a RawValue> {
         self.take(key, Some)
@@ -302,8 +306,8 @@ pub struct Drift {
     pub class: &'static str,
 }
 
-/// What in `unmapped` is unexpected: everything but `null` and what lies under a path of `expected`. An entry such as
-/// `*.object` means every path that ends so.
+/// What in `unmapped` is unexpected: everything but `null`, `[]`, `{}` and what lies under a path of `expected`. An
+/// entry such as `*.object` means every path that ends so.
 pub fn drift(unmapped: &Value<'_>, expected: &[&str]) -> Vec<Drift> {
     let mut found = Vec::new();
     collect_drift(unmapped, String::new(), expected, &mut found);
@@ -321,7 +325,7 @@ fn collect_drift(value: &Value<'_>, path: String, expected: &[&str], found: &mut
     match value {
         Value::Raw(raw) => {
             let drift = Drift { path, class: class(raw) };
-            if drift.class != "null" && !found.contains(&drift) {
+            if !matches!(raw.get(), "null" | "[]" | "{}") && !found.contains(&drift) {
                 found.push(drift);
             }
         }
@@ -361,6 +365,15 @@ pub fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
     } else {
         Some(Cow::Borrowed(inner))
     }
+}
+
+/// A number as a float, if the float holds all that was written: 15 digits always fit; more only if the float
+/// is written just so.
+pub fn float(raw: &RawValue) -> Option<f64> {
+    let number = text_or_number(raw).filter(|number| is_number(number))?;
+    let float: f64 = number.parse().ok().filter(|float: &f64| float.is_finite())?;
+    let digits = number.bytes().filter(u8::is_ascii_digit).count();
+    (digits <= 15 || float.to_string() == number).then_some(float)
 }
 
 /// A string's content, or a number as it was written.

@@ -1,145 +1,248 @@
-//! HTTP: a server loop that cannot be starved, and a client for our own commands.
+//! HTTP: a server loop that outlives hostile clients, and a small client for our own endpoints.
+//!
+//! Bound first, spawned second, drained last: [`bind`] fails before anything runs, [`serve`] returns only
+//! when every connection is closed or the time to drain is over.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{fmt, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Request, body::Incoming};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{Request, Uri, server::conn::http1};
 use hyper_util::{
-    client::legacy::Client,
+    client::legacy::{Client as PooledClient, connect::HttpConnector},
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
-use tokio::{net::TcpListener, sync::Semaphore};
-use tokio_util::sync::CancellationToken;
-use tower::{ServiceExt, service_fn};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 
-/// An answer larger than this is none of ours.
-const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes that a request's line and headers may have together.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// After an `accept` that failed (no file descriptors left, mostly), so that the loop does not spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// What the client reads of an answer.
+const REPLY_BYTES_MAX: usize = 1024 * 1024;
 
-/// The limits of a server.
+/// What one client may take from us.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// How long the headers of a request may take: a slow client must not hold a connection for ever.
-    pub header_timeout: Duration,
-    /// Connections at a time; more wait in the kernel's queue.
+    /// Connections at a time; more wait in the kernel's backlog.
     pub connections_max: usize,
-    /// How long open requests may take to end after `stop`.
-    pub grace: Duration,
+    /// How long a request's headers may take, which also bounds an idle connection.
+    pub header_timeout: Duration,
+    /// How long requests in work may take once the server is told to stop.
+    pub drain_max: Duration,
 }
 
-/// Serves `router` on `listener` until `stop`; then lets open requests end.
-pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
+/// How a server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// Every request was answered.
+    Clean,
+    /// So many connections were cut when the time to drain was over.
+    Cut(usize),
+}
+
+/// Opens the port. The port 0 lets the system choose one.
+///
+/// # Errors
+/// The error of the system, with the address in its text.
+pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|e| io::Error::new(e.kind(), format!("cannot listen on {address}: {e}")))
+}
+
+/// Serves `router` until `shutdown` is ready, then drains.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    shutdown: impl Future<Output = ()>,
+) -> Drained {
     let slots = Arc::new(Semaphore::new(limits.connections_max));
     let graceful = GracefulShutdown::new();
-    let mut server = hyper::server::conn::http1::Builder::new();
-    server.timer(TokioTimer::new()).header_read_timeout(limits.header_timeout);
+    let mut connections = JoinSet::new();
+    let mut shutdown = std::pin::pin!(shutdown);
     loop {
-        let accepted = async {
-            // Never closed.
-            let slot = slots.clone().acquire_owned().await.ok()?;
-            Some((slot, listener.accept().await))
-        };
-        let (slot, stream) = tokio::select! {
-            accepted = accepted => match accepted {
-                Some((slot, Ok((stream, _)))) => (slot, stream),
-                Some((_, Err(error))) => {
-                    // Out of file descriptors, mostly: wait for some to be closed.
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
+        tokio::select! {
+            () = &mut shutdown => break,
+            Some(_) = connections.join_next() => {}
+            accepted = next_connection(&listener, &slots) => {
+                if let Some((stream, slot)) = accepted {
+                    let served = graceful.watch(connection(stream, &router, limits));
+                    connections.spawn(hold(slot, served));
                 }
-                None => break,
-            },
-            () = stop.cancelled() => break,
-        };
-        // Answers are small: waiting to fill a packet only delays them.
-        drop(stream.set_nodelay(true));
-        let router = router.clone();
-        let service = TowerToHyperService::new(service_fn(move |request: Request<Incoming>| {
-            let router = router.clone();
-            async move { Ok::<_, Infallible>(router.oneshot(request).await.unwrap_or_else(|never| match never {})) }
-        }));
-        let connection = graceful.watch(server.serve_connection(TokioIo::new(stream), service));
-        tokio::spawn(async move {
-            // A client that breaks off is its own affair.
-            drop(connection.await);
-            drop(slot);
-        });
+            }
+        }
     }
+    // From here on new clients are refused by the kernel rather than left waiting.
     drop(listener);
-    drop(tokio::time::timeout(limits.grace, graceful.shutdown()).await);
+    match timeout(limits.drain_max, graceful.shutdown()).await {
+        Ok(()) => Drained::Clean,
+        Err(_) => {
+            while connections.try_join_next().is_some() {}
+            let cut = connections.len();
+            connections.shutdown().await;
+            Drained::Cut(cut)
+        }
+    }
 }
 
-/// What a server answered.
+/// The slot is taken before `accept`, so that what we cannot serve is never ours.
+async fn next_connection(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _)) => {
+            // Answers are small and end a request: waiting to fill a packet only adds latency.
+            let _ = stream.set_nodelay(true);
+            Some((stream, slot))
+        }
+        Err(error) => {
+            tracing::warn!(%error, "cannot accept a connection");
+            sleep(ACCEPT_PAUSE).await;
+            None
+        }
+    }
+}
+
+type Connection = http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>>;
+
+fn connection(stream: TcpStream, router: &Router, limits: Limits) -> Connection {
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()))
+}
+
+/// Keeps a connection's slot for as long as it lives, a panic included.
+async fn hold(slot: OwnedSemaphorePermit, connection: impl Future<Output = hyper::Result<()>>) {
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "a connection broke");
+    }
+    drop(slot);
+}
+
+/// An answer to the small client.
 #[derive(Clone, Debug)]
-pub struct Answer {
-    /// The status code.
+pub struct Reply {
+    /// The HTTP status.
     pub status: u16,
-    /// The body.
+    /// The body, at most 1 MiB.
     pub body: Bytes,
 }
 
-/// Why there is no answer.
+/// Why the small client got no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum RequestError {
-    /// The URL is none, or not `http://`.
-    #[error("expected http://host:port/path")]
-    Url,
-    /// Nobody answered.
-    #[error("{0}")]
-    Unreachable(String),
+pub enum ClientError {
+    /// The address cannot be used.
+    #[error("{0} is no address of the form http://host:port/path")]
+    Address(String),
+    /// A header cannot be sent.
+    #[error("a header is not allowed in HTTP: {0}")]
+    Header(hyper::http::Error),
+    /// Nobody answered, or not to the end.
+    #[error("{address} does not answer: {cause}")]
+    Failed {
+        /// Who was asked.
+        address: String,
+        /// Why, with what lies under it.
+        cause: String,
+    },
     /// It took too long.
-    #[error("no answer within {0:?}")]
-    Late(Duration),
+    #[error("{address} does not answer within {waited:?}")]
+    TimedOut {
+        /// Who was asked.
+        address: String,
+        /// How long we waited.
+        waited: Duration,
+    },
 }
 
-/// Gets `url`.
-///
-/// # Errors
-/// [`RequestError`]
-pub async fn get(url: &str, patience: Duration) -> Result<Answer, RequestError> {
-    request(Request::get(url), Bytes::new(), patience).await
+/// A small HTTP client: `http://` only, one time limit for a whole exchange.
+#[derive(Clone)]
+pub struct Client {
+    pool: PooledClient<HttpConnector, Full<Bytes>>,
+    limit: Duration,
 }
 
-/// Posts JSON to `url`.
-///
-/// # Errors
-/// [`RequestError`]
-pub async fn post(
-    url: &str,
-    headers: &[(String, String)],
-    body: &'static [u8],
-    patience: Duration,
-) -> Result<Answer, RequestError> {
-    let mut request = Request::post(url).header("content-type", "application/json");
-    for (name, value) in headers {
-        request = request.header(name, value);
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("limit", &self.limit).finish_non_exhaustive()
     }
-    self::request(request, Bytes::from_static(body), patience).await
 }
 
-async fn request(
-    request: hyper::http::request::Builder,
-    body: Bytes,
-    patience: Duration,
-) -> Result<Answer, RequestError> {
-    let request = request.body(Full::new(body)).map_err(|_| RequestError::Url)?;
-    if request.uri().scheme_str() != Some("http") {
-        return Err(RequestError::Url);
+impl Client {
+    /// A client whose exchanges take at most `limit`.
+    pub fn new(limit: Duration) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(limit));
+        Self { pool: PooledClient::builder(TokioExecutor::new()).build(connector), limit }
     }
-    let client = Client::builder(TokioExecutor::new()).build_http();
-    let exchange = async {
-        let answer = client.request(request).await.map_err(|error| {
-            let cause = std::error::Error::source(&error).map(ToString::to_string);
-            RequestError::Unreachable(cause.unwrap_or_else(|| error.to_string()))
-        })?;
-        let status = answer.status().as_u16();
-        let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
-        let body = body.map_err(|error| RequestError::Unreachable(error.to_string()))?.to_bytes();
-        Ok(Answer { status, body })
-    };
-    tokio::time::timeout(patience, exchange).await.unwrap_or(Err(RequestError::Late(patience)))
+
+    /// Asks for `url`.
+    ///
+    /// # Errors
+    /// [`ClientError`] if there is no answer; any status is one.
+    pub async fn get(&self, url: &str) -> Result<Reply, ClientError> {
+        self.exchange("GET", url, &[], Bytes::new()).await
+    }
+
+    /// Posts `body` to `url`.
+    ///
+    /// # Errors
+    /// [`ClientError`] if there is no answer; any status is one.
+    pub async fn post(&self, url: &str, headers: &[(&str, &str)], body: Bytes) -> Result<Reply, ClientError> {
+        self.exchange("POST", url, headers, body).await
+    }
+
+    async fn exchange(
+        &self,
+        method: &str,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> Result<Reply, ClientError> {
+        let address =
+            url.parse::<Uri>().ok().filter(|uri| uri.scheme_str() == Some("http") && uri.host().is_some());
+        let address = address.ok_or_else(|| ClientError::Address(url.to_owned()))?;
+        let mut request = Request::builder().method(method).uri(address);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(body)).map_err(ClientError::Header)?;
+        let failed =
+            |e: &dyn std::error::Error| ClientError::Failed { address: url.to_owned(), cause: chain(e) };
+        let exchange = async {
+            let response = self.pool.request(request).await.map_err(|e| failed(&e))?;
+            let status = response.status().as_u16();
+            let body = Limited::new(response.into_body(), REPLY_BYTES_MAX).collect().await;
+            Ok(Reply { status, body: body.map_err(|e| failed(e.as_ref()))?.to_bytes() })
+        };
+        timeout(self.limit, exchange)
+            .await
+            .unwrap_or_else(|_| Err(ClientError::TimedOut { address: url.to_owned(), waited: self.limit }))
+    }
+}
+
+/// An error with everything under it: hyper's own text says only "client error (Connect)".
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text = format!("{text}: {inner}");
+        source = inner.source();
+    }
+    text
 }

@@ -6,7 +6,8 @@ use std::{
     time::Duration,
 };
 
-use hookswitch::edge::http;
+use bytes::Bytes;
+use hookswitch::edge::http::{Client, Reply};
 
 use super::support::{PATIENCE, World, call, calls, services::free_port, until};
 
@@ -37,8 +38,8 @@ impl Process {
         Self { child, admin: format!("http://127.0.0.1:{admin}"), address: format!("http://127.0.0.1:{address}"), _dir: dir }
     }
 
-    async fn get(&self, path: &str) -> Option<http::Answer> {
-        http::get(&format!("{}{path}", self.admin), Duration::from_secs(5)).await.ok()
+    async fn get(&self, path: &str) -> Option<Reply> {
+        Client::new(Duration::from_secs(5)).get(&format!("{}{path}", self.admin)).await.ok()
     }
 
     async fn ready(&self) {
@@ -115,10 +116,11 @@ async fn a_receiver_killed_under_load_has_lost_nothing_that_it_answered_200() {
     receiver.ready().await;
     let url = format!("{}/in/salpre", receiver.address);
     let posting = tokio::spawn(async move {
+        let client = Client::new(PATIENCE);
         let mut accepted = Vec::new();
         for n in 0..10_000 {
             let body: &'static [u8] = Box::leak(call(n).into_boxed_slice());
-            match http::post(&url, &[], body, PATIENCE).await {
+            match client.post(&url, &[], Bytes::from_static(body)).await {
                 Ok(answer) if answer.status == 200 => accepted.push(n),
                 Ok(answer) => assert_eq!(answer.status, 503),
                 Err(_) => break,

@@ -1,26 +1,26 @@
-//! Allo (business phone): `{topic, data}` in version 1, `{topic, version, timestamp, data}` in version 2.
+//! Allo: a business phone.
 //!
-//! The fields of version 1 have been documented in snake_case and in camelCase: both are read.
+//! `{topic, data}`, and in version 2 also `version` and `timestamp`. The same fields have been documented in
+//! snake_case and in camelCase; both are read.
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::{NormalizeError, Normalized, drift_of};
 use crate::core::{
     data::{
-        CallData, CallStatus, ContactData, Data, Direction, EndReason, MessageData, Participant, Party, Segment, Speaker,
-        Text, TranscriptData, Transfer,
+        CallData, CallStatus, ContactData, Data, Direction, EndReason, MessageData, Participant, Party,
+        Segment, Speaker, Text, TranscriptData, Transfer,
     },
-    event::{Event, EventType},
-    json::{Object, Value, items},
+    event::{Event, EventType as E},
+    json::{self, Object, Value},
     key::{IdempotencyKey, digest_hex},
     webhook::Webhook,
 };
 
-/// Those of Standard Webhooks; the signature is only for authentication.
 pub(super) const HEADERS: &[&str] = &["webhook-id", "webhook-timestamp"];
 
-/// What stays unmapped by design: prose that repeats a number, what a customer's own agent collected, and how the
-/// number was dialled before it was routed.
+/// What stays unmapped whatever it is; [`expected`] adds what depends on the webhook. An empty transcript is
+/// none, in which case it is no event either.
 const CARRIED: &[&str] = &[
     "version",
     "data.length",
@@ -32,276 +32,370 @@ const CARRIED: &[&str] = &[
     "data.originalToNumber",
     "data.original_to_name",
     "data.originalToName",
+    "data.concatenated_transcript",
+    "data.concatenatedTranscript",
+    "data.person",
+    "data.company",
+    "data.deals",
 ];
 
-const DIRECTIONS: &[(&str, Direction)] = &[
-    ("INBOUND", Direction::Inbound),
-    ("OUTBOUND", Direction::Outbound),
-    ("inbound", Direction::Inbound),
-    ("outbound", Direction::Outbound),
-];
+/// Each field under the names that it has had.
+mod names {
+    pub(super) type Names = &'static [&'static str];
 
-const SPEAKERS: &[(&str, Speaker)] = &[("AGENT", Speaker::Agent), ("USER", Speaker::Customer)];
-
-/// What a topic is about.
-enum Topic {
-    Call(EventType),
-    Tag,
-    Message(Direction),
-    Contact(EventType),
-    Ping,
+    pub(super) const ID: Names = &["id"];
+    pub(super) const CALL_ID: Names = &["id", "call_id", "callId"];
+    pub(super) const STARTED_AT: Names = &["start_date", "startDate", "started_at", "startedAt"];
+    pub(super) const ANSWERED_AT: Names = &["answered_at", "answeredAt"];
+    pub(super) const ENDED_AT: Names = &["ended_at", "endedAt"];
+    pub(super) const SENT_AT: Names = &["sent_at", "sentAt"];
+    pub(super) const MINUTES: Names = &["length_in_minutes", "lengthInMinutes"];
+    pub(super) const RECORDING: Names = &["recording_url", "recordingUrl"];
+    pub(super) const FROM: Names = &["from_number", "fromNumber"];
+    pub(super) const FROM_NAME: Names = &["from_name", "fromName"];
+    pub(super) const TO: Names = &["to", "to_number", "toNumber"];
+    pub(super) const TO_NAME: Names = &["to_name", "toName"];
+    pub(super) const ONE_SENTENCE: Names = &["one_sentence_summary", "oneSentenceSummary"];
+    pub(super) const FULL_TEXT: Names = &["concatenated_transcript", "concatenatedTranscript"];
+    pub(super) const USER_EMAIL: Names = &["user_email", "userEmail"];
+    pub(super) const TRANSFER_FROM: Names = &["transfer_from", "transferFrom"];
+    pub(super) const TRANSFER_TO: Names = &["transfer_to", "transferTo"];
+    pub(super) const FIRST_CALL: Names = &["transfer_original_call_id", "transferOriginalCallId"];
+    pub(super) const LAST_NAME: Names = &["last_name", "lastName"];
+    /// A call's direction is its `type`; a message's `type` is SMS or MMS.
+    pub(super) const CALL_DIRECTION: Names = &["type", "direction"];
 }
 
-fn topic(name: &str) -> Option<Topic> {
-    Some(match name {
-        // A completed call, whichever way it went.
-        "CALL_RECEIVED" | "call.completed" => Topic::Call(EventType::CallEnded),
-        "call.received" | "call.triggered" => Topic::Call(EventType::CallInitiated),
-        "call.answered" => Topic::Call(EventType::CallAnswered),
-        "tag.added" | "tag.removed" => Topic::Tag,
-        "SMS_RECEIVED" | "sms.received" => Topic::Message(Direction::Inbound),
-        "SMS_SENT" | "sms.sent" => Topic::Message(Direction::Outbound),
-        "CONTACT_CREATED" | "contact.created" => Topic::Contact(EventType::ContactCreated),
-        "CONTACT_UPDATED" | "contact.updated" => Topic::Contact(EventType::ContactUpdated),
-        "PING" | "ping" => Topic::Ping,
-        _ => return None,
-    })
+const DIRECTIONS: &[(&str, Direction)] =
+    &[("INBOUND", Direction::Inbound), ("OUTBOUND", Direction::Outbound)];
+
+pub(super) fn normalize(webhook: &Webhook) -> Result<Normalized<'_>, NormalizeError> {
+    let mut root = Object::root(&webhook.body)?;
+    let topic = root.require_text("topic")?;
+    if matches!(topic.as_ref(), "PING" | "ping") {
+        return Ok(ping(webhook, root, topic));
+    }
+    let parsed = parse_topic(&topic).ok_or_else(|| NormalizeError::unsupported("topic"))?;
+    let mut data = root.require_object("data")?;
+    let key = key(webhook, parsed, &topic, &root, &data);
+    let facts = match parsed {
+        Topic::Call(stage) => call(stage, &mut data)?,
+        Topic::Message(kind) => vec![message(kind, &mut data)?],
+        Topic::Contact(kind) => vec![contact(kind, &mut data)?],
+    };
+    let expected = expected(parsed, &root, &data);
+    root.keep("data", data);
+    // When the webhook was sent stands in for a time that the payload itself does not give.
+    let sent_at = if facts.iter().all(|fact| fact.time.is_none()) { root.time("timestamp") } else { None };
+    let mut unmapped = root.into_unmapped();
+    let mut events = Vec::with_capacity(facts.len());
+    for fact in facts {
+        events.push(Event {
+            kind: fact.kind,
+            subject: fact.subject.unwrap_or_else(|| format!("delivery/{}", webhook.delivery_id)),
+            time: fact.time.or(sent_at),
+            provider_event: topic.clone(),
+            test: false,
+            tenant: None,
+            data: fact.data,
+            // Once is enough: on the first event.
+            unmapped: std::mem::replace(&mut unmapped, Value::Object(Vec::new())),
+        });
+    }
+    let drift = drift_of(&events, &expected);
+    Ok(Normalized { key, events, drift })
 }
 
-/// What an event is made of, before the envelope is put around it.
-struct Draft<'a> {
-    kind: EventType,
-    subject: String,
+/// What stays unmapped without being news: [`CARRIED`], and what was read but not taken.
+fn expected(parsed: Topic, root: &Object<'_>, data: &Object<'_>) -> Vec<&'static str> {
+    let mut expected = CARRIED.to_vec();
+    // When the webhook was sent: where the payload says itself when it happened, that counts.
+    if root.peek("timestamp").and_then(json::text_or_number).is_some_and(|t| json::parse_time(&t).is_some()) {
+        expected.push("timestamp");
+    }
+    // The length is exact only as it was written, in minutes; the seconds are derived from it.
+    if minutes(data).is_some() {
+        expected.extend(["data.length_in_minutes", "data.lengthInMinutes"]);
+    }
+    if matches!(parsed, Topic::Call(Stage::TagRemoved)) {
+        expected.push("data.tag");
+    }
+    expected
+}
+
+/// One event before the envelope's part is added.
+struct Fact<'a> {
+    kind: E,
+    /// None for a call that has no id yet.
+    subject: Option<String>,
     time: Option<Timestamp>,
     data: Data<'a>,
 }
 
-pub(super) fn normalize(webhook: &Webhook) -> Result<Normalized<'_>, NormalizeError> {
-    let mut root = Object::root(&webhook.body)?;
-    let name = root.require_text("topic")?;
-    let topic = topic(&name).ok_or_else(|| NormalizeError::unsupported("topic"))?;
-    let time = root.time("timestamp");
-    if let Topic::Ping = topic {
-        let key = match webhook.headers.get("webhook-id") {
-            Some(id) => IdempotencyKey::from_parts(&["webhook", id]),
-            None => IdempotencyKey::from_parts(&["PING", &webhook.delivery_id.to_string()]),
-        };
-        let subject = format!("source/{}", webhook.source);
-        let event = Event {
-            kind: EventType::SourcePing,
-            subject,
-            time,
-            provider_event: name,
-            test: true,
-            tenant: None,
-            data: Data::Nothing {},
-            unmapped: root.into_unmapped(),
-        };
-        return Ok(Normalized { key, drift: Vec::new(), events: vec![event] });
-    }
-    let mut data = root.require_object("data")?;
-    let key = key(webhook, &name, &topic, &data);
-    let drafts = match topic {
-        Topic::Call(kind) => call(kind, &mut data, name == "call.received")?,
-        Topic::Tag => vec![tag(&mut data)?],
-        Topic::Message(direction) => vec![message(direction, &mut data)?],
-        Topic::Contact(kind) => vec![contact(kind, &mut data)?],
-        Topic::Ping => Vec::new(),
+/// What a webhook is about, but for a ping.
+#[derive(Clone, Copy)]
+enum Topic {
+    Call(Stage),
+    Message(E),
+    Contact(E),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Ringing,
+    Initiated,
+    Answered,
+    Ended,
+    TagAdded,
+    TagRemoved,
+}
+
+fn parse_topic(topic: &str) -> Option<Topic> {
+    Some(match topic {
+        "CALL_RECEIVED" | "call.completed" => Topic::Call(Stage::Ended),
+        "call.received" => Topic::Call(Stage::Ringing),
+        "call.triggered" => Topic::Call(Stage::Initiated),
+        "call.answered" => Topic::Call(Stage::Answered),
+        "tag.added" => Topic::Call(Stage::TagAdded),
+        "tag.removed" => Topic::Call(Stage::TagRemoved),
+        "SMS_RECEIVED" | "sms.received" => Topic::Message(E::MessageReceived),
+        "SMS_SENT" | "sms.sent" => Topic::Message(E::MessageSent),
+        "CONTACT_CREATED" | "contact.created" => Topic::Contact(E::ContactCreated),
+        "CONTACT_UPDATED" | "contact.updated" => Topic::Contact(E::ContactUpdated),
+        _ => return None,
+    })
+}
+
+/// Every press of the test button is a fact of its own; whatever it carries is no news to anybody.
+fn ping<'a>(webhook: &Webhook, root: Object<'a>, topic: Text<'a>) -> Normalized<'a> {
+    let delivery_id = webhook.delivery_id.to_string();
+    let key = match webhook.headers.get("webhook-id") {
+        Some(id) => IdempotencyKey::from_parts(&[id]),
+        None => IdempotencyKey::from_parts(&[topic.as_ref(), &delivery_id]),
     };
-    root.keep("data", data);
-    let mut unmapped = Some(root.into_unmapped());
-    let events: Vec<_> = drafts
-        .into_iter()
-        .map(|draft| Event {
-            kind: draft.kind,
-            subject: draft.subject,
-            time: time.or(draft.time),
-            provider_event: name.clone(),
-            test: false,
-            tenant: None,
-            data: draft.data,
-            unmapped: unmapped.take().unwrap_or(Value::Object(Vec::new())),
-        })
-        .collect();
-    let drift = drift_of(&events, CARRIED);
-    Ok(Normalized { key, events, drift })
+    let event = Event {
+        kind: E::SourcePing,
+        subject: format!("delivery/{delivery_id}"),
+        time: None,
+        provider_event: topic,
+        test: false,
+        tenant: None,
+        data: Data::Nothing {},
+        unmapped: root.into_unmapped(),
+    };
+    Normalized { key, events: vec![event], drift: Vec::new() }
 }
 
-/// The sender's id of the webhook; without it topic and id, and the data too where the same thing changes again
-/// and no time says so. An event without an id is told apart by its bytes.
-fn key(webhook: &Webhook, name: &str, topic: &Topic, data: &Object<'_>) -> IdempotencyKey {
+/// `webhook-id` where there is one. Else topic and id; where the same may happen to a thing again (a contact
+/// changes, a tag comes and goes) also what was said and, in version 2, when.
+fn key(
+    webhook: &Webhook,
+    parsed: Topic,
+    topic: &str,
+    root: &Object<'_>,
+    data: &Object<'_>,
+) -> IdempotencyKey {
     if let Some(id) = webhook.headers.get("webhook-id") {
-        return IdempotencyKey::from_parts(&["webhook", id]);
+        return IdempotencyKey::from_parts(&[id]);
     }
-    let changes = matches!(topic, Topic::Tag | Topic::Contact(EventType::ContactUpdated));
-    match data.clone().id("id") {
-        Some(id) if changes => IdempotencyKey::from_parts(&["topic", name, &id, &digest_hex(data.raw().get().as_bytes())]),
-        Some(id) => IdempotencyKey::from_parts(&["topic", name, &id]),
-        None => IdempotencyKey::of_body(&webhook.body),
+    let (ids, may_happen_again) = match parsed {
+        Topic::Call(stage) => (names::CALL_ID, matches!(stage, Stage::TagAdded | Stage::TagRemoved)),
+        Topic::Message(_) => (names::ID, false),
+        Topic::Contact(kind) => (names::ID, kind == E::ContactUpdated),
+    };
+    let id = |name: &&str| data.peek(name).and_then(json::text_or_number).filter(|id| !id.is_empty());
+    let Some(id) = ids.iter().find_map(id) else { return IdempotencyKey::of_body(&webhook.body) };
+    if !may_happen_again {
+        return IdempotencyKey::from_parts(&[topic, &id]);
+    }
+    let hash = digest_hex(data.raw().get().as_bytes());
+    match root.peek("timestamp").and_then(json::text_or_number) {
+        Some(time) => IdempotencyKey::from_parts(&[topic, &id, &hash, &time]),
+        None => IdempotencyKey::from_parts(&[topic, &id, &hash]),
     }
 }
 
-/// The first of the spellings that is there.
-fn text<'a>(data: &mut Object<'a>, spellings: &[&str]) -> Option<Text<'a>> {
-    spellings.iter().find_map(|key| data.text(key))
+/// The first of `names` that `read` can make something of.
+fn any_of<'a, T>(
+    object: &mut Object<'a>,
+    names: &[&str],
+    read: impl Fn(&mut Object<'a>, &str) -> Option<T>,
+) -> Option<T> {
+    names.iter().find_map(|name| read(object, name))
 }
 
-fn party<'a>(data: &mut Object<'a>, numbers: &[&str], names: &[&str]) -> Option<Party<'a>> {
-    let number = numbers.iter().find_map(|key| data.scalar(key));
-    Party::new(number, text(data, names))
+fn party<'a>(data: &mut Object<'a>, number: names::Names, name: names::Names) -> Option<Party<'a>> {
+    Party::new(any_of(data, number, Object::id), any_of(data, name, Object::text))
 }
 
-fn call<'a>(kind: EventType, data: &mut Object<'a>, may_lack_id: bool) -> Result<Vec<Draft<'a>>, NormalizeError> {
-    let call_id = if may_lack_id { data.id("id") } else { Some(data.require_id("id")?) };
-    let mut typed = CallData {
+/// The call's event and, where it comes with a transcript, that of the transcript.
+fn call<'a>(stage: Stage, data: &mut Object<'a>) -> Result<Vec<Fact<'a>>, NormalizeError> {
+    let call_id = match any_of(data, names::CALL_ID, Object::id) {
+        // Only a finished call surely has an id; one that still rings has none.
+        None if stage == Stage::Ended => Some(data.require_id("id")?),
+        found => found,
+    };
+    let mut call = CallData {
         call_id,
-        direction: data.one_of("type", DIRECTIONS).or_else(|| data.one_of("direction", DIRECTIONS)),
-        from: party(data, &["from_number", "fromNumber"], &["from_name", "fromName"]),
-        to: party(data, &["to", "to_number", "toNumber"], &["to_name", "toName"]),
-        started_at: ["start_date", "startDate", "started_at", "startedAt"].iter().find_map(|key| data.time(key)),
-        answered_at: ["answered_at", "answeredAt"].iter().find_map(|key| data.time(key)),
-        ended_at: ["ended_at", "endedAt"].iter().find_map(|key| data.time(key)),
-        recording_url: text(data, &["recording_url", "recordingUrl"]),
-        tag: data.text("tag"),
-        participants: user(data).into_iter().collect(),
+        direction: any_of(data, names::CALL_DIRECTION, |data, name| data.one_of(name, DIRECTIONS)),
+        from: party(data, names::FROM, names::FROM_NAME),
+        to: party(data, names::TO, names::TO_NAME),
+        started_at: any_of(data, names::STARTED_AT, Object::time),
+        answered_at: any_of(data, names::ANSWERED_AT, Object::time),
+        ended_at: any_of(data, names::ENDED_AT, Object::time),
+        recording_url: any_of(data, names::RECORDING, Object::text),
+        // A tag that was taken off is not the call's tag: it stays where it is.
+        tag: if stage == Stage::TagRemoved { None } else { data.text("tag") },
+        participants: user(data),
         transfer: transfer(data),
         summary: data.text("summary"),
-        short_summary: text(data, &["one_sentence_summary", "oneSentenceSummary"]),
+        short_summary: any_of(data, names::ONE_SENTENCE, Object::text),
         ..CallData::default()
     };
-    typed.status = Some(match kind {
-        EventType::CallEnded => CallStatus::Ended,
-        EventType::CallAnswered => CallStatus::InProgress,
-        _ => CallStatus::Initiated,
-    });
-    if kind == EventType::CallEnded {
-        typed.end_reason = Some(EndReason::Completed);
-        duration(data, &mut typed);
-    }
-    let transcript = if kind == EventType::CallEnded { transcript(data, &typed) } else { None };
-    let subject = format!("call/{}", typed.call_id.as_deref().unwrap_or("unknown"));
-    let time = match kind {
-        EventType::CallEnded => typed.ended_at,
-        EventType::CallAnswered => typed.answered_at,
-        _ => typed.started_at,
+    derive(stage, &mut call, data);
+    let (kind, time) = match stage {
+        Stage::Ringing => (E::CallRinging, call.started_at),
+        Stage::Initiated => (E::CallInitiated, call.started_at),
+        Stage::Answered => (E::CallAnswered, call.answered_at),
+        Stage::Ended => (E::CallEnded, call.ended_at),
+        Stage::TagAdded | Stage::TagRemoved => (E::CallTagged, None),
     };
-    let mut drafts = vec![Draft { kind, subject: subject.clone(), time, data: Data::Call(Box::new(typed)) }];
+    let subject = call.call_id.as_ref().map(|id| format!("call/{id}"));
+    let transcript = if stage == Stage::Ended { transcript(&call, data) } else { None };
+    let mut facts = vec![Fact { kind, subject: subject.clone(), time, data: Data::Call(Box::new(call)) }];
     if let Some(transcript) = transcript {
         let data = Data::Transcript(Box::new(transcript));
-        drafts.push(Draft { kind: EventType::TranscriptCompleted, subject, time, data });
+        facts.push(Fact { kind: E::TranscriptCompleted, subject, time, data });
     }
-    Ok(drafts)
+    Ok(facts)
 }
 
-/// The duration comes in minutes and their fraction, and the end of the call not at all.
-fn duration<'a>(data: &mut Object<'a>, typed: &mut CallData<'a>) {
-    let Some(minutes) = ["length_in_minutes", "lengthInMinutes"].iter().find_map(|key| data.float(key)) else {
-        return;
+/// What the topic says without a field for it, and what can be computed.
+fn derive(stage: Stage, call: &mut CallData<'_>, data: &Object<'_>) {
+    let (status, direction) = match stage {
+        Stage::Ringing => (Some(CallStatus::Ringing), Some(Direction::Inbound)),
+        Stage::Initiated => (Some(CallStatus::Initiated), Some(Direction::Outbound)),
+        Stage::Answered => (Some(CallStatus::InProgress), None),
+        Stage::Ended => (Some(CallStatus::Ended), None),
+        Stage::TagAdded | Stage::TagRemoved => (None, None),
     };
-    // Rounded to milliseconds: 2.55 minutes are 153 seconds, not 152.99999999999997.
-    let milliseconds = (minutes * 60_000.0).round();
-    typed.duration_seconds = Some(milliseconds / 1_000.0);
-    typed.derived.push("duration_seconds");
-    let end = typed
-        .started_at
-        .filter(|_| (0.0..1e12).contains(&milliseconds))
-        .and_then(|start| start.checked_add(SignedDuration::from_millis(milliseconds as i64)).ok());
-    if let (None, Some(end)) = (typed.ended_at, end) {
-        typed.ended_at = Some(end);
-        typed.derived.push("ended_at");
+    call.status = status;
+    call.end_reason = (stage == Stage::Ended).then_some(EndReason::Completed);
+    if call.direction.is_none() && direction.is_some() && !says_direction(data) {
+        call.direction = direction;
+        call.derived.push("direction");
+    }
+    if let Some(minutes) = minutes(data) {
+        // Fractions of a minute do not come out even; a millisecond is finer than the provider measures.
+        let seconds = (minutes * 60_000.0).round() / 1_000.0;
+        call.duration_seconds = Some(seconds);
+        call.derived.push("duration_seconds");
+        if let (None, Some(started_at)) = (call.ended_at, call.started_at) {
+            let length = SignedDuration::try_from_secs_f64(seconds).ok();
+            call.ended_at = length.and_then(|length| started_at.checked_add(length).ok());
+            if call.ended_at.is_some() {
+                call.derived.push("ended_at");
+            }
+        }
     }
 }
 
-fn user<'a>(data: &mut Object<'a>) -> Option<Participant<'a>> {
-    let email = text(data, &["user_email", "userEmail"])?;
-    Some(Participant { role: Some("internal"), email: Some(email), ..Participant::default() })
+/// The call's length, not taken.
+fn minutes(data: &Object<'_>) -> Option<f64> {
+    let minutes = |name: &&str| data.peek(name).and_then(json::float);
+    names::MINUTES.iter().find_map(minutes).filter(|minutes| *minutes >= 0.0)
 }
 
-/// Survives whole, as written.
+/// Whether the provider says which way in a word that we do not know: then we do not know better.
+fn says_direction(data: &Object<'_>) -> bool {
+    names::CALL_DIRECTION.iter().any(|name| data.peek(name).is_some())
+}
+
+/// The user whose phone it is.
+fn user<'a>(data: &mut Object<'a>) -> Vec<Participant<'a>> {
+    let email = any_of(data, names::USER_EMAIL, Object::text);
+    let user = |email| Participant { role: Some("internal"), email: Some(email), ..Participant::default() };
+    email.map(user).into_iter().collect()
+}
+
 fn transfer<'a>(data: &mut Object<'a>) -> Option<Transfer<'a>> {
     let transfer = Transfer {
-        from: ["transfer_from", "transferFrom"].iter().find_map(|key| data.any(key)),
-        to: ["transfer_to", "transferTo"].iter().find_map(|key| data.any(key)),
-        original_call_id: ["transfer_original_call_id", "transferOriginalCallId"].iter().find_map(|key| data.id(key)),
+        from: any_of(data, names::TRANSFER_FROM, Object::any),
+        to: any_of(data, names::TRANSFER_TO, Object::any),
+        original_call_id: any_of(data, names::FIRST_CALL, Object::id),
     };
-    let any = transfer.from.is_some() || transfer.to.is_some() || transfer.original_call_id.is_some();
-    any.then_some(transfer)
+    let happened = transfer.from.is_some() || transfer.to.is_some() || transfer.original_call_id.is_some();
+    happened.then_some(transfer)
 }
 
-fn transcript<'a>(data: &mut Object<'a>, call: &CallData<'a>) -> Option<TranscriptData<'a>> {
-    let full_text = text(data, &["concatenated_transcript", "concatenatedTranscript"]);
-    let spoken = data.peek("transcriptions").and_then(items).is_some_and(|lines| !lines.is_empty());
-    let segments = if spoken { data.objects("transcriptions") } else { None }.map(|mut lines| {
-        let segments = lines.iter_mut().map(segment).collect();
-        data.keep_all("transcriptions", lines);
-        segments
-    });
-    (full_text.is_some() || segments.is_some()).then(|| TranscriptData {
+const SPEAKERS: &[(&str, Speaker)] = &[("AGENT", Speaker::Agent), ("USER", Speaker::Customer)];
+
+/// The transcript of `call`, if anything was said.
+fn transcript<'a>(call: &CallData<'a>, data: &mut Object<'a>) -> Option<TranscriptData<'a>> {
+    let mut segments = Vec::new();
+    if let Some(mut entries) = data.filled_objects("transcriptions") {
+        for entry in &mut entries {
+            // An entry without a text stays where it is.
+            let Some(text) = entry.text("text") else { continue };
+            let speaker = entry.one_of("source", SPEAKERS).unwrap_or(Speaker::Unknown);
+            segments.push(Segment { speaker, text, at: entry.id("time"), until: None, speaker_id: None });
+        }
+        data.keep_all("transcriptions", entries);
+    }
+    let full_text = any_of(data, names::FULL_TEXT, filled_text);
+    if segments.is_empty() && full_text.is_none() {
+        return None;
+    }
+    Some(TranscriptData {
         call_id: call.call_id.clone(),
         direction: call.direction,
         from: call.from.clone(),
         to: call.to.clone(),
-        transcript: segments,
+        transcript: (!segments.is_empty()).then_some(segments),
         full_text,
         ..TranscriptData::default()
     })
 }
 
-fn segment<'a>(line: &mut Object<'a>) -> Segment<'a> {
-    Segment {
-        speaker: line.one_of("source", SPEAKERS).unwrap_or(Speaker::Unknown),
-        text: line.text("text").unwrap_or_default(),
-        at: line.scalar("time"),
-        until: None,
-        speaker_id: None,
-    }
+fn filled_text<'a>(data: &mut Object<'a>, name: &str) -> Option<Text<'a>> {
+    let is_filled = data.peek(name).and_then(json::text).is_some_and(|text| !text.is_empty());
+    if is_filled { data.text(name) } else { None }
 }
 
-/// A tag was put on a call or taken off it.
-fn tag<'a>(data: &mut Object<'a>) -> Result<Draft<'a>, NormalizeError> {
-    let call_id = ["call_id", "callId"].iter().find_map(|key| data.id(key));
-    let call_id = match call_id {
-        Some(id) => id,
-        None => data.require_id("id")?,
-    };
-    let typed = CallData { call_id: Some(call_id.clone()), tag: data.text("tag"), ..CallData::default() };
-    let subject = format!("call/{call_id}");
-    Ok(Draft { kind: EventType::CallTagged, subject, time: None, data: Data::Call(Box::new(typed)) })
-}
-
-/// One edition of the document sends received and sent messages under one topic: the message's own direction counts.
-fn message<'a>(by_topic: Direction, data: &mut Object<'a>) -> Result<Draft<'a>, NormalizeError> {
+/// The topic says which way only where `direction` does not: it has been sent for both ways.
+fn message<'a>(kind: E, data: &mut Object<'a>) -> Result<Fact<'a>, NormalizeError> {
     let id = data.require_id("id")?;
-    let direction = data.one_of("direction", DIRECTIONS).unwrap_or(by_topic);
-    let sent_at = ["sent_at", "sentAt"].iter().find_map(|key| data.time(key));
-    let typed = MessageData {
-        message_id: Some(id.clone()),
-        direction: Some(direction),
-        kind: data.text("type"),
-        from: party(data, &["from_number", "fromNumber"], &["from_name", "fromName"]),
-        to: party(data, &["to_number", "toNumber", "to"], &["to_name", "toName"]),
+    let subject = Some(format!("message/{id}"));
+    let message = MessageData {
+        message_id: Some(id),
+        direction: data.one_of("direction", DIRECTIONS),
+        kind: data.one_of("type", &[("SMS", "SMS"), ("MMS", "MMS")]).map(Into::into),
+        from: party(data, names::FROM, names::FROM_NAME),
+        to: party(data, names::TO, names::TO_NAME),
         content: data.text("content"),
-        sent_at,
+        sent_at: any_of(data, names::SENT_AT, Object::time),
         ..MessageData::default()
     };
-    let kind = match direction {
-        Direction::Inbound => EventType::MessageReceived,
-        Direction::Outbound => EventType::MessageSent,
+    let kind = match message.direction {
+        Some(Direction::Inbound) => E::MessageReceived,
+        Some(Direction::Outbound) => E::MessageSent,
+        None => kind,
     };
-    Ok(Draft { kind, subject: format!("message/{id}"), time: sent_at, data: Data::Message(Box::new(typed)) })
+    Ok(Fact { kind, subject, time: message.sent_at, data: Data::Message(Box::new(message)) })
 }
 
-/// `name` is the first name.
-fn contact<'a>(kind: EventType, data: &mut Object<'a>) -> Result<Draft<'a>, NormalizeError> {
+fn contact<'a>(kind: E, data: &mut Object<'a>) -> Result<Fact<'a>, NormalizeError> {
     let id = data.require_id("id")?;
-    let typed = ContactData {
-        contact_id: Some(id.clone()),
+    let subject = Some(format!("contact/{id}"));
+    let contact = ContactData {
+        contact_id: Some(id),
+        // The provider's `name` is the first name alone.
         first_name: data.text("name"),
-        last_name: text(data, &["last_name", "lastName"]),
+        last_name: any_of(data, names::LAST_NAME, Object::text),
         company: data.text("company"),
         emails: data.texts("emails"),
         phones: data.texts("numbers"),
         ..ContactData::default()
     };
-    Ok(Draft { kind, subject: format!("contact/{id}"), time: None, data: Data::Contact(Box::new(typed)) })
+    Ok(Fact { kind, subject, time: None, data: Data::Contact(Box::new(contact)) })
 }

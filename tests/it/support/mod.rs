@@ -15,7 +15,9 @@ use hookswitch::{
     app::{
         dead_letters::{self, Action, Filter},
         gate::Gate,
-        receiver::{Receiver, ReceiverMetrics},
+        intake::RawExchange,
+        receiver::Receiver,
+        receiver_metrics::ReceiverMetrics,
         settle,
         worker::{Normalize, Worker},
     },
@@ -31,11 +33,12 @@ use hookswitch::{
             publisher::Publisher,
             topology::Topology,
         },
-        http::{self, Limits},
+        http::{self, Client, Limits},
         metrics::{self, LinkMetrics, WorkerMetrics},
         store::Store,
     },
 };
+use bytes::Bytes;
 use lapin::{
     Connection,
     options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions},
@@ -207,20 +210,21 @@ impl World {
 
     /// Starts a receiver in this process; its address.
     pub async fn receiver(&self) -> RunningReceiver {
-        let mut registry = metrics::registry();
         let publisher = Publisher::start(self.config.amqp.clone(), "test receiver", Arc::default());
+        let settings = self.config.receiver.clone();
+        let sink = RawExchange::new(publisher.clone(), settings.confirm_timeout);
         let receiver =
-            Receiver::new(self.config.clone(), publisher.clone(), ReceiverMetrics::register(&mut registry));
+            Receiver::new(settings, self.config.sources.clone(), sink, Arc::new(ReceiverMetrics::default()));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let limits = Limits {
             header_timeout: self.config.receiver.read_timeout,
             connections_max: self.config.receiver.connections_max,
-            grace: Duration::from_secs(1),
+            drain_max: Duration::from_secs(1),
         };
         let stop = CancellationToken::new();
-        tokio::spawn(http::serve(listener, receiver.router(), limits, stop.clone()));
-        RunningReceiver { registry, publisher, address: address.to_string(), _stop: stop.drop_guard() }
+        tokio::spawn(http::serve(listener, receiver.router(), limits, stop.clone().cancelled_owned()));
+        RunningReceiver { publisher, address: address.to_string(), _stop: stop.drop_guard() }
     }
 
     /// Takes events off the consumer's queue until `count` have come, and then waits a little for more that should
@@ -353,7 +357,6 @@ impl Drop for RunningWorker {
 
 /// A receiver of this process; stops when dropped.
 pub struct RunningReceiver {
-    pub registry: Registry,
     pub publisher: Publisher,
     pub address: String,
     _stop: tokio_util::sync::DropGuard,
@@ -362,7 +365,8 @@ pub struct RunningReceiver {
 impl RunningReceiver {
     /// Posts a body; the status.
     pub async fn post(&self, source: &str, body: &'static [u8]) -> u16 {
-        http::post(&format!("http://{}/in/{source}", self.address), &[], body, PATIENCE).await.unwrap().status
+        let url = format!("http://{}/in/{source}", self.address);
+        Client::new(PATIENCE).post(&url, &[], Bytes::from_static(body)).await.unwrap().status
     }
 
     /// Waits until it can take webhooks.

@@ -1,6 +1,10 @@
-//! Morph (unified API): `{event: "<model>::<created|updated|deleted>", data: {id, model, fields, …}}`.
+//! Morph: one format over many CRMs, calendars and telephony systems.
+//!
+//! Every webhook is `{event: "<model>::<action>", data: <resource>}`; the [`MODELS`] table says what each model
+//! becomes, and the files beside this one read its fields.
 
-mod records;
+mod crm;
+mod scheduling;
 mod telephony;
 
 use jiff::Timestamp;
@@ -8,138 +12,70 @@ use jiff::Timestamp;
 use super::{NormalizeError, Normalized, drift_of};
 use crate::core::{
     data::{Data, Link, Reference, Text},
-    event::{Event, EventType},
-    json::Object,
+    event::{Event, EventType as E},
+    json::{self, Drift, Object},
     key::IdempotencyKey,
     webhook::Webhook,
 };
 
-/// `x-conector-id` is how the provider's documents spell it.
+/// The provider's documents spell the first one with a missing `n`; whoever mends that must not cost us the
+/// connector.
 pub(super) const HEADERS: &[&str] = &["x-conector-id", "x-connector-id", "x-owner-id", "x-idempotency-key"];
 
-/// What stays unmapped by design: the resource as the system behind it gave it, and words that repeat what `event`
-/// says.
-const CARRIED: &[&str] =
-    &["*.object", "data.object", "data.model", "data.rawResource", "data.warnings", "data.createdAt", "data.updatedAt"];
+/// What stays unmapped on every resource: constants that repeat the event's name, and what is not normalized by
+/// the provider either.
+const CARRIED: &[&str] = &["data.object", "data.model", "data.rawResource", "data.warnings"];
 
-/// What happened to a resource.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Change {
+pub(super) fn normalize(webhook: &Webhook) -> Result<Normalized<'_>, NormalizeError> {
+    let mut root = Object::root(&webhook.body)?;
+    let name = root.require_text("event")?;
+    let (model, action) = parse_name(&name).ok_or_else(|| NormalizeError::unsupported("event"))?;
+    let mut resource = root.require_object("data")?;
+    let head = Head {
+        id: resource.require_id("id")?,
+        action,
+        created_at: peek_time(&resource, "createdAt"),
+        updated_at: peek_time(&resource, "updatedAt"),
+    };
+    let key = key(webhook, &name, &head.id, &resource);
+    let mut fields = match resource.peek("fields") {
+        Some(_) => resource.require_object("fields")?,
+        None => resource.absent("fields"),
+    };
+    let fact = (model.read)(&head, &mut fields);
+    resource.keep("fields", fields);
+    if !times_stay(&fact.data) {
+        resource.time("createdAt");
+        resource.time("updatedAt");
+    }
+    root.keep("data", resource);
+    let kind = fact.kind.unwrap_or_else(|| action.of(model.kinds));
+    let event = Event {
+        kind,
+        subject: fact.subject.unwrap_or_else(|| format!("{}/{}", family(kind), head.id)),
+        time: fact.time,
+        provider_event: name,
+        test: false,
+        tenant: webhook.headers.get("x-owner-id").map(Into::into),
+        data: fact.data,
+        unmapped: root.into_unmapped(),
+    };
+    let events = vec![event];
+    let mut drift = drift_of(&events, CARRIED);
+    drift.retain(|leaf| !is_expected(model, leaf, &events));
+    Ok(Normalized { key, events, drift })
+}
+
+/// What happened to the resource.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Action {
     Created,
     Updated,
     Deleted,
 }
 
-/// A resource whose fields are being read.
-struct Resource<'a> {
-    id: Text<'a>,
-    change: Change,
-    created_at: Option<Timestamp>,
-    updated_at: Option<Timestamp>,
-    fields: Object<'a>,
-}
-
-/// What a model's reader makes of a resource.
-struct Draft<'a> {
-    kind: EventType,
-    subject: &'static str,
-    data: Data<'a>,
-    /// Whether `data` holds `created_at` and `updated_at`; else what is not the event's time stays unmapped.
-    has_times: bool,
-}
-
-pub(super) fn normalize(webhook: &Webhook) -> Result<Normalized<'_>, NormalizeError> {
-    let mut root = Object::root(&webhook.body)?;
-    let name = root.require_text("event")?;
-    let (model, change) = name.split_once("::").ok_or_else(|| NormalizeError::unsupported("event"))?;
-    let change = match change {
-        "created" => Change::Created,
-        "updated" => Change::Updated,
-        "deleted" => Change::Deleted,
-        _ => return Err(NormalizeError::unsupported("event")),
-    };
-    let read = reader(model).ok_or_else(|| NormalizeError::unsupported("event"))?;
-    let mut data = root.require_object("data")?;
-    let id = data.require_id("id")?;
-    let key = key(webhook, &name, &id, &data);
-    // A deleted resource may come without its fields.
-    let fields = data.object("fields").unwrap_or_else(|| data.absent("fields"));
-    let mut times = data.clone();
-    let (created_at, updated_at) = (times.time("createdAt"), times.time("updatedAt"));
-    let mut resource = Resource { id, change, created_at, updated_at, fields };
-    let draft = read(&mut resource);
-    let time = match change {
-        Change::Created => resource.created_at.or(resource.updated_at),
-        Change::Updated | Change::Deleted => resource.updated_at.or(resource.created_at),
-    };
-    take_times(&mut data, &draft, change);
-    data.keep("fields", resource.fields);
-    root.keep("data", data);
-    let event = Event {
-        kind: draft.kind,
-        subject: format!("{}/{}", draft.subject, resource.id),
-        time,
-        provider_event: name,
-        test: false,
-        tenant: webhook.headers.get("x-owner-id").map(Into::into),
-        data: draft.data,
-        unmapped: root.into_unmapped(),
-    };
-    let events = vec![event];
-    let drift = drift_of(&events, CARRIED);
-    Ok(Normalized { key, events, drift })
-}
-
-/// Takes the times that typed fields or the event's own time hold.
-fn take_times(data: &mut Object<'_>, draft: &Draft<'_>, change: Change) {
-    let (first, second) = match change {
-        Change::Created => ("createdAt", "updatedAt"),
-        Change::Updated | Change::Deleted => ("updatedAt", "createdAt"),
-    };
-    let taken = data.time(first).is_some();
-    if draft.has_times || !taken {
-        data.time(second);
-    }
-}
-
-/// The connector builds `x-idempotency-key` from event and second alone, so it is no key by itself.
-fn key(webhook: &Webhook, name: &str, id: &str, data: &Object<'_>) -> IdempotencyKey {
-    let header = |name| webhook.headers.get(name);
-    if let Some(given) = header("x-idempotency-key") {
-        let connector = header("x-conector-id").or(header("x-connector-id")).unwrap_or_default();
-        let owner = header("x-owner-id").unwrap_or_default();
-        return IdempotencyKey::from_parts(&["header", connector, owner, name, id, given]);
-    }
-    match data.peek("updatedAt") {
-        Some(updated_at) => IdempotencyKey::from_parts(&["updated", name, id, updated_at.get()]),
-        None => IdempotencyKey::of_body(&webhook.body),
-    }
-}
-
-type Reader = for<'a> fn(&mut Resource<'a>) -> Draft<'a>;
-
-fn reader(model: &str) -> Option<Reader> {
-    Some(match model {
-        "telephonyCall" => telephony::call,
-        "telephonyCallTranscript" => telephony::transcript,
-        "genericContact" => records::contact,
-        "genericCompany" => records::company,
-        "genericUser" => records::user,
-        "genericWorkspace" => records::workspace,
-        "crmOpportunity" => records::opportunity,
-        "crmPipeline" => records::pipeline,
-        "crmStage" => records::stage,
-        "crmEngagement" => records::engagement,
-        "schedulingEventType" => records::scheduling_event_type,
-        "schedulingSlot" => records::scheduling_slot,
-        "schedulingEvent" => records::scheduling_event,
-        "widgetCardView" => records::widget,
-        _ => return None,
-    })
-}
-
-impl Change {
-    fn pick(self, created: EventType, updated: EventType, deleted: EventType) -> EventType {
+impl Action {
+    fn of(self, [created, updated, deleted]: [E; 3]) -> E {
         match self {
             Self::Created => created,
             Self::Updated => updated,
@@ -148,36 +84,239 @@ impl Change {
     }
 }
 
-/// A `{object: "resourceRef", model, id}`; the word `resourceRef` stays behind.
-fn reference<'a>(fields: &mut Object<'a>, key: &'static str) -> Option<Reference<'a>> {
-    let mut target = fields.object(key)?;
-    let id = target.id("id");
-    let reference = id.map(|id| Reference { id, kind: target.text("model") });
-    fields.keep(key, target);
-    reference
+/// What every resource has beside its fields.
+struct Head<'a> {
+    id: Text<'a>,
+    action: Action,
+    created_at: Option<Timestamp>,
+    updated_at: Option<Timestamp>,
 }
 
-/// Every reference under `key`: one, or a list.
-fn links<'a>(fields: &mut Object<'a>, keys: &[&'static str]) -> Vec<Link<'a>> {
-    let mut links = Vec::new();
-    for key in keys {
-        let is_list = fields.peek(key).is_some_and(|raw| raw.get().starts_with('['));
-        if !is_list {
-            links.extend(reference(fields, key).map(|reference| Link { role: key, reference }));
-            continue;
+impl Head<'_> {
+    /// When it happened. Of a deletion nobody knows: `updatedAt` is the last change before it.
+    fn time(&self) -> Option<Timestamp> {
+        match self.action {
+            Action::Created => self.created_at,
+            Action::Updated => self.updated_at,
+            Action::Deleted => None,
         }
-        // An empty list, or one with something else in it, stays where it is.
-        let Some(mut targets) = fields.clone().objects(key).filter(|targets| !targets.is_empty()) else { continue };
-        if !targets.iter().all(|target| target.clone().id("id").is_some()) {
-            continue;
-        }
-        fields.any(key);
-        for target in &mut targets {
-            if let Some(id) = target.id("id") {
-                links.push(Link { role: key, reference: Reference { id, kind: target.text("model") } });
-            }
-        }
-        fields.keep_all(key, targets);
     }
-    links
+}
+
+/// What a model's reader makes of a resource.
+struct Fact<'a> {
+    /// Another type than the table says.
+    kind: Option<E>,
+    /// Another subject than the type and the resource's id.
+    subject: Option<String>,
+    time: Option<Timestamp>,
+    data: Data<'a>,
+}
+
+impl<'a> Fact<'a> {
+    fn new(head: &Head<'_>, data: Data<'a>) -> Self {
+        Self { kind: None, subject: None, time: head.time(), data }
+    }
+}
+
+/// One model of the unified API.
+struct Model {
+    name: &'static str,
+    /// For created, updated, deleted.
+    kinds: [E; 3],
+    /// The documented fields. Any other name under `fields` may be a custom field of that customer.
+    fields: &'static [&'static str],
+    read: for<'a> fn(&Head<'a>, &mut Object<'a>) -> Fact<'a>,
+}
+
+const MODELS: &[Model] = &[
+    Model {
+        name: "genericContact",
+        kinds: [E::ContactCreated, E::ContactUpdated, E::ContactDeleted],
+        fields: &["firstName", "lastName", "email", "phone", "companyName"],
+        read: crm::contact,
+    },
+    Model {
+        name: "genericCompany",
+        kinds: [E::CompanyCreated, E::CompanyUpdated, E::CompanyDeleted],
+        fields: &["name"],
+        read: crm::named,
+    },
+    Model {
+        name: "genericUser",
+        kinds: [E::UserCreated, E::UserUpdated, E::UserDeleted],
+        fields: &["firstName", "lastName", "email"],
+        read: crm::user,
+    },
+    Model {
+        name: "genericWorkspace",
+        kinds: [E::WorkspaceCreated, E::WorkspaceUpdated, E::WorkspaceDeleted],
+        fields: &["name"],
+        read: crm::named,
+    },
+    Model {
+        name: "crmOpportunity",
+        kinds: [E::OpportunityCreated, E::OpportunityUpdated, E::OpportunityDeleted],
+        fields: crm::OPPORTUNITY,
+        read: crm::opportunity,
+    },
+    Model {
+        name: "crmPipeline",
+        kinds: [E::PipelineCreated, E::PipelineUpdated, E::PipelineDeleted],
+        fields: &["name", "stages"],
+        read: crm::pipeline,
+    },
+    Model {
+        name: "crmStage",
+        kinds: [E::StageCreated, E::StageUpdated, E::StageDeleted],
+        fields: &["name", "type", "pipeline"],
+        read: crm::stage,
+    },
+    Model {
+        name: "crmEngagement",
+        kinds: [E::EngagementCreated, E::EngagementUpdated, E::EngagementDeleted],
+        fields: crm::ENGAGEMENT,
+        read: crm::engagement,
+    },
+    Model {
+        name: "schedulingEventType",
+        kinds: [E::SchedulingEventTypeCreated, E::SchedulingEventTypeUpdated, E::SchedulingEventTypeDeleted],
+        fields: scheduling::EVENT_TYPE,
+        read: scheduling::event_type,
+    },
+    Model {
+        name: "schedulingSlot",
+        kinds: [E::SchedulingSlotCreated, E::SchedulingSlotUpdated, E::SchedulingSlotDeleted],
+        fields: scheduling::SLOT,
+        read: scheduling::slot,
+    },
+    Model {
+        name: "schedulingEvent",
+        kinds: [E::SchedulingEventCreated, E::SchedulingEventUpdated, E::SchedulingEventDeleted],
+        fields: scheduling::EVENT,
+        read: scheduling::event,
+    },
+    Model {
+        name: "telephonyCall",
+        kinds: [E::CallInitiated, E::CallUpdated, E::CallDeleted],
+        fields: telephony::CALL,
+        read: telephony::call,
+    },
+    Model {
+        name: "telephonyCallTranscript",
+        kinds: [E::TranscriptCompleted, E::TranscriptUpdated, E::TranscriptDeleted],
+        fields: telephony::TRANSCRIPT,
+        read: telephony::transcript,
+    },
+    Model {
+        name: "widgetCardView",
+        kinds: [E::WidgetCardViewCreated, E::WidgetCardViewUpdated, E::WidgetCardViewDeleted],
+        fields: scheduling::CARD_VIEW,
+        read: scheduling::card_view,
+    },
+];
+
+/// Reads `<model>::<action>`.
+fn parse_name(name: &str) -> Option<(&'static Model, Action)> {
+    let (model, action) = name.split_once("::")?;
+    let action = match action {
+        "created" => Action::Created,
+        "updated" => Action::Updated,
+        "deleted" => Action::Deleted,
+        _ => return None,
+    };
+    Some((MODELS.iter().find(|known| known.name == model)?, action))
+}
+
+/// The header's key is made of event and second alone, so it counts only together with all that says whose and
+/// what. Without it the time of the last change stands in, and without that the body.
+fn key(webhook: &Webhook, name: &str, id: &str, resource: &Object<'_>) -> IdempotencyKey {
+    let header = |name| webhook.headers.get(name);
+    let connector = header("x-conector-id").or_else(|| header("x-connector-id"));
+    let owner = header("x-owner-id");
+    let updated_at = || resource.peek("updatedAt").and_then(json::text_or_number).filter(|t| !t.is_empty());
+    match (header("x-idempotency-key"), connector, owner, updated_at()) {
+        (Some(key), ..) => {
+            let (connector, owner) = (connector.unwrap_or_default(), owner.unwrap_or_default());
+            IdempotencyKey::from_parts(&[connector, owner, name, id, key])
+        }
+        (None, None, None, Some(time)) => IdempotencyKey::from_parts(&[name, id, &time]),
+        // Two owners of one source may both have a contact 1 that changed in the same second.
+        (None, _, _, Some(time)) => {
+            let (connector, owner) = (connector.unwrap_or_default(), owner.unwrap_or_default());
+            IdempotencyKey::from_parts(&[connector, owner, name, id, &time])
+        }
+        (None, _, _, None) => IdempotencyKey::of_body(&webhook.body),
+    }
+}
+
+/// A type's name without what happened: `contact.created` is about a `contact`.
+fn family(kind: E) -> &'static str {
+    kind.as_str().rsplit_once('.').map_or(kind.as_str(), |(family, _)| family)
+}
+
+/// Calls and transcripts have no fields for when their record was made: there it would be taken for the call's
+/// own times.
+fn times_stay(data: &Data<'_>) -> bool {
+    matches!(data, Data::Call(_) | Data::Transcript(_))
+}
+
+/// Whether a leaf that stays unmapped is no news.
+///
+/// A new name directly under `fields` cannot be told from a custom field, which is one customer's own affair: it
+/// is carried, but an alarm for each would bury those that matter. A documented name with a value that does not
+/// fit is drift as everywhere.
+fn is_expected(model: &Model, leaf: &Drift, events: &[Event<'_>]) -> bool {
+    let Some(path) = leaf.path.strip_prefix("data.fields.") else {
+        let is_time = matches!(leaf.path.as_str(), "data.createdAt" | "data.updatedAt");
+        return is_time && events.iter().any(|event| times_stay(&event.data));
+    };
+    let end = path.find(['.', '[']).unwrap_or(path.len());
+    let (name, rest) = path.split_at(end);
+    // Of a reference, `object` is always `resourceRef`.
+    !model.fields.contains(&name)
+        || matches!(rest, ".object" | "[].object")
+        || telephony::CARRIED.iter().any(|carried| path.strip_prefix(carried).is_some_and(at_a_boundary))
+}
+
+fn at_a_boundary(rest: &str) -> bool {
+    rest.is_empty() || rest.starts_with(['.', '['])
+}
+
+/// A time that is not taken.
+fn peek_time(object: &Object<'_>, key: &str) -> Option<Timestamp> {
+    json::parse_time(&json::text_or_number(object.peek(key)?)?)
+}
+
+/// A word out of a list, as written. An unknown one stays where it is.
+fn word<'a>(fields: &mut Object<'a>, key: &str, known: &[&str]) -> Option<Text<'a>> {
+    let is_known = fields.peek(key).and_then(json::text).is_some_and(|word| known.contains(&word.as_ref()));
+    if is_known { fields.text(key) } else { None }
+}
+
+/// A reference, or a list of them. What is no reference stays, and so does an empty list.
+fn references<'a>(fields: &mut Object<'a>, key: &'static str) -> Vec<Reference<'a>> {
+    if let Some(mut child) = fields.object(key) {
+        let found = reference(&mut child);
+        fields.keep(key, child);
+        return found.into_iter().collect();
+    }
+    let Some(mut children) = fields.filled_objects(key) else { return Vec::new() };
+    let found = children.iter_mut().filter_map(reference).collect();
+    fields.keep_all(key, children);
+    found
+}
+
+fn reference<'a>(object: &mut Object<'a>) -> Option<Reference<'a>> {
+    let id = object.id("id")?;
+    Some(Reference { id, kind: object.text("model") })
+}
+
+/// The references under each of `roles` that is there.
+fn links<'a>(fields: &mut Object<'a>, roles: &[(&'static str, &'static str)]) -> Vec<Link<'a>> {
+    let mut found = Vec::new();
+    for (key, role) in roles {
+        found.extend(references(fields, key).into_iter().map(|reference| Link { role, reference }));
+    }
+    found
 }

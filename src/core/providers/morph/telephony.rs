@@ -1,15 +1,41 @@
 //! Calls and their transcripts.
 
-use super::{Change, Draft, Resource, reference};
+use jiff::Timestamp;
+
+use super::{Action, Fact, Head, reference, references};
 use crate::core::{
-    data::{CallData, CallStatus, Data, Direction, EndReason, Participant, Party, Segment, Speaker, TranscriptData},
+    data::{
+        CallData, CallStatus, Data, Direction, EndReason, Participant, Party, Reference, Segment, Speaker,
+        Text, TranscriptData,
+    },
     event::EventType,
-    json::{Object, items},
+    json::Object,
 };
 
-const DIRECTIONS: &[(&str, Direction)] = &[("inbound", Direction::Inbound), ("outbound", Direction::Outbound)];
+pub(super) const CALL: &[&str] = &[
+    "direction",
+    "status",
+    "startedAt",
+    "endedAt",
+    "answeredAt",
+    "duration",
+    "recordingUrl",
+    "users",
+    "contacts",
+    "externalNumber",
+    "internalNumber",
+    "transcript",
+];
 
-/// The status says at once where a call stands and, where it is over, why.
+pub(super) const TRANSCRIPT: &[&str] = &["call", "duration", "segments", "speakers"];
+
+/// What stays unmapped under `fields` although it is documented: that a transcript's call is a call, and which
+/// record a speaker is, who is named under an id of the transcript's own.
+pub(super) const CARRIED: &[&str] = &["call.model", "speakers[].user", "speakers[].contact"];
+
+pub(super) const DIRECTIONS: &[(&str, Direction)] =
+    &[("inbound", Direction::Inbound), ("outbound", Direction::Outbound)];
+
 const STATUSES: &[(&str, (CallStatus, Option<EndReason>))] = &[
     ("planned", (CallStatus::Planned, None)),
     ("inProgress", (CallStatus::InProgress, None)),
@@ -18,127 +44,148 @@ const STATUSES: &[(&str, (CallStatus, Option<EndReason>))] = &[
     ("voicemail", (CallStatus::Ended, Some(EndReason::Voicemail))),
 ];
 
-pub(super) fn call<'a>(resource: &mut Resource<'a>) -> Draft<'a> {
-    let fields = &mut resource.fields;
-    let (status, end_reason) = fields.one_of("status", STATUSES).unwrap_or((CallStatus::Unknown, None));
-    let direction = fields.one_of("direction", DIRECTIONS);
-    let (from, to) = parties(fields, direction);
-    let mut participants = people(fields, "users", "internal");
-    participants.extend(people(fields, "contacts", "external"));
-    let data = CallData {
-        call_id: Some(resource.id.clone()),
-        direction,
-        status: Some(status),
-        end_reason,
-        from,
-        to,
+pub(super) fn call<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> {
+    let known_status = fields.one_of("status", STATUSES);
+    let has_unknown_status = fields.peek("status").is_some();
+    let mut call = CallData {
+        call_id: Some(head.id.clone()),
+        direction: fields.one_of("direction", DIRECTIONS),
+        status: known_status
+            .map(|(status, _)| status)
+            .or_else(|| has_unknown_status.then_some(CallStatus::Unknown)),
+        end_reason: known_status.and_then(|(_, reason)| reason),
         started_at: fields.time("startedAt"),
         answered_at: fields.time("answeredAt"),
         ended_at: fields.time("endedAt"),
         duration_seconds: fields.float("duration"),
         recording_url: fields.text("recordingUrl"),
-        participants,
-        transcript_ref: reference(fields, "transcript"),
+        participants: participants(fields, "users", "internal"),
+        transcript_ref: one_reference(fields, "transcript"),
         ..CallData::default()
     };
-    let kind = match resource.change {
-        Change::Deleted => EventType::CallDeleted,
-        Change::Created | Change::Updated if status == CallStatus::Ended => EventType::CallEnded,
-        Change::Created => EventType::CallInitiated,
-        Change::Updated if status == CallStatus::InProgress && data.answered_at.is_some() => EventType::CallAnswered,
-        Change::Updated => EventType::CallUpdated,
-    };
-    Draft { kind, subject: "call", data: Data::Call(Box::new(data)), has_times: false }
+    call.participants.extend(participants(fields, "contacts", "external"));
+    set_numbers(&mut call, fields.id("externalNumber"), fields.id("internalNumber"));
+    let kind = kind_of(head.action, &call);
+    let time = time_of(kind, head, &call);
+    Fact { kind: Some(kind), subject: None, time, data: Data::Call(Box::new(call)) }
 }
 
-/// Who calls whom follows from the direction; where that is not known, the numbers stay where they are.
-fn parties<'a>(
-    fields: &mut Object<'a>,
-    direction: Option<Direction>,
-) -> (Option<Party<'a>>, Option<Party<'a>>) {
-    let mut party = |key| Party::new(fields.scalar(key), None);
-    match direction {
-        Some(Direction::Inbound) => (party("externalNumber"), party("internalNumber")),
-        Some(Direction::Outbound) => (party("internalNumber"), party("externalNumber")),
-        None => (None, None),
+/// An unknown status says neither that the call began nor that it is over: such an event is an update.
+fn kind_of(action: Action, call: &CallData<'_>) -> EventType {
+    match (action, call.status) {
+        (Action::Deleted, _) => EventType::CallDeleted,
+        (_, Some(CallStatus::Ended)) => EventType::CallEnded,
+        (Action::Created, None | Some(CallStatus::Planned | CallStatus::InProgress)) => {
+            EventType::CallInitiated
+        }
+        (Action::Updated, Some(CallStatus::InProgress)) if call.answered_at.is_some() => {
+            EventType::CallAnswered
+        }
+        _ => EventType::CallUpdated,
     }
 }
 
-fn people<'a>(fields: &mut Object<'a>, key: &'static str, role: &'static str) -> Vec<Participant<'a>> {
-    let links = super::links(fields, &[key]);
-    let person = |link: crate::core::data::Link<'a>| Participant {
+/// The call's own time for what happened goes before that of its record.
+fn time_of(kind: EventType, head: &Head<'_>, call: &CallData<'_>) -> Option<Timestamp> {
+    let own = match (kind, call.status) {
+        (EventType::CallEnded, _) => call.ended_at,
+        (EventType::CallAnswered, _) => call.answered_at,
+        // The start of a planned call lies ahead.
+        (EventType::CallInitiated, Some(CallStatus::InProgress)) => call.started_at,
+        _ => None,
+    };
+    own.or_else(|| head.time())
+}
+
+/// Who called whom follows from the direction; without it, the numbers are only those of the participants.
+fn set_numbers<'a>(call: &mut CallData<'a>, external: Option<Text<'a>>, internal: Option<Text<'a>>) {
+    let (external_party, internal_party) = match call.direction {
+        Some(Direction::Inbound) => (&mut call.from, &mut call.to),
+        Some(Direction::Outbound) => (&mut call.to, &mut call.from),
+        None => {
+            for (role, phone) in [("internal", internal), ("external", external)] {
+                if phone.is_some() {
+                    let role = Some(role);
+                    call.participants.push(Participant { role, phone, ..Participant::default() });
+                }
+            }
+            return;
+        }
+    };
+    *external_party = Party::new(external, None);
+    *internal_party = Party::new(internal, None);
+}
+
+/// A single reference; a list of them stays.
+fn one_reference<'a>(fields: &mut Object<'a>, key: &'static str) -> Option<Reference<'a>> {
+    let mut child = fields.object(key)?;
+    let found = reference(&mut child);
+    fields.keep(key, child);
+    found
+}
+
+fn participants<'a>(fields: &mut Object<'a>, key: &'static str, role: &'static str) -> Vec<Participant<'a>> {
+    let participant = |reference: Reference<'a>| Participant {
         role: Some(role),
-        id: Some(link.reference.id),
-        kind: link.reference.kind,
+        id: Some(reference.id),
+        kind: reference.kind,
         ..Participant::default()
     };
-    links.into_iter().map(person).collect()
+    references(fields, key).into_iter().map(participant).collect()
 }
 
-pub(super) fn transcript<'a>(resource: &mut Resource<'a>) -> Draft<'a> {
-    let fields = &mut resource.fields;
-    let call = reference(fields, "call");
+pub(super) fn transcript<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> {
+    let call_id = fields.object("call").and_then(|mut call| {
+        let id = call.id("id");
+        fields.keep("call", call);
+        id
+    });
     let speakers = speakers(fields);
-    let segments = segments(fields, &speakers);
     let data = TranscriptData {
-        transcript_id: Some(resource.id.clone()),
-        call_id: call.map(|call| call.id),
-        transcript: segments,
-        speakers,
+        transcript_id: Some(head.id.clone()),
+        call_id,
+        transcript: segments(fields, &speakers),
         duration_seconds: fields.float("duration"),
+        speakers,
         ..TranscriptData::default()
     };
-    let kind = resource.change.pick(
-        EventType::TranscriptCompleted,
-        EventType::TranscriptUpdated,
-        EventType::TranscriptDeleted,
-    );
-    Draft { kind, subject: "transcript", data: Data::Transcript(Box::new(data)), has_times: false }
+    let subject = data.call_id.as_ref().map(|id| format!("call/{id}"));
+    Fact { subject, ..Fact::new(head, Data::Transcript(Box::new(data))) }
 }
 
-/// The objects of a list that is not empty.
-fn objects<'a>(fields: &mut Object<'a>, key: &'static str) -> Option<Vec<Object<'a>>> {
-    items(fields.peek(key)?).filter(|items| !items.is_empty())?;
-    fields.objects(key)
-}
+const ORIGINS: &[(&str, &str)] =
+    &[("internal", "internal"), ("external", "external"), ("unknown", "unknown")];
 
 fn speakers<'a>(fields: &mut Object<'a>) -> Vec<Participant<'a>> {
-    let roles = [("internal", "internal"), ("external", "external"), ("unknown", "unknown")];
-    let Some(mut list) = objects(fields, "speakers") else { return Vec::new() };
-    let speakers = list
-        .iter_mut()
-        .map(|speaker| Participant {
-            role: speaker.one_of("origin", &roles),
-            id: speaker.id("id"),
-            kind: None,
-            name: speaker.text("name"),
-            email: speaker.text("email"),
-            phone: speaker.scalar("phone"),
-        })
-        .collect();
-    fields.keep_all("speakers", list);
+    let Some(mut children) = fields.filled_objects("speakers") else { return Vec::new() };
+    let speaker = |child: &mut Object<'a>| Participant {
+        role: child.one_of("origin", ORIGINS),
+        id: child.id("id"),
+        kind: None,
+        name: child.text("name"),
+        email: child.text("email"),
+        phone: child.id("phone"),
+    };
+    let speakers = children.iter_mut().map(speaker).collect();
+    fields.keep_all("speakers", children);
     speakers
 }
 
+/// What was said. A segment without a text stays where it is.
 fn segments<'a>(fields: &mut Object<'a>, speakers: &[Participant<'a>]) -> Option<Vec<Segment<'a>>> {
-    let mut list = objects(fields, "segments")?;
-    let segments = list.iter_mut().map(|segment| self::segment(segment, speakers)).collect();
-    fields.keep_all("segments", list);
-    Some(segments)
-}
-
-fn segment<'a>(segment: &mut Object<'a>, speakers: &[Participant<'a>]) -> Segment<'a> {
-    let speaker_id = segment.id("speakerId");
-    let role = speakers.iter().find(|speaker| speaker.id.is_some() && speaker.id == speaker_id).and_then(|s| s.role);
-    Segment {
-        speaker: match role {
+    let mut children = fields.filled_objects("segments")?;
+    let segment = |child: &mut Object<'a>| {
+        let text = child.text("text")?;
+        let speaker_id = child.id("speakerId");
+        let known = speakers.iter().find(|speaker| speaker.id.is_some() && speaker.id == speaker_id);
+        let speaker = match known.and_then(|speaker| speaker.role) {
             Some("internal") => Speaker::Agent,
             Some("external") => Speaker::Customer,
             _ => Speaker::Unknown,
-        },
-        text: segment.text("text").unwrap_or_default(),
-        at: segment.scalar("start"),
-        until: segment.scalar("end"),
-        speaker_id,
-    }
+        };
+        Some(Segment { speaker, text, at: child.id("start"), until: child.id("end"), speaker_id })
+    };
+    let segments = children.iter_mut().filter_map(segment).collect();
+    fields.keep_all("segments", children);
+    Some(segments)
 }

@@ -1,0 +1,180 @@
+//! Every provider's contract as a table of files: `tests/golden/<provider>/<case>/{body.json, headers.txt, expected.json}`.
+//!
+//! `HOOKSWITCH_BLESS=1 cargo test --test golden` rewrites what is expected; then read the difference.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use hookswitch::core::{
+    envelope,
+    providers::{self, Provider},
+    webhook::{Headers, Webhook},
+};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+#[derive(Serialize)]
+struct Expected {
+    key: String,
+    /// As they were written: comparing text compares each digit of a number.
+    events: Vec<Box<RawValue>>,
+    drift: Vec<Drift>,
+}
+
+#[derive(Serialize)]
+struct Drift {
+    path: String,
+    class: &'static str,
+}
+
+#[derive(Serialize)]
+struct Failed {
+    error: Error,
+}
+
+#[derive(Serialize)]
+struct Error {
+    reason: &'static str,
+    text: String,
+}
+
+fn webhook(provider: Provider, case: &Path) -> Webhook {
+    let headers = fs::read_to_string(case.join("headers.txt")).unwrap_or_default();
+    let headers: Headers = headers
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
+        .collect();
+    Webhook {
+        delivery_id: "01900000-0000-7000-8000-000000000001".parse().unwrap(),
+        source: provider.as_str().parse().unwrap(),
+        provider,
+        received_at: "2026-01-02T03:04:05.678Z".parse().unwrap(),
+        headers,
+        body: fs::read(case.join("body.json")).unwrap().into(),
+    }
+}
+
+/// Indents JSON without touching a number or a string.
+fn pretty(json: &str) -> String {
+    let (mut out, mut depth, mut in_string, mut escaped) = (String::new(), 0usize, false, false);
+    let mut chars = json.chars().peekable();
+    while let Some(c) = chars.next() {
+        if in_string {
+            out.push(c);
+            in_string = escaped || c != '"';
+            escaped = !escaped && c == '\\';
+            continue;
+        }
+        match c {
+            '"' => {
+                in_string = true;
+                out.push(c);
+            }
+            '{' | '[' if matches!(chars.peek(), Some('}' | ']')) => {
+                out.push(c);
+                out.extend(chars.next());
+            }
+            '{' | '[' => {
+                depth += 1;
+                out.push(c);
+                out.push('\n');
+                out.push_str(&"  ".repeat(depth));
+            }
+            '}' | ']' => {
+                depth -= 1;
+                out.push('\n');
+                out.push_str(&"  ".repeat(depth));
+                out.push(c);
+            }
+            ',' => {
+                out.push_str(",\n");
+                out.push_str(&"  ".repeat(depth));
+            }
+            ':' => out.push_str(": "),
+            c if c.is_ascii_whitespace() => {}
+            c => out.push(c),
+        }
+    }
+    out.push('\n');
+    out
+}
+
+fn outcome(webhook: &Webhook) -> String {
+    let json = match providers::normalize(webhook) {
+        Ok(normalized) => {
+            let encode = |(position, event)| {
+                let encoded = envelope::encode(webhook, &normalized.key, position, event).unwrap();
+                serde_json::from_slice(&encoded.body).unwrap()
+            };
+            let events = normalized.events.iter().enumerate().map(encode).collect();
+            let drift = normalized.drift.into_iter().map(|d| Drift { path: d.path, class: d.class }).collect();
+            serde_json::to_string(&Expected { key: normalized.key.to_string(), events, drift })
+        }
+        Err(error) => {
+            let error = Error { reason: error.reason().as_str(), text: error.to_string() };
+            serde_json::to_string(&Failed { error })
+        }
+    };
+    pretty(&json.unwrap())
+}
+
+fn cases(provider: Provider) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(provider.as_str());
+    let entries = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    let mut cases: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    cases.sort();
+    assert!(!cases.is_empty(), "no case in {}", folder.display());
+    cases
+}
+
+#[test]
+fn every_golden_case_gives_what_is_expected() {
+    let bless = std::env::var_os("HOOKSWITCH_BLESS").is_some();
+    let mut wrong = Vec::new();
+    for provider in Provider::ALL {
+        for case in cases(provider) {
+            let outcome = outcome(&webhook(provider, &case));
+            let file = case.join("expected.json");
+            if bless {
+                fs::write(&file, &outcome).unwrap();
+            } else if fs::read_to_string(&file).ok().as_deref() != Some(outcome.as_str()) {
+                wrong.push(format!("{}\n{outcome}", case.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} cases differ:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn every_provider_has_cases_that_succeed_and_cases_of_each_failure() {
+    for provider in Provider::ALL {
+        let outcomes: Vec<_> = cases(provider).iter().map(|case| outcome(&webhook(provider, case))).collect();
+        for word in ["\"events\"", "malformed_json", "invalid_payload", "unsupported_event", "\"drift\": [\n"] {
+            assert!(outcomes.iter().any(|outcome| outcome.contains(word)), "{provider} has no case with {word}");
+        }
+    }
+}
+
+#[test]
+fn every_sample_can_be_normalized_and_has_no_drift() {
+    for sample in hookswitch::samples::all() {
+        let webhook = Webhook {
+            delivery_id: "01900000-0000-7000-8000-000000000001".parse().unwrap(),
+            source: sample.provider.as_str().parse().unwrap(),
+            provider: sample.provider,
+            received_at: "2026-01-02T03:04:05.678Z".parse().unwrap(),
+            headers: sample.headers.iter().map(|(name, value)| (name, value.as_str())).collect(),
+            body: sample.body.into(),
+        };
+        let normalized = providers::normalize(&webhook);
+        let drift = normalized.as_ref().map(|normalized| normalized.drift.clone());
+        assert_eq!(drift, Ok(Vec::new()), "{} {}", sample.provider, sample.name);
+    }
+    for provider in Provider::ALL {
+        assert!(hookswitch::samples::all().iter().any(|sample| sample.provider == provider), "{provider}");
+    }
+}

@@ -1,0 +1,246 @@
+//! A receiver that runs, a sink that does what the test says, and a connection on which it says every byte.
+
+use std::{
+    collections::BTreeMap,
+    io::ErrorKind,
+    net::SocketAddr,
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use hookswitch::{
+    app::{
+        receiver::{RawSink, Receiver, SinkError},
+        receiver_metrics::ReceiverMetrics,
+    },
+    config::Config,
+    core::webhook::Webhook,
+    edge::http::{self, Drained, Limits},
+};
+use tokio::{net::TcpStream, sync::oneshot, task::JoinHandle, time::timeout};
+
+/// Longer than anything takes here: what is not over by then hangs.
+pub(crate) const HANGS: Duration = Duration::from_secs(20);
+
+pub(crate) const CONFIG: &str = r#"
+    [receiver]
+    read_timeout = "1s"
+    confirm_timeout = "300ms"
+    retry_after = "7s"
+    header_bytes_max = 100
+
+    [sources.open]
+    provider = "allo"
+    auth = "none"
+    body_bytes_max = 100
+    capture_headers = ["x-extra", "X-Long"]
+
+    [sources.cards]
+    provider = "morph"
+    auth = "none"
+    answer_body = '{"cards": []}'
+    answer_content_type = "application/json"
+
+    [sources.token]
+    provider = "salpre"
+    auth = "header_token"
+    auth_header = "X-Token"
+    secret = "old"
+    second_secret = "new"
+    capture_headers = ["x-token", "x-extra"]
+
+    [sources.signed]
+    provider = "wavix"
+    auth = "hmac"
+    auth_header = "x-sig"
+    secret = "Jefe"
+"#;
+
+/// A webhook that the sink took, and its content type.
+pub(crate) type Taken = (Webhook, Option<String>);
+
+/// What the sink does with a webhook.
+#[derive(Clone, Copy)]
+pub(crate) enum Does {
+    Take,
+    Fail(SinkError),
+    Hang,
+}
+
+#[derive(Clone)]
+pub(crate) struct FakeSink {
+    pub(crate) does: Arc<Mutex<Does>>,
+    pub(crate) ready: Arc<AtomicBool>,
+    pub(crate) taken: Arc<Mutex<Vec<Taken>>>,
+}
+
+impl RawSink for FakeSink {
+    async fn accept(&self, webhook: Webhook, content_type: Option<String>) -> Result<(), SinkError> {
+        let does = *self.does.lock().unwrap();
+        match does {
+            Does::Take => {
+                self.taken.lock().unwrap().push((webhook, content_type));
+                Ok(())
+            }
+            Does::Fail(error) => Err(error),
+            Does::Hang => std::future::pending().await,
+        }
+    }
+
+    fn ready(&self) -> bool {
+        self.ready.load(Ordering::SeqCst)
+    }
+}
+
+/// A receiver that runs.
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    pub(crate) sink: FakeSink,
+    pub(crate) metrics: Arc<ReceiverMetrics>,
+    pub(crate) stop: oneshot::Sender<()>,
+    pub(crate) server: JoinHandle<Drained>,
+}
+
+pub(crate) async fn start_with(limits: Limits) -> Running {
+    let config = Config::parse(CONFIG, Path::new("test.toml"), &BTreeMap::new()).unwrap();
+    let sink = FakeSink {
+        does: Arc::new(Mutex::new(Does::Take)),
+        ready: Arc::new(AtomicBool::new(true)),
+        taken: Arc::default(),
+    };
+    let metrics = Arc::new(ReceiverMetrics::default());
+    let receiver = Receiver::new(config.receiver, config.sources, sink.clone(), Arc::clone(&metrics));
+    let listener = http::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel();
+    let shutdown = async {
+        let _ = stopped.await;
+    };
+    let server = tokio::spawn(http::serve(listener, receiver.router(), limits, shutdown));
+    Running { address, sink, metrics, stop, server }
+}
+
+pub(crate) async fn start() -> Running {
+    start_with(LIMITS).await
+}
+
+pub(crate) const LIMITS: Limits =
+    Limits { connections_max: 64, header_timeout: Duration::from_secs(1), drain_max: Duration::from_secs(5) };
+
+/// A connection on which a test says every byte.
+pub(crate) struct Wire(TcpStream);
+
+impl Wire {
+    pub(crate) async fn write(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            self.0.writable().await.unwrap();
+            match self.0.try_write(bytes) {
+                Ok(count) => bytes = &bytes[count..],
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => panic!("the receiver does not read: {error}"),
+            }
+        }
+    }
+
+    /// Reads until the receiver closes or `enough` bytes have come. A reset ends it like a close: if it came
+    /// before the answer, the answer is missing.
+    pub(crate) async fn read(&mut self, enough: usize) -> Vec<u8> {
+        let mut read = Vec::new();
+        let reading = async {
+            while read.len() < enough {
+                self.0.readable().await.unwrap();
+                let mut buffer = [0; 4096];
+                let room = (enough - read.len()).min(buffer.len());
+                match self.0.try_read(&mut buffer[..room]) {
+                    Ok(0) => break,
+                    Ok(count) => read.extend_from_slice(&buffer[..count]),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    Err(_) => break,
+                }
+            }
+        };
+        timeout(HANGS, reading).await.expect("the receiver hangs");
+        read
+    }
+
+    pub(crate) async fn answer(&mut self) -> Answer {
+        Answer::parse(&String::from_utf8_lossy(&self.read(usize::MAX).await))
+    }
+}
+
+/// An answer as it came.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn parse(text: &str) -> Self {
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Self { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+}
+
+impl Running {
+    pub(crate) async fn connect(&self) -> Wire {
+        Wire(TcpStream::connect(self.address).await.unwrap())
+    }
+
+    /// Sends bytes as they are, and reads until the receiver closes.
+    pub(crate) async fn raw(&self, request: &[u8]) -> Answer {
+        let mut stream = self.connect().await;
+        stream.write(request).await;
+        stream.answer().await
+    }
+
+    pub(crate) async fn request(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> Answer {
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n{headers}content-length: {}\r\n\r\n",
+            body.len()
+        );
+        self.raw(&[head.as_bytes(), body].concat()).await
+    }
+
+    pub(crate) async fn post(&self, source: &str, headers: &str, body: &[u8]) -> Answer {
+        self.request("POST", &format!("/in/{source}"), headers, body).await
+    }
+
+    pub(crate) fn taken(&self) -> Vec<Taken> {
+        self.sink.taken.lock().unwrap().clone()
+    }
+
+    pub(crate) fn sink_does(&self, does: Does) {
+        *self.sink.does.lock().unwrap() = does;
+    }
+
+    pub(crate) fn metrics_text(&self) -> String {
+        let mut registry = prometheus_client::registry::Registry::default();
+        self.metrics.register(&mut registry);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        text
+    }
+}
+
+pub(crate) async fn wait_for(condition: impl Fn() -> bool) {
+    wait_for_async(|| std::future::ready(condition())).await;
+}
+
+pub(crate) async fn wait_for_async<F: Future<Output = bool>>(condition: impl Fn() -> F) {
+    let until = Instant::now() + HANGS;
+    while !condition().await {
+        assert!(Instant::now() < until, "it does not come to be");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
