@@ -10,6 +10,11 @@ use super::support::{
     until,
 };
 
+/// RabbitMQ 3.10 writes the directory of its quorum queues with a delay of seconds: a queue that is declared and whose
+/// broker is killed at once comes back empty and without a leader, whatever it had confirmed. So a test that kills a
+/// broker gives a new topology this long.
+const NEW_QUEUES_ARE_SAFE_AFTER: Duration = Duration::from_secs(6);
+
 /// Services of a test's own.
 async fn own() -> (Broker, Redis) {
     tokio::task::spawn_blocking(|| (Broker::start(1), Redis::start())).await.unwrap()
@@ -19,6 +24,7 @@ async fn own() -> (Broker, Redis) {
 async fn a_broker_that_is_killed_under_load_loses_nothing() {
     let (broker, redis) = own().await;
     let world = World::at(&broker.url(1), &redis.url(0), "").await;
+    tokio::time::sleep(NEW_QUEUES_ARE_SAFE_AFTER).await;
     world.accept("salpre", (0..1_500).map(call)).await;
     let worker = world.worker();
     until("work has begun", async || worker.metric("hookswitch_events_total") > 100.0).await;
@@ -145,11 +151,7 @@ async fn a_full_downstream_queue_holds_events_back_and_buries_none() {
 async fn a_worker_that_starts_before_its_services_waits_for_them() {
     let (broker, redis) = own().await;
     let world = World::at(&broker.url(1), &redis.url(0), "").await;
-    // RabbitMQ 3.10 does not recover a quorum queue that was killed before its first message.
-    world.accept("salpre", [call(0)]).await;
-    let worker = world.worker();
-    assert_eq!(calls(&world.events(1).await), [0]);
-    worker.finish().await;
+    tokio::time::sleep(NEW_QUEUES_ARE_SAFE_AFTER).await;
     world.accept("salpre", [call(1)]).await;
     broker.kill();
     redis.kill();

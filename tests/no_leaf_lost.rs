@@ -1,0 +1,184 @@
+//! Normalizing loses no field: every leaf of a payload is mapped onto a typed field or kept under `unmapped`.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+use std::{fs, path::Path};
+
+use hookswitch::core::{
+    envelope,
+    providers::{self, Provider},
+    webhook::{Headers, Webhook},
+};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+/// The bodies of every golden case that holds a JSON object, with its headers.
+fn bodies() -> Vec<(Provider, String, Headers, Value)> {
+    let mut found = Vec::new();
+    for provider in Provider::ALL {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(provider.as_str());
+        for case in fs::read_dir(folder).unwrap() {
+            let case = case.unwrap().path();
+            let name = case.file_name().unwrap().to_str().unwrap().to_owned();
+            let headers = fs::read_to_string(case.join("headers.txt")).unwrap_or_default();
+            let headers = headers.lines().filter_map(|line| line.split_once(':'));
+            let headers = headers.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned())).collect();
+            let Ok(body) = serde_json::from_slice(&fs::read(case.join("body.json")).unwrap()) else { continue };
+            found.push((provider, name, headers, body));
+        }
+    }
+    assert!(found.len() > 100, "only {} cases", found.len());
+    found
+}
+
+fn webhook(provider: Provider, headers: &Headers, body: impl Into<Vec<u8>>) -> Webhook {
+    Webhook {
+        delivery_id: "01900000-0000-7000-8000-000000000001".parse().unwrap(),
+        source: provider.as_str().parse().unwrap(),
+        provider,
+        received_at: "2026-01-02T03:04:05.678Z".parse().unwrap(),
+        headers: headers.clone(),
+        body: body.into().into(),
+    }
+}
+
+/// The events as text, but for the ids, which follow from the key and so from more than the events show.
+fn events(webhook: &Webhook) -> Option<Vec<Value>> {
+    let normalized = providers::normalize(webhook).ok()?;
+    let encode = |(position, event)| {
+        let body = envelope::encode(webhook, &normalized.key, position, event).unwrap().body;
+        let mut event: Value = serde_json::from_slice(&body).unwrap();
+        for attribute in ["id", "idempotencykey"] {
+            event.as_object_mut().unwrap().remove(attribute);
+        }
+        event
+    };
+    Some(normalized.events.iter().enumerate().map(encode).collect())
+}
+
+/// The JSON pointer of every leaf; an empty object or list is one.
+fn leaves(value: &Value, path: String, found: &mut Vec<String>) {
+    let escape = |key: &str| key.replace('~', "~0").replace('/', "~1");
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            map.iter().for_each(|(key, value)| leaves(value, format!("{path}/{}", escape(key)), found));
+        }
+        Value::Array(items) if !items.is_empty() => {
+            items.iter().enumerate().for_each(|(n, value)| leaves(value, format!("{path}/{n}"), found));
+        }
+        _ => found.push(path),
+    }
+}
+
+/// Other values for a leaf: of its own kind, so that typed fields take them, and of another.
+fn others(leaf: &Value) -> Vec<Value> {
+    match leaf {
+        Value::String(text) => {
+            let mut others = vec![json!(format!("{text}x"))];
+            if let Some(second) = text.rfind(":").filter(|_| text.contains('T')) {
+                // A time, a second away.
+                let (head, tail) = text.split_at(second + 1);
+                let seconds: u32 = tail[..2].parse().unwrap_or(0);
+                others.push(json!(format!("{head}{:02}{}", (seconds + 1) % 60, &tail[2..])));
+            }
+            if text.parse::<f64>().is_ok() {
+                others.push(json!(format!("{text}1")));
+            }
+            others
+        }
+        Value::Number(number) => number.as_i64().map_or(vec![json!("1x")], |n| vec![json!(n ^ 1), json!("one")]),
+        Value::Bool(value) => vec![json!(!value)],
+        Value::Null | Value::Array(_) | Value::Object(_) => vec![json!("something")],
+    }
+}
+
+#[test]
+fn changing_any_leaf_of_any_golden_case_changes_the_events() {
+    let (mut changed, mut refused) = (0, 0);
+    for (provider, case, headers, body) in bodies() {
+        let Some(before) = events(&webhook(provider, &headers, body.to_string())) else { continue };
+        let mut paths = Vec::new();
+        leaves(&body, String::new(), &mut paths);
+        for path in paths {
+            for other in others(body.pointer(&path).unwrap()) {
+                let mut mutated = body.clone();
+                *mutated.pointer_mut(&path).unwrap() = other.clone();
+                match events(&webhook(provider, &headers, mutated.to_string())) {
+                    // A name or a required field that is wrong: the webhook becomes a dead letter, whole.
+                    None => refused += 1,
+                    Some(after) => {
+                        assert_ne!(before, after, "{provider} {case}: {path} = {other} is lost");
+                        changed += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(changed > 10 * refused && changed > 1_000, "{changed} changed, {refused} refused");
+}
+
+fn number() -> impl Strategy<Value = String> {
+    ("-?[1-9][0-9]{17,40}", "[0-9]{1,30}").prop_map(|(whole, fraction)| format!("{whole}.{fraction}"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn a_new_field_anywhere_is_found_again_to_the_last_digit(
+        pick in any::<prop::sample::Index>(), place in any::<prop::sample::Index>(), number in number(), word in "[a-z]{12}",
+    ) {
+        let all = bodies();
+        let (provider, case, headers, body) = &all[pick.index(all.len())];
+        let text = body.to_string();
+        // Behind any `{` that opens a JSON object and not a string's content.
+        let (mut opens, mut in_string, mut escaped) = (Vec::new(), false, false);
+        for (at, byte) in text.bytes().enumerate() {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' if in_string => escaped = true,
+                b'"' => in_string = !in_string,
+                b'{' if !in_string => opens.push(at),
+                _ => {}
+            }
+        }
+        prop_assume!(!opens.is_empty());
+        let at = opens[place.index(opens.len())] + 1;
+        let comma = if text[at..].trim_start().starts_with('}') { "" } else { "," };
+        let field = format!("\"new_{word}\":{{\"deep\":[{number},\"{word}\"]}}{comma}");
+        let extended = format!("{}{field}{}", &text[..at], &text[at..]);
+        let extended = webhook(*provider, headers, extended);
+        if let Ok(normalized) = providers::normalize(&extended) {
+            let bodies = normalized.events.iter().enumerate().map(|(n, event)| envelope::encode(&extended, &normalized.key, n, event).unwrap().body);
+            let events = bodies.map(|body| String::from_utf8(body).unwrap()).collect::<String>();
+            let kept = format!("\"new_{word}\":{{\"deep\":[{number},\"{word}\"]}}");
+            prop_assert!(events.contains(&kept), "{} {}: {}", provider, case, kept);
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_a_provider_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        for provider in Provider::ALL {
+            let _ = providers::normalize(&webhook(provider, &Headers::default(), bytes.clone()));
+        }
+    }
+
+    #[test]
+    fn no_wrong_type_anywhere_makes_a_provider_panic(
+        pick in any::<prop::sample::Index>(), place in any::<prop::sample::Index>(),
+        other in prop::sample::select(vec!["null", "true", "[]", "{}", "\"\"", "-1", "1e999", "[[]]", "{\"id\":{}}", "\"\\ud800\"", "99999999999999999999"]),
+    ) {
+        let all = bodies();
+        let (provider, _, headers, body) = &all[pick.index(all.len())];
+        let mut paths = Vec::new();
+        leaves(body, String::new(), &mut paths);
+        let mut mutated = body.clone();
+        *mutated.pointer_mut(&paths[place.index(paths.len())]).unwrap() = json!("@@");
+        let text = mutated.to_string().replace("\"@@\"", other);
+        let webhook = webhook(*provider, headers, text);
+        if let Ok(normalized) = providers::normalize(&webhook) {
+            for (n, event) in normalized.events.iter().enumerate() {
+                envelope::encode(&webhook, &normalized.key, n, event).unwrap();
+            }
+        }
+    }
+}
