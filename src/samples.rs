@@ -24,7 +24,8 @@ pub struct Sample {
 pub fn all() -> Vec<Sample> {
     let mut samples = Vec::new();
     for provider in Provider::ALL {
-        let mut files: Vec<_> = FILES.get_dir(provider.as_str()).into_iter().flat_map(|dir| dir.files()).collect();
+        let mut files: Vec<_> =
+            FILES.get_dir(provider.as_str()).into_iter().flat_map(|dir| dir.files()).collect();
         files.sort_by_key(|file| file.path());
         for file in files {
             let path = file.path();

@@ -111,7 +111,8 @@ fn outcome(webhook: &Webhook) -> String {
                 serde_json::from_slice(&encoded.body).unwrap()
             };
             let events = normalized.events.iter().enumerate().map(encode).collect();
-            let drift = normalized.drift.into_iter().map(|d| Drift { path: d.path, class: d.class }).collect();
+            let drift =
+                normalized.drift.into_iter().map(|d| Drift { path: d.path, class: d.class }).collect();
             serde_json::to_string(&Expected { key: normalized.key.to_string(), events, drift })
         }
         Err(error) => {
@@ -153,8 +154,12 @@ fn every_golden_case_gives_what_is_expected() {
 fn every_provider_has_cases_that_succeed_and_cases_of_each_failure() {
     for provider in Provider::ALL {
         let outcomes: Vec<_> = cases(provider).iter().map(|case| outcome(&webhook(provider, case))).collect();
-        for word in ["\"events\"", "malformed_json", "invalid_payload", "unsupported_event", "\"drift\": [\n"] {
-            assert!(outcomes.iter().any(|outcome| outcome.contains(word)), "{provider} has no case with {word}");
+        for word in ["\"events\"", "malformed_json", "invalid_payload", "unsupported_event", "\"drift\": [\n"]
+        {
+            assert!(
+                outcomes.iter().any(|outcome| outcome.contains(word)),
+                "{provider} has no case with {word}"
+            );
         }
     }
 }

@@ -21,8 +21,11 @@ fn bodies() -> Vec<(Provider, String, Headers, Value)> {
             let name = case.file_name().unwrap().to_str().unwrap().to_owned();
             let headers = fs::read_to_string(case.join("headers.txt")).unwrap_or_default();
             let headers = headers.lines().filter_map(|line| line.split_once(':'));
-            let headers = headers.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned())).collect();
-            let Ok(body) = serde_json::from_slice(&fs::read(case.join("body.json")).unwrap()) else { continue };
+            let headers =
+                headers.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned())).collect();
+            let Ok(body) = serde_json::from_slice(&fs::read(case.join("body.json")).unwrap()) else {
+                continue;
+            };
             found.push((provider, name, headers, body));
         }
     }
@@ -65,7 +68,14 @@ fn leaves(value: &Value, path: String, found: &mut Vec<String>) {
         Value::Array(items) if !items.is_empty() => {
             items.iter().enumerate().for_each(|(n, value)| leaves(value, format!("{path}/{n}"), found));
         }
-        _ => found.push(path),
+        Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Array(_)
+        | Value::Object(_) => {
+            found.push(path);
+        }
     }
 }
 
@@ -85,7 +95,9 @@ fn others(leaf: &Value) -> Vec<Value> {
             }
             others
         }
-        Value::Number(number) => number.as_i64().map_or(vec![json!("1x")], |n| vec![json!(n ^ 1), json!("one")]),
+        Value::Number(number) => {
+            number.as_i64().map_or(vec![json!("1x")], |n| vec![json!(n ^ 1), json!("one")])
+        }
         Value::Bool(value) => vec![json!(!value)],
         Value::Null | Value::Array(_) | Value::Object(_) => vec![json!("something")],
     }

@@ -2,6 +2,7 @@
 # Sourced by up.sh and down.sh: where things are, and how a process of ours is told from another's.
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 run=$root/.run
+# shellcheck disable=SC2034 # used by who sources this
 program=$root/target/release/hookswitch
 export HOOKSWITCH_CONFIG=$root/deploy/local/hookswitch.toml
 

@@ -63,7 +63,9 @@ pub enum Action<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum DeadLetterError {
     /// The source has no dead-letter queue.
-    #[error("there is no queue `dead.{0}`: is the source configured, and was `hookswitch topology apply` run?")]
+    #[error(
+        "there is no queue `dead.{0}`: is the source configured, and was `hookswitch topology apply` run?"
+    )]
     NoQueue(SourceName),
     /// The broker went away. What was acked before is done; the rest is where it was.
     #[error("the broker went away: {0}; run the command again")]
@@ -89,8 +91,13 @@ pub struct Tally {
 /// # Errors
 /// [`DeadLetterError`]
 pub async fn count(connection: &Connection, source: &SourceName) -> Result<u32, DeadLetterError> {
-    let options =
-        QueueDeclareOptions { passive: true, durable: true, exclusive: false, auto_delete: false, nowait: false };
+    let options = QueueDeclareOptions {
+        passive: true,
+        durable: true,
+        exclusive: false,
+        auto_delete: false,
+        nowait: false,
+    };
     let channel = connection.create_channel().await?;
     let queue = names::dead_queue(source);
     match channel.queue_declare(queue.as_str().into(), options, FieldTable::default()).await {
@@ -154,7 +161,8 @@ async fn open(connection: &Connection, source: &SourceName) -> Result<(Channel, 
     channel.basic_qos(0, BasicQosOptions { global: false }).await?;
     let options = BasicConsumeOptions { no_local: false, no_ack: false, exclusive: false, nowait: false };
     let queue = names::dead_queue(source);
-    let letters = channel.basic_consume(queue.as_str().into(), "".into(), options, FieldTable::default()).await?;
+    let letters =
+        channel.basic_consume(queue.as_str().into(), "".into(), options, FieldTable::default()).await?;
     Ok((channel, letters))
 }
 

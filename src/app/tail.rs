@@ -7,7 +7,8 @@ use futures_util::StreamExt;
 use lapin::{
     Connection, Consumer, ExchangeKind,
     options::{
-        BasicConsumeOptions, ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+        BasicConsumeOptions, ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions,
+        QueueDeclareOptions,
     },
     types::{AMQPValue, FieldTable},
 };
@@ -33,13 +34,23 @@ impl Tail {
         let mut limits = FieldTable::default();
         limits.insert("x-max-length".into(), AMQPValue::LongLongInt(BACKLOG_MAX));
         limits.insert("x-overflow".into(), AMQPValue::LongString("drop-head".into()));
-        let own =
-            QueueDeclareOptions { passive: false, durable: false, exclusive: true, auto_delete: true, nowait: false };
+        let own = QueueDeclareOptions {
+            passive: false,
+            durable: false,
+            exclusive: true,
+            auto_delete: true,
+            nowait: false,
+        };
         let queue = channel.queue_declare("".into(), own, limits).await?.name().clone();
         // A topic exchange between does the matching; it goes when its queue goes.
         let filter = format!("hookswitch.tail.{}", queue.as_str());
-        let transient =
-            ExchangeDeclareOptions { passive: false, durable: false, auto_delete: true, internal: false, nowait: false };
+        let transient = ExchangeDeclareOptions {
+            passive: false,
+            durable: false,
+            auto_delete: true,
+            internal: false,
+            nowait: false,
+        };
         channel
             .exchange_declare(filter.as_str().into(), ExchangeKind::Topic, transient, FieldTable::default())
             .await?;

@@ -22,7 +22,11 @@ pub(super) fn run(action: &Action, path: Option<&Path>) -> anyhow::Result<u8> {
     if *show {
         println!("{config}");
     } else {
-        println!("the configuration is good: {} sources, {} subscriptions", config.sources.len(), config.subscriptions.len());
+        println!(
+            "the configuration is good: {} sources, {} subscriptions",
+            config.sources.len(),
+            config.subscriptions.len()
+        );
     }
     Ok(OK)
 }

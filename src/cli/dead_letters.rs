@@ -13,7 +13,10 @@ use super::{FAILED, OK, block_on, connect};
 use crate::{
     app::dead_letters::{self, Action as Deed, DeadLetterError, Filter, Tally},
     config::Config,
-    core::{disposition::Reason, webhook::{DeliveryId, SourceName}},
+    core::{
+        disposition::Reason,
+        webhook::{DeliveryId, SourceName},
+    },
     edge::{
         amqp::{message::Inbound, publisher::Publisher},
         metrics::LinkMetrics,
@@ -71,7 +74,9 @@ pub(super) fn run(action: &Action, config: &Config) -> anyhow::Result<u8> {
     block_on(async {
         match action {
             Action::List(choice) => {
-                let tally = each_source(config, choice, &Deed::Look, |letter| print_line(letter, choice.json)).await?;
+                let tally =
+                    each_source(config, choice, &Deed::Look, |letter| print_line(letter, choice.json))
+                        .await?;
                 report(choice, tally, "listed");
                 Ok(OK)
             }
@@ -94,7 +99,8 @@ async fn show(config: &Config, id: DeliveryId, source: Option<SourceName>) -> an
             Ok(text) => whole["body"] = json!(text),
             Err(_) => {
                 use base64::Engine as _;
-                whole["body_base64"] = json!(base64::engine::general_purpose::STANDARD.encode(&letter.webhook.body));
+                whole["body_base64"] =
+                    json!(base64::engine::general_purpose::STANDARD.encode(&letter.webhook.body));
             }
         }
         println!("{whole:#}");
@@ -123,7 +129,10 @@ async fn discard(config: &Config, choice: &Choice, yes: bool) -> anyhow::Result<
     if !choice.dry_run && !yes {
         let tally = each_source(config, choice, &Deed::Look, |_| {}).await?;
         if !std::io::stdin().is_terminal() {
-            anyhow::bail!("{} letters would be gone for good: add --yes, or look first with --dry-run", tally.matched);
+            anyhow::bail!(
+                "{} letters would be gone for good: add --yes, or look first with --dry-run",
+                tally.matched
+            );
         }
         eprint!("{} letters will be gone for good. Type yes: ", tally.matched);
         std::io::stderr().flush()?;

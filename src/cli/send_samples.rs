@@ -22,7 +22,11 @@ pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
         let (mut sent, mut refused) = (0, 0);
         for sample in samples::all() {
             let Some((source, _)) = config.sources.iter().find(|(_, s)| s.provider == sample.provider) else {
-                println!("{:<8} {:<36} no source of this provider is configured", sample.provider.as_str(), sample.name);
+                println!(
+                    "{:<8} {:<36} no source of this provider is configured",
+                    sample.provider.as_str(),
+                    sample.name
+                );
                 refused += 1;
                 continue;
             };

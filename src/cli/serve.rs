@@ -10,10 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::{FAILED, OK};
 use crate::{
     app::{
-        gate::Gate,
-        intake::RawExchange,
-        receiver::Receiver,
-        receiver_metrics::ReceiverMetrics,
+        gate::Gate, intake::RawExchange, receiver::Receiver, receiver_metrics::ReceiverMetrics,
         worker::Worker,
     },
     config::Config,
@@ -68,7 +65,8 @@ async fn serve(config: &Config, roles: Roles) -> anyhow::Result<u8> {
         let router =
             Receiver::new(config.receiver.clone(), config.sources.clone(), sink, receiver_metrics).router();
         tracing::info!(address = %config.receiver.listen, "receiving webhooks");
-        receiving = Some(tokio::spawn(http::serve(listener, router, limits(config), stop.clone().cancelled_owned())));
+        receiving =
+            Some(tokio::spawn(http::serve(listener, router, limits(config), stop.clone().cancelled_owned())));
     }
     let mut gate = None;
     let mut working = None;
@@ -77,15 +75,26 @@ async fn serve(config: &Config, roles: Roles) -> anyhow::Result<u8> {
         let store = Store::start(&config.redis, store_link)?;
         let watched = Gate::watch(&publisher, &store, worker_metrics.clone());
         gate = Some(watched.clone());
-        let worker =
-            Worker::new(config.clone(), publisher.clone(), store, watched, worker_metrics, providers::normalize);
+        let worker = Worker::new(
+            config.clone(),
+            publisher.clone(),
+            store,
+            watched,
+            worker_metrics,
+            providers::normalize,
+        );
         working = Some(tokio::spawn(worker.run(stop.clone())));
     }
 
     let registry = Arc::new(registry);
     let trouble = move || gate.as_ref().map_or_else(|| publisher.trouble(), Gate::trouble);
     let admin_stop = CancellationToken::new();
-    let admin = tokio::spawn(http::serve(admin, admin_router(registry, trouble), limits(config), admin_stop.clone().cancelled_owned()));
+    let admin = tokio::spawn(http::serve(
+        admin,
+        admin_router(registry, trouble),
+        limits(config),
+        admin_stop.clone().cancelled_owned(),
+    ));
 
     let code = match working {
         Some(working) => finish_working(working, &stop, config.worker.grace).await?,
@@ -133,7 +142,9 @@ fn limits(config: &Config) -> Limits {
 }
 
 async fn bind(address: std::net::SocketAddr, key: &str) -> anyhow::Result<TcpListener> {
-    http::bind(address).await.with_context(|| format!("is something else there? Set {key} to another address"))
+    http::bind(address)
+        .await
+        .with_context(|| format!("is something else there? Set {key} to another address"))
 }
 
 fn admin_router(
@@ -144,7 +155,9 @@ fn admin_router(
     let ready = move || {
         let answer = match trouble() {
             None => "ready\n".into_response(),
-            Some(trouble) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {trouble}\n")).into_response(),
+            Some(trouble) => {
+                (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {trouble}\n")).into_response()
+            }
         };
         async { answer }
     };

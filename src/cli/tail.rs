@@ -26,9 +26,9 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
     block_on(async {
         let connection = connect(&config.amqp).await?;
-        let mut tail = Tail::open(&connection, &args.patterns).await.map_err(|error| {
-            anyhow::anyhow!("{error}; was `hookswitch topology apply` run?")
-        })?;
+        let mut tail = Tail::open(&connection, &args.patterns)
+            .await
+            .map_err(|error| anyhow::anyhow!("{error}; was `hookswitch topology apply` run?"))?;
         eprintln!("following {}", args.patterns.join(" "));
         let patience = args.idle.map_or(Duration::MAX, Duration::from_secs);
         let mut seen = 0;

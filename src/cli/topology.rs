@@ -22,12 +22,14 @@ pub(super) fn run(action: &Action, config: &Config) -> anyhow::Result<u8> {
         let connection = connect(&config.amqp).await?;
         let topology = Topology::of(config);
         let outcome = match action {
-            Action::Apply => topology.apply(&connection).await.map(|made| {
-                format!("{} exchanges and queues are there, with their bindings", made.len())
-            }),
-            Action::Check => {
-                topology.check(&connection).await.map(|count| format!("{count} exchanges and queues are as they must be"))
-            }
+            Action::Apply => topology
+                .apply(&connection)
+                .await
+                .map(|made| format!("{} exchanges and queues are there, with their bindings", made.len())),
+            Action::Check => topology
+                .check(&connection)
+                .await
+                .map(|count| format!("{count} exchanges and queues are as they must be")),
         };
         match outcome {
             Ok(text) => {

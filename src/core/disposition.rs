@@ -240,9 +240,9 @@ mod tests {
     fn a_class_with_retries_goes_through_the_tiers_and_then_dies_of_its_own_reason() {
         let decide =
             |attempt| Disposition::decide(failed(Reason::UnsupportedEvent), Attempt(attempt), &schedule());
-        let tier = |disposition| match disposition {
-            Disposition::Retry { tier, attempt, .. } => (tier.name(), attempt.0),
-            other => panic!("{other:?}"),
+        let tier = |disposition| {
+            let Disposition::Retry { tier, attempt, .. } = disposition else { panic!("{disposition:?}") };
+            (tier.name(), attempt.0)
         };
         assert_eq!(tier(decide(0)), ("5s".into(), 1));
         assert_eq!(tier(decide(1)), ("30s".into(), 2));

@@ -89,7 +89,7 @@ pub fn registry() -> Registry {
 pub fn encode(registry: &Registry) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
-    drop(text::encode(&mut text, registry));
+    let _ = text::encode(&mut text, registry);
     text
 }
 

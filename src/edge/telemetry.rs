@@ -11,9 +11,13 @@ pub fn start(config: &Log) {
     let registry = tracing_subscriber::registry().with(filter);
     // A second start, as in tests, changes nothing.
     let started = match config.format {
-        LogFormat::Pretty => registry.with(fmt::layer().with_writer(std::io::stderr).with_target(false)).try_init(),
+        LogFormat::Pretty => {
+            registry.with(fmt::layer().with_writer(std::io::stderr).with_target(false)).try_init()
+        }
         LogFormat::Json => registry
-            .with(fmt::layer().json().flatten_event(true).with_current_span(false).with_writer(std::io::stderr))
+            .with(
+                fmt::layer().json().flatten_event(true).with_current_span(false).with_writer(std::io::stderr),
+            )
             .try_init(),
     };
     drop(started);

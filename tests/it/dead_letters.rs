@@ -10,7 +10,8 @@ use hookswitch::{
 use super::support::{World, call, calls};
 
 const NOT_JSON: &[u8] = b"{\"event_type\":\xff";
-const UNKNOWN: &[u8] = br#"{"event_type":"moon_landing","timestamp_utc":1,"payload":{"call_id":1},"is_test":true}"#;
+const UNKNOWN: &[u8] =
+    br#"{"event_type":"moon_landing","timestamp_utc":1,"payload":{"call_id":1},"is_test":true}"#;
 
 async fn run(world: &World, filter: &Filter, limit: u32, action: &Action<'_>) -> Tally {
     let connection = world.connect().await;
@@ -29,7 +30,9 @@ pub(super) async fn replay_all(world: &World, source: &str) {
     let provider = world.config.sources[&source].provider;
     let action = Action::Replay(&publisher);
     let each = |_: &_| ControlFlow::Continue(());
-    dead_letters::run(&connection, &source, provider, &Filter::default(), u32::MAX, &action, each).await.unwrap();
+    dead_letters::run(&connection, &source, provider, &Filter::default(), u32::MAX, &action, each)
+        .await
+        .unwrap();
 }
 
 /// A world with dead letters of two kinds: `not_json` of one and `unknown` of the other.

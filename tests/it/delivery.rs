@@ -38,7 +38,9 @@ async fn the_same_fact_again_is_counted_and_published_nowhere() {
     assert_eq!(world.events(1).await.len(), 1);
     world.accept("salpre", [call(1), call(1), other_body]).await;
     let duplicates = || {
-        let of = |body| worker.metric(&format!("hookswitch_duplicates_total{{source=\"salpre\",body=\"{body}\"}}"));
+        let of = |body| {
+            worker.metric(&format!("hookswitch_duplicates_total{{source=\"salpre\",body=\"{body}\"}}"))
+        };
         (of("same"), of("other"))
     };
     until("three duplicates", async || duplicates() == (2.0, 1.0)).await;
@@ -163,7 +165,10 @@ async fn a_panic_is_caught_tried_again_through_the_delay_queues_and_ends_as_a_de
 
 #[tokio::test]
 async fn a_message_that_waits_for_its_retry_waits_in_the_broker() {
-    let world = World::with("[retry.retries]\nunsupported_event = 1").await.changed("\"200ms\", \"400ms\"", "\"30s\"").await;
+    let world = World::with("[retry.retries]\nunsupported_event = 1")
+        .await
+        .changed("\"200ms\", \"400ms\"", "\"30s\"")
+        .await;
     let body = br#"{"event_type":"new","timestamp_utc":1,"payload":{"call_id":1},"is_test":true}"#;
     world.accept("salpre", [body.to_vec()]).await;
     let worker = world.worker();
@@ -233,7 +238,9 @@ async fn an_event_that_is_too_large_for_the_broker_is_a_dead_letter() {
 
 #[tokio::test]
 async fn an_unknown_event_is_passed_on_where_its_source_says_so() {
-    let world = World::with("[sources.loose]\nprovider = \"salpre\"\nauth = \"none\"\nunsupported = \"pass-on\"").await;
+    let world =
+        World::with("[sources.loose]\nprovider = \"salpre\"\nauth = \"none\"\nunsupported = \"pass-on\"")
+            .await;
     let body = br#"{"event_type":"moon_landing","timestamp_utc":1,"payload":{"call_id":1},"is_test":true}"#;
     world.accept("loose", [body.to_vec()]).await;
     let worker = world.worker();
@@ -269,7 +276,9 @@ async fn a_flood_of_one_source_does_not_starve_another() {
     })
     .await;
     world.accept("other", [call(1)]).await;
-    let done = |source| worker.metric(&format!("hookswitch_deliveries_total{{source=\"{source}\",disposition=\"done\"}}"));
+    let done = |source| {
+        worker.metric(&format!("hookswitch_deliveries_total{{source=\"{source}\",disposition=\"done\"}}"))
+    };
     until("the other's event", async || done("other") == 1.0).await;
     assert!(done("salpre") < 3_000.0, "the flood was over before the other source got its turn");
     assert_eq!(world.events(3_001).await.len(), 3_001);
@@ -279,7 +288,8 @@ async fn a_flood_of_one_source_does_not_starve_another() {
 #[tokio::test]
 async fn schema_drift_is_carried_and_counted() {
     let world = World::new().await;
-    let body = String::from_utf8(call(1)).unwrap().replace("\"call_id\":1", "\"call_id\":1,\"mood\":\"good\"");
+    let body =
+        String::from_utf8(call(1)).unwrap().replace("\"call_id\":1", "\"call_id\":1,\"mood\":\"good\"");
     world.accept("salpre", [body.into_bytes()]).await;
     let worker = world.worker();
     let events = world.events(1).await;
@@ -300,7 +310,11 @@ async fn redis_keeps_keys_as_short_hashes() {
     assert_eq!(store.claim(&source, &key, "oa", lease).await.unwrap(), Claim::Claimed, "re-entrant");
     assert_eq!(store.claim(&source, &key, "ob", lease).await.unwrap(), Claim::Busy);
     store.release(&source, &key, "ob").await.unwrap();
-    assert_eq!(store.claim(&source, &key, "ob", lease).await.unwrap(), Claim::Busy, "not the owner's release");
+    assert_eq!(
+        store.claim(&source, &key, "ob", lease).await.unwrap(),
+        Claim::Busy,
+        "not the owner's release"
+    );
     store.release(&source, &key, "oa").await.unwrap();
     assert_eq!(store.claim(&source, &key, "ob", lease).await.unwrap(), Claim::Claimed);
     store.done(&source, &key, 42, ttl).await.unwrap();

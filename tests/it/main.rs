@@ -1,5 +1,11 @@
 //! The promises of hookswitch, each tried on a real RabbitMQ and a real Redis that the tests start themselves.
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on fails"
+)]
 
 mod dead_letters;
 mod delivery;

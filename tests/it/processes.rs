@@ -35,7 +35,12 @@ impl Process {
             .stderr(Stdio::from(std::fs::File::create(dir.path().join("log")).unwrap()))
             .spawn()
             .unwrap();
-        Self { child, admin: format!("http://127.0.0.1:{admin}"), address: format!("http://127.0.0.1:{address}"), _dir: dir }
+        Self {
+            child,
+            admin: format!("http://127.0.0.1:{admin}"),
+            address: format!("http://127.0.0.1:{address}"),
+            _dir: dir,
+        }
     }
 
     async fn get(&self, path: &str) -> Option<Reply> {
@@ -43,7 +48,8 @@ impl Process {
     }
 
     async fn ready(&self) {
-        until("the process is ready", async || self.get("/readyz").await.is_some_and(|a| a.status == 200)).await;
+        until("the process is ready", async || self.get("/readyz").await.is_some_and(|a| a.status == 200))
+            .await;
     }
 
     async fn metric(&self, line_start: &str) -> f64 {
@@ -159,7 +165,9 @@ async fn sigterm_finishes_what_is_in_flight_and_exits_0() {
 #[tokio::test]
 async fn the_commands_do_what_their_help_says() {
     let world = World::new().await;
-    let text = |output: &Output| String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let text = |output: &Output| {
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+    };
     let run = |arguments: &[&str]| {
         let output = command(&world, arguments);
         (output.status.code().unwrap(), text(&output))
@@ -199,11 +207,14 @@ async fn the_commands_do_what_their_help_says() {
 async fn a_wrong_configuration_reports_every_problem_at_once_and_exits_64() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("wrong.toml");
-    std::fs::write(&path, "[worker]\nprefetch = 0\nconcurency = 3\n[sources.A]\n[dedup]\nlease = \"soon\"").unwrap();
+    std::fs::write(&path, "[worker]\nprefetch = 0\nconcurency = 3\n[sources.A]\n[dedup]\nlease = \"soon\"")
+        .unwrap();
     let output = Command::new(PROGRAM).args(["config", "check", "--config"]).arg(&path).output().unwrap();
     assert_eq!(output.status.code(), Some(64));
     let text = String::from_utf8(output.stderr).unwrap();
-    for expected in ["worker.prefetch = 0", "did you mean `concurrency`", "sources.A", "dedup.lease = \"soon\""] {
+    for expected in
+        ["worker.prefetch = 0", "did you mean `concurrency`", "sources.A", "dedup.lease = \"soon\""]
+    {
         assert!(text.contains(expected), "{expected}: {text}");
     }
 }

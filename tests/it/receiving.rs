@@ -61,20 +61,28 @@ async fn each_kind_of_request_gets_its_own_status() {
     assert_eq!(status("POST /in/guarded", "x-token: new\r\n", &[b'x'; 101]).await, "413");
     assert_eq!(status("GET /livez", "", b"").await, "200");
     assert_eq!(status("GET /readyz", "", b"").await, "200");
-    let (_, answer) = send(&receiver.address, &[&request("POST /in/guarded", "x-token: new\r\n", b"{}")], NOW).await;
-    assert!(answer.contains("content-type: application/json") && answer.ends_with("{\"cards\": []}"), "{answer}");
+    let (_, answer) =
+        send(&receiver.address, &[&request("POST /in/guarded", "x-token: new\r\n", b"{}")], NOW).await;
+    assert!(
+        answer.contains("content-type: application/json") && answer.ends_with("{\"cards\": []}"),
+        "{answer}"
+    );
     world.wait_for_depth("raw.guarded", 3).await;
 }
 
 #[tokio::test]
 async fn a_chunked_body_is_counted_too() {
-    let world = World::with("[sources.small]\nprovider = \"salpre\"\nauth = \"none\"\nbody_bytes_max = 10").await;
+    let world =
+        World::with("[sources.small]\nprovider = \"salpre\"\nauth = \"none\"\nbody_bytes_max = 10").await;
     let receiver = world.receiver().await;
     receiver.ready().await;
-    let head = b"POST /in/small HTTP/1.1\r\nhost: test\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n";
-    let (status, _) = send(&receiver.address, &[head, b"5\r\n12345\r\n", b"5\r\n12345\r\n0\r\n\r\n"], NOW).await;
+    let head =
+        b"POST /in/small HTTP/1.1\r\nhost: test\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n";
+    let (status, _) =
+        send(&receiver.address, &[head, b"5\r\n12345\r\n", b"5\r\n12345\r\n0\r\n\r\n"], NOW).await;
     assert!(status.contains("200"), "{status}");
-    let (status, _) = send(&receiver.address, &[head, b"5\r\n12345\r\n", b"6\r\n123456\r\n0\r\n\r\n"], NOW).await;
+    let (status, _) =
+        send(&receiver.address, &[head, b"5\r\n12345\r\n", b"6\r\n123456\r\n0\r\n\r\n"], NOW).await;
     assert!(status.contains("413"), "{status}");
 }
 

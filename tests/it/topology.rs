@@ -46,7 +46,10 @@ async fn an_event_that_no_queue_wants_is_kept_as_unrouted_even_while_somebody_ta
     let mut tail = hookswitch::app::tail::Tail::open(&connection, &["call.#".to_owned()]).await.unwrap();
     let connection_of_worker = world.connect().await;
     Topology::of(&world.config).apply(&connection_of_worker).await.unwrap();
-    channel.queue_unbind("events.all".into(), "hookswitch.events".into(), "#".into(), FieldTable::default()).await.unwrap();
+    channel
+        .queue_unbind("events.all".into(), "hookswitch.events".into(), "#".into(), FieldTable::default())
+        .await
+        .unwrap();
     world.accept("salpre", [call(1)]).await;
     let worker = world.worker();
     assert_eq!(world.drain("events.unrouted", 1).await.len(), 1);

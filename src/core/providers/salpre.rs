@@ -16,9 +16,11 @@ use crate::core::{
 /// What stays unmapped by design: the line that the call came over.
 const CARRIED: &[&str] = &["payload.source", "payload.call.source"];
 
-const DIRECTIONS: &[(&str, Direction)] = &[("inbound", Direction::Inbound), ("outbound", Direction::Outbound)];
+const DIRECTIONS: &[(&str, Direction)] =
+    &[("inbound", Direction::Inbound), ("outbound", Direction::Outbound)];
 
-const SPEAKERS: &[(&str, Speaker)] = &[("ai", Speaker::Ai), ("customer", Speaker::Customer), ("agent", Speaker::Agent)];
+const SPEAKERS: &[(&str, Speaker)] =
+    &[("ai", Speaker::Ai), ("customer", Speaker::Customer), ("agent", Speaker::Agent)];
 
 /// The envelope's own fields.
 struct Head<'a> {
@@ -54,7 +56,13 @@ fn key(head: &Head<'_>, call_id: &str, more: &[&str]) -> IdempotencyKey {
     IdempotencyKey::from_parts(&parts)
 }
 
-fn event<'a>(head: &Head<'a>, kind: EventType, call_id: &str, data: Data<'a>, unmapped: Value<'a>) -> Event<'a> {
+fn event<'a>(
+    head: &Head<'a>,
+    kind: EventType,
+    call_id: &str,
+    data: Data<'a>,
+    unmapped: Value<'a>,
+) -> Event<'a> {
     Event {
         kind,
         subject: format!("call/{call_id}"),
@@ -155,9 +163,11 @@ fn transcript<'a>(head: &Head<'a>, mut root: Object<'a>, mut payload: Object<'a>
     let speaker = payload.peek("type").map(|raw| raw.get()).unwrap_or_default();
     // The text must be there; what it says is taken with the rest of the line.
     let said = payload.peek("transcript").and_then(crate::core::json::text);
-    let said = said.ok_or_else(|| NormalizeError::invalid("payload.transcript", "is missing, expected a string"))?;
+    let said =
+        said.ok_or_else(|| NormalizeError::invalid("payload.transcript", "is missing, expected a string"))?;
     let line = segment(&mut payload, "transcript", "timestamp_utc");
-    let key = key(head, &call_id, &[speaker, line.at.as_deref().unwrap_or_default(), &digest_hex(said.as_bytes())]);
+    let key =
+        key(head, &call_id, &[speaker, line.at.as_deref().unwrap_or_default(), &digest_hex(said.as_bytes())]);
     root.keep("payload", payload);
     let data = TranscriptData {
         call_id: Some(call_id.clone()),
@@ -180,8 +190,14 @@ fn error<'a>(head: &Head<'a>, mut root: Object<'a>, mut payload: Object<'a>) -> 
     let message: Option<Text<'a>> = payload.text("error_message");
     let key = key(head, &call_id, &[&digest_hex(message.as_deref().unwrap_or_default().as_bytes())]);
     root.keep("payload", payload);
-    let data =
-        CallData { call_id: Some(call_id.clone()), direction, from, to, error: message, ..CallData::default() };
+    let data = CallData {
+        call_id: Some(call_id.clone()),
+        direction,
+        from,
+        to,
+        error: message,
+        ..CallData::default()
+    };
     let data = Data::Call(Box::new(data));
     Ok((key, vec![event(head, EventType::CallError, &call_id, data, root.into_unmapped())]))
 }

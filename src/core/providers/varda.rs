@@ -3,8 +3,8 @@
 use super::{NormalizeError, Normalized, drift_of};
 use crate::core::{
     data::{
-        CallData, CallStatus, CallValue, ContactData, ConversationData, Data, Direction, EndReason, MessageData, Money,
-        Outcome, Participant, Party, Text,
+        CallData, CallStatus, CallValue, ContactData, ConversationData, Data, Direction, EndReason,
+        MessageData, Money, Outcome, Participant, Party, Text,
     },
     event::{Event, EventType},
     json::Object,
@@ -18,7 +18,8 @@ pub(super) const HEADERS: &[&str] = &["x-varda-event", "x-varda-delivery"];
 /// What stays unmapped by design.
 const CARRIED: &[&str] = &[];
 
-const DIRECTIONS: &[(&str, Direction)] = &[("inbound", Direction::Inbound), ("outbound", Direction::Outbound)];
+const DIRECTIONS: &[(&str, Direction)] =
+    &[("inbound", Direction::Inbound), ("outbound", Direction::Outbound)];
 
 const STATUSES: &[(&str, CallStatus)] = &[
     ("initiated", CallStatus::Initiated),

@@ -23,7 +23,8 @@ const CARRIED: &[&str] = &[
     "answered_by",
 ];
 
-const DIRECTIONS: &[(&str, Direction)] = &[("inbound", Direction::Inbound), ("outbound", Direction::Outbound)];
+const DIRECTIONS: &[(&str, Direction)] =
+    &[("inbound", Direction::Inbound), ("outbound", Direction::Outbound)];
 
 /// How the post-call callback says a call went.
 const DISPOSITIONS: &[(&str, EndReason)] = &[
@@ -66,7 +67,8 @@ type Read<'a> = Result<(IdempotencyKey, Event<'a>), NormalizeError>;
 
 fn call_event(mut root: Object<'_>) -> Read<'_> {
     let name = root.require_text("event_type")?;
-    let (mut kind, status, end_reason) = meaning(&name).ok_or_else(|| NormalizeError::unsupported("event_type"))?;
+    let (mut kind, status, end_reason) =
+        meaning(&name).ok_or_else(|| NormalizeError::unsupported("event_type"))?;
     // The call's id, the same for all of its events: never a key by itself.
     let uuid = root.require_id("uuid")?;
     let written_time = root.peek("event_time").map(|raw| raw.get()).unwrap_or_default();
@@ -123,7 +125,8 @@ fn during_call<'a>(root: &mut Object<'a>, data: &mut CallData<'a>) -> EventType 
 fn post_call(mut root: Object<'_>) -> Read<'_> {
     let uuid = root.require_id("uuid")?;
     let money = |amount| Money { amount: Some(amount), ..Money::default() };
-    let cost = Cost { total: root.decimal("charge").map(money), per_minute: root.decimal("per_minute").map(money) };
+    let cost =
+        Cost { total: root.decimal("charge").map(money), per_minute: root.decimal("per_minute").map(money) };
     let data = CallData {
         call_id: Some(uuid.clone()),
         direction: root.one_of("direction", DIRECTIONS),

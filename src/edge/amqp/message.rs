@@ -70,6 +70,7 @@ fn long(text: &str) -> AMQPValue {
     AMQPValue::LongString(LongString::from(text))
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "AMQP has many more types; only these can hold it")]
 fn string_of(headers: &FieldTable, name: &str) -> Option<String> {
     match headers.inner().get(name)? {
         AMQPValue::LongString(text) => Some(text.to_string()),
@@ -78,6 +79,7 @@ fn string_of(headers: &FieldTable, name: &str) -> Option<String> {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "AMQP has many more types; only these can hold it")]
 fn number_of(headers: &FieldTable, name: &str) -> Option<u32> {
     match headers.inner().get(name)? {
         AMQPValue::LongInt(n) => u32::try_from(*n).ok(),
@@ -235,9 +237,8 @@ fn decode_head(properties: &BasicProperties) -> Result<Inbound, InvalidMessage> 
 /// The reason of a message that the broker itself dead-lettered.
 fn broker_reason(headers: &FieldTable) -> Option<Reason> {
     let AMQPValue::FieldArray(deaths) = headers.inner().get("x-death")? else { return None };
-    let delivery_limit = deaths.as_slice().iter().any(|death| match death {
-        AMQPValue::FieldTable(death) => string_of(death, "reason").as_deref() == Some("delivery_limit"),
-        _ => false,
+    let delivery_limit = deaths.as_slice().iter().any(|death| {
+        matches!(death, AMQPValue::FieldTable(death) if string_of(death, "reason").as_deref() == Some("delivery_limit"))
     });
     delivery_limit.then_some(Reason::DeliveryLimit)
 }

@@ -195,7 +195,9 @@ impl Keeper {
             match tokio::time::timeout_at(until, inbox.recv()).await {
                 Err(_) => return Ok(()),
                 Ok(None) => return Err(Closed),
-                Ok(Some(job)) => drop(job.verdict.send(Err(PublishError::NotSent(Trouble::BrokerDown)))),
+                Ok(Some(job)) => {
+                    let _ = job.verdict.send(Err(PublishError::NotSent(Trouble::BrokerDown)));
+                }
             }
         }
     }
@@ -284,7 +286,7 @@ impl Lane {
         let (jobs, late): (Vec<_>, Vec<_>) =
             jobs.into_iter().partition(|job| now <= job.publication.not_after && !job.verdict.is_closed());
         for job in late {
-            drop(job.verdict.send(Err(PublishError::NotSent(Trouble::Late))));
+            let _ = job.verdict.send(Err(PublishError::NotSent(Trouble::Late)));
         }
         let channel = self.channel.clone();
         // The first poll of each takes its delivery tag and queues its frames; only this task polls.
@@ -310,7 +312,7 @@ impl Lane {
                 }
             };
             // Whoever asked may have lost patience; then nobody listens.
-            drop(job.verdict.send(verdict));
+            let _ = job.verdict.send(verdict);
         }
         failure.map_or(Ok(()), Err)
     }

@@ -291,9 +291,8 @@ async fn declare_queue(channel: &Channel, queue: &Queue, passive: bool) -> lapin
 
 /// What the broker's refusal says; an error of another kind means that the broker is gone.
 fn difference(step: &Step<'_>, error: lapin::Error) -> Result<Difference, TopologyError> {
-    let refusal = match error.kind() {
-        lapin::ErrorKind::ProtocolError(refusal) => refusal.clone(),
-        _ => return Err(TopologyError::Lost(error)),
+    let lapin::ErrorKind::ProtocolError(refusal) = error.kind() else {
+        return Err(TopologyError::Lost(error));
     };
     let broker_says = refusal.get_message();
     let how = match refusal.kind() {

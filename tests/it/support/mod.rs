@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use hookswitch::{
     app::{
         dead_letters::{self, Action, Filter},
@@ -38,7 +39,6 @@ use hookswitch::{
         store::Store,
     },
 };
-use bytes::Bytes;
 use lapin::{
     Connection,
     options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions},
@@ -179,7 +179,9 @@ impl World {
             let inbound = inbound(source, body);
             ids.push(inbound.webhook.delivery_id);
             let publisher = publisher.clone();
-            pending.push(tokio::spawn(async move { publisher.publish(settle::accept(&inbound), PATIENCE).await }));
+            pending.push(tokio::spawn(
+                async move { publisher.publish(settle::accept(&inbound), PATIENCE).await },
+            ));
         }
         for publish in pending {
             publish.await.unwrap().unwrap();
@@ -202,8 +204,7 @@ impl World {
         let store = Store::start(&self.config.redis, redis).unwrap();
         let gate = Gate::watch(&publisher, &store, metrics.clone());
         let stop = CancellationToken::new();
-        let worker =
-            Worker::new(self.config.clone(), publisher, store, gate.clone(), metrics, normalize);
+        let worker = Worker::new(self.config.clone(), publisher, store, gate.clone(), metrics, normalize);
         let task = tokio::spawn(worker.run(stop.clone()));
         RunningWorker { registry, gate, stop, task }
     }
@@ -248,7 +249,9 @@ impl World {
                     messages.push((message.delivery.data, message.delivery.properties));
                     quiet_since = Instant::now();
                 }
-                None if messages.len() >= count && quiet_since.elapsed() > Duration::from_millis(700) => break,
+                None if messages.len() >= count && quiet_since.elapsed() > Duration::from_millis(700) => {
+                    break;
+                }
                 None if began.elapsed() > PATIENCE => {
                     panic!("{} of {count} messages in {queue} after {PATIENCE:?}", messages.len())
                 }
@@ -271,10 +274,18 @@ impl World {
         let source: SourceName = source.parse().unwrap();
         let provider = self.config.sources[&source].provider;
         let connection = self.connect().await;
-        dead_letters::run(&connection, &source, provider, &Filter::default(), u32::MAX, &Action::Look, |letter| {
-            letters.push(letter.clone());
-            std::ops::ControlFlow::Continue(())
-        })
+        dead_letters::run(
+            &connection,
+            &source,
+            provider,
+            &Filter::default(),
+            u32::MAX,
+            &Action::Look,
+            |letter| {
+                letters.push(letter.clone());
+                std::ops::ControlFlow::Continue(())
+            },
+        )
         .await
         .unwrap();
         letters
@@ -285,7 +296,8 @@ impl World {
 pub async fn depth(connection: &Connection, queue: &str) -> u32 {
     let channel = connection.create_channel().await.unwrap();
     let options = QueueDeclareOptions { passive: true, durable: true, ..Default::default() };
-    let depth = channel.queue_declare(queue.into(), options, FieldTable::default()).await.unwrap().message_count();
+    let depth =
+        channel.queue_declare(queue.into(), options, FieldTable::default()).await.unwrap().message_count();
     channel.close(200, "".into()).await.unwrap();
     depth
 }

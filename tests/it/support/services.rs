@@ -97,8 +97,7 @@ pub struct Broker {
 impl Broker {
     /// Starts one with vhosts `t1` to `t<vhosts>`.
     pub fn start(vhosts: usize) -> Self {
-        let service =
-            Service { child: Mutex::new(None), dir: folder(), port: free_port() };
+        let service = Service { child: Mutex::new(None), dir: folder(), port: free_port() };
         let broker = Self { service, vhosts };
         broker.start_again();
         broker
@@ -164,8 +163,7 @@ pub struct Redis {
 impl Redis {
     /// Starts one.
     pub fn start() -> Self {
-        let service =
-            Service { child: Mutex::new(None), dir: folder(), port: free_port() };
+        let service = Service { child: Mutex::new(None), dir: folder(), port: free_port() };
         let redis = Self { service };
         redis.start_again();
         redis
