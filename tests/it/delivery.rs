@@ -239,7 +239,7 @@ async fn an_event_that_is_too_large_for_the_broker_is_a_dead_letter() {
 #[tokio::test]
 async fn an_unknown_event_is_passed_on_where_its_source_says_so() {
     let world =
-        World::with("[sources.loose]\nprovider = \"salpre\"\nauth = \"none\"\nunsupported = \"pass-on\"")
+        World::with("[sources.loose]\nprovider = \"salpre\"\nauth = \"none\"\nunsupported = \"pass_on\"")
             .await;
     let body = br#"{"event_type":"moon_landing","timestamp_utc":1,"payload":{"call_id":1},"is_test":true}"#;
     world.accept("loose", [body.to_vec()]).await;

@@ -213,7 +213,7 @@ async fn a_wrong_configuration_reports_every_problem_at_once_and_exits_64() {
     assert_eq!(output.status.code(), Some(64));
     let text = String::from_utf8(output.stderr).unwrap();
     for expected in
-        ["worker.prefetch = 0", "did you mean `concurrency`", "sources.A", "dedup.lease = \"soon\""]
+        ["worker.prefetch = 0", "did you mean worker.concurrency", "sources.A", "dedup.lease = \"soon\""]
     {
         assert!(text.contains(expected), "{expected}: {text}");
     }

@@ -38,7 +38,7 @@ const NOW: Duration = Duration::ZERO;
 #[tokio::test]
 async fn each_kind_of_request_gets_its_own_status() {
     let world = World::with(
-        "[sources.guarded]\nprovider = \"varda\"\nauth = \"header\"\nauth_header = \"x-token\"\nsecret = [\"old\", \"new\"]\nbody_bytes_max = 100\nanswer_body = '{\"cards\": []}'\nanswer_content_type = \"application/json\"",
+        "[sources.guarded]\nprovider = \"varda\"\nauth = \"header_token\"\nauth_header = \"x-token\"\nsecret = \"old\"\nsecond_secret = \"new\"\nbody_bytes_max = 100\nanswer_body = '{\"cards\": []}'\nanswer_content_type = \"application/json\"",
     )
     .await;
     let receiver = world.receiver().await;
@@ -113,7 +113,7 @@ async fn a_slow_sender_is_turned_away_and_holds_nobody_up() {
 #[tokio::test]
 async fn the_raw_message_holds_the_bytes_and_the_headers_that_matter_and_no_secret() {
     let world = World::with(
-        "[sources.varda]\nprovider = \"varda\"\nauth = \"header\"\nauth_header = \"x-token\"\nsecret = \"hunter2\"\ncapture_headers = [\"x-mine\", \"x-token\"]",
+        "[sources.varda]\nprovider = \"varda\"\nauth = \"header_token\"\nauth_header = \"x-token\"\nsecret = \"hunter2\"\ncapture_headers = [\"x-mine\", \"x-token\"]",
     )
     .await;
     let receiver = world.receiver().await;
