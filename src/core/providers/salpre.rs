@@ -8,7 +8,7 @@ use super::{NormalizeError, Normalized, drift_of};
 use crate::core::{
     data::{CallData, CallStatus, Data, Direction, EndReason, Party, Segment, Speaker, Text, TranscriptData},
     event::{Event, EventType},
-    json::{Object, Value, items},
+    json::{Object, Value, items, text_or_number},
     key::{IdempotencyKey, digest_hex},
     webhook::Webhook,
 };
@@ -139,19 +139,17 @@ fn call<'a>(head: &Head<'a>, mut root: Object<'a>, mut payload: Object<'a>) -> R
 fn spoken<'a>(payload: &mut Object<'a>) -> Option<Vec<Segment<'a>>> {
     items(payload.peek("transcript")?).filter(|items| !items.is_empty())?;
     let mut lines = payload.objects("transcript")?;
-    let segments = lines.iter_mut().map(|line| segment(line, "message", "utc_timestamp")).collect();
+    let segments =
+        lines.iter_mut().filter_map(|line| segment(line, "message", "utc_timestamp")).collect::<Vec<_>>();
     payload.keep_all("transcript", lines);
-    Some(segments)
+    (!segments.is_empty()).then_some(segments)
 }
 
-fn segment<'a>(line: &mut Object<'a>, text: &str, at: &str) -> Segment<'a> {
-    Segment {
-        speaker: line.one_of("type", SPEAKERS).unwrap_or(Speaker::Unknown),
-        text: line.text(text).unwrap_or_default(),
-        at: line.scalar(at),
-        until: None,
-        speaker_id: None,
-    }
+/// A line that says something; one without a text stays where it is, whole.
+fn segment<'a>(line: &mut Object<'a>, text: &str, at: &str) -> Option<Segment<'a>> {
+    let text = line.text(text)?;
+    let speaker = line.one_of("type", SPEAKERS).unwrap_or(Speaker::Unknown);
+    Some(Segment { speaker, text, at: line.scalar(at), until: None, speaker_id: None })
 }
 
 /// One line, while the call goes on. Lines can repeat within a second, so the key holds them.
@@ -160,14 +158,12 @@ fn transcript<'a>(head: &Head<'a>, mut root: Object<'a>, mut payload: Object<'a>
     let call_id = call.require_id("id")?;
     let Parties { direction, from, to } = parties(&mut call);
     payload.keep("call", call);
-    let speaker = payload.peek("type").map(|raw| raw.get()).unwrap_or_default();
-    // The text must be there; what it says is taken with the rest of the line.
-    let said = payload.peek("transcript").and_then(crate::core::json::text);
-    let said =
-        said.ok_or_else(|| NormalizeError::invalid("payload.transcript", "is missing, expected a string"))?;
-    let line = segment(&mut payload, "transcript", "timestamp_utc");
-    let key =
-        key(head, &call_id, &[speaker, line.at.as_deref().unwrap_or_default(), &digest_hex(said.as_bytes())]);
+    let speaker = payload.peek("type").and_then(text_or_number).unwrap_or_default();
+    let Some(line) = segment(&mut payload, "transcript", "timestamp_utc") else {
+        return Err(NormalizeError::invalid("payload.transcript", "is missing, expected a string"));
+    };
+    let at = line.at.clone().unwrap_or_default();
+    let key = key(head, &call_id, &[&speaker, &at, &digest_hex(line.text.as_bytes())]);
     root.keep("payload", payload);
     let data = TranscriptData {
         call_id: Some(call_id.clone()),

@@ -7,7 +7,7 @@ use crate::core::{
         MessageData, Money, Outcome, Participant, Party, Text,
     },
     event::{Event, EventType},
-    json::Object,
+    json::{Object, text_or_number},
     key::IdempotencyKey,
     webhook::Webhook,
 };
@@ -45,14 +45,14 @@ const OUTCOMES: &[&str] =
 pub(super) fn normalize(webhook: &Webhook) -> Result<Normalized<'_>, NormalizeError> {
     let mut root = Object::root(&webhook.body)?;
     let name = root.require_text("event")?;
-    let written_time = root.peek("timestamp").map(|raw| raw.get()).unwrap_or_default();
+    let written_time = root.peek("timestamp").and_then(text_or_number).unwrap_or_default();
     let time = root.require_time("timestamp")?;
     let mut data = root.require_object("data")?;
     let id = data.require_id("id")?;
     let key = match webhook.headers.get("x-varda-delivery") {
         Some(delivery) => IdempotencyKey::from_parts(&["delivery", delivery]),
         // A conversation reopens and a call is tagged again: the time tells them apart.
-        None => IdempotencyKey::from_parts(&["event", &name, &id, written_time]),
+        None => IdempotencyKey::from_parts(&["event", &*name, &*id, &*written_time]),
     };
     let (kind, subject, typed) = match name.as_ref() {
         "conversation.created" => conversation(EventType::ConversationCreated, id, &mut data),

@@ -6,7 +6,7 @@ use super::{NormalizeError, Normalized, drift_of};
 use crate::core::{
     data::{CallData, CallStatus, Cost, Data, Direction, EndReason, Money, Party},
     event::{Event, EventType},
-    json::Object,
+    json::{Object, text_or_number},
     key::{IdempotencyKey, digest_hex},
     webhook::Webhook,
 };
@@ -71,9 +71,9 @@ fn call_event(mut root: Object<'_>) -> Read<'_> {
         meaning(&name).ok_or_else(|| NormalizeError::unsupported("event_type"))?;
     // The call's id, the same for all of its events: never a key by itself.
     let uuid = root.require_id("uuid")?;
-    let written_time = root.peek("event_time").map(|raw| raw.get()).unwrap_or_default();
+    let written_time = root.peek("event_time").and_then(text_or_number).unwrap_or_default();
     let payload = root.peek("event_payload").map_or("null", |raw| raw.get());
-    let key = IdempotencyKey::from_parts(&[&uuid, &name, written_time, &digest_hex(payload.as_bytes())]);
+    let key = IdempotencyKey::from_parts(&[&*uuid, &*name, &*written_time, &*digest_hex(payload.as_bytes())]);
     let time = root.require_time("event_time")?;
     let mut data = CallData { call_id: Some(uuid.clone()), status, end_reason, ..CallData::default() };
     if name == "on_call_event" {
