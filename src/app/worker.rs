@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -55,6 +55,7 @@ pub struct Worker {
     /// Tells this process's claims from another's.
     owner: String,
     claims: AtomicU64,
+    consuming: AtomicBool,
     /// Keys whose events are confirmed while Redis could not be told so: whoever gets such a delivery again here
     /// must not publish it again.
     unmarked: Mutex<HashMap<[u8; 18], u64>>,
@@ -101,8 +102,15 @@ impl Worker {
             normalize,
             owner,
             claims: AtomicU64::new(0),
+            consuming: AtomicBool::new(false),
             unmarked: Mutex::default(),
         })
+    }
+
+    /// What keeps this pool from working now.
+    pub fn trouble(&self) -> Option<Trouble> {
+        let consuming = self.consuming.load(Ordering::Relaxed);
+        self.gate.trouble().or_else(|| (!consuming).then_some(Trouble::NotConsuming))
     }
 
     /// Works until `stop`, through every outage of the broker and of Redis.
@@ -161,8 +169,10 @@ impl Worker {
             };
         }
         tracing::info!(sources = lanes.len(), "taking messages");
+        self.consuming.store(true, Ordering::Relaxed);
         let mut ended = Ended::Stopped;
         while let Some(lane) = lanes.join_next().await {
+            self.consuming.store(false, Ordering::Relaxed);
             if let Ended::Lost(cause) = lane.unwrap_or_else(|e| Ended::Lost(e.to_string())) {
                 // The other lanes finish what they have in work, and all start anew on a new connection.
                 ended = Ended::Lost(cause);

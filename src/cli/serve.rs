@@ -68,13 +68,12 @@ async fn serve(config: &Config, roles: Roles) -> anyhow::Result<u8> {
         receiving =
             Some(tokio::spawn(http::serve(listener, router, limits(config), stop.clone().cancelled_owned())));
     }
-    let mut gate = None;
+    let mut pool = None;
     let mut working = None;
     if roles.worker {
         let worker_metrics = WorkerMetrics::register(&mut registry);
         let store = Store::start(&config.redis, store_link)?;
         let watched = Gate::watch(&publisher, &store, worker_metrics.clone());
-        gate = Some(watched.clone());
         let worker = Worker::new(
             config.clone(),
             publisher.clone(),
@@ -83,11 +82,12 @@ async fn serve(config: &Config, roles: Roles) -> anyhow::Result<u8> {
             worker_metrics,
             providers::normalize,
         );
+        pool = Some(worker.clone());
         working = Some(tokio::spawn(worker.run(stop.clone())));
     }
 
     let registry = Arc::new(registry);
-    let trouble = move || gate.as_ref().map_or_else(|| publisher.trouble(), Gate::trouble);
+    let trouble = move || pool.as_ref().map_or_else(|| publisher.trouble(), |pool| pool.trouble());
     let admin_stop = CancellationToken::new();
     let admin = tokio::spawn(http::serve(
         admin,

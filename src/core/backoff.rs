@@ -20,7 +20,7 @@ const MULTIPLIER: f64 = 5.0;
 /// together. A queue expires messages at its head only, so this also bounds how long one waits behind another.
 const TIER_JITTER: f64 = 0.1;
 
-/// A clock that stands still: the schedules have no end in time, and the core reads no clock.
+/// A clock for a crate that asks for one: no schedule here has an end in time, so what it says never matters.
 #[derive(Default)]
 struct Still(Option<Instant>);
 

@@ -69,6 +69,8 @@ pub enum Trouble {
     Topology,
     /// A downstream queue is full.
     DownstreamFull,
+    /// The services are there, but no queue is being consumed yet, or not any more.
+    NotConsuming,
 }
 
 impl Trouble {
@@ -81,6 +83,7 @@ impl Trouble {
             Self::Late => "late",
             Self::Topology => "topology",
             Self::DownstreamFull => "downstream_full",
+            Self::NotConsuming => "not_consuming",
         }
     }
 }
@@ -94,6 +97,7 @@ impl std::fmt::Display for Trouble {
             Self::Late => "it took too long",
             Self::Topology => "a queue or binding is missing: run `hookswitch topology check`",
             Self::DownstreamFull => "a downstream queue is full",
+            Self::NotConsuming => "no queue is being consumed",
         })
     }
 }
