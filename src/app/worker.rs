@@ -309,13 +309,13 @@ impl Worker {
         confirmed: &mut usize,
     ) -> Result<Outcome, Trouble> {
         let source = &webhook.source;
-        if self.is_unmarked(source, &work.key) {
-            self.mark_done(source, work).await?;
-            return Ok(Outcome::AlreadyDone { other_body: false });
-        }
         if *confirmed == work.events.len() {
             self.mark_done(source, work).await?;
             return Ok(Outcome::Published { events: *confirmed });
+        }
+        if self.is_unmarked(source, &work.key) {
+            self.mark_done(source, work).await?;
+            return Ok(Outcome::AlreadyDone { other_body: false });
         }
         let lease = self.config.dedup.lease;
         let confirm_timeout = self.config.amqp.confirm_timeout;
