@@ -4,6 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
 
+[ "${1:-}" = quick ] || deploy/local/install.sh
 say "format"
 cargo fmt --check
 say "lints"
@@ -11,14 +12,13 @@ cargo clippy --all-targets --locked --quiet -- -D warnings
 say "docs"
 RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked --quiet
 if command -v cargo-deny >/dev/null; then
-    say "licences and sources (advisories need the network: cargo deny check advisories)"
-    cargo deny --offline check bans licenses sources
+    say "licences and sources (advisories need their database from the network: cargo deny check advisories)"
+    cargo deny check bans licenses sources
 else
-    say "licences and sources: not checked, since cargo-deny is not installed (cargo install cargo-deny)"
+    say "licences and sources: NOT CHECKED, since cargo-deny is not installed (cargo install --locked cargo-deny)"
 fi
 say "deployment files"
 deploy/check.sh
 [ "${1:-}" = quick ] && exit 0
-deploy/local/install.sh
-say "tests, on a private RabbitMQ and Redis that they start themselves"
+say "tests, on private RabbitMQ and Redis that they start themselves"
 cargo test --locked

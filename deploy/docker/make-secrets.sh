@@ -6,10 +6,13 @@ if [ -e amqp_url ]; then
     echo "deploy/docker/secrets: there already, kept"
     exit 0
 fi
+# The containers run as other users than whoever makes the files, so the files are for all to read; the folder, which
+# the containers do not see, is for its owner alone.
+chmod 700 .
 password=$(head -c 24 /dev/urandom | base64 | tr -dc 'A-Za-z0-9')
-for example in *.example; do
-    sed "s/CHANGE-ME/$password/" "$example" >"${example%.example}"
-    # The containers run as other users than whoever makes the files.
-    chmod 644 "${example%.example}"
+# amqp_url last: with it all are there.
+for secret in rabbitmq.conf redis_url amqp_url; do
+    sed "s/CHANGE-ME/$password/" "$secret.example" >"$secret"
+    chmod 644 "$secret"
 done
 echo "deploy/docker/secrets: made"

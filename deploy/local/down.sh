@@ -3,9 +3,12 @@
 set -euo pipefail
 # shellcheck source=deploy/local/lib.sh
 . "$(dirname "$0")/lib.sh"
-stop receiver 15
+lock
+# A worker gives back what it holds within worker.grace, 30 s.
 stop worker-1 40
 stop worker-2 40
+stop receiver 15
 stop rabbitmq 60
 stop redis 20
+rm -f "$run/settings"
 say "nothing of ours runs any more; the data is in .run/ (make clean-data removes it)"

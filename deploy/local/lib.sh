@@ -12,22 +12,23 @@ fail() {
     exit 69
 }
 
-# The kernel's start time of a process: with the pid it names the process for good.
-started_at() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
+# The kernel's start time of a process that is no zombie: with the pid it names the process for good.
+started_at() { { sed 's/.*) //' "/proc/$1/stat" | awk '$1 !~ /[ZX]/ { print $20 }'; } 2>/dev/null; }
 
 # Whether what we started as NAME still runs.
 is_running() {
-    local pid started
+    local pid='' started=''
     [ -s "$run/$1.pid" ] || return 1
-    read -r pid started <"$run/$1.pid"
-    [ "$(started_at "$pid")" = "$started" ]
+    read -r pid started <"$run/$1.pid" || true
+    [ -n "$started" ] && [ "$(started_at "$pid")" = "$started" ]
 }
 
 # Starts COMMAND in the background as NAME, its output in .run/NAME.log.
 start() {
     local name=$1
     shift
-    setsid "$@" </dev/null >"$run/$name.log" 2>&1 &
+    # Without the lock on descriptor 9, which ends with us.
+    setsid "$@" </dev/null >"$run/$name.log" 2>&1 9>&- &
     local pid=$!
     echo "$pid $(started_at "$pid")" >"$run/$name.pid"
 }
@@ -38,12 +39,15 @@ stop() {
     is_running "$name" || { rm -f "$run/$name.pid"; return 0; }
     read -r pid _ <"$run/$name.pid"
     say "stopping $name (pid $pid)"
-    kill "$pid"
+    kill "$pid" 2>/dev/null || true
     for _ in $(seq $((seconds * 10))); do
         is_running "$name" || break
         sleep 0.1
     done
-    is_running "$name" && kill -KILL "$pid"
+    if is_running "$name"; then
+        say "$name did not stop within $seconds s: ending it"
+        kill -KILL "$pid" 2>/dev/null || true
+    fi
     rm -f "$run/$name.pid"
 }
 
@@ -60,4 +64,11 @@ wait_for() {
     fail "$name did not start; its log is .run/$name.log"
 }
 
-port_free() { ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# One `make up` or `make down` at a time.
+lock() {
+    mkdir -p "$run"
+    exec 9>"$run/lock"
+    flock -n 9 || fail "another make up or make down is at work; wait for it"
+}
