@@ -101,7 +101,10 @@ pub async fn count(connection: &Connection, source: &SourceName) -> Result<u32, 
     let channel = connection.create_channel().await?;
     let queue = names::dead_queue(source);
     match channel.queue_declare(queue.as_str().into(), options, FieldTable::default()).await {
-        Ok(queue) => Ok(queue.message_count()),
+        Ok(queue) => {
+            channel.close(200, "done".into()).await?;
+            Ok(queue.message_count())
+        }
         Err(error) if matches!(error.kind(), lapin::ErrorKind::ProtocolError(_)) => {
             Err(DeadLetterError::NoQueue(source.clone()))
         }
@@ -152,7 +155,22 @@ pub async fn run(
     }
     // Puts back what was not acked, and makes sure that the acks have arrived.
     channel.close(200, "done".into()).await?;
+    wait_until_back(connection, source, total.saturating_sub(tally.done)).await?;
     Ok(tally)
+}
+
+/// The broker puts letters back after it has closed the channel: whoever looks next must find them all. Not for ever,
+/// since somebody else may have taken some.
+async fn wait_until_back(
+    connection: &Connection,
+    source: &SourceName,
+    letters: u32,
+) -> Result<(), DeadLetterError> {
+    let began = Instant::now();
+    while count(connection, source).await? < letters && began.elapsed() < SILENCE_MAX {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
 }
 
 /// Letters that do not match stay unacked until the end, so there is no bound on what the broker sends ahead.
