@@ -22,6 +22,11 @@ if [ ! -x "$server" ] || ! command -v epmd >/dev/null; then
     exit 69
 fi
 
+if ! getent hosts localhost >/dev/null; then
+    echo "rabbitmq-server.sh: this machine does not know the name localhost, which RabbitMQ needs: add '127.0.0.1 localhost' to /etc/hosts" >&2
+    exit 69
+fi
+
 # The broker reads every plugin there is, only to find none enabled; showing it none but itself (for its configuration
 # schema) halves the time to start.
 for part in /usr/lib/rabbitmq/lib/rabbitmq_server-*/plugins/rabbit-[0-9]*; do
