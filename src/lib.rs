@@ -8,4 +8,5 @@ pub mod cli;
 pub mod config;
 pub mod core;
 pub mod edge;
+pub mod faults;
 pub mod samples;
