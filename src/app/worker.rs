@@ -1,9 +1,9 @@
 //! The worker pool: one lane per source, each with its own queue, channel and limit.
 
 use std::{
-    collections::HashMap,
+    collections::HashSet,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -20,9 +20,10 @@ use crate::{
     config::{Config, Unsupported},
     core::{
         backoff::{Reconnect, Schedule},
-        disposition::{Disposition, Fault, Outcome, Reason},
+        disposition::{Disposition, Fault, Reason},
         envelope::{self, Encoded},
         key::{self, IdempotencyKey},
+        lifecycle::{self, Answer, Claim, Life, Step},
         providers::{self, NormalizeError, Normalized},
         webhook::{SourceName, Webhook},
     },
@@ -30,14 +31,16 @@ use crate::{
         amqp::{
             self,
             consumer::{Delivery, Intake, Settler},
-            message, names,
+            message::{self, Inbound},
+            names,
             publisher::{Publication, PublishError, Publisher, Trouble},
             topology::{Topology, TopologyError},
         },
         metrics::WorkerMetrics,
         panics,
-        store::{Claim, Store},
+        store::Store,
     },
+    faults::{self, Point},
 };
 
 /// What turns a webhook into events; a parameter, so that tests can make it fail.
@@ -58,7 +61,7 @@ pub struct Worker {
     consuming: AtomicBool,
     /// Keys whose events are confirmed while Redis could not be told so: whoever gets such a delivery again here
     /// must not publish it again.
-    unmarked: Mutex<HashMap<[u8; 18], u64>>,
+    unmarked: Mutex<HashSet<[u8; 18]>>,
 }
 
 /// A delivery that cannot be settled any more, since its channel is gone: the broker gives it out again.
@@ -77,6 +80,22 @@ struct Work {
     key: IdempotencyKey,
     fingerprint: u64,
     events: Vec<Encoded>,
+    /// Tells this claim from every other; made up when it is first needed.
+    owner: Option<String>,
+    /// Where the claim's fence is.
+    not_after: Instant,
+}
+
+impl Work {
+    fn new(key: IdempotencyKey, body: &[u8], events: Vec<Encoded>) -> Self {
+        let fingerprint = key::body_fingerprint(body);
+        Self { key, fingerprint, events, owner: None, not_after: Instant::now() }
+    }
+
+    /// Of a webhook that cannot be read: no step of its life asks for any of it.
+    fn none() -> Self {
+        Self::new(IdempotencyKey::of_body(&[]), &[], Vec::new())
+    }
 }
 
 impl Worker {
@@ -221,33 +240,49 @@ impl Worker {
         intake.next().await
     }
 
-    /// The life of one delivery: handle, decide, settle, report. Whether a downstream queue took its events, where
-    /// there is something to say of that.
+    /// The life of one delivery: what to do next is [`Life`]'s to say; here it is done, and every trouble of ours is
+    /// waited out. Whether a downstream queue took its events, where there is something to say of that.
     async fn process(&self, delivery: Delivery, settler: &Settler) -> Option<Flow> {
         let began = Instant::now();
-        let outcome = self.handle(&delivery, settler).await.ok()?;
-        let flow = Flow::of(&outcome);
-        let disposition = Disposition::decide(outcome, delivery.inbound.history.attempt, &self.schedule);
-        let webhook = delivery.inbound.webhook.clone();
-        let settled = self.settle(delivery, &disposition, settler).await.ok()?;
-        self.report(&webhook, &disposition, settled, began.elapsed());
-        flow
-    }
-
-    /// Reads the webhook and publishes what it says; waits out every trouble of ours.
-    async fn handle(&self, delivery: &Delivery, settler: &Settler) -> Result<Outcome, Abandoned> {
-        let work = match self.read(delivery) {
-            Ok(work) => work,
-            Err(fault) => return Ok(Outcome::Failed(fault)),
-        };
         let webhook = &delivery.inbound.webhook;
-        let owner = format!("{}-{:x}", self.owner, self.claims.fetch_add(1, Ordering::Relaxed));
-        let mut confirmed = 0;
+        let attempt = delivery.inbound.history.attempt;
+        let (mut work, mut life) = match self.read(&delivery) {
+            Ok(work) => {
+                let life = Life::of_webhook(attempt, &self.schedule, work.fingerprint, work.events.len());
+                (work, life)
+            }
+            Err(fault) => (Work::none(), Life::of_fault(attempt, &self.schedule, fault)),
+        };
+        faults::at(Point::Taken);
+        let (mut acked, mut refused) = (false, false);
         let mut backoff = Reconnect::default();
         loop {
-            match self.publish_once(webhook, &work, &owner, &mut confirmed).await {
-                Ok(outcome) => return Ok(outcome),
-                Err(trouble) => self.wait_out(trouble, &mut backoff, settler).await?,
+            let answer = match life.step() {
+                Step::Claim => self.claim(webhook, &mut work).await,
+                Step::Publish(position) => self.publish(webhook, &work, position).await,
+                Step::MarkDone => self.mark_done(webhook, &work).await,
+                Step::Release => self.release(webhook, &work).await,
+                Step::SendOn(disposition) => self.send_on(&delivery.inbound, disposition).await,
+                Step::Ack => {
+                    acked = settler.ack(&delivery).await;
+                    faults::at(Point::Acked);
+                    Ok(Answer::Settled)
+                }
+                Step::End => break,
+            };
+            refused |= answer == Ok(Answer::Refused);
+            life.after(answer.unwrap_or(Answer::Trouble));
+            if let Err(trouble) = answer {
+                self.wait_out(trouble, &mut backoff, settler).await.ok()?;
+            }
+        }
+        let disposition = life.disposition()?;
+        self.report(webhook, disposition, acked, began.elapsed());
+        match disposition {
+            Disposition::Done { .. } => Some(Flow::Taken),
+            Disposition::Retry { .. } if refused => Some(Flow::Refused),
+            Disposition::Duplicate { .. } | Disposition::Retry { .. } | Disposition::DeadLetter { .. } => {
+                None
             }
         }
     }
@@ -296,89 +331,94 @@ impl Worker {
                 tracing::warn!(provider = %webhook.provider, source = %webhook.source, %path, class, "schema drift: the provider sends what we did not expect; it is carried under `unmapped`");
             }
         }
-        let fingerprint = key::body_fingerprint(&webhook.body);
-        Ok(Work { key: normalized.key, fingerprint, events })
+        Ok(Work::new(normalized.key, &webhook.body, events))
     }
 
-    /// Claim, publish with confirm, mark done: one try. `confirmed` counts the events that need no more publishing.
-    async fn publish_once(
-        &self,
-        webhook: &Webhook,
-        work: &Work,
-        owner: &str,
-        confirmed: &mut usize,
-    ) -> Result<Outcome, Trouble> {
-        let source = &webhook.source;
-        if *confirmed == work.events.len() {
-            self.mark_done(source, work).await?;
-            return Ok(Outcome::Published { events: *confirmed });
-        }
-        if self.is_unmarked(source, &work.key) {
-            self.mark_done(source, work).await?;
-            return Ok(Outcome::AlreadyDone { other_body: false });
+    async fn claim(&self, webhook: &Webhook, work: &mut Work) -> Result<Answer, Trouble> {
+        if self.unmarked().contains(&work.key.store_name(&webhook.source)) {
+            return Ok(Answer::Claim(Claim::Unmarked));
         }
         let lease = self.config.dedup.lease;
-        let confirm_timeout = self.config.amqp.confirm_timeout;
-        // Nothing in the broker fences off a worker that slept over its lease: it fences itself.
-        let not_after = Instant::now() + lease.saturating_sub(confirm_timeout);
-        match self.store.claim(source, &work.key, owner, lease).await {
+        work.owner.get_or_insert_with(|| self.next_owner());
+        work.not_after = Instant::now() + lifecycle::fence(lease, self.config.amqp.confirm_timeout);
+        let owner = work.owner.as_deref().unwrap_or_default();
+        match self.store.claim(&webhook.source, &work.key, owner, lease).await {
+            Ok(claim) => {
+                if claim == Claim::Claimed {
+                    faults::at(Point::Claimed);
+                }
+                Ok(Answer::Claim(claim))
+            }
             Err(error) => {
                 tracing::debug!(%error, "claim");
-                return Err(Trouble::StoreDown);
-            }
-            Ok(Claim::Busy) => return Ok(Outcome::Busy),
-            Ok(Claim::Done { fingerprint }) => {
-                return Ok(Outcome::AlreadyDone { other_body: fingerprint != work.fingerprint });
-            }
-            Ok(Claim::Claimed) => {}
-        }
-        // One after the other: their order is the order of publishing.
-        while let Some(event) = work.events.get(*confirmed) {
-            let publication = Publication {
-                exchange: names::PUBLISHED_EXCHANGE.to_owned(),
-                routing_key: event.routing_key.clone(),
-                properties: message::event_properties(event, webhook),
-                body: Bytes::from(event.body.clone()),
-                not_after,
-            };
-            match self.publisher.publish(publication, confirm_timeout).await {
-                Ok(()) => *confirmed += 1,
-                Err(PublishError::NotSent(trouble)) => return Err(trouble),
-                Err(PublishError::Unknown) => return Err(Trouble::Late),
-                Err(PublishError::Unroutable) => return Err(Trouble::Topology),
-                Err(PublishError::Refused) => {
-                    // If this fails the lease ends by itself.
-                    drop(self.store.release(source, &work.key, owner).await);
-                    return Ok(Outcome::Refused);
-                }
-            }
-            self.metrics.published(source, event.kind);
-        }
-        self.mark_done(source, work).await?;
-        Ok(Outcome::Published { events: *confirmed })
-    }
-
-    async fn mark_done(&self, source: &SourceName, work: &Work) -> Result<(), Trouble> {
-        let ttl =
-            self.config.sources.get(source).and_then(|s| s.done_ttl).unwrap_or(self.config.dedup.done_ttl);
-        let marked = self.store.done(source, &work.key, work.fingerprint, ttl).await;
-        let mut unmarked = self.unmarked.lock().unwrap_or_else(PoisonError::into_inner);
-        match marked {
-            Ok(()) => {
-                unmarked.remove(&work.key.store_name(source));
-                Ok(())
-            }
-            Err(error) => {
-                tracing::debug!(%error, "done");
-                unmarked.insert(work.key.store_name(source), work.fingerprint);
                 Err(Trouble::StoreDown)
             }
         }
     }
 
-    fn is_unmarked(&self, source: &SourceName, key: &IdempotencyKey) -> bool {
-        let unmarked = self.unmarked.lock().unwrap_or_else(PoisonError::into_inner);
-        !unmarked.is_empty() && unmarked.contains_key(&key.store_name(source))
+    /// One event after the other: their order is the order of publishing.
+    async fn publish(&self, webhook: &Webhook, work: &Work, position: usize) -> Result<Answer, Trouble> {
+        let event = &work.events[position];
+        let publication = Publication {
+            exchange: names::PUBLISHED_EXCHANGE.to_owned(),
+            routing_key: event.routing_key.clone(),
+            properties: message::event_properties(event, webhook),
+            body: Bytes::from(event.body.clone()),
+            not_after: work.not_after,
+        };
+        match self.publisher.publish(publication, self.config.amqp.confirm_timeout).await {
+            Ok(()) => {
+                faults::at(Point::Confirmed);
+                self.metrics.published(&webhook.source, event.kind);
+                Ok(Answer::Confirmed)
+            }
+            Err(PublishError::Refused) => Ok(Answer::Refused),
+            Err(error) => Err(error.trouble()),
+        }
+    }
+
+    async fn mark_done(&self, webhook: &Webhook, work: &Work) -> Result<Answer, Trouble> {
+        let source = &webhook.source;
+        let ttl =
+            self.config.sources.get(source).and_then(|s| s.done_ttl).unwrap_or(self.config.dedup.done_ttl);
+        match self.store.done(source, &work.key, work.fingerprint, ttl).await {
+            Ok(()) => {
+                faults::at(Point::Done);
+                self.unmarked().remove(&work.key.store_name(source));
+                Ok(Answer::Settled)
+            }
+            Err(error) => {
+                tracing::debug!(%error, "done");
+                self.unmarked().insert(work.key.store_name(source));
+                Err(Trouble::StoreDown)
+            }
+        }
+    }
+
+    /// If this fails the lease ends by itself.
+    async fn release(&self, webhook: &Webhook, work: &Work) -> Result<Answer, Trouble> {
+        if let Some(owner) = &work.owner {
+            drop(self.store.release(&webhook.source, &work.key, owner).await);
+        }
+        Ok(Answer::Settled)
+    }
+
+    /// Publishes the webhook to where it waits or rests.
+    async fn send_on(&self, inbound: &Inbound, disposition: &Disposition) -> Result<Answer, Trouble> {
+        if let Some(publication) = settle::send_on(inbound, disposition, Timestamp::now()) {
+            let sent = self.publisher.publish(publication, self.config.amqp.confirm_timeout).await;
+            sent.map_err(PublishError::trouble)?;
+            faults::at(Point::SentOn);
+        }
+        Ok(Answer::Confirmed)
+    }
+
+    fn next_owner(&self) -> String {
+        format!("{}-{:x}", self.owner, self.claims.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn unmarked(&self) -> MutexGuard<'_, HashSet<[u8; 18]>> {
+        self.unmarked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until it makes sense to try again; not longer than the delivery can be settled.
@@ -399,41 +439,6 @@ impl Worker {
             () = again => Ok(()),
             () = settler.gone() => Err(Abandoned),
         }
-    }
-
-    /// Makes the outcome safe, then acks. Whether the ack was written.
-    async fn settle(
-        &self,
-        delivery: Delivery,
-        disposition: &Disposition,
-        settler: &Settler,
-    ) -> Result<bool, Abandoned> {
-        let (inbound, now) = (&delivery.inbound, Timestamp::now());
-        let publication = match disposition {
-            Disposition::Done { .. } | Disposition::Duplicate { .. } => None,
-            Disposition::Retry { tier, attempt, error } => {
-                Some(settle::retry(inbound, *tier, *attempt, error.as_deref(), now))
-            }
-            Disposition::DeadLetter { reason, error, attempts } => {
-                Some(settle::dead_letter(inbound, *reason, error, *attempts, now))
-            }
-        };
-        if let Some(publication) = publication {
-            let mut backoff = Reconnect::default();
-            while let Err(error) =
-                self.publisher.publish(publication.clone(), self.config.amqp.confirm_timeout).await
-            {
-                tracing::debug!(%error, "settle");
-                let trouble = match error {
-                    PublishError::NotSent(trouble) => trouble,
-                    PublishError::Unknown => Trouble::Late,
-                    PublishError::Unroutable => Trouble::Topology,
-                    PublishError::Refused => Trouble::DownstreamFull,
-                };
-                self.wait_out(trouble, &mut backoff, settler).await?;
-            }
-        }
-        Ok(settler.ack(delivery).await)
     }
 
     /// The one log line of a delivery, and its numbers.
@@ -465,16 +470,6 @@ impl Worker {
 enum Flow {
     Taken,
     Refused,
-}
-
-impl Flow {
-    fn of(outcome: &Outcome) -> Option<Self> {
-        match outcome {
-            Outcome::Published { .. } => Some(Self::Taken),
-            Outcome::Refused => Some(Self::Refused),
-            Outcome::AlreadyDone { .. } | Outcome::Busy | Outcome::Failed(_) => None,
-        }
-    }
 }
 
 /// Slows a source down whose events are refused, so that its backlog does not race through the delay queue.

@@ -11,6 +11,8 @@
 //! cannot be read ──────────────────────→ send on ───────────→ ack           retry or dead letter
 //! ```
 
+use std::time::Duration;
+
 use super::{
     backoff::Schedule,
     disposition::{Attempt, Disposition, Fault, Outcome},
@@ -36,7 +38,7 @@ pub enum Claim {
 /// What to do next for a delivery.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step<'a> {
-    /// Claim the key; the claim's fence (see [`Life`]) begins before it is sent.
+    /// Claim the key; the claim's [`fence`] begins before it is sent.
     Claim,
     /// Publish the event at this position, unless the claim's fence has passed.
     Publish(usize),
@@ -67,11 +69,15 @@ pub enum Answer {
     Trouble,
 }
 
-/// One delivery's life.
+/// How long after a claim was sent its owner may still publish.
 ///
-/// Nothing in the broker fences off a worker that slept over its lease, so it fences itself: no event is published
-/// later than the lease less the time that a confirm may take, counted from before the claim was sent. What comes
-/// too late is [`Answer::Trouble`], and the life goes back to claiming.
+/// Nothing in the broker fences off a worker that slept over its lease, so it fences itself: the lease, less the time
+/// that a confirm may take. What comes later is [`Answer::Trouble`], and the life goes back to claiming.
+pub fn fence(lease: Duration, confirm_timeout: Duration) -> Duration {
+    lease.saturating_sub(confirm_timeout)
+}
+
+/// One delivery's life.
 #[derive(Debug)]
 pub struct Life<'a> {
     schedule: &'a Schedule,

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, watch};
 use super::{amqp::publisher::Trouble, metrics::LinkMetrics};
 use crate::{
     config::Redis,
-    core::{backoff::Reconnect, key::IdempotencyKey, webhook::SourceName},
+    core::{backoff::Reconnect, key::IdempotencyKey, lifecycle::Claim, webhook::SourceName},
 };
 
 /// The kernel gives a silent connection up after this long: a black-holed link is not noticed otherwise.
@@ -34,20 +34,6 @@ return v";
 const RELEASE: &str = r"
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0";
-
-/// What became of a claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Claim {
-    /// The key is ours until the lease ends.
-    Claimed,
-    /// Somebody else holds it and has not finished: look again later.
-    Busy,
-    /// It is done; by a body with this fingerprint.
-    Done {
-        /// See [`crate::core::key::body_fingerprint`].
-        fingerprint: u64,
-    },
-}
 
 /// Redis is away, slow, or refuses (out of memory, read only, loading).
 #[derive(Debug, thiserror::Error)]

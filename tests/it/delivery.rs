@@ -9,10 +9,11 @@ use hookswitch::{
     core::{
         disposition::{Attempt, Reason},
         key::IdempotencyKey,
+        lifecycle::Claim,
         providers::{self, NormalizeError, Normalized},
         webhook::Webhook,
     },
-    edge::store::{Claim, Store},
+    edge::store::Store,
 };
 
 use super::support::{World, call, calls, inbound, until};

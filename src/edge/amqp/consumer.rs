@@ -118,7 +118,7 @@ impl Settler {
     /// Acks. Whether it was written: if not, the broker gives the message out again.
     ///
     /// `Channel::basic_ack` rather than the delivery's own acker, which goes through one more task.
-    pub async fn ack(&self, delivery: Delivery) -> bool {
+    pub async fn ack(&self, delivery: &Delivery) -> bool {
         self.channel.basic_ack(delivery.tag, BasicAckOptions { multiple: false }).await.is_ok()
     }
 
