@@ -1,7 +1,7 @@
 //! The worker pool: one lane per source, each with its own queue, channel and limit.
 
 use std::{
-    collections::HashSet,
+    collections::{HashSet, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -12,10 +12,11 @@ use std::{
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use jiff::Timestamp;
-use tokio::task::JoinSet;
+use lapin::Connection;
+use tokio::{task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::{gate::Gate, settle};
+use super::{gate::Gate, ledger, settle};
 use crate::{
     config::{Config, Unsupported},
     core::{
@@ -23,6 +24,7 @@ use crate::{
         disposition::{Disposition, Fault, Reason},
         envelope::{self, Encoded},
         key::{self, IdempotencyKey},
+        ledger::State,
         lifecycle::{self, Answer, Claim, Life, Step},
         providers::{self, NormalizeError, Normalized},
         webhook::{SourceName, Webhook},
@@ -30,7 +32,7 @@ use crate::{
     edge::{
         amqp::{
             self,
-            consumer::{Delivery, Intake, Settler},
+            consumer::{Delivery, Intake, MarkIntake, Marks, Settler},
             message::{self, Inbound},
             names,
             publisher::{Publication, PublishError, Publisher, Trouble},
@@ -42,6 +44,9 @@ use crate::{
     },
     faults::{self, Point},
 };
+
+/// How often a worker draws the ledger's balance for its metrics.
+const BALANCE_EVERY: Duration = Duration::from_secs(15);
 
 /// What turns a webhook into events; a parameter, so that tests can make it fail.
 pub type Normalize = for<'a> fn(&'a Webhook) -> Result<Normalized<'a>, NormalizeError>;
@@ -174,7 +179,12 @@ impl Worker {
             Err(differs @ TopologyError::Differs(_)) => return Err(differs),
         }
         let stop = stop.child_token();
+        let connection = Arc::new(connection);
         let mut lanes = JoinSet::new();
+        match MarkIntake::open(&connection).await {
+            Ok(marks) => lanes.spawn(self.clone().keep_ledger(connection.clone(), marks, stop.clone())),
+            Err(error) => return Ok(Ended::Lost(error.to_string())),
+        };
         for (source, settings) in &self.config.sources {
             if self.config.worker.sources.as_ref().is_some_and(|mine| !mine.contains(source)) {
                 continue;
@@ -187,7 +197,7 @@ impl Worker {
                 Err(error) => return Ok(Ended::Lost(error.to_string())),
             };
         }
-        tracing::info!(sources = lanes.len(), "taking messages");
+        tracing::info!(sources = lanes.len() - 1, "taking messages");
         self.consuming.store(true, Ordering::Relaxed);
         let mut ended = Ended::Stopped;
         while let Some(lane) = lanes.join_next().await {
@@ -206,46 +216,89 @@ impl Worker {
     /// One source's deliveries, as many at a time as may be.
     async fn lane(self: Arc<Self>, source: SourceName, mut intake: Intake, stop: CancellationToken) -> Ended {
         let settler = intake.settler();
+        // Never more than the prefetch.
+        let mut waiting = VecDeque::new();
         let mut in_work = FuturesUnordered::new();
         let mut downstream = Downstream::default();
         let mut ended = None;
         while ended.is_none() || !in_work.is_empty() {
-            let takes = ended.is_none() && in_work.len() < self.config.worker.concurrency;
+            let begins =
+                ended.is_none() && !waiting.is_empty() && in_work.len() < self.config.worker.concurrency;
             tokio::select! {
                 Some(outcome) = in_work.next(), if !in_work.is_empty() => {
                     if downstream.note(outcome) {
                         self.metrics.paused(Trouble::DownstreamFull);
                     }
                 }
-                delivery = self.take(&mut intake, &downstream), if takes => match delivery {
-                    Some(delivery) => in_work.push(self.process(delivery, &settler)),
+                delivery = intake.next(), if ended.is_none() => match delivery {
+                    Some(delivery) => waiting.push_back(delivery),
                     None => ended = Some(Ended::Lost("the channel is gone".to_owned())),
                 },
+                () = self.may_work(&downstream), if begins => {
+                    in_work.extend(waiting.pop_front().map(|delivery| self.process(delivery, &settler)));
+                }
                 () = stop.cancelled(), if ended.is_none() => {
-                    intake.stop().await;
+                    intake.stop(waiting.drain(..)).await;
                     ended = Some(Ended::Stopped);
                 }
             }
-            self.metrics.in_flight(&source, in_work.len());
+            self.metrics.in_flight(&source, waiting.len() + in_work.len());
         }
+        self.metrics.in_flight(&source, 0);
         ended.unwrap_or(Ended::Stopped)
     }
 
-    /// The next delivery, once we can work and the source's downstream takes events.
-    async fn take(&self, intake: &mut Intake, downstream: &Downstream) -> Option<Delivery> {
+    /// Waits until we can work and the source's downstream takes events.
+    async fn may_work(&self, downstream: &Downstream) {
         self.gate.open().await;
         if let Some(until) = downstream.pause_until {
             tokio::time::sleep_until(until).await;
         }
-        intake.next().await
+    }
+
+    /// Notes how far the receivers have come, and shows the balance now and then.
+    async fn keep_ledger(
+        self: Arc<Self>,
+        connection: Arc<Connection>,
+        mut intake: MarkIntake,
+        stop: CancellationToken,
+    ) -> Ended {
+        let mut balance_due = tokio::time::interval(BALANCE_EVERY);
+        balance_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Ended::Stopped,
+                marks = intake.next() => {
+                    let Some(marks) = marks else { return Ended::Lost("the ledger's channel is gone".to_owned()) };
+                    tokio::select! {
+                        () = self.note(&marks) => intake.ack(&marks).await,
+                        () = stop.cancelled() => return Ended::Stopped,
+                    }
+                }
+                _ = balance_due.tick() => match ledger::balance(&self.store, &connection, &self.config).await {
+                    Ok(balance) => self.metrics.balance(&balance.sources, balance.queued + balance.waiting),
+                    Err(error) => tracing::debug!(%error, "no balance"),
+                },
+            }
+        }
+    }
+
+    async fn note(&self, marks: &Marks) {
+        for mark in &marks.marks {
+            let Ok(source) = mark.source.parse() else { continue };
+            let mut backoff = Reconnect::default();
+            while self.store.mark(&source, mark).await.is_err() {
+                tokio::time::sleep(backoff.next_delay()).await;
+            }
+        }
     }
 
     /// The life of one delivery: what to do next is [`Life`]'s to say; here it is done, and every trouble of ours is
     /// waited out. Whether a downstream queue took its events, where there is something to say of that.
     async fn process(&self, delivery: Delivery, settler: &Settler) -> Option<Flow> {
         let began = Instant::now();
-        let webhook = &delivery.inbound.webhook;
-        let attempt = delivery.inbound.history.attempt;
+        let inbound = &delivery.inbound;
+        let attempt = inbound.history.attempt;
         let (mut work, mut life) = match self.read(&delivery) {
             Ok(work) => {
                 let life = Life::of_webhook(attempt, &self.schedule, work.fingerprint, work.events.len());
@@ -258,11 +311,12 @@ impl Worker {
         let mut backoff = Reconnect::default();
         loop {
             let answer = match life.step() {
-                Step::Claim => self.claim(webhook, &mut work).await,
-                Step::Publish(position) => self.publish(webhook, &work, position).await,
-                Step::MarkDone => self.mark_done(webhook, &work).await,
-                Step::Release => self.release(webhook, &work).await,
-                Step::SendOn(disposition) => self.send_on(&delivery.inbound, disposition).await,
+                Step::Claim => self.claim(inbound, &mut work).await,
+                Step::Publish(position) => self.publish(&inbound.webhook, &work, position).await,
+                Step::MarkDone => self.mark_done(inbound, &work).await,
+                Step::Release => self.release(&inbound.webhook.source, &work).await,
+                Step::SendOn(disposition) => self.send_on(inbound, disposition).await,
+                Step::NoteDead => self.note_dead(inbound).await,
                 Step::Ack => {
                     acked = settler.ack(&delivery).await;
                     faults::at(Point::Acked);
@@ -277,7 +331,7 @@ impl Worker {
             }
         }
         let disposition = life.disposition()?;
-        self.report(webhook, disposition, acked, began.elapsed());
+        self.report(&inbound.webhook, disposition, acked, began.elapsed());
         match disposition {
             Disposition::Done { .. } => Some(Flow::Taken),
             Disposition::Retry { .. } if refused => Some(Flow::Refused),
@@ -292,6 +346,14 @@ impl Worker {
         let webhook = &delivery.inbound.webhook;
         if let Some(invalid) = &delivery.invalid {
             return Err(Fault::Permanent { reason: Reason::InvalidMessage, error: invalid.to_string() });
+        }
+        // One more crash, and the broker would dead-letter it without a word to the ledger.
+        if delivery.redeliveries >= self.config.retry.delivery_limit {
+            let error = format!(
+                "given out {} times and never settled: it may kill its worker",
+                delivery.redeliveries
+            );
+            return Err(Fault::Permanent { reason: Reason::DeliveryLimit, error });
         }
         let Some(source) = self.config.sources.get(&webhook.source) else {
             let error = format!("no source `{}` is configured", webhook.source);
@@ -334,15 +396,16 @@ impl Worker {
         Ok(Work::new(normalized.key, &webhook.body, events))
     }
 
-    async fn claim(&self, webhook: &Webhook, work: &mut Work) -> Result<Answer, Trouble> {
-        if self.unmarked().contains(&work.key.store_name(&webhook.source)) {
+    async fn claim(&self, inbound: &Inbound, work: &mut Work) -> Result<Answer, Trouble> {
+        let source = &inbound.webhook.source;
+        if self.unmarked().contains(&work.key.store_name(source)) {
             return Ok(Answer::Claim(Claim::Unmarked));
         }
         let lease = self.config.dedup.lease;
         work.owner.get_or_insert_with(|| self.next_owner());
         work.not_after = Instant::now() + lifecycle::fence(lease, self.config.amqp.confirm_timeout);
         let owner = work.owner.as_deref().unwrap_or_default();
-        match self.store.claim(&webhook.source, &work.key, owner, lease).await {
+        match self.store.claim(source, &work.key, owner, lease, inbound.entry).await {
             Ok(claim) => {
                 if claim == Claim::Claimed {
                     faults::at(Point::Claimed);
@@ -377,11 +440,11 @@ impl Worker {
         }
     }
 
-    async fn mark_done(&self, webhook: &Webhook, work: &Work) -> Result<Answer, Trouble> {
-        let source = &webhook.source;
+    async fn mark_done(&self, inbound: &Inbound, work: &Work) -> Result<Answer, Trouble> {
+        let source = &inbound.webhook.source;
         let ttl =
             self.config.sources.get(source).and_then(|s| s.done_ttl).unwrap_or(self.config.dedup.done_ttl);
-        match self.store.done(source, &work.key, work.fingerprint, ttl).await {
+        match self.store.done(source, &work.key, work.fingerprint, ttl, inbound.entry).await {
             Ok(()) => {
                 faults::at(Point::Done);
                 self.unmarked().remove(&work.key.store_name(source));
@@ -396,9 +459,9 @@ impl Worker {
     }
 
     /// If this fails the lease ends by itself.
-    async fn release(&self, webhook: &Webhook, work: &Work) -> Result<Answer, Trouble> {
+    async fn release(&self, source: &SourceName, work: &Work) -> Result<Answer, Trouble> {
         if let Some(owner) = &work.owner {
-            drop(self.store.release(&webhook.source, &work.key, owner).await);
+            drop(self.store.release(source, &work.key, owner).await);
         }
         Ok(Answer::Settled)
     }
@@ -411,6 +474,18 @@ impl Worker {
             faults::at(Point::SentOn);
         }
         Ok(Answer::Confirmed)
+    }
+
+    /// The dead letter is safe; where Redis cannot be told so, the ledger would miss one.
+    async fn note_dead(&self, inbound: &Inbound) -> Result<Answer, Trouble> {
+        if let Some(entry) = inbound.entry {
+            let noted = self.store.record(&inbound.webhook.source, entry, State::Dead).await;
+            noted.map_err(|error| {
+                tracing::debug!(%error, "ledger");
+                Trouble::StoreDown
+            })?;
+        }
+        Ok(Answer::Settled)
     }
 
     fn next_owner(&self) -> String {

@@ -8,7 +8,8 @@
 //!   │                └─a queue is full→ release ─→ send on ─→ ack           retry
 //!   ├─done before───────────────────────────────────────────→ ack           duplicate
 //!   └─busy─────────────────────────────→ send on ───────────→ ack           retry, costs no attempt
-//! cannot be read ──────────────────────→ send on ───────────→ ack           retry or dead letter
+//! cannot be read ──────────────────────→ send on ───────────→ ack           retry
+//!                                           └─→ note it ────→ ack           dead letter
 //! ```
 
 use std::time::Duration;
@@ -48,6 +49,8 @@ pub enum Step<'a> {
     Release,
     /// Publish the webhook to where this says: a delay queue or the dead-letter queue.
     SendOn(&'a Disposition),
+    /// Note in the ledger that it is dead.
+    NoteDead,
     /// Ack.
     Ack,
     /// Nothing: it is settled.
@@ -63,7 +66,7 @@ pub enum Answer {
     Confirmed,
     /// Of [`Step::Publish`]: a queue refused it, certainly.
     Refused,
-    /// Of [`Step::MarkDone`], [`Step::Release`] and [`Step::Ack`]: done.
+    /// Of [`Step::MarkDone`], [`Step::Release`], [`Step::NoteDead`] and [`Step::Ack`]: done.
     Settled,
     /// Of any step: it may or may not have happened, through no fault of the message. Wait, and go on.
     Trouble,
@@ -98,6 +101,7 @@ enum State {
     MarkingDone(Outcome),
     Releasing,
     SendingOn(Disposition),
+    NotingDead(Disposition),
     Acking(Disposition),
     Ended(Disposition),
 }
@@ -127,6 +131,7 @@ impl<'a> Life<'a> {
             State::MarkingDone(_) => Step::MarkDone,
             State::Releasing => Step::Release,
             State::SendingOn(disposition) => Step::SendOn(disposition),
+            State::NotingDead(_) => Step::NoteDead,
             State::Acking(_) => Step::Ack,
             State::Ended(_) => Step::End,
         }
@@ -152,10 +157,11 @@ impl<'a> Life<'a> {
             (State::MarkingDone(_), Answer::Settled) if self.marked_too_early() => State::Publishing,
             (State::MarkingDone(outcome), Answer::Settled) => self.decided(outcome),
             (State::Releasing, Answer::Settled | Answer::Trouble) => self.decided(Outcome::Refused),
-            (State::SendingOn(disposition), Answer::Confirmed) if self.acked_early => {
-                State::Ended(disposition)
+            (State::SendingOn(disposition @ Disposition::DeadLetter { .. }), Answer::Confirmed) => {
+                State::NotingDead(disposition)
             }
-            (State::SendingOn(disposition), Answer::Confirmed) => State::Acking(disposition),
+            (State::SendingOn(disposition), Answer::Confirmed)
+            | (State::NotingDead(disposition), Answer::Settled) => self.safe(disposition),
             (State::Acking(disposition), Answer::Settled) => State::Ended(disposition),
             (state, _) => state,
         };
@@ -170,6 +176,7 @@ impl<'a> Life<'a> {
             | State::MarkingDone(_)
             | State::Releasing
             | State::SendingOn(_)
+            | State::NotingDead(_)
             | State::Acking(_) => None,
         }
     }
@@ -200,12 +207,14 @@ impl<'a> Life<'a> {
     fn decided(&self, outcome: Outcome) -> State {
         let disposition = Disposition::decide(outcome, self.attempt, self.schedule);
         match disposition {
-            Disposition::Done { .. } | Disposition::Duplicate { .. } if self.acked_early => {
-                State::Ended(disposition)
-            }
-            Disposition::Done { .. } | Disposition::Duplicate { .. } => State::Acking(disposition),
+            Disposition::Done { .. } | Disposition::Duplicate { .. } => self.safe(disposition),
             Disposition::Retry { .. } | Disposition::DeadLetter { .. } => State::SendingOn(disposition),
         }
+    }
+
+    /// The outcome is safe elsewhere.
+    fn safe(&self, disposition: Disposition) -> State {
+        if self.acked_early { State::Ended(disposition) } else { State::Acking(disposition) }
     }
 
     // What follows is true only of a mutant.
@@ -217,6 +226,7 @@ impl<'a> Life<'a> {
             State::Publishing
             | State::MarkingDone(_)
             | State::Releasing
+            | State::NotingDead(_)
             | State::Acking(_)
             | State::Ended(_) => false,
         };
@@ -301,11 +311,12 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_touches_neither_redis_nor_the_events() {
+    fn what_cannot_be_read_claims_and_publishes_nothing() {
         let fault = Fault::Permanent { reason: Reason::MalformedJson, error: "line 1".to_owned() };
         let schedule = schedule();
         let life = Life::of_fault(Attempt(0), &schedule, fault);
         assert!(matches!(life.step(), Step::SendOn(Disposition::DeadLetter { .. })));
-        assert_eq!(steps(life, &[Answer::Confirmed, Answer::Settled]), ["SendOn", "Ack"]);
+        let answers = [Answer::Confirmed, Answer::Trouble, Answer::Settled, Answer::Settled];
+        assert_eq!(steps(life, &answers), ["SendOn", "NoteDead", "NoteDead", "Ack"]);
     }
 }

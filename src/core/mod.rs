@@ -12,6 +12,7 @@ pub mod envelope;
 pub mod event;
 pub mod json;
 pub mod key;
+pub mod ledger;
 pub mod lifecycle;
 pub mod providers;
 pub mod webhook;
