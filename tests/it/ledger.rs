@@ -16,7 +16,7 @@ use lapin::options::QueuePurgeOptions;
 
 use super::{
     dead_letters::replay_all,
-    support::{RunningReceiver, World, call, services::Redis, until},
+    support::{RunningReceiver, World, call, depth, services::Redis, until},
 };
 
 /// The balance, once `settled` holds of it.
@@ -61,28 +61,26 @@ async fn it_shows_what_became_of_every_webhook() {
     assert_eq!(rest.sources["salpre"], sum(29, 20, 5, 0, 4, 0));
     assert_eq!(rest.sources["other"], Sum::default());
     assert_eq!(rest.unaccounted(), 0);
-    worker.finish().await;
 
-    // One letter is thrown away, the others are sent back and wait.
+    // One letter is thrown away, the others are sent back, and die again.
     let (source, store, connection): (SourceName, _, _) =
         ("salpre".parse().unwrap(), world.store().await, world.connect().await);
     let provider = world.config.sources[&source].provider;
     let (filter, discard) = (Filter::default(), Action::Discard(&store));
     let each = |_: &_| std::ops::ControlFlow::Continue(());
     dead_letters::run(&connection, &source, provider, &filter, 1, &discard, each).await.unwrap();
+    assert_eq!(balance(&world, |_| true).await.total, sum(29, 20, 5, 1, 3, 0));
     replay_all(&world, "salpre").await;
-    let rest = balance(&world, |b| b.queued == 3).await;
-    assert_eq!(rest.sources["salpre"], sum(29, 20, 5, 1, 0, 3));
-    assert_eq!(rest.unaccounted(), 0);
+    let rest = balance(&world, |b| b.total.in_system == 0 && b.total.dead == 3).await;
+    assert_eq!(rest.total, sum(29, 20, 5, 1, 3, 0));
 
     // A receiver that ends closes its run: it is summed up, and nothing changes by that.
     receiver.close().await;
-    let worker = world.worker();
-    let rest = balance(&world, |b| b.total.dead == 3).await;
-    assert_eq!(rest.sources["salpre"], sum(29, 20, 5, 1, 3, 0));
-    let again = balance(&world, |_| true).await;
-    assert_eq!(again.total, rest.total);
+    world.wait_for_depth("ledger", 0).await;
     worker.finish().await;
+    for _ in 0..2 {
+        assert_eq!(balance(&world, |_| true).await.total, rest.total);
+    }
 }
 
 #[tokio::test]
@@ -209,14 +207,20 @@ async fn workers_that_die_again_and_again_leave_it_balanced() {
     for n in 0..200 {
         assert_eq!(post(&receiver, call(n)).await, 200);
     }
+    let connection = world.connect().await;
     for _ in 0..4 {
         let worker = world.worker();
-        until("it has begun", async || worker.metric("hookswitch_events_total") >= 10.0).await;
+        let begun = || worker.metric("hookswitch_events_total") >= 10.0;
+        until("it has begun, or has nothing to do", async || {
+            begun() || depth(&connection, "raw.salpre").await == 0
+        })
+        .await;
         worker.task.abort();
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let worker = world.worker();
-    let rest = balance(&world, |b| b.total.done == 200 && b.total.in_system == 0).await;
+    // A webhook that waited for a dead worker's claim may wait twice: the copy goes as a duplicate, uncounted.
+    let rest = balance(&world, |b| b.total.done == 200 && b.waiting == 0).await;
     assert_eq!(rest.total, sum(200, 200, 0, 0, 0, 0));
     assert_eq!(rest.unaccounted(), 0);
     worker.finish().await;
