@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 use jiff::Timestamp;
 use lapin::{
     Channel, Connection, Consumer,
-    options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions},
+    options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions},
     types::FieldTable,
 };
 
@@ -20,14 +20,20 @@ use super::settle;
 use crate::{
     core::{
         disposition::Reason,
+        ledger::State,
         providers::Provider,
         webhook::{DeliveryId, SourceName},
     },
-    edge::amqp::{
-        message::{self, Inbound},
-        names,
-        publisher::{PublishError, Publisher},
+    edge::{
+        amqp::{
+            message::{self, Inbound},
+            names,
+            publisher::{PublishError, Publisher},
+            topology,
+        },
+        store::{Store, StoreError},
     },
+    faults::{self, Mutant},
 };
 
 /// How long the queue may be silent before the letters that it promised count as taken by somebody else.
@@ -54,9 +60,9 @@ pub enum Action<'a> {
     /// Nothing: it stays.
     Look,
     /// It goes back to its raw queue.
-    Replay(&'a Publisher),
+    Replay(&'a Publisher, &'a Store),
     /// It goes away.
-    Discard,
+    Discard(&'a Store),
 }
 
 /// Why the letters could not be worked on.
@@ -73,6 +79,9 @@ pub enum DeadLetterError {
     /// A replayed letter was not confirmed; it stays in the dead-letter queue.
     #[error("a letter was not taken back, and stays where it is: {0}")]
     NotReplayed(#[from] PublishError),
+    /// A letter that is discarded must stand in the ledger.
+    #[error("a letter was not discarded, and stays where it is: {0}")]
+    NotNoted(#[from] StoreError),
 }
 
 /// How far a run came.
@@ -91,19 +100,11 @@ pub struct Tally {
 /// # Errors
 /// [`DeadLetterError`]
 pub async fn count(connection: &Connection, source: &SourceName) -> Result<u32, DeadLetterError> {
-    let options = QueueDeclareOptions {
-        passive: true,
-        durable: true,
-        exclusive: false,
-        auto_delete: false,
-        nowait: false,
-    };
     let channel = connection.create_channel().await?;
-    let queue = names::dead_queue(source);
-    match channel.queue_declare(queue.as_str().into(), options, FieldTable::default()).await {
-        Ok(queue) => {
+    match topology::depth(&channel, &names::dead_queue(source)).await {
+        Ok(letters) => {
             channel.close(200, "done".into()).await?;
-            Ok(queue.message_count())
+            Ok(letters)
         }
         Err(error) if matches!(error.kind(), lapin::ErrorKind::ProtocolError(_)) => {
             Err(DeadLetterError::NoQueue(source.clone()))
@@ -147,8 +148,15 @@ pub async fn run(
         }
         match action {
             Action::Look => continue,
-            Action::Replay(publisher) => replay(publisher, &inbound).await?,
-            Action::Discard => {}
+            Action::Replay(publisher, store) => {
+                if faults::is(Mutant::RemoveBeforeReplay) {
+                    channel.basic_ack(tag, BasicAckOptions { multiple: false }).await?;
+                }
+                replay(publisher, &inbound).await?;
+                // If Redis is away the ledger calls it dead until it is settled again.
+                drop(note(store, &inbound, State::Open).await);
+            }
+            Action::Discard(store) => note(store, &inbound, State::Discarded).await?,
         }
         channel.basic_ack(tag, BasicAckOptions { multiple: false }).await?;
         tally.done += 1;
@@ -182,6 +190,14 @@ async fn open(connection: &Connection, source: &SourceName) -> Result<(Channel, 
     let letters =
         channel.basic_consume(queue.as_str().into(), "".into(), options, FieldTable::default()).await?;
     Ok((channel, letters))
+}
+
+/// Notes in the ledger what became of a letter.
+async fn note(store: &Store, letter: &Inbound, state: State) -> Result<(), StoreError> {
+    match letter.entry {
+        Some(entry) => store.record(&letter.webhook.source, entry, state).await,
+        None => Ok(()),
+    }
 }
 
 /// Publishes the letter to its raw queue and waits for the confirm.

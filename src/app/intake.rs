@@ -1,8 +1,12 @@
 //! Where the receiver puts webhooks: the raw exchange, with a confirm.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
+    ledger::{Books, Open},
     receiver::{RawSink, SinkError},
     settle,
 };
@@ -17,26 +21,38 @@ use crate::{
 /// The raw exchange behind a publisher.
 pub struct RawExchange {
     publisher: Publisher,
+    books: Arc<Books>,
     patience: Duration,
 }
 
 impl RawExchange {
     /// Waits at most `patience` for a confirm, which is what the receiver itself waits.
-    pub fn new(publisher: Publisher, patience: Duration) -> Self {
-        Self { publisher, patience }
+    pub fn new(publisher: Publisher, books: Arc<Books>, patience: Duration) -> Self {
+        Self { publisher, books, patience }
     }
 }
 
 impl RawSink for RawExchange {
     async fn accept(&self, webhook: Webhook, content_type: Option<String>) -> Result<(), SinkError> {
-        let mut publication = settle::accept(&Inbound { webhook, content_type, history: History::default() });
+        // In an outage every webhook would be a refused entry.
+        if let Some(trouble) = self.publisher.trouble() {
+            return Err(SinkError::Unavailable(trouble.as_str()));
+        }
+        let open = self.books.enter(&webhook.source);
+        let entry = open.as_ref().map(Open::entry);
+        let inbound = Inbound { webhook, content_type, entry, history: History::default() };
+        let mut publication = settle::accept(&inbound);
         publication.not_after = Instant::now() + self.patience;
         self.publisher.publish(publication, self.patience).await.map_err(|error| match error {
             PublishError::NotSent(Trouble::Late) | PublishError::Unknown => SinkError::TimedOut,
             PublishError::NotSent(trouble) => SinkError::Unavailable(trouble.as_str()),
             PublishError::Refused => SinkError::Refused,
             PublishError::Unroutable => SinkError::Unroutable,
-        })
+        })?;
+        if let Some(open) = open {
+            open.accept();
+        }
+        Ok(())
     }
 
     fn ready(&self) -> bool {

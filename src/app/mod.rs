@@ -3,6 +3,7 @@
 pub mod dead_letters;
 pub mod gate;
 pub mod intake;
+pub mod ledger;
 pub mod receiver;
 pub mod receiver_metrics;
 pub mod settle;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::{
     core::{
         backoff::Tier,
-        disposition::{Attempt, Reason},
+        disposition::{Attempt, Disposition, Reason},
         key,
     },
     edge::amqp::{
@@ -16,6 +16,19 @@ use crate::{
         publisher::Publication,
     },
 };
+
+/// The message that a disposition asks for; none where the events were all.
+pub fn send_on(inbound: &Inbound, disposition: &Disposition, now: Timestamp) -> Option<Publication> {
+    match disposition {
+        Disposition::Done { .. } | Disposition::Duplicate { .. } => None,
+        Disposition::Retry { tier, attempt, error } => {
+            Some(retry(inbound, *tier, *attempt, error.as_deref(), now))
+        }
+        Disposition::DeadLetter { reason, error, attempts } => {
+            Some(dead_letter(inbound, *reason, error, *attempts, now))
+        }
+    }
+}
 
 /// The message that puts a webhook into a delay queue.
 pub fn retry(

@@ -1,9 +1,9 @@
 //! The worker pool: one lane per source, each with its own queue, channel and limit.
 
 use std::{
-    collections::HashMap,
+    collections::{HashSet, VecDeque},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -12,33 +12,41 @@ use std::{
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use jiff::Timestamp;
-use tokio::task::JoinSet;
+use lapin::Connection;
+use tokio::{task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::{gate::Gate, settle};
+use super::{gate::Gate, ledger, settle};
 use crate::{
     config::{Config, Unsupported},
     core::{
         backoff::{Reconnect, Schedule},
-        disposition::{Disposition, Fault, Outcome, Reason},
+        disposition::{Disposition, Fault, Reason},
         envelope::{self, Encoded},
         key::{self, IdempotencyKey},
+        ledger::State,
+        lifecycle::{self, Answer, Claim, Life, Step},
         providers::{self, NormalizeError, Normalized},
         webhook::{SourceName, Webhook},
     },
     edge::{
         amqp::{
             self,
-            consumer::{Delivery, Intake, Settler},
-            message, names,
+            consumer::{Delivery, Intake, MarkIntake, Marks, Settler},
+            message::{self, Inbound},
+            names,
             publisher::{Publication, PublishError, Publisher, Trouble},
             topology::{Topology, TopologyError},
         },
         metrics::WorkerMetrics,
         panics,
-        store::{Claim, Store},
+        store::Store,
     },
+    faults::{self, Point},
 };
+
+/// How often a worker draws the ledger's balance for its metrics.
+const BALANCE_EVERY: Duration = Duration::from_secs(15);
 
 /// What turns a webhook into events; a parameter, so that tests can make it fail.
 pub type Normalize = for<'a> fn(&'a Webhook) -> Result<Normalized<'a>, NormalizeError>;
@@ -58,7 +66,7 @@ pub struct Worker {
     consuming: AtomicBool,
     /// Keys whose events are confirmed while Redis could not be told so: whoever gets such a delivery again here
     /// must not publish it again.
-    unmarked: Mutex<HashMap<[u8; 18], u64>>,
+    unmarked: Mutex<HashSet<[u8; 18]>>,
 }
 
 /// A delivery that cannot be settled any more, since its channel is gone: the broker gives it out again.
@@ -77,6 +85,22 @@ struct Work {
     key: IdempotencyKey,
     fingerprint: u64,
     events: Vec<Encoded>,
+    /// Tells this claim from every other; made up when it is first needed.
+    owner: Option<String>,
+    /// Where the claim's fence is.
+    not_after: Instant,
+}
+
+impl Work {
+    fn new(key: IdempotencyKey, body: &[u8], events: Vec<Encoded>) -> Self {
+        let fingerprint = key::body_fingerprint(body);
+        Self { key, fingerprint, events, owner: None, not_after: Instant::now() }
+    }
+
+    /// Of a webhook that cannot be read: no step of its life asks for any of it.
+    fn none() -> Self {
+        Self::new(IdempotencyKey::of_body(&[]), &[], Vec::new())
+    }
 }
 
 impl Worker {
@@ -155,7 +179,12 @@ impl Worker {
             Err(differs @ TopologyError::Differs(_)) => return Err(differs),
         }
         let stop = stop.child_token();
+        let connection = Arc::new(connection);
         let mut lanes = JoinSet::new();
+        match MarkIntake::open(&connection).await {
+            Ok(marks) => lanes.spawn(self.clone().keep_ledger(connection.clone(), marks, stop.clone())),
+            Err(error) => return Ok(Ended::Lost(error.to_string())),
+        };
         for (source, settings) in &self.config.sources {
             if self.config.worker.sources.as_ref().is_some_and(|mine| !mine.contains(source)) {
                 continue;
@@ -168,7 +197,7 @@ impl Worker {
                 Err(error) => return Ok(Ended::Lost(error.to_string())),
             };
         }
-        tracing::info!(sources = lanes.len(), "taking messages");
+        tracing::info!(sources = lanes.len() - 1, "taking messages");
         self.consuming.store(true, Ordering::Relaxed);
         let mut ended = Ended::Stopped;
         while let Some(lane) = lanes.join_next().await {
@@ -187,67 +216,127 @@ impl Worker {
     /// One source's deliveries, as many at a time as may be.
     async fn lane(self: Arc<Self>, source: SourceName, mut intake: Intake, stop: CancellationToken) -> Ended {
         let settler = intake.settler();
+        // Never more than the prefetch.
+        let mut waiting = VecDeque::new();
         let mut in_work = FuturesUnordered::new();
         let mut downstream = Downstream::default();
         let mut ended = None;
         while ended.is_none() || !in_work.is_empty() {
-            let takes = ended.is_none() && in_work.len() < self.config.worker.concurrency;
+            let begins =
+                ended.is_none() && !waiting.is_empty() && in_work.len() < self.config.worker.concurrency;
             tokio::select! {
                 Some(outcome) = in_work.next(), if !in_work.is_empty() => {
                     if downstream.note(outcome) {
                         self.metrics.paused(Trouble::DownstreamFull);
                     }
                 }
-                delivery = self.take(&mut intake, &downstream), if takes => match delivery {
-                    Some(delivery) => in_work.push(self.process(delivery, &settler)),
+                delivery = intake.next(), if ended.is_none() => match delivery {
+                    Some(delivery) => waiting.push_back(delivery),
                     None => ended = Some(Ended::Lost("the channel is gone".to_owned())),
                 },
+                () = self.may_work(&downstream), if begins => {
+                    in_work.extend(waiting.pop_front().map(|delivery| self.process(delivery, &settler)));
+                }
                 () = stop.cancelled(), if ended.is_none() => {
-                    intake.stop().await;
+                    intake.stop(waiting.drain(..)).await;
                     ended = Some(Ended::Stopped);
                 }
             }
-            self.metrics.in_flight(&source, in_work.len());
+            self.metrics.in_flight(&source, waiting.len() + in_work.len());
         }
+        self.metrics.in_flight(&source, 0);
         ended.unwrap_or(Ended::Stopped)
     }
 
-    /// The next delivery, once we can work and the source's downstream takes events.
-    async fn take(&self, intake: &mut Intake, downstream: &Downstream) -> Option<Delivery> {
+    /// Waits until we can work and the source's downstream takes events.
+    async fn may_work(&self, downstream: &Downstream) {
         self.gate.open().await;
         if let Some(until) = downstream.pause_until {
             tokio::time::sleep_until(until).await;
         }
-        intake.next().await
     }
 
-    /// The life of one delivery: handle, decide, settle, report. Whether a downstream queue took its events, where
-    /// there is something to say of that.
+    /// Notes how far the receivers have come, and shows the balance now and then.
+    async fn keep_ledger(
+        self: Arc<Self>,
+        connection: Arc<Connection>,
+        mut intake: MarkIntake,
+        stop: CancellationToken,
+    ) -> Ended {
+        let mut balance_due = tokio::time::interval(BALANCE_EVERY);
+        balance_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Ended::Stopped,
+                marks = intake.next() => {
+                    let Some(marks) = marks else { return Ended::Lost("the ledger's channel is gone".to_owned()) };
+                    tokio::select! {
+                        () = self.note(&marks) => intake.ack(&marks).await,
+                        () = stop.cancelled() => return Ended::Stopped,
+                    }
+                }
+                _ = balance_due.tick() => match ledger::balance(&self.store, &connection, &self.config).await {
+                    Ok(balance) => self.metrics.balance(&balance.sources, balance.queued + balance.waiting),
+                    Err(error) => tracing::debug!(%error, "no balance"),
+                },
+            }
+        }
+    }
+
+    async fn note(&self, marks: &Marks) {
+        for mark in &marks.marks {
+            let Ok(source) = mark.source.parse() else { continue };
+            let mut backoff = Reconnect::default();
+            while self.store.mark(&source, mark).await.is_err() {
+                tokio::time::sleep(backoff.next_delay()).await;
+            }
+        }
+    }
+
+    /// The life of one delivery: what to do next is [`Life`]'s to say; here it is done, and every trouble of ours is
+    /// waited out. Whether a downstream queue took its events, where there is something to say of that.
     async fn process(&self, delivery: Delivery, settler: &Settler) -> Option<Flow> {
         let began = Instant::now();
-        let outcome = self.handle(&delivery, settler).await.ok()?;
-        let flow = Flow::of(&outcome);
-        let disposition = Disposition::decide(outcome, delivery.inbound.history.attempt, &self.schedule);
-        let webhook = delivery.inbound.webhook.clone();
-        let settled = self.settle(delivery, &disposition, settler).await.ok()?;
-        self.report(&webhook, &disposition, settled, began.elapsed());
-        flow
-    }
-
-    /// Reads the webhook and publishes what it says; waits out every trouble of ours.
-    async fn handle(&self, delivery: &Delivery, settler: &Settler) -> Result<Outcome, Abandoned> {
-        let work = match self.read(delivery) {
-            Ok(work) => work,
-            Err(fault) => return Ok(Outcome::Failed(fault)),
+        let inbound = &delivery.inbound;
+        let attempt = inbound.history.attempt;
+        let (mut work, mut life) = match self.read(&delivery) {
+            Ok(work) => {
+                let life = Life::of_webhook(attempt, &self.schedule, work.fingerprint, work.events.len());
+                (work, life)
+            }
+            Err(fault) => (Work::none(), Life::of_fault(attempt, &self.schedule, fault)),
         };
-        let webhook = &delivery.inbound.webhook;
-        let owner = format!("{}-{:x}", self.owner, self.claims.fetch_add(1, Ordering::Relaxed));
-        let mut confirmed = 0;
+        faults::at(Point::Taken);
+        let (mut acked, mut refused) = (false, false);
         let mut backoff = Reconnect::default();
         loop {
-            match self.publish_once(webhook, &work, &owner, &mut confirmed).await {
-                Ok(outcome) => return Ok(outcome),
-                Err(trouble) => self.wait_out(trouble, &mut backoff, settler).await?,
+            let answer = match life.step() {
+                Step::Claim => self.claim(inbound, &mut work).await,
+                Step::Publish(position) => self.publish(&inbound.webhook, &work, position).await,
+                Step::MarkDone => self.mark_done(inbound, &work).await,
+                Step::Release => self.release(&inbound.webhook.source, &work).await,
+                Step::SendOn(disposition) => self.send_on(inbound, disposition).await,
+                Step::NoteDead => self.note_dead(inbound).await,
+                Step::Ack => {
+                    acked = settler.ack(&delivery).await;
+                    faults::at(Point::Acked);
+                    Ok(Answer::Settled)
+                }
+                Step::End => break,
+            };
+            refused |= answer == Ok(Answer::Refused);
+            life.after(answer.unwrap_or(Answer::Trouble));
+            if let Err(trouble) = answer {
+                self.wait_out(trouble, &mut backoff, settler).await.ok()?;
+            }
+        }
+        let disposition = life.disposition()?;
+        self.report(&inbound.webhook, disposition, acked, began.elapsed());
+        match disposition {
+            Disposition::Done { .. } => Some(Flow::Taken),
+            Disposition::Retry { .. } if refused => Some(Flow::Refused),
+            Disposition::Duplicate { .. } | Disposition::Retry { .. } | Disposition::DeadLetter { .. } => {
+                None
             }
         }
     }
@@ -257,6 +346,14 @@ impl Worker {
         let webhook = &delivery.inbound.webhook;
         if let Some(invalid) = &delivery.invalid {
             return Err(Fault::Permanent { reason: Reason::InvalidMessage, error: invalid.to_string() });
+        }
+        // One more crash, and the broker would dead-letter it without a word to the ledger.
+        if delivery.redeliveries >= self.config.retry.delivery_limit {
+            let error = format!(
+                "given out {} times and never settled: it may kill its worker",
+                delivery.redeliveries
+            );
+            return Err(Fault::Permanent { reason: Reason::DeliveryLimit, error });
         }
         let Some(source) = self.config.sources.get(&webhook.source) else {
             let error = format!("no source `{}` is configured", webhook.source);
@@ -296,89 +393,107 @@ impl Worker {
                 tracing::warn!(provider = %webhook.provider, source = %webhook.source, %path, class, "schema drift: the provider sends what we did not expect; it is carried under `unmapped`");
             }
         }
-        let fingerprint = key::body_fingerprint(&webhook.body);
-        Ok(Work { key: normalized.key, fingerprint, events })
+        Ok(Work::new(normalized.key, &webhook.body, events))
     }
 
-    /// Claim, publish with confirm, mark done: one try. `confirmed` counts the events that need no more publishing.
-    async fn publish_once(
-        &self,
-        webhook: &Webhook,
-        work: &Work,
-        owner: &str,
-        confirmed: &mut usize,
-    ) -> Result<Outcome, Trouble> {
-        let source = &webhook.source;
-        if *confirmed == work.events.len() {
-            self.mark_done(source, work).await?;
-            return Ok(Outcome::Published { events: *confirmed });
-        }
-        if self.is_unmarked(source, &work.key) {
-            self.mark_done(source, work).await?;
-            return Ok(Outcome::AlreadyDone { other_body: false });
+    async fn claim(&self, inbound: &Inbound, work: &mut Work) -> Result<Answer, Trouble> {
+        let source = &inbound.webhook.source;
+        if self.unmarked().contains(&work.key.store_name(source)) {
+            return Ok(Answer::Claim(Claim::Unmarked));
         }
         let lease = self.config.dedup.lease;
-        let confirm_timeout = self.config.amqp.confirm_timeout;
-        // Nothing in the broker fences off a worker that slept over its lease: it fences itself.
-        let not_after = Instant::now() + lease.saturating_sub(confirm_timeout);
-        match self.store.claim(source, &work.key, owner, lease).await {
+        work.owner.get_or_insert_with(|| self.next_owner());
+        work.not_after = Instant::now() + lifecycle::fence(lease, self.config.amqp.confirm_timeout);
+        let owner = work.owner.as_deref().unwrap_or_default();
+        match self.store.claim(source, &work.key, owner, lease, inbound.entry).await {
+            Ok(claim) => {
+                if claim == Claim::Claimed {
+                    faults::at(Point::Claimed);
+                }
+                Ok(Answer::Claim(claim))
+            }
             Err(error) => {
                 tracing::debug!(%error, "claim");
-                return Err(Trouble::StoreDown);
-            }
-            Ok(Claim::Busy) => return Ok(Outcome::Busy),
-            Ok(Claim::Done { fingerprint }) => {
-                return Ok(Outcome::AlreadyDone { other_body: fingerprint != work.fingerprint });
-            }
-            Ok(Claim::Claimed) => {}
-        }
-        // One after the other: their order is the order of publishing.
-        while let Some(event) = work.events.get(*confirmed) {
-            let publication = Publication {
-                exchange: names::PUBLISHED_EXCHANGE.to_owned(),
-                routing_key: event.routing_key.clone(),
-                properties: message::event_properties(event, webhook),
-                body: Bytes::from(event.body.clone()),
-                not_after,
-            };
-            match self.publisher.publish(publication, confirm_timeout).await {
-                Ok(()) => *confirmed += 1,
-                Err(PublishError::NotSent(trouble)) => return Err(trouble),
-                Err(PublishError::Unknown) => return Err(Trouble::Late),
-                Err(PublishError::Unroutable) => return Err(Trouble::Topology),
-                Err(PublishError::Refused) => {
-                    // If this fails the lease ends by itself.
-                    drop(self.store.release(source, &work.key, owner).await);
-                    return Ok(Outcome::Refused);
-                }
-            }
-            self.metrics.published(source, event.kind);
-        }
-        self.mark_done(source, work).await?;
-        Ok(Outcome::Published { events: *confirmed })
-    }
-
-    async fn mark_done(&self, source: &SourceName, work: &Work) -> Result<(), Trouble> {
-        let ttl =
-            self.config.sources.get(source).and_then(|s| s.done_ttl).unwrap_or(self.config.dedup.done_ttl);
-        let marked = self.store.done(source, &work.key, work.fingerprint, ttl).await;
-        let mut unmarked = self.unmarked.lock().unwrap_or_else(PoisonError::into_inner);
-        match marked {
-            Ok(()) => {
-                unmarked.remove(&work.key.store_name(source));
-                Ok(())
-            }
-            Err(error) => {
-                tracing::debug!(%error, "done");
-                unmarked.insert(work.key.store_name(source), work.fingerprint);
                 Err(Trouble::StoreDown)
             }
         }
     }
 
-    fn is_unmarked(&self, source: &SourceName, key: &IdempotencyKey) -> bool {
-        let unmarked = self.unmarked.lock().unwrap_or_else(PoisonError::into_inner);
-        !unmarked.is_empty() && unmarked.contains_key(&key.store_name(source))
+    /// One event after the other: their order is the order of publishing.
+    async fn publish(&self, webhook: &Webhook, work: &Work, position: usize) -> Result<Answer, Trouble> {
+        let event = &work.events[position];
+        let publication = Publication {
+            exchange: names::PUBLISHED_EXCHANGE.to_owned(),
+            routing_key: event.routing_key.clone(),
+            properties: message::event_properties(event, webhook),
+            body: Bytes::from(event.body.clone()),
+            not_after: work.not_after,
+        };
+        match self.publisher.publish(publication, self.config.amqp.confirm_timeout).await {
+            Ok(()) => {
+                faults::at(Point::Confirmed);
+                self.metrics.published(&webhook.source, event.kind);
+                Ok(Answer::Confirmed)
+            }
+            Err(PublishError::Refused) => Ok(Answer::Refused),
+            Err(error) => Err(error.trouble()),
+        }
+    }
+
+    async fn mark_done(&self, inbound: &Inbound, work: &Work) -> Result<Answer, Trouble> {
+        let source = &inbound.webhook.source;
+        let ttl =
+            self.config.sources.get(source).and_then(|s| s.done_ttl).unwrap_or(self.config.dedup.done_ttl);
+        match self.store.done(source, &work.key, work.fingerprint, ttl, inbound.entry).await {
+            Ok(()) => {
+                faults::at(Point::Done);
+                self.unmarked().remove(&work.key.store_name(source));
+                Ok(Answer::Settled)
+            }
+            Err(error) => {
+                tracing::debug!(%error, "done");
+                self.unmarked().insert(work.key.store_name(source));
+                Err(Trouble::StoreDown)
+            }
+        }
+    }
+
+    /// If this fails the lease ends by itself.
+    async fn release(&self, source: &SourceName, work: &Work) -> Result<Answer, Trouble> {
+        if let Some(owner) = &work.owner {
+            drop(self.store.release(source, &work.key, owner).await);
+        }
+        Ok(Answer::Settled)
+    }
+
+    /// Publishes the webhook to where it waits or rests.
+    async fn send_on(&self, inbound: &Inbound, disposition: &Disposition) -> Result<Answer, Trouble> {
+        if let Some(publication) = settle::send_on(inbound, disposition, Timestamp::now()) {
+            let sent = self.publisher.publish(publication, self.config.amqp.confirm_timeout).await;
+            sent.map_err(PublishError::trouble)?;
+            faults::at(Point::SentOn);
+        }
+        Ok(Answer::Confirmed)
+    }
+
+    /// The dead letter is safe; where Redis cannot be told so, the ledger would miss one.
+    async fn note_dead(&self, inbound: &Inbound) -> Result<Answer, Trouble> {
+        if let Some(entry) = inbound.entry {
+            let noted = self.store.record(&inbound.webhook.source, entry, State::Dead).await;
+            noted.map_err(|error| {
+                tracing::debug!(%error, "ledger");
+                Trouble::StoreDown
+            })?;
+        }
+        Ok(Answer::Settled)
+    }
+
+    fn next_owner(&self) -> String {
+        format!("{}-{:x}", self.owner, self.claims.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn unmarked(&self) -> MutexGuard<'_, HashSet<[u8; 18]>> {
+        self.unmarked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until it makes sense to try again; not longer than the delivery can be settled.
@@ -399,41 +514,6 @@ impl Worker {
             () = again => Ok(()),
             () = settler.gone() => Err(Abandoned),
         }
-    }
-
-    /// Makes the outcome safe, then acks. Whether the ack was written.
-    async fn settle(
-        &self,
-        delivery: Delivery,
-        disposition: &Disposition,
-        settler: &Settler,
-    ) -> Result<bool, Abandoned> {
-        let (inbound, now) = (&delivery.inbound, Timestamp::now());
-        let publication = match disposition {
-            Disposition::Done { .. } | Disposition::Duplicate { .. } => None,
-            Disposition::Retry { tier, attempt, error } => {
-                Some(settle::retry(inbound, *tier, *attempt, error.as_deref(), now))
-            }
-            Disposition::DeadLetter { reason, error, attempts } => {
-                Some(settle::dead_letter(inbound, *reason, error, *attempts, now))
-            }
-        };
-        if let Some(publication) = publication {
-            let mut backoff = Reconnect::default();
-            while let Err(error) =
-                self.publisher.publish(publication.clone(), self.config.amqp.confirm_timeout).await
-            {
-                tracing::debug!(%error, "settle");
-                let trouble = match error {
-                    PublishError::NotSent(trouble) => trouble,
-                    PublishError::Unknown => Trouble::Late,
-                    PublishError::Unroutable => Trouble::Topology,
-                    PublishError::Refused => Trouble::DownstreamFull,
-                };
-                self.wait_out(trouble, &mut backoff, settler).await?;
-            }
-        }
-        Ok(settler.ack(delivery).await)
     }
 
     /// The one log line of a delivery, and its numbers.
@@ -465,16 +545,6 @@ impl Worker {
 enum Flow {
     Taken,
     Refused,
-}
-
-impl Flow {
-    fn of(outcome: &Outcome) -> Option<Self> {
-        match outcome {
-            Outcome::Published { .. } => Some(Self::Taken),
-            Outcome::Refused => Some(Self::Refused),
-            Outcome::AlreadyDone { .. } | Outcome::Busy | Outcome::Failed(_) => None,
-        }
-    }
 }
 
 /// Slows a source down whose events are refused, so that its backlog does not race through the delay queue.

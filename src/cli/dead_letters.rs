@@ -9,7 +9,7 @@ use std::{
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use super::{FAILED, OK, block_on, connect};
+use super::{FAILED, OK, block_on, connect, ledger::open_store};
 use crate::{
     app::dead_letters::{self, Action as Deed, DeadLetterError, Filter, Tally},
     config::Config,
@@ -20,6 +20,7 @@ use crate::{
     edge::{
         amqp::{message::Inbound, publisher::Publisher},
         metrics::LinkMetrics,
+        store::Store,
     },
 };
 
@@ -119,7 +120,8 @@ async fn replay(config: &Config, choice: &Choice) -> anyhow::Result<u8> {
     if tokio::time::timeout(config.amqp.connect_timeout, up).await.is_err() {
         anyhow::bail!("the broker takes no messages now; nothing was moved");
     }
-    let deed = if choice.dry_run { Deed::Look } else { Deed::Replay(&publisher) };
+    let store = Store::start(&config.redis, Arc::new(LinkMetrics::default()))?;
+    let deed = if choice.dry_run { Deed::Look } else { Deed::Replay(&publisher, &store) };
     let tally = each_source(config, choice, &deed, |letter| print_line(letter, choice.json)).await?;
     report(choice, tally, if choice.dry_run { "would be sent back" } else { "sent back" });
     Ok(OK)
@@ -143,7 +145,8 @@ async fn discard(config: &Config, choice: &Choice, yes: bool) -> anyhow::Result<
             return Ok(FAILED);
         }
     }
-    let deed = if choice.dry_run { Deed::Look } else { Deed::Discard };
+    let store = open_store(config).await?;
+    let deed = if choice.dry_run { Deed::Look } else { Deed::Discard(&store) };
     let tally = each_source(config, choice, &deed, |letter| print_line(letter, choice.json)).await?;
     report(choice, tally, if choice.dry_run { "would be discarded" } else { "discarded" });
     Ok(OK)

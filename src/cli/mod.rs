@@ -3,6 +3,7 @@
 mod config;
 mod dead_letters;
 mod health;
+mod ledger;
 mod normalize;
 mod send_samples;
 mod serve;
@@ -66,6 +67,8 @@ enum Command {
     /// Look at dead letters, send them back, throw them away
     #[command(subcommand)]
     DeadLetters(dead_letters::Action),
+    /// Show what became of every webhook: accepted = done + duplicate + discarded + dead + in the system
+    Ledger(ledger::Args),
     /// Follow the normalized events without taking one away from anybody
     Tail(tail::Args),
     /// Post sample webhooks of all providers to a receiver
@@ -104,6 +107,7 @@ fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::All => serve::run(&load(path)?, serve::Roles { receiver: true, worker: true }),
         Command::Topology(action) => topology::run(&action, &load(path)?),
         Command::DeadLetters(action) => dead_letters::run(&action, &load(path)?),
+        Command::Ledger(args) => ledger::run(&args, &load(path)?),
         Command::Tail(args) => tail::run(&args, &load(path)?),
         Command::SendSamples(args) => send_samples::run(&args, &load(path)?),
     }

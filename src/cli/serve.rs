@@ -10,8 +10,8 @@ use tokio_util::sync::CancellationToken;
 use super::{FAILED, OK};
 use crate::{
     app::{
-        gate::Gate, intake::RawExchange, receiver::Receiver, receiver_metrics::ReceiverMetrics,
-        worker::Worker,
+        gate::Gate, intake::RawExchange, ledger::Books, receiver::Receiver,
+        receiver_metrics::ReceiverMetrics, worker::Worker,
     },
     config::Config,
     core::providers,
@@ -57,11 +57,12 @@ async fn serve(config: &Config, roles: Roles) -> anyhow::Result<u8> {
     let [broker, store_link] = LinkMetrics::register(&mut registry, ["broker", "redis"]);
     let publisher = Publisher::start(config.amqp.clone(), "publisher", broker);
 
+    let books = Arc::new(Books::new(config.sources.keys()));
     let mut receiving = None;
     if let Some(listener) = listener {
         let receiver_metrics = Arc::new(ReceiverMetrics::default());
         receiver_metrics.register(&mut registry);
-        let sink = RawExchange::new(publisher.clone(), config.receiver.confirm_timeout);
+        let sink = RawExchange::new(publisher.clone(), books.clone(), config.receiver.confirm_timeout);
         let router =
             Receiver::new(config.receiver.clone(), config.sources.clone(), sink, receiver_metrics).router();
         tracing::info!(address = %config.receiver.listen, "receiving webhooks");
@@ -87,6 +88,11 @@ async fn serve(config: &Config, roles: Roles) -> anyhow::Result<u8> {
     }
 
     let registry = Arc::new(registry);
+    let telling = tokio::spawn({
+        let (books, publisher) = (books.clone(), publisher.clone());
+        async move { books.keep_telling(&publisher).await }
+    });
+    let ledger_publisher = publisher.clone();
     let trouble = move || pool.as_ref().map_or_else(|| publisher.trouble(), |pool| pool.trouble());
     let admin_stop = CancellationToken::new();
     let admin = tokio::spawn(http::serve(
@@ -103,6 +109,8 @@ async fn serve(config: &Config, roles: Roles) -> anyhow::Result<u8> {
     if let Some(receiving) = receiving {
         receiving.await.context("the receiver failed")?;
     }
+    telling.abort();
+    books.close(&ledger_publisher).await;
     admin_stop.cancel();
     admin.await.context("the admin listener failed")?;
     tracing::info!("stopped");

@@ -1,8 +1,8 @@
 //! What hookswitch knows, without anything that touches the world: no I/O, no clock, no async, no logging.
 //!
 //! A [`webhook::Webhook`] goes in, [`providers::normalize`] turns it into events with an
-//! [`key::IdempotencyKey`], [`envelope::encode`] writes them as CloudEvents, and
-//! [`disposition::Disposition::decide`] says what becomes of the delivery.
+//! [`key::IdempotencyKey`], [`envelope::encode`] writes them as CloudEvents,
+//! [`lifecycle::Life`] says what to do next, and [`disposition::Disposition::decide`] what becomes of the delivery.
 
 pub mod auth;
 pub mod backoff;
@@ -12,5 +12,7 @@ pub mod envelope;
 pub mod event;
 pub mod json;
 pub mod key;
+pub mod ledger;
+pub mod lifecycle;
 pub mod providers;
 pub mod webhook;

@@ -1,7 +1,7 @@
 //! What Prometheus sees. Labels come from closed lists or from the configuration, never from a sender.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -17,6 +17,7 @@ use crate::core::{
     backoff::Tier,
     disposition::{Disposition, Reason},
     json::Drift,
+    ledger::Sum,
     providers::Provider,
     webhook::SourceName,
 };
@@ -58,6 +59,12 @@ struct DuplicateLabels {
 struct EventLabels {
     source: String,
     r#type: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LedgerLabels {
+    source: String,
+    state: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -120,6 +127,8 @@ pub struct WorkerMetrics {
     handle_seconds: Family<SourceLabel, Histogram>,
     in_flight: Family<SourceLabel, Gauge>,
     pauses: Family<CauseLabel, Counter>,
+    ledger: Family<LedgerLabels, Gauge>,
+    ledger_queued: Gauge,
     drift: Family<DriftLabels, Counter>,
     drift_paths: Mutex<HashSet<(Provider, String)>>,
 }
@@ -139,6 +148,8 @@ impl WorkerMetrics {
             handle_seconds: Family::new_with_constructor(buckets),
             in_flight: Family::default(),
             pauses: Family::default(),
+            ledger: Family::default(),
+            ledger_queued: Gauge::default(),
             drift: Family::default(),
             drift_paths: Mutex::default(),
         };
@@ -160,11 +171,25 @@ impl WorkerMetrics {
             "From the delivery to its settlement",
             metrics.handle_seconds.clone(),
         );
-        registry.register("hookswitch_in_flight", "Deliveries in work", metrics.in_flight.clone());
+        registry.register(
+            "hookswitch_in_flight",
+            "Deliveries taken from the broker and not settled",
+            metrics.in_flight.clone(),
+        );
         registry.register(
             "hookswitch_pauses",
             "Times the worker stopped taking messages",
             metrics.pauses.clone(),
+        );
+        registry.register(
+            "hookswitch_ledger",
+            "Webhooks, by source and by what became of them; of all workers, as Redis has it",
+            metrics.ledger.clone(),
+        );
+        registry.register(
+            "hookswitch_ledger_queued",
+            "Messages ready in raw and delay queues, counted with hookswitch_ledger",
+            metrics.ledger_queued.clone(),
         );
         registry.register(
             "hookswitch_schema_drift",
@@ -212,7 +237,25 @@ impl WorkerMetrics {
         self.pauses.get_or_create(&CauseLabel { cause: trouble.as_str() }).inc();
     }
 
-    /// How many deliveries of a source are in work.
+    /// Shows the ledger's balance, and how many messages are queued.
+    pub fn balance(&self, sources: &BTreeMap<String, Sum>, queued: i64) {
+        for (source, sum) in sources {
+            let states = [
+                ("accepted", sum.accepted),
+                ("done", sum.done),
+                ("duplicate", sum.duplicate),
+                ("discarded", sum.discarded),
+                ("dead", sum.dead),
+                ("in_system", sum.in_system),
+            ];
+            for (state, count) in states {
+                self.ledger.get_or_create(&LedgerLabels { source: source.clone(), state }).set(count);
+            }
+        }
+        self.ledger_queued.set(queued);
+    }
+
+    /// How many deliveries of a source have been taken and are not settled.
     pub fn in_flight(&self, source: &SourceName, count: usize) {
         let gauge = self.in_flight.get_or_create(&SourceLabel { source: source.to_string() });
         gauge.set(i64::try_from(count).unwrap_or(i64::MAX));

@@ -3,18 +3,21 @@
 //! A key holds nothing, a claim (its owner's token, with a lease) or `done` (the body's fingerprint, a number). Any
 //! trouble with Redis means "not known", never "not a duplicate": the caller waits.
 
+pub mod ledger;
+
 use std::{sync::Arc, time::Duration};
 
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo, RedisResult, Script, Value,
-    aio::MultiplexedConnection, io::tcp::TcpSettings,
+    AsyncConnectionConfig, Client, ConnectionInfo, FromRedisValue, IntoConnectionInfo, RedisResult, Script,
+    ScriptInvocation, Value, aio::MultiplexedConnection, io::tcp::TcpSettings,
 };
 use tokio::sync::{Notify, watch};
 
+use self::ledger::{SETTLE, Since};
 use super::{amqp::publisher::Trouble, metrics::LinkMetrics};
 use crate::{
     config::Redis,
-    core::{backoff::Reconnect, key::IdempotencyKey, webhook::SourceName},
+    core::{backoff::Reconnect, key::IdempotencyKey, ledger::Entry, lifecycle::Claim, webhook::SourceName},
 };
 
 /// The kernel gives a silent connection up after this long: a black-holed link is not noticed otherwise.
@@ -28,26 +31,18 @@ if not v or v == ARGV[1] then
   return 'claimed'
 end
 if string.sub(v, 1, 1) == 'o' then return 'busy' end
+if KEYS[2] then settle('2', ARGV[3]) end
 return v";
+
+/// Marks a key done, whoever holds it.
+const DONE: &str = r"
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+if KEYS[2] then settle('1', ARGV[3]) end";
 
 /// Gives a claim back, if it is still ours.
 const RELEASE: &str = r"
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0";
-
-/// What became of a claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Claim {
-    /// The key is ours until the lease ends.
-    Claimed,
-    /// Somebody else holds it and has not finished: look again later.
-    Busy,
-    /// It is done; by a body with this fingerprint.
-    Done {
-        /// See [`crate::core::key::body_fingerprint`].
-        fingerprint: u64,
-    },
-}
 
 /// Redis is away, slow, or refuses (out of memory, read only, loading).
 #[derive(Debug, thiserror::Error)]
@@ -58,13 +53,24 @@ pub struct StoreError(String);
 #[derive(Clone)]
 pub struct Store {
     shared: Arc<Shared>,
-    connection: watch::Receiver<Option<MultiplexedConnection>>,
+    link: watch::Receiver<Option<Link>>,
+}
+
+/// A connection to Redis, and where it keeps the ledger.
+#[derive(Clone)]
+pub struct Link {
+    connection: MultiplexedConnection,
+    since: Option<Since>,
 }
 
 struct Shared {
     timeout: Duration,
     claim: Script,
+    done: Script,
     release: Script,
+    record: Script,
+    mark: Script,
+    sum_up: Script,
     /// Asks the keeper for a new connection.
     broken: Notify,
 }
@@ -83,28 +89,32 @@ impl Store {
             .map_err(|_| StoreError("redis.url: expected redis://host:port/db".to_owned()))?
             .set_tcp_settings(tcp);
         let client = Client::open(address).map_err(|error| StoreError(error.to_string()))?;
-        let (sender, connection) = watch::channel(None);
+        let (sender, link) = watch::channel(None);
         let shared = Arc::new(Shared {
             timeout: config.timeout,
-            claim: Script::new(CLAIM),
+            claim: Script::new(&format!("{SETTLE}{CLAIM}")),
+            done: Script::new(&format!("{SETTLE}{DONE}")),
             release: Script::new(RELEASE),
+            record: Script::new(&format!("{SETTLE}{}", ledger::RECORD)),
+            mark: Script::new(ledger::MARK),
+            sum_up: Script::new(ledger::SUM_UP),
             broken: Notify::new(),
         });
         tokio::spawn(keep(client, shared.clone(), sender, metrics));
-        Ok(Self { shared, connection })
+        Ok(Self { shared, link })
     }
 
     /// What keeps us from using it now.
     pub fn trouble(&self) -> Option<Trouble> {
-        self.connection.borrow().is_none().then_some(Trouble::StoreDown)
+        self.link.borrow().is_none().then_some(Trouble::StoreDown)
     }
 
     /// Tells of every change; there is a connection or none.
-    pub fn watch(&self) -> watch::Receiver<Option<MultiplexedConnection>> {
-        self.connection.clone()
+    pub fn watch(&self) -> watch::Receiver<Option<Link>> {
+        self.link.clone()
     }
 
-    /// Claims `key` for `owner`.
+    /// Claims `key` for `owner`. Where it is done already, `entry` is a duplicate.
     ///
     /// # Errors
     /// [`StoreError`]: the claim may or may not have been made; claiming again with the same owner is safe.
@@ -114,10 +124,12 @@ impl Store {
         key: &IdempotencyKey,
         owner: &str,
         lease: Duration,
+        entry: Option<Entry>,
     ) -> Result<Claim, StoreError> {
         let mut call = self.shared.claim.prepare_invoke();
         call.key(key.store_name(source).as_slice()).arg(owner).arg(millis(lease));
-        let answer: String = self.within_deadline(async |c| call.invoke_async(c).await).await?;
+        let answer: String =
+            self.within_deadline(async |link| link.settle(call, source, entry).await).await?;
         match answer.as_str() {
             "claimed" => Ok(Claim::Claimed),
             "busy" => Ok(Claim::Busy),
@@ -128,7 +140,7 @@ impl Store {
         }
     }
 
-    /// Marks `key` done, whoever holds it: the confirm of the events has made it true.
+    /// Marks `key` done, whoever holds it: the confirm of the events has made it true. So is `entry`.
     ///
     /// # Errors
     /// [`StoreError`]: it may or may not be marked; marking again is safe.
@@ -138,11 +150,11 @@ impl Store {
         key: &IdempotencyKey,
         fingerprint: u64,
         ttl: Duration,
+        entry: Option<Entry>,
     ) -> Result<(), StoreError> {
-        let name = key.store_name(source);
-        let mut call = redis::cmd("SET");
-        call.arg(name.as_slice()).arg(fingerprint).arg("PX").arg(millis(ttl));
-        self.within_deadline(async |c| call.query_async(c).await).await
+        let mut call = self.shared.done.prepare_invoke();
+        call.key(key.store_name(source).as_slice()).arg(fingerprint).arg(millis(ttl));
+        self.within_deadline(async |link| link.settle(call, source, entry).await).await
     }
 
     /// Gives a claim back, so that a retry need not wait for the lease to end.
@@ -157,7 +169,9 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut call = self.shared.release.prepare_invoke();
         call.key(key.store_name(source).as_slice()).arg(owner);
-        self.within_deadline(async |c| call.invoke_async::<i64>(c).await).await.map(drop)
+        self.within_deadline(async |link| call.invoke_async::<i64>(&mut link.connection).await)
+            .await
+            .map(drop)
     }
 
     /// Forgets that `key` is done, so that a replay of it is not swallowed.
@@ -168,20 +182,20 @@ impl Store {
         let name = key.store_name(source);
         let mut call = redis::cmd("DEL");
         call.arg(name.as_slice());
-        self.within_deadline(async |c| call.query_async::<i64>(c).await).await.map(drop)
+        self.within_deadline(async |link| call.query_async::<i64>(&mut link.connection).await).await.map(drop)
     }
 
     /// Runs a command. On any failure the connection is replaced: redis-rs itself does not reconnect after a
     /// time-out, and on a dead link every command would time out until the kernel gave up.
     async fn within_deadline<T>(
         &self,
-        command: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>,
+        command: impl AsyncFnOnce(&mut Link) -> RedisResult<T>,
     ) -> Result<T, StoreError> {
-        let connection = self.connection.borrow().clone();
-        let Some(mut connection) = connection else {
+        let link = self.link.borrow().clone();
+        let Some(mut link) = link else {
             return Err(StoreError("not connected".to_owned()));
         };
-        let answer = tokio::time::timeout(self.shared.timeout, command(&mut connection)).await;
+        let answer = tokio::time::timeout(self.shared.timeout, command(&mut link)).await;
         let error = match answer {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(error)) => error.to_string(),
@@ -189,6 +203,21 @@ impl Store {
         };
         self.shared.broken.notify_one();
         Err(StoreError(error))
+    }
+}
+
+impl Link {
+    /// Runs a script that settles `entry`, if the ledger counts it.
+    async fn settle<T: FromRedisValue>(
+        &mut self,
+        mut call: ScriptInvocation<'_>,
+        source: &SourceName,
+        entry: Option<Entry>,
+    ) -> RedisResult<T> {
+        if let Some(since) = self.since {
+            since.add(&mut call, source, entry);
+        }
+        call.invoke_async(&mut self.connection).await
     }
 }
 
@@ -200,16 +229,16 @@ fn millis(duration: Duration) -> u64 {
 async fn keep(
     client: Client,
     shared: Arc<Shared>,
-    show: watch::Sender<Option<MultiplexedConnection>>,
+    show: watch::Sender<Option<Link>>,
     metrics: Arc<LinkMetrics>,
 ) {
     let mut reconnect = Reconnect::default();
     while !show.is_closed() {
         match tokio::time::timeout(SILENCE_MAX, open(&client, shared.timeout)).await {
-            Ok(Ok(connection)) => {
+            Ok(Ok(link)) => {
                 tracing::info!("connected to Redis");
                 reconnect.reset();
-                show.send_replace(Some(connection));
+                show.send_replace(Some(link));
                 tokio::select! {
                     () = shared.broken.notified() => {}
                     () = show.closed() => return,
@@ -228,7 +257,7 @@ async fn keep(
 }
 
 /// Connects, and makes sure that Redis takes writes: one that is read only, loading or full is of no use.
-async fn open(client: &Client, timeout: Duration) -> RedisResult<MultiplexedConnection> {
+async fn open(client: &Client, timeout: Duration) -> RedisResult<Link> {
     let config = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(timeout))
         .set_response_timeout(Some(timeout));
@@ -236,7 +265,8 @@ async fn open(client: &Client, timeout: Duration) -> RedisResult<MultiplexedConn
     let probe = format!("hookswitch:probe:{}", std::process::id());
     redis::cmd("SET").arg(&probe).arg(1).arg("PX").arg(1_000).query_async::<()>(&mut connection).await?;
     warn_of_settings(&mut connection).await;
-    Ok(connection)
+    let since = ledger::open(&mut connection).await?;
+    Ok(Link { connection, since })
 }
 
 /// Says loudly if Redis may forget keys. Where `CONFIG` is not allowed, nothing is known and nothing is said.

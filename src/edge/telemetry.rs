@@ -4,9 +4,12 @@ use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberI
 
 use crate::config::{Log, LogFormat};
 
-/// Starts logging. lapin and redis-rs speak only when they warn.
+/// lapin and redis-rs speak only when they warn; and not of returned messages, which lapin logs with their bodies.
+const LIBRARIES: &str = "lapin=warn,lapin::returned_messages=off,redis=warn";
+
+/// Starts logging.
 pub fn start(config: &Log) {
-    let filter = EnvFilter::try_new(format!("{},lapin=warn,redis=warn", config.filter))
+    let filter = EnvFilter::try_new(format!("{},{LIBRARIES}", config.filter))
         .unwrap_or_else(|_| EnvFilter::new("info"));
     let registry = tracing_subscriber::registry().with(filter);
     // A second start, as in tests, changes nothing.

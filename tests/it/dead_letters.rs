@@ -24,11 +24,11 @@ async fn run(world: &World, filter: &Filter, limit: u32, action: &Action<'_>) ->
 
 /// Sends everything of a source back.
 pub(super) async fn replay_all(world: &World, source: &str) {
-    let publisher = world.publisher().await;
+    let (publisher, store) = (world.publisher().await, world.store().await);
     let connection = world.connect().await;
     let source = source.parse().unwrap();
     let provider = world.config.sources[&source].provider;
-    let action = Action::Replay(&publisher);
+    let action = Action::Replay(&publisher, &store);
     let each = |_: &_| ControlFlow::Continue(());
     dead_letters::run(&connection, &source, provider, &Filter::default(), u32::MAX, &action, each)
         .await
@@ -60,9 +60,9 @@ async fn looking_at_letters_changes_neither_their_number_nor_their_order() {
 #[tokio::test]
 async fn a_replay_moves_only_what_matches_and_starts_the_attempts_anew() {
     let world = world_with_letters(2, 3).await;
-    let publisher = world.publisher().await;
+    let (publisher, store) = (world.publisher().await, world.store().await);
     let filter = Filter { reason: Some(Reason::UnsupportedEvent), id: None };
-    let tally = run(&world, &filter, 2, &Action::Replay(&publisher)).await;
+    let tally = run(&world, &filter, 2, &Action::Replay(&publisher, &store)).await;
     assert_eq!(tally.done, 2);
     world.wait_for_depth("raw.salpre", 2).await;
     let left = world.dead("salpre", 3).await;
@@ -111,7 +111,7 @@ async fn a_replay_that_dies_before_its_ack_loses_nothing_and_gives_no_second_eve
 async fn discarding_takes_away_only_what_matches() {
     let world = world_with_letters(2, 2).await;
     let filter = Filter { reason: Some(Reason::MalformedJson), id: None };
-    assert_eq!(run(&world, &filter, u32::MAX, &Action::Discard).await.done, 2);
+    assert_eq!(run(&world, &filter, u32::MAX, &Action::Discard(&world.store().await)).await.done, 2);
     let left = world.dead("salpre", 2).await;
     assert!(left.iter().all(|letter| letter.history.reason == Some(Reason::UnsupportedEvent)));
 }

@@ -9,10 +9,11 @@ use hookswitch::{
     core::{
         disposition::{Attempt, Reason},
         key::IdempotencyKey,
+        lifecycle::Claim,
         providers::{self, NormalizeError, Normalized},
         webhook::Webhook,
     },
-    edge::store::{Claim, Store},
+    edge::store::Store,
 };
 
 use super::support::{World, call, calls, inbound, until};
@@ -77,7 +78,7 @@ async fn a_key_that_is_claimed_but_not_done_waits_for_its_lease_and_costs_no_att
     let key = providers::normalize(&webhook).unwrap().key;
     let lease = Duration::from_secs(3);
     // As a worker that died after its claim leaves it.
-    let claimed = store.claim(&webhook.source, &key, "o-dead", lease).await.unwrap();
+    let claimed = store.claim(&webhook.source, &key, "o-dead", lease, None).await.unwrap();
     assert_eq!(claimed, Claim::Claimed);
     let began = Instant::now();
     world.accept("salpre", [call(1)]).await;
@@ -306,17 +307,17 @@ async fn redis_keeps_keys_as_short_hashes() {
     until("redis", async || store.trouble().is_none()).await;
     let (source, key) = ("salpre".parse().unwrap(), IdempotencyKey::from_parts(&["k"]));
     let (lease, ttl) = (Duration::from_secs(5), Duration::from_secs(60));
-    assert_eq!(store.claim(&source, &key, "oa", lease).await.unwrap(), Claim::Claimed);
-    assert_eq!(store.claim(&source, &key, "oa", lease).await.unwrap(), Claim::Claimed, "re-entrant");
-    assert_eq!(store.claim(&source, &key, "ob", lease).await.unwrap(), Claim::Busy);
+    assert_eq!(store.claim(&source, &key, "oa", lease, None).await.unwrap(), Claim::Claimed);
+    assert_eq!(store.claim(&source, &key, "oa", lease, None).await.unwrap(), Claim::Claimed, "re-entrant");
+    assert_eq!(store.claim(&source, &key, "ob", lease, None).await.unwrap(), Claim::Busy);
     store.release(&source, &key, "ob").await.unwrap();
     assert_eq!(
-        store.claim(&source, &key, "ob", lease).await.unwrap(),
+        store.claim(&source, &key, "ob", lease, None).await.unwrap(),
         Claim::Busy,
         "not the owner's release"
     );
     store.release(&source, &key, "oa").await.unwrap();
-    assert_eq!(store.claim(&source, &key, "ob", lease).await.unwrap(), Claim::Claimed);
-    store.done(&source, &key, 42, ttl).await.unwrap();
-    assert_eq!(store.claim(&source, &key, "oa", lease).await.unwrap(), Claim::Done { fingerprint: 42 });
+    assert_eq!(store.claim(&source, &key, "ob", lease, None).await.unwrap(), Claim::Claimed);
+    store.done(&source, &key, 42, ttl, None).await.unwrap();
+    assert_eq!(store.claim(&source, &key, "oa", lease, None).await.unwrap(), Claim::Done { fingerprint: 42 });
 }

@@ -9,6 +9,7 @@
 
 mod dead_letters;
 mod delivery;
+mod ledger;
 mod outages;
 mod processes;
 mod receiving;

@@ -17,7 +17,7 @@ struct Process {
     child: Child,
     admin: String,
     address: String,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Process {
@@ -39,7 +39,7 @@ impl Process {
             child,
             admin: format!("http://127.0.0.1:{admin}"),
             address: format!("http://127.0.0.1:{address}"),
-            _dir: dir,
+            dir,
         }
     }
 
@@ -57,6 +57,10 @@ impl Process {
         let text = String::from_utf8(answer.body.to_vec()).unwrap();
         let line = text.lines().find(|line| line.starts_with(line_start));
         line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0.0)
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap()
     }
 
     fn signal(&self, signal: &str) {
@@ -113,6 +117,22 @@ async fn a_worker_killed_again_and_again_under_load_loses_nothing() {
         assert!(with_duplicates - 1_500 <= kills * world.config.worker.concurrency, "{with_duplicates}");
     }
     assert_eq!(world.dead("salpre", 0).await.len(), 0);
+}
+
+#[tokio::test]
+async fn a_webhook_that_the_broker_returns_is_refused_and_not_logged() {
+    let world = World::new().await;
+    let receiver = Process::start(&world, "receiver");
+    receiver.ready().await;
+    let channel = world.connect().await.create_channel().await.unwrap();
+    channel.queue_delete("raw.salpre".into(), Default::default()).await.unwrap();
+    let url = format!("{}/in/salpre", receiver.address);
+    let reply = Client::new(PATIENCE).post(&url, &[], Bytes::from(call(1))).await.unwrap();
+    assert_eq!(reply.status, 503);
+    // lapin would write it as text, or as a list of bytes.
+    let (log, bytes) = (receiver.log(), format!("{:?}", b"event_type"));
+    assert!(log.contains("no queue is bound"), "{log}");
+    assert!(!log.contains("event_type") && !log.contains(bytes.trim_matches(['[', ']'])), "{log}");
 }
 
 #[tokio::test]

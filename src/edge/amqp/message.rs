@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::core::{
     disposition::{Attempt, Reason},
     envelope::{CONTENT_TYPE, Encoded},
+    ledger::{Entry, Mark},
     providers::Provider,
     webhook::{DeliveryId, Headers, SourceName, Webhook},
 };
@@ -29,6 +30,7 @@ const LAST_FAILED_AT: &str = "hookswitch-last-failed-at";
 const VERSION: &str = "hookswitch-version";
 const REPLAYS: &str = "hookswitch-replays";
 const DELIVERY_ID: &str = "hookswitch-delivery-id";
+const ENTRY: &str = "hookswitch-entry";
 const HTTP: &str = "http-";
 
 /// What rides with a webhook from try to try.
@@ -57,6 +59,8 @@ pub struct Inbound {
     pub webhook: Webhook,
     /// Its HTTP content type, where the sender gave one.
     pub content_type: Option<String>,
+    /// Its place in the ledger; none where a receiver did not put it there.
+    pub entry: Option<Entry>,
     /// What has happened to it.
     pub history: History,
 }
@@ -117,6 +121,7 @@ pub fn properties(inbound: &Inbound) -> BasicProperties {
         (FIRST_FAILED_AT, history.first_failed_at.map(|at| at.to_string())),
         (LAST_FAILED_AT, history.last_failed_at.map(|at| at.to_string())),
         (VERSION, history.version.clone()),
+        (ENTRY, inbound.entry.map(|entry| entry.to_string())),
     ];
     for (name, value) in optional {
         if let Some(value) = value {
@@ -161,6 +166,19 @@ pub fn event_properties(event: &Encoded, webhook: &Webhook) -> BasicProperties {
         .with_headers(headers)
 }
 
+/// The properties of a message of the ledger's marks.
+pub fn marks_properties(now: Timestamp) -> BasicProperties {
+    persistent(&Uuid::now_v7().to_string(), now)
+        .with_type("ledger-marks".into())
+        .with_content_type("application/json".into())
+}
+
+/// The body of a message of the ledger's marks.
+pub fn marks_body(marks: &[Mark]) -> Bytes {
+    // Names and numbers: nothing that could not be written.
+    serde_json::to_vec(marks).unwrap_or_default().into()
+}
+
 /// Reads a raw webhook's message.
 ///
 /// # Errors
@@ -192,7 +210,7 @@ pub fn salvage(
         body: Bytes::new(),
     };
     let content_type = properties.content_type().as_ref().map(ToString::to_string);
-    with_body(Inbound { webhook, content_type, history: History::default() }, body)
+    with_body(Inbound { webhook, content_type, entry: None, history: History::default() }, body)
 }
 
 fn with_body(mut inbound: Inbound, body: Vec<u8>) -> Inbound {
@@ -231,7 +249,14 @@ fn decode_head(properties: &BasicProperties) -> Result<Inbound, InvalidMessage> 
         replays: number_of(headers, REPLAYS).unwrap_or(0),
     };
     let content_type = properties.content_type().as_ref().map(ToString::to_string);
-    Ok(Inbound { webhook, content_type, history })
+    // One that cannot be read is one that is not counted.
+    let entry = string_of(headers, ENTRY).and_then(|entry| entry.parse().ok());
+    Ok(Inbound { webhook, content_type, entry, history })
+}
+
+/// How often the broker has given the message out before; RabbitMQ counts that for quorum queues.
+pub fn redeliveries(properties: &BasicProperties) -> u32 {
+    properties.headers().as_ref().and_then(|headers| number_of(headers, "x-delivery-count")).unwrap_or(0)
 }
 
 /// The reason of a message that the broker itself dead-lettered.
@@ -246,7 +271,7 @@ fn broker_reason(headers: &FieldTable) -> Option<Reason> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::providers::Provider;
+    use crate::core::{ledger::Run, providers::Provider};
 
     fn inbound() -> Inbound {
         let webhook = Webhook {
@@ -266,7 +291,8 @@ mod tests {
             version: Some("0.1.0".into()),
             replays: 2,
         };
-        Inbound { webhook, content_type: Some("application/json".into()), history }
+        let entry = Some(Entry { run: Run { began: 1_763_700_000_000, nonce: 7 }, number: 3 });
+        Inbound { webhook, content_type: Some("application/json".into()), entry, history }
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub const UNROUTED_EXCHANGE: &str = "hookswitch.unrouted";
 /// Holds the events that no queue wanted.
 pub const UNROUTED_QUEUE: &str = "events.unrouted";
 
+/// Where receivers tell workers how far they have come (see [`crate::core::ledger`]).
+pub const LEDGER_QUEUE: &str = "ledger";
+
 /// The source's raw webhooks.
 pub fn raw_queue(source: &SourceName) -> String {
     format!("raw.{source}")

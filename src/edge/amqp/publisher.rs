@@ -54,6 +54,18 @@ pub enum PublishError {
     Unroutable,
 }
 
+impl PublishError {
+    /// What to wait out before trying again.
+    pub fn trouble(self) -> Trouble {
+        match self {
+            Self::NotSent(trouble) => trouble,
+            Self::Unknown => Trouble::Late,
+            Self::Unroutable => Trouble::Topology,
+            Self::Refused => Trouble::DownstreamFull,
+        }
+    }
+}
+
 /// What keeps us from working.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Trouble {

@@ -134,6 +134,12 @@ fn queues(config: &Config) -> Vec<Queue> {
         arguments: lasting(),
         bindings: vec![(names::UNROUTED_EXCHANGE.to_owned(), String::new())],
     });
+    all.push(Queue {
+        name: names::LEDGER_QUEUE.to_owned(),
+        arguments: lasting(),
+        // Every queue can be reached by its name over the default exchange.
+        bindings: Vec::new(),
+    });
     for (name, subscription) in &config.subscriptions {
         let mut arguments = lasting();
         if let Some(length_max) = subscription.length_max {
@@ -263,6 +269,21 @@ impl Topology {
         }
         if differences.is_empty() { Ok(looked_at) } else { Err(TopologyError::Differs(differences)) }
     }
+}
+
+/// How many messages are ready in a queue.
+///
+/// # Errors
+/// The queue is not there, or the broker is not; the channel is closed then.
+pub async fn depth(channel: &Channel, queue: &str) -> lapin::Result<u32> {
+    let options = QueueDeclareOptions {
+        passive: true,
+        durable: true,
+        exclusive: false,
+        auto_delete: false,
+        nowait: false,
+    };
+    Ok(channel.queue_declare(queue.into(), options, FieldTable::default()).await?.message_count())
 }
 
 async fn declare_exchange(channel: &Channel, exchange: &Exchange, passive: bool) -> lapin::Result<()> {

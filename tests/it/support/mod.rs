@@ -17,6 +17,7 @@ use hookswitch::{
         dead_letters::{self, Action, Filter},
         gate::Gate,
         intake::RawExchange,
+        ledger::Books,
         receiver::Receiver,
         receiver_metrics::ReceiverMetrics,
         settle,
@@ -63,10 +64,10 @@ struct Shared {
 
 fn shared() -> &'static Shared {
     static SHARED: OnceLock<Shared> = OnceLock::new();
-    SHARED.get_or_init(|| Shared {
-        broker: Broker::start(VHOSTS),
-        redis: Redis::start(),
-        next: AtomicUsize::new(1),
+    SHARED.get_or_init(|| {
+        // First, so that it is seconds older than everything that its ledger counts.
+        let redis = Redis::start();
+        Shared { broker: Broker::start(VHOSTS), redis, next: AtomicUsize::new(1) }
     })
 }
 
@@ -170,6 +171,13 @@ impl World {
         publisher
     }
 
+    /// A store that is up.
+    pub async fn store(&self) -> Store {
+        let store = Store::start(&self.config.redis, Arc::default()).unwrap();
+        store.watch().wait_for(Option::is_some).await.unwrap();
+        store
+    }
+
     /// Puts webhooks into the raw queue as the receiver does.
     pub async fn accept(&self, source: &str, bodies: impl IntoIterator<Item = Vec<u8>>) -> Vec<DeliveryId> {
         let publisher = self.publisher().await;
@@ -213,7 +221,8 @@ impl World {
     pub async fn receiver(&self) -> RunningReceiver {
         let publisher = Publisher::start(self.config.amqp.clone(), "test receiver", Arc::default());
         let settings = self.config.receiver.clone();
-        let sink = RawExchange::new(publisher.clone(), settings.confirm_timeout);
+        let books = Arc::new(Books::new(self.config.sources.keys()));
+        let sink = RawExchange::new(publisher.clone(), books.clone(), settings.confirm_timeout);
         let receiver =
             Receiver::new(settings, self.config.sources.clone(), sink, Arc::new(ReceiverMetrics::default()));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -225,7 +234,12 @@ impl World {
         };
         let stop = CancellationToken::new();
         tokio::spawn(http::serve(listener, receiver.router(), limits, stop.clone().cancelled_owned()));
-        RunningReceiver { publisher, address: address.to_string(), _stop: stop.drop_guard() }
+        let telling = tokio::spawn({
+            let (books, publisher) = (books.clone(), publisher.clone());
+            async move { books.keep_telling(&publisher).await }
+        });
+        let address = address.to_string();
+        RunningReceiver { publisher, address, books, telling, _stop: stop.drop_guard() }
     }
 
     /// Takes events off the consumer's queue until `count` have come, and then waits a little for more that should
@@ -321,7 +335,8 @@ pub fn inbound(source: &str, body: Vec<u8>) -> Inbound {
         headers: Headers::default(),
         body: body.into(),
     };
-    Inbound { webhook, content_type: Some("application/json".into()), history: History::default() }
+    let history = History::default();
+    Inbound { webhook, content_type: Some("application/json".into()), entry: None, history }
 }
 
 /// A good webhook about call `n`.
@@ -371,6 +386,8 @@ impl Drop for RunningWorker {
 pub struct RunningReceiver {
     pub publisher: Publisher,
     pub address: String,
+    books: Arc<Books>,
+    telling: tokio::task::JoinHandle<()>,
     _stop: tokio_util::sync::DropGuard,
 }
 
@@ -379,6 +396,12 @@ impl RunningReceiver {
     pub async fn post(&self, source: &str, body: &'static [u8]) -> u16 {
         let url = format!("http://{}/in/{source}", self.address);
         Client::new(PATIENCE).post(&url, &[], Bytes::from_static(body)).await.unwrap().status
+    }
+
+    /// Ends, as on SIGTERM.
+    pub async fn close(self) {
+        self.telling.abort();
+        self.books.close(&self.publisher).await;
     }
 
     /// Waits until it can take webhooks.

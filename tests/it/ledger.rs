@@ -1,0 +1,223 @@
+//! The ledger: it balances whatever happens, and it does not where a webhook is lost.
+
+use std::time::Duration;
+
+use hookswitch::{
+    app::{
+        dead_letters::{self, Action, Filter},
+        ledger::{self, Balance},
+    },
+    core::{
+        ledger::{Entry, Run, State, Sum},
+        webhook::SourceName,
+    },
+};
+use lapin::options::QueuePurgeOptions;
+
+use super::{
+    dead_letters::replay_all,
+    support::{RunningReceiver, World, call, services::Redis, until},
+};
+
+/// The balance, once `settled` holds of it.
+async fn balance(world: &World, settled: impl Fn(&Balance) -> bool) -> Balance {
+    let (store, connection) = (world.store().await, world.connect().await);
+    let draw = async || ledger::balance(&store, &connection, &world.config).await.unwrap();
+    let mut last = draw().await;
+    let what = "the ledger comes to rest";
+    until(what, async || {
+        last = draw().await;
+        settled(&last)
+    })
+    .await;
+    last
+}
+
+fn sum(accepted: i64, done: i64, duplicate: i64, discarded: i64, dead: i64, in_system: i64) -> Sum {
+    Sum { accepted, done, duplicate, discarded, dead, in_system }
+}
+
+async fn post(receiver: &RunningReceiver, body: Vec<u8>) -> u16 {
+    receiver.post("salpre", body.leak()).await
+}
+
+#[tokio::test]
+async fn it_shows_what_became_of_every_webhook() {
+    let world = World::new().await;
+    let receiver = world.receiver().await;
+    receiver.ready().await;
+    for n in 0..20 {
+        assert_eq!(post(&receiver, call(n)).await, 200);
+    }
+    let worker = world.worker();
+    balance(&world, |b| b.total.done == 20).await;
+    for n in 0..5 {
+        assert_eq!(post(&receiver, call(n)).await, 200);
+    }
+    for _ in 0..4 {
+        assert_eq!(post(&receiver, b"not json".to_vec()).await, 200);
+    }
+    let rest = balance(&world, |b| b.total.dead == 4 && b.total.accepted == 29).await;
+    assert_eq!(rest.sources["salpre"], sum(29, 20, 5, 0, 4, 0));
+    assert_eq!(rest.sources["other"], Sum::default());
+    assert_eq!(rest.unaccounted(), 0);
+    worker.finish().await;
+
+    // One letter is thrown away, the others are sent back and wait.
+    let (source, store, connection): (SourceName, _, _) =
+        ("salpre".parse().unwrap(), world.store().await, world.connect().await);
+    let provider = world.config.sources[&source].provider;
+    let (filter, discard) = (Filter::default(), Action::Discard(&store));
+    let each = |_: &_| std::ops::ControlFlow::Continue(());
+    dead_letters::run(&connection, &source, provider, &filter, 1, &discard, each).await.unwrap();
+    replay_all(&world, "salpre").await;
+    let rest = balance(&world, |b| b.queued == 3).await;
+    assert_eq!(rest.sources["salpre"], sum(29, 20, 5, 1, 0, 3));
+    assert_eq!(rest.unaccounted(), 0);
+
+    // A receiver that ends closes its run: it is summed up, and nothing changes by that.
+    receiver.close().await;
+    let worker = world.worker();
+    let rest = balance(&world, |b| b.total.dead == 3).await;
+    assert_eq!(rest.sources["salpre"], sum(29, 20, 5, 1, 3, 0));
+    let again = balance(&world, |_| true).await;
+    assert_eq!(again.total, rest.total);
+    worker.finish().await;
+}
+
+#[tokio::test]
+async fn it_sees_a_webhook_that_is_lost() {
+    let world = World::new().await;
+    let receiver = world.receiver().await;
+    receiver.ready().await;
+    for n in 0..10 {
+        assert_eq!(post(&receiver, call(n)).await, 200);
+    }
+    let channel = world.connect().await.create_channel().await.unwrap();
+    channel.queue_purge("raw.salpre".into(), QueuePurgeOptions::default()).await.unwrap();
+    let worker = world.worker();
+    assert_eq!(post(&receiver, call(10)).await, 200);
+    let rest = balance(&world, |b| b.total.done == 1 && b.total.accepted == 11).await;
+    assert_eq!((rest.total.in_system, rest.unaccounted()), (10, 10));
+    worker.finish().await;
+}
+
+#[tokio::test]
+async fn a_webhook_that_was_refused_is_not_accepted() {
+    let world = World::new().await;
+    let receiver = world.receiver().await;
+    receiver.ready().await;
+    assert_eq!(post(&receiver, call(1)).await, 200);
+    let channel = world.connect().await.create_channel().await.unwrap();
+    channel
+        .queue_unbind("raw.salpre".into(), "hookswitch.raw".into(), "salpre".into(), Default::default())
+        .await
+        .unwrap();
+    for _ in 0..3 {
+        assert_eq!(post(&receiver, call(2)).await, 503);
+    }
+    let worker = world.worker();
+    // The mark has come when another webhook after them counts.
+    channel
+        .queue_bind(
+            "raw.salpre".into(),
+            "hookswitch.raw".into(),
+            "salpre".into(),
+            Default::default(),
+            Default::default(),
+        )
+        .await
+        .unwrap();
+    assert_eq!(post(&receiver, call(3)).await, 200);
+    let rest = balance(&world, |b| b.total.done == 2 && b.total.in_system == 0).await;
+    receiver.close().await;
+    assert_eq!(rest.total, sum(2, 2, 0, 0, 0, 0));
+    worker.finish().await;
+}
+
+#[tokio::test]
+async fn what_redis_forgot_is_left_out_and_never_counted_wrongly() {
+    let redis = Redis::start();
+    let shared = World::new().await;
+    let toml = shared.toml.clone();
+    let old = toml.lines().find(|line| line.starts_with("url = \"redis:")).unwrap().to_owned();
+    let world = shared.changed(&old, &format!("url = \"{}\"", redis.url(0))).await;
+    let worker = world.worker();
+    let receiver = world.receiver().await;
+    receiver.ready().await;
+    for n in 0..10 {
+        assert_eq!(post(&receiver, call(n)).await, 200);
+    }
+    let before = balance(&world, |b| b.total.done == 10).await;
+
+    // Started anew, on its data: it does not know what it may have lost.
+    redis.kill();
+    redis.start_again();
+    let after = balance(&world, |b| b.since > before.since).await;
+    assert_eq!(after.total, Sum::default());
+    // The old run goes on, and is not counted.
+    until("the worker is back", async || worker.gate.trouble().is_none()).await;
+    assert_eq!(post(&receiver, call(10)).await, 200);
+    world.events(11).await;
+    assert_eq!(balance(&world, |_| true).await.total, Sum::default());
+    // A new run is.
+    let second = world.receiver().await;
+    second.ready().await;
+    assert_eq!(post(&second, call(11)).await, 200);
+    let rest = balance(&world, |b| b.total.done == 1).await;
+    assert_eq!(rest.total, sum(1, 1, 0, 0, 0, 0));
+    worker.finish().await;
+}
+
+#[tokio::test]
+async fn a_state_takes_the_place_of_another_as_the_rule_says() {
+    let world = World::new().await;
+    let store = world.store().await;
+    let source: SourceName = "salpre".parse().unwrap();
+    let states = [State::Open, State::Done, State::Duplicate, State::Discarded, State::Refused, State::Dead];
+    // In the future: in any case after the store was opened.
+    let run = Run { began: 4_000_000_000_000, nonce: 1 };
+    let counted = |state| match state {
+        State::Open | State::Refused => Sum::default(),
+        State::Done => sum(1, 1, 0, 0, 0, 0),
+        State::Duplicate => sum(1, 0, 1, 0, 0, 0),
+        State::Discarded => sum(1, 0, 0, 1, 0, 0),
+        State::Dead => sum(1, 0, 0, 0, 1, 0),
+    };
+    let (mut expected, mut number) = (Sum::default(), 0);
+    for old in states {
+        for new in states {
+            // The first and the last number of blocks among them.
+            number += 16_384;
+            let entry = Entry { run, number: number - 1 };
+            for state in [old, new, new] {
+                store.record(&source, entry, state).await.unwrap();
+            }
+            expected += counted(if new.may_follow(old) { new } else { old });
+        }
+    }
+    let ledger = store.ledger([&source].into_iter(), 0).await.unwrap().unwrap();
+    // Where no receiver has told how far it is, what is settled is all that counts.
+    assert_eq!(ledger.sources["salpre"], expected);
+}
+
+#[tokio::test]
+async fn workers_that_die_again_and_again_leave_it_balanced() {
+    let world = World::new().await;
+    let receiver = world.receiver().await;
+    receiver.ready().await;
+    for n in 0..200 {
+        assert_eq!(post(&receiver, call(n)).await, 200);
+    }
+    for _ in 0..4 {
+        let worker = world.worker();
+        until("it has begun", async || worker.metric("hookswitch_events_total") >= 10.0).await;
+        worker.task.abort();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let worker = world.worker();
+    let rest = balance(&world, |b| b.total.done == 200 && b.total.in_system == 0).await;
+    assert_eq!(rest.total, sum(200, 200, 0, 0, 0, 0));
+    assert_eq!(rest.unaccounted(), 0);
+    worker.finish().await;
+}
