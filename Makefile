@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up down clean-data secrets build test check fmt lint doc
+.PHONY: help up down clean-data secrets build test check faults faults-long fmt lint doc
 
 help: ## What one can do here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -24,6 +24,12 @@ test: ## Everything that CI checks: format, lints, docs, licences, deployment fi
 
 check: ## The quick part of `make test`: all but the tests
 	@deploy/test.sh quick
+
+faults: ## Kill, freeze, fill and cut everything under load, and account for every webhook: every row once, minutes
+	cargo test --release --locked --features faults --test faults -- $(ARGS)
+
+faults-long: ## The same by chance for an hour; ARGS="--minutes 90 --until webhooks=1000000,worker_kills=300 --help"
+	cargo test --release --locked --features faults --test faults -- --profile long $(or $(ARGS),--hours 1)
 
 fmt: ## Format the code
 	cargo fmt

@@ -7,11 +7,16 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod cuts;
 mod dead_letters;
 mod delivery;
+#[path = "../support/frames.rs"]
+mod frames;
 mod ledger;
 mod outages;
 mod processes;
+#[path = "../support/proxy.rs"]
+mod proxy;
 mod receiving;
 mod support;
 mod topology;

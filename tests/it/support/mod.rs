@@ -5,7 +5,7 @@ pub mod services;
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, OnceLock,
+        Arc, Once, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -204,7 +204,7 @@ impl World {
 
     /// Starts a worker with a normalizer of the test's.
     pub fn worker_with(&self, normalize: Normalize) -> RunningWorker {
-        hookswitch::edge::panics::install_hook();
+        install_panic_hook();
         let mut registry = metrics::registry();
         let metrics = WorkerMetrics::register(&mut registry);
         let [broker, redis] = LinkMetrics::register(&mut registry, ["broker", "redis"]);
@@ -304,6 +304,19 @@ impl World {
         .unwrap();
         letters
     }
+}
+
+/// The program's own hook hides a panic's text, and with it why a test failed: this one shows both.
+fn install_panic_hook() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        hookswitch::edge::panics::install_hook();
+        let hook = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            eprintln!("{info}");
+            hook(info);
+        }));
+    });
 }
 
 /// How many messages are ready in a queue.

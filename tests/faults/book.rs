@@ -1,0 +1,332 @@
+//! The book: what was sent, what was answered 200, what came out. Small in memory, whole on disk.
+
+use std::{
+    collections::{BTreeMap, HashSet, VecDeque},
+    fs::File,
+    io::{BufWriter, Write},
+    path::Path,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use hookswitch::{
+    core::{
+        disposition::Reason,
+        webhook::{DeliveryId, Webhook},
+    },
+    edge::amqp::message::Inbound,
+};
+use jiff::Timestamp;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use super::traffic::{Class, Expected, Number, Traffic};
+
+/// Complaints are kept up to here, each kind; all are counted.
+const KEPT: usize = 50;
+
+/// Milliseconds of the wall clock, which the program's logs use too.
+pub fn now() -> u64 {
+    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+}
+
+/// What is known of one webhook.
+#[derive(Clone, Copy)]
+pub struct Entry {
+    pub number: Number,
+    /// How often it was answered 200.
+    pub accepted: u8,
+    /// How often each of its events was published, as far as was seen.
+    pub copies: [u8; 2],
+    /// How many dead letters there are of it.
+    pub dead: u8,
+}
+
+/// Something that must not be, by kind.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Wrong {
+    Lost,
+    Corrupt,
+    Phantom,
+    /// A good webhook that is a dead letter, or poison that is not, or for another reason.
+    Misrouted,
+    KnowableDuplicate,
+    /// A promise of the row itself.
+    Row,
+}
+
+impl Wrong {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Lost => "lost",
+            Self::Corrupt => "corrupt",
+            Self::Phantom => "phantom",
+            Self::Misrouted => "misrouted",
+            Self::KnowableDuplicate => "knowable duplicates",
+            Self::Row => "rows failed",
+        }
+    }
+}
+
+/// A time in which a worker may have died between publishing and saying so, and why.
+#[derive(Clone, Debug)]
+pub struct Trouble {
+    pub from: u64,
+    pub to: u64,
+}
+
+pub struct Book {
+    pub traffic: Traffic,
+    entries: Mutex<Vec<Entry>>,
+    seen: Mutex<BufWriter<File>>,
+    wrong: Mutex<BTreeMap<Wrong, (usize, Vec<String>)>>,
+    dead_by_reason: Mutex<BTreeMap<String, usize>>,
+    troubles: Mutex<Vec<Trouble>>,
+    redis_lost: Mutex<Vec<u64>>,
+    pub accepted: AtomicU64,
+    pub answers: AtomicU64,
+    pub events: AtomicU64,
+    pub unrouted: AtomicU64,
+    pub extra_copies: AtomicU64,
+    pub redelivered: AtomicU64,
+    /// When an event came last.
+    pub last_event: AtomicU64,
+    /// The youngest webhook that has come out: when it was received.
+    pub last_received: AtomicU64,
+}
+
+/// The parts of an event that say where it comes from.
+#[derive(Deserialize)]
+struct Head<'a> {
+    id: &'a str,
+    deliveryid: &'a str,
+    receivedtime: Timestamp,
+}
+
+/// What a consumer's connection gave last: the broker may give these again, since their acks may be lost.
+#[derive(Default)]
+pub struct Recent(VecDeque<(Number, usize)>);
+
+impl Recent {
+    fn push(&mut self, number: Number, position: usize, max: usize) {
+        self.0.push_back((number, position));
+        if self.0.len() > max {
+            self.0.pop_front();
+        }
+    }
+
+    /// Those that may come again on the next connection.
+    pub fn maybe_again(&mut self) -> HashSet<(Number, usize)> {
+        self.0.drain(..).collect()
+    }
+}
+
+/// A message as a consumer got it.
+pub struct Seen<'a> {
+    pub body: &'a [u8],
+    /// The header `hookswitch-delivery-id`.
+    pub delivery_id: &'a str,
+    pub redelivered: bool,
+    pub unrouted: bool,
+}
+
+impl Book {
+    pub fn new(traffic: Traffic, dir: &Path) -> Self {
+        Self {
+            traffic,
+            entries: Mutex::default(),
+            seen: Mutex::new(BufWriter::new(File::create(dir.join("seen.tsv")).unwrap())),
+            wrong: Mutex::default(),
+            dead_by_reason: Mutex::default(),
+            troubles: Mutex::default(),
+            redis_lost: Mutex::default(),
+            accepted: AtomicU64::new(0),
+            answers: AtomicU64::new(0),
+            events: AtomicU64::new(0),
+            unrouted: AtomicU64::new(0),
+            extra_copies: AtomicU64::new(0),
+            redelivered: AtomicU64::new(0),
+            last_event: AtomicU64::new(0),
+            last_received: AtomicU64::new(0),
+        }
+    }
+
+    /// The next number to send.
+    pub fn open(&self, class: Class) -> Number {
+        let mut entries = self.entries.lock().unwrap();
+        let number = Number::new(entries.len(), class);
+        entries.push(Entry { number, accepted: 0, copies: [0; 2], dead: 0 });
+        number
+    }
+
+    pub fn sent(&self) -> usize {
+        self.entries.lock().unwrap().len()
+    }
+
+    pub fn entries(&self) -> Vec<Entry> {
+        self.entries.lock().unwrap().clone()
+    }
+
+    /// A 200 that is on disk.
+    pub fn accept(&self, number: Number) {
+        let entry = &mut self.entries.lock().unwrap()[number.sequence()];
+        if entry.accepted == 0 {
+            self.accepted.fetch_add(1, Ordering::Relaxed);
+        }
+        self.answers.fetch_add(1, Ordering::Relaxed);
+        entry.accepted = entry.accepted.saturating_add(1);
+    }
+
+    /// Whether this was sent.
+    fn knows(&self, number: Number) -> bool {
+        let entries = self.entries.lock().unwrap();
+        entries.get(number.sequence()).is_some_and(|entry| entry.number == number)
+    }
+
+    /// Records an event. `again` are those that this consumer may get again for want of an ack.
+    pub fn event(
+        &self,
+        seen: &Seen<'_>,
+        again: &mut HashSet<(Number, usize)>,
+        recent: &mut Recent,
+        prefetch: usize,
+    ) {
+        let text = || String::from_utf8_lossy(&seen.body[..seen.body.len().min(300)]).into_owned();
+        let Ok(head) = serde_json::from_slice::<Head<'_>>(seen.body) else {
+            return self.complain(Wrong::Corrupt, format!("an event that cannot be read: {}", text()));
+        };
+        let Some(number) = Number::find(seen.body).filter(|number| self.knows(*number)) else {
+            return self.complain(Wrong::Phantom, format!("an event of nothing that was sent: {}", text()));
+        };
+        let mut webhook = self.traffic.webhook(number);
+        let Ok(delivery_id) = head.deliveryid.parse::<DeliveryId>() else {
+            return self.complain(Wrong::Corrupt, format!("{number}: no delivery id: {}", text()));
+        };
+        if head.deliveryid != seen.delivery_id {
+            let (body, header) = (head.deliveryid, seen.delivery_id);
+            self.complain(Wrong::Corrupt, format!("{number}: delivery {body}, in the header {header}"));
+        }
+        (webhook.delivery_id, webhook.received_at) = (delivery_id, head.receivedtime);
+        let Expected::Events(events) = self.traffic.expected(&webhook) else {
+            return self.complain(Wrong::Misrouted, format!("{number}: poison gave an event: {}", text()));
+        };
+        let Some(position) = events.iter().position(|event| event.id.to_string() == head.id) else {
+            return self.complain(Wrong::Phantom, format!("{number}: an event of no known id: {}", text()));
+        };
+        if events[position].body != seen.body {
+            self.complain(Wrong::Corrupt, format!("{number}: not the event of what was sent: {}", text()));
+        }
+        let at = now();
+        let maybe_again = again.remove(&(number, position));
+        let counts = {
+            let copies = &mut self.entries.lock().unwrap()[number.sequence()].copies[position];
+            let counts = *copies == 0 || !(maybe_again || seen.redelivered);
+            if counts {
+                *copies = copies.saturating_add(1);
+            }
+            if counts && *copies > 1 {
+                self.extra_copies.fetch_add(1, Ordering::Relaxed);
+            }
+            counts
+        };
+        recent.push(number, position, prefetch);
+        if !counts {
+            self.redelivered.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let hash = hex::encode(&Sha256::digest(seen.body)[..8]);
+        writeln!(self.seen.lock().unwrap(), "{at}\t{}\t{position}\t{delivery_id}\t{hash}", number.sequence())
+            .unwrap();
+        self.events.fetch_add(1, Ordering::Relaxed);
+        if seen.unrouted {
+            self.unrouted.fetch_add(1, Ordering::Relaxed);
+        }
+        self.last_event.fetch_max(at, Ordering::Relaxed);
+        // A receiver whose clock was set wrong says nothing of when.
+        let received = u64::try_from(head.receivedtime.as_millisecond()).unwrap_or(0);
+        if received <= at {
+            self.last_received.fetch_max(received, Ordering::Relaxed);
+        }
+    }
+
+    /// Records a dead letter.
+    pub fn dead(&self, letter: &Inbound) {
+        let reason = letter.history.reason;
+        let word = reason.map_or("none", Reason::as_str).to_owned();
+        *self.dead_by_reason.lock().unwrap().entry(word).or_default() += 1;
+        let body = &letter.webhook.body;
+        let Some(number) = Number::find(body).filter(|number| self.knows(*number)) else {
+            return self
+                .complain(Wrong::Phantom, format!("a dead letter of nothing that was sent: {reason:?}"));
+        };
+        let sent = self.traffic.webhook(number);
+        // The broker's table of headers has an order of its own.
+        let sorted = |webhook: &Webhook| {
+            let mut headers: Vec<_> =
+                webhook.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+            headers.sort();
+            headers
+        };
+        let same = sent.body == *body && sent.source == letter.webhook.source;
+        if !same || sorted(&sent) != sorted(&letter.webhook) {
+            self.complain(Wrong::Corrupt, format!("{number}: its dead letter is not what was sent"));
+        }
+        match self.traffic.expected(&sent) {
+            Expected::Dead(expected) if Some(expected) == reason => {}
+            Expected::Dead(expected) => {
+                self.complain(Wrong::Misrouted, format!("{number}: dead of {reason:?}, not of {expected}"));
+            }
+            Expected::Events(_) => {
+                let error = letter.history.error.as_deref().unwrap_or_default();
+                self.complain(Wrong::Misrouted, format!("{number}: good, yet dead of {reason:?}: {error}"));
+            }
+        }
+        let dead = &mut self.entries.lock().unwrap()[number.sequence()].dead;
+        *dead = dead.saturating_add(1);
+    }
+
+    pub fn dead_by_reason(&self) -> BTreeMap<String, usize> {
+        self.dead_by_reason.lock().unwrap().clone()
+    }
+
+    /// Records that something is wrong.
+    pub fn complain(&self, wrong: Wrong, what: String) {
+        let mut all = self.wrong.lock().unwrap();
+        let (count, kept) = all.entry(wrong).or_default();
+        *count += 1;
+        if kept.len() < KEPT {
+            eprintln!("WRONG ({}): {what}", wrong.as_str());
+            kept.push(what);
+        }
+    }
+
+    pub fn wrong(&self) -> BTreeMap<Wrong, (usize, Vec<String>)> {
+        self.wrong.lock().unwrap().clone()
+    }
+
+    /// Records a time of trouble that we made.
+    pub fn trouble(&self, from: u64, to: u64) {
+        self.troubles.lock().unwrap().push(Trouble { from, to });
+    }
+
+    pub fn troubles(&self) -> Vec<Trouble> {
+        self.troubles.lock().unwrap().clone()
+    }
+
+    /// Records that Redis forgot, between these moments.
+    pub fn redis_forgot(&self) {
+        self.redis_lost.lock().unwrap().push(now());
+    }
+
+    pub fn redis_losses(&self) -> Vec<u64> {
+        self.redis_lost.lock().unwrap().clone()
+    }
+
+    /// Makes sure that what was seen can be read back.
+    pub fn flush(&self) {
+        self.seen.lock().unwrap().flush().unwrap();
+    }
+}

@@ -1,0 +1,354 @@
+//! `make faults`: real processes, real faults, and an account of every webhook that was answered 200.
+//!
+//! A private RabbitMQ and Redis, receivers and workers as processes of the program, a sender that behaves like a
+//! provider, an independent consumer, and a list of faults. At the end everything is healed and drained, and what was
+//! accepted is compared with what came out: nothing may be missing, nothing may have changed, and nothing may have
+//! come twice where that could have been known.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a harness that cannot go on fails"
+)]
+
+mod book;
+mod consumer;
+mod fleet;
+mod report;
+mod rows;
+mod sender;
+#[path = "../it/support/services.rs"]
+mod services;
+mod traffic;
+mod world;
+
+use std::{
+    path::PathBuf,
+    process::{Command, ExitCode},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use clap::Parser;
+use tokio_util::sync::CancellationToken;
+
+use book::{Book, Wrong};
+use rows::{BROKER_KILL, OTHERS, REDIS_KILL, Row, WORKER_KILL};
+use sender::Mix;
+use traffic::{Dice, Traffic};
+use world::{EVENTS, Services, World};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_hookswitch");
+
+/// Makes faults under load and accounts for every webhook that was answered 200.
+///
+/// Exit code 0 only if nothing is lost, altered, made up, misrouted or knowingly sent twice.
+#[derive(Clone, Parser)]
+#[command(name = "faults")]
+pub struct Options {
+    /// short: every row, one after the other; long: a worker dies every few seconds, the broker and Redis in turn,
+    /// and all other rows in between, by chance
+    #[arg(long, default_value = "short")]
+    profile: Profile,
+    /// What chance is made of; a run prints its own
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Webhooks a second; what an outage holds up is sent afterwards
+    #[arg(long, default_value_t = 300)]
+    rate: u64,
+    /// Ends no sooner than with so many webhooks
+    #[arg(long, default_value_t = 20_000)]
+    webhooks: u64,
+    /// Hours after which a long run ends
+    #[arg(long, default_value_t = 0.0)]
+    hours: f64,
+    /// Minutes after which a long run ends; with --until it fails then
+    #[arg(long, default_value_t = 0.0)]
+    minutes: f64,
+    /// A long run ends when all of these are reached: webhooks=N,worker_kills=N,broker_kills=N,redis_kills=N
+    #[arg(long, value_delimiter = ',', value_parser = target)]
+    until: Vec<(String, u64)>,
+    /// Only these rows, by number (see --list)
+    #[arg(long, value_delimiter = ',')]
+    rows: Vec<String>,
+    /// How often the rows are gone through in a short run
+    #[arg(long, default_value_t = 1)]
+    times: u32,
+    /// Print the rows
+    #[arg(long)]
+    list: bool,
+    #[arg(long, default_value_t = 2)]
+    receivers: usize,
+    #[arg(long, default_value_t = 4)]
+    workers: usize,
+    /// One worker dies at each point of a delivery's life once in so many times; 0: never
+    #[arg(long, default_value_t = 3_000)]
+    crash_every: u32,
+    /// Seconds from one kill to the next in a long run: worker, broker, Redis
+    #[arg(long, value_delimiter = ',', default_values_t = [8.0, 55.0, 55.0])]
+    cadence: Vec<f64>,
+    /// Poison in a thousand webhooks
+    #[arg(long, default_value_t = 10)]
+    poison: u64,
+    /// Deliberate repeats in a thousand webhooks
+    #[arg(long, default_value_t = 50)]
+    repeats: u64,
+    /// One body of 1 to 10 MiB in so many webhooks
+    #[arg(long, default_value_t = 20_000)]
+    big_every: u64,
+    /// The program before the rolling upgrade; without it, the same
+    #[arg(long)]
+    old_binary: Option<PathBuf>,
+    /// A known mistake to build in, to see that it is noticed (see src/faults.rs)
+    #[arg(long)]
+    mutant: Option<String>,
+    /// Where to write the report for machines
+    #[arg(long)]
+    json: Option<PathBuf>,
+    /// Where ledger, logs and configuration go; a temporary folder, kept if anything is wrong
+    #[arg(long)]
+    dir: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Profile {
+    Short,
+    Long,
+}
+
+fn target(text: &str) -> Result<(String, u64), String> {
+    let known = ["webhooks", "worker_kills", "broker_kills", "redis_kills"];
+    let (name, count) = text.split_once('=').ok_or("expected name=number")?;
+    if !known.contains(&name) {
+        return Err(format!("expected one of {}", known.join(", ")));
+    }
+    Ok((name.to_owned(), count.parse().map_err(|_| "expected a number")?))
+}
+
+impl Options {
+    fn mix(&self) -> Mix {
+        let late = if self.profile == Profile::Long { 600 } else { 20 };
+        Mix {
+            poison: AtomicU64::new(self.poison),
+            repeats: AtomicU64::new(self.repeats),
+            big_every: AtomicU64::new(self.big_every),
+            late_max: Duration::from_secs(late),
+        }
+    }
+
+    fn wants(&self, row: &Row) -> bool {
+        self.rows.is_empty() || self.rows.iter().any(|number| number == row.number)
+    }
+}
+
+fn main() -> ExitCode {
+    let mut options = Options::parse();
+    if options.list {
+        for row in rows::all() {
+            println!("{:<4} {}", row.number, row.name);
+        }
+        return ExitCode::SUCCESS;
+    }
+    let seed = *options.seed.get_or_insert_with(|| rand::random::<u32>().into());
+    eprintln!("seed {seed}");
+    let began = Instant::now();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (folder, dir) = match &options.dir {
+        Some(dir) => {
+            std::fs::create_dir_all(dir).unwrap();
+            (None, dir.clone())
+        }
+        None => {
+            let folder = tempfile::tempdir().unwrap();
+            let dir = folder.path().to_owned();
+            (Some(folder), dir)
+        }
+    };
+    let book = Arc::new(Book::new(Traffic::new(seed), &dir));
+    let services = Services::start();
+    let config = services.configure(&dir);
+    world::apply_topology(&config);
+    let world = World::start(options, runtime.handle().clone(), dir, services, config, book);
+    let report = run(&world, seed, began);
+    report::print(&report);
+    if let Some(path) = &world.options.json {
+        std::fs::write(path, serde_json::to_vec_pretty(&report).unwrap()).unwrap();
+    }
+    let good = world.book.wrong().is_empty();
+    if !good {
+        if let Some(folder) = folder {
+            drop(folder.keep());
+        }
+        eprintln!("FAILED; ledger, logs and what was seen are in {}", world.dir.display());
+    }
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Load, faults, healing, account.
+fn run(world: &World, seed: u64, began: Instant) -> serde_json::Value {
+    let stop = CancellationToken::new();
+    for (queue, unrouted) in [(EVENTS, false), ("events.unrouted", true)] {
+        let (book, url) = (world.book.clone(), world.broker.url(1));
+        let tap = if unrouted { Arc::default() } else { world.tap.clone() };
+        world.runtime.spawn(consumer::consume(book, url, queue, unrouted, tap, stop.clone()));
+    }
+    if let Err(why) = world.fleet.ready() {
+        world.book.complain(Wrong::Row, why);
+    }
+    let sending = CancellationToken::new();
+    let mut dice = Dice::new(seed);
+    world.runtime.spawn(world.sender.clone().run(Dice::new(dice.next()), sending.clone()));
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| progress(world, &over, began));
+        match world.options.profile {
+            Profile::Short => short(world, &mut dice),
+            Profile::Long => long(world, &mut dice, began),
+        }
+        eprintln!("healing and draining");
+        sending.cancel();
+        world.runtime.block_on(world.sender.finish(fleet::PATIENCE));
+        if let Err(why) = world.fleet.ready() {
+            world.book.complain(Wrong::Row, why);
+        }
+        if let Err(left) = world.drained() {
+            world.book.complain(Wrong::Row, format!("the queues do not get empty: {left}"));
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    ledger(world);
+    for source in ["morph", "allo", "wavix", "salpre", "varda"] {
+        let url = world.broker.url(1);
+        let read = world.runtime.block_on(consumer::dead_letters(&world.book, &url, source));
+        if let Err(error) = read {
+            world.book.complain(Wrong::Row, format!("dead.{source} cannot be read: {error}"));
+        }
+    }
+    stop.cancel();
+    world.fleet.stop(&world.book);
+    report::account(&world.book, &world.dir);
+    let duplicates = report::duplicates(&world.book, &world.dir);
+    report::json(world, began.elapsed().as_secs(), &duplicates)
+}
+
+/// Every row once, and then load until there is enough of it.
+fn short(world: &World, dice: &mut Dice) {
+    std::thread::sleep(Duration::from_secs(3));
+    for _ in 0..world.options.times {
+        for row in rows::all().filter(|row| world.options.wants(row)) {
+            eprintln!("row {}: {}", row.number, row.name);
+            world.perform(row, dice);
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    }
+    while (world.book.sent() as u64) < world.options.webhooks {
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// Kills in their cadence and everything else in between, until the targets or the time are reached.
+fn long(world: &World, dice: &mut Dice, began: Instant) {
+    let over = AtomicBool::new(false);
+    let [worker, broker, redis] =
+        [0, 1, 2].map(|n| Duration::from_secs_f64(world.options.cadence.get(n).copied().unwrap_or(60.0)));
+    let mut of_workers = Dice::new(dice.next());
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                // Between half and one and a half of the cadence.
+                let share = 0.5 + of_workers.below(1_000) as f64 / 1_000.0;
+                std::thread::sleep(worker.mul_f64(share));
+                if world.options.wants(&WORKER_KILL) {
+                    world.perform(&WORKER_KILL, &mut of_workers);
+                }
+            }
+        });
+        let others: Vec<_> = OTHERS.iter().filter(|row| world.options.wants(row)).collect();
+        let (mut broker_due, mut redis_due) = (broker / 4, redis / 2);
+        let mut other_due = Duration::ZERO;
+        let started = Instant::now();
+        while !is_over(world, began) {
+            let at = started.elapsed();
+            if at >= broker_due && world.options.wants(&BROKER_KILL) {
+                world.perform(&BROKER_KILL, dice);
+                broker_due += broker;
+            } else if at >= redis_due && world.options.wants(&REDIS_KILL) {
+                world.perform(&REDIS_KILL, dice);
+                redis_due += redis;
+            } else if at >= other_due && !others.is_empty() {
+                let row = others[usize::try_from(dice.below(others.len() as u64)).unwrap()];
+                world.perform(row, dice);
+                // As long in peace as in trouble, so that the load gets through.
+                let took = started.elapsed() - at;
+                other_due = started.elapsed() + took.clamp(Duration::from_secs(5), Duration::from_secs(15));
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+}
+
+fn is_over(world: &World, began: Instant) -> bool {
+    let options = &world.options;
+    let limit = Duration::from_secs_f64(options.hours * 3_600.0 + options.minutes * 60.0);
+    let late = !limit.is_zero() && began.elapsed() > limit;
+    let tally = &world.tally;
+    let reached = |name: &str| match name {
+        "worker_kills" => tally.worker_kills.load(Ordering::Relaxed),
+        "broker_kills" => tally.broker_kills.load(Ordering::Relaxed),
+        "redis_kills" => tally.redis_kills.load(Ordering::Relaxed),
+        _ => world.book.sent() as u64,
+    };
+    let missing: Vec<_> = options.until.iter().filter(|(name, count)| reached(name) < *count).collect();
+    if late && !missing.is_empty() {
+        world.book.complain(Wrong::Row, format!("not reached in time: {missing:?}"));
+    }
+    let enough = reached("webhooks") >= options.webhooks;
+    late || (missing.is_empty() && (!options.until.is_empty() || limit.is_zero()) && enough)
+}
+
+/// A line every ten seconds.
+fn progress(world: &World, over: &AtomicBool, began: Instant) {
+    let mut due = Duration::from_secs(10);
+    while !over.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(200));
+        if began.elapsed() < due {
+            continue;
+        }
+        due += Duration::from_secs(10);
+        let (book, tally) = (&world.book, &world.tally);
+        let count = |n: &AtomicU64| n.load(Ordering::Relaxed);
+        eprintln!(
+            "{:>5} s: sent {} accepted {} events {} extra copies {} | kills: worker {} (and {} crash points), receiver {}, broker {}, Redis {}",
+            began.elapsed().as_secs(),
+            book.sent(),
+            count(&book.accepted),
+            count(&book.events),
+            count(&book.extra_copies),
+            count(&tally.worker_kills),
+            world.fleet.ends().0,
+            count(&tally.receiver_kills),
+            count(&tally.broker_kills),
+            count(&tally.redis_kills),
+        );
+    }
+}
+
+/// What the program itself says of the sum, where it can.
+fn ledger(world: &World) {
+    let output =
+        Command::new(PROGRAM).args(["ledger", "--json", "--config"]).arg(&world.config).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    match output.status.code() {
+        Some(0) => println!("hookswitch ledger:\n{text}"),
+        Some(64) => println!("hookswitch ledger: not in this build"),
+        code => {
+            let error = String::from_utf8_lossy(&output.stderr);
+            world.book.complain(Wrong::Row, format!("hookswitch ledger: {code:?} {text} {error}"));
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! The faults, one row each; the numbers are those of the matrix that the design was made with.
+
+use std::{
+    path::Path,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use lapin::{
+    Connection,
+    options::{QueueBindOptions, QueueDeleteOptions},
+    types::FieldTable,
+};
+
+use super::{
+    book::Wrong,
+    fleet::wait_for,
+    sender::for_a_while,
+    traffic::Dice,
+    world::{EVENTS, LEASE, VHOST, World},
+};
+
+/// One kind of fault.
+pub struct Row {
+    pub number: &'static str,
+    pub name: &'static str,
+    /// Makes the fault and heals it. An error says why it could not be made here.
+    pub inject: fn(&World, &mut Dice) -> Result<(), String>,
+    /// Whether an event may come twice for it.
+    pub excuses: bool,
+}
+
+const fn row(number: &'static str, name: &'static str, inject: Inject) -> Row {
+    Row { number, name, inject, excuses: true }
+}
+
+/// A row for which nothing may come twice.
+const fn strict(number: &'static str, name: &'static str, inject: Inject) -> Row {
+    Row { number, name, inject, excuses: false }
+}
+
+type Inject = fn(&World, &mut Dice) -> Result<(), String>;
+
+pub static WORKER_KILL: Row = row("1", "worker: kill -9", |world, dice| {
+    let worker = world.any_worker(dice);
+    world.kill_worker(worker);
+    Ok(())
+});
+
+pub static BROKER_KILL: Row = row("4", "broker: kill -9", |world, dice| {
+    world.kill_broker(|| pause(dice, 0, 1_000));
+    Ok(())
+});
+
+pub static REDIS_KILL: Row = row("11", "Redis: kill -9, its data stays", |world, dice| {
+    world.kill_redis(|| pause(dice, 0, 1_000));
+    Ok(())
+});
+
+/// Everything else, in the order of a run of all rows.
+pub static OTHERS: &[Row] = &[
+    row("1p", "worker: dies at each of P0 to P6", crash_points),
+    strict("2", "worker: SIGTERM", |world, dice| {
+        let worker = world.any_worker(dice);
+        world.replace_gracefully(worker)
+    }),
+    row("3", "worker: frozen longer than its lease", |world, dice| {
+        let worker = world.any_worker(dice);
+        world.fleet.signal(worker, "STOP");
+        std::thread::sleep(LEASE + Duration::from_secs(2));
+        world.fleet.signal(worker, "CONT");
+        Ok(())
+    }),
+    row("5", "broker: clean restart", |world, _| {
+        world.broker.ctl(&["stop_app"]);
+        world.broker.kill();
+        world.broker.start_again();
+        Ok(())
+    }),
+    row("6", "broker: frozen", |world, dice| {
+        world.broker.freeze();
+        pause(dice, 3_000, 8_000);
+        world.broker.thaw();
+        Ok(())
+    }),
+    row("8c", "broker: closes every connection", |world, _| {
+        world.broker.ctl(&["close_all_connections", "-p", VHOST, "a fault"]);
+        Ok(())
+    }),
+    row("9", "broker: memory alarm", |world, dice| {
+        world.broker.ctl(&["set_vm_memory_high_watermark", "0.00001"]);
+        pause(dice, 2_000, 5_000);
+        world.broker.ctl(&["set_vm_memory_high_watermark", "0.4"]);
+        Ok(())
+    }),
+    row("10", "broker: disk alarm", |world, dice| {
+        world.broker.ctl(&["set_disk_free_limit", "1000TB"]);
+        pause(dice, 2_000, 5_000);
+        world.broker.ctl(&["set_disk_free_limit", "50MB"]);
+        Ok(())
+    }),
+    row("11f", "Redis: kill -9, the last seconds are gone", |world, _| {
+        world.redis_command(&["CONFIG", "SET", "appendonly", "no"])?;
+        std::thread::sleep(Duration::from_secs(2));
+        world.book.redis_forgot();
+        world.kill_redis(|| ());
+        world.book.redis_forgot();
+        Ok(())
+    }),
+    row("12", "Redis: frozen", |world, dice| {
+        world.redis.freeze();
+        pause(dice, 2_000, 6_000);
+        world.redis.thaw();
+        Ok(())
+    }),
+    row("12m", "Redis: out of memory", |world, dice| {
+        world.redis_command(&["CONFIG", "SET", "maxmemory", "1mb"])?;
+        pause(dice, 2_000, 4_000);
+        world.redis_command(&["CONFIG", "SET", "maxmemory", "0"])
+    }),
+    row("12f", "Redis: FLUSHDB", |world, _| {
+        world.book.redis_forgot();
+        world.redis_command(&["FLUSHDB"])?;
+        world.book.redis_forgot();
+        Ok(())
+    }),
+    strict("14", "poison, one in five", |world, _| {
+        for_a_while(&world.sender.mix.poison, 200, Duration::from_secs(2));
+        Ok(())
+    }),
+    strict("14b", "poison of 1 to 10 MiB, one in a hundred", |world, _| {
+        for_a_while(&world.sender.mix.big_every, 100, Duration::from_secs(2));
+        Ok(())
+    }),
+    strict("15", "repeats, every second webhook", |world, _| {
+        for_a_while(&world.sender.mix.repeats, 500, Duration::from_secs(3));
+        Ok(())
+    }),
+    strict("16", "no queue wants the events", |world, dice| {
+        world.with_broker(async |connection| unbind(connection).await)?;
+        pause(dice, 1_000, 3_000);
+        world.with_broker(async |connection| bind(connection).await)
+    }),
+    row("17", "the consumer's queue is full", |world, dice| {
+        let definition = r#"{"max-length":100,"overflow":"reject-publish"}"#;
+        world.tap.store(1_000, Ordering::Relaxed);
+        let policy =
+            ["set_policy", "-p", VHOST, "--apply-to", "queues", "full", "^events\\.all$", definition];
+        world.broker.ctl(&policy);
+        pause(dice, 3_000, 6_000);
+        world.tap.store(0, Ordering::Relaxed);
+        world.broker.ctl(&["clear_policy", "-p", VHOST, "full"]);
+        Ok(())
+    }),
+    strict("17s", "the consumer is slow", |world, _| {
+        for_a_while(&world.tap, 20, Duration::from_secs(4));
+        Ok(())
+    }),
+    row("18", "broker: consumer time-out", consumer_timeout),
+    row("18d", "the consumer's queue is deleted, empty, and made again", |world, _| {
+        world.with_broker(async |connection| unbind(connection).await)?;
+        wait_for(|| world.depths().get(EVENTS) == Some(&0)).map_err(|()| "it does not get empty")?;
+        world.with_broker(async |connection| {
+            let channel = connection.create_channel().await?;
+            let options = QueueDeleteOptions { if_empty: false, ..Default::default() };
+            channel.queue_delete(EVENTS.into(), options).await.map(drop)
+        })?;
+        world.apply_topology();
+        Ok(())
+    }),
+    row("19", "clocks of a worker and a receiver jump by a day", clock_jump),
+    strict("20", "rolling upgrade", |world, _| {
+        world.next_program();
+        for index in 0..world.fleet.len() {
+            world.replace_gracefully(index)?;
+        }
+        Ok(())
+    }),
+    row("21", "receiver: kill -9", |world, dice| {
+        let receiver = usize::try_from(dice.below(world.options.receivers as u64)).unwrap();
+        world.tally.receiver_kills.fetch_add(1, Ordering::Relaxed);
+        world.fleet.signal(receiver, "KILL");
+        Ok(())
+    }),
+    row("22", "two at once: broker and Redis, kill -9", |world, _| {
+        std::thread::scope(|scope| {
+            scope.spawn(|| world.kill_redis(|| std::thread::sleep(Duration::from_secs(1))));
+            world.kill_broker(|| ());
+        });
+        Ok(())
+    }),
+    row("23", "two at once: all workers killed, broker frozen", |world, dice| {
+        world.broker.freeze();
+        for n in 0..world.fleet.workers() {
+            world.kill_worker(world.fleet.worker(n));
+        }
+        pause(dice, 1_000, 4_000);
+        world.broker.thaw();
+        Ok(())
+    }),
+    row("24", "two at once: Redis frozen, a worker killed", |world, dice| {
+        world.redis.freeze();
+        pause(dice, 500, 1_500);
+        let worker = world.any_worker(dice);
+        world.kill_worker(worker);
+        pause(dice, 500, 2_500);
+        world.redis.thaw();
+        Ok(())
+    }),
+];
+
+/// Every row.
+pub fn all() -> impl Iterator<Item = &'static Row> {
+    [&WORKER_KILL, &BROKER_KILL, &REDIS_KILL].into_iter().chain(OTHERS)
+}
+
+fn pause(dice: &mut Dice, from_ms: u64, to_ms: u64) {
+    std::thread::sleep(Duration::from_millis(from_ms + dice.below(to_ms - from_ms)));
+}
+
+/// Lets one worker die at each point of a delivery's life, one after the other.
+fn crash_points(world: &World, dice: &mut Dice) -> Result<(), String> {
+    let worker = world.any_worker(dice);
+    let usual = world.fleet.env(worker);
+    let mut missed = Vec::new();
+    // Of the seven, `sent_on` is reached only by retries and dead letters.
+    let more_poison = world.sender.mix.poison.swap(100, Ordering::Relaxed);
+    for point in hookswitch::faults::Point::ALL {
+        let crash = ("HOOKSWITCH_CRASH_AT".to_owned(), format!("{}:1/30", point.as_str()));
+        world.fleet.change(worker, None, [usual.clone(), vec![crash]].concat());
+        world.fleet.replace(worker, "TERM")?;
+        let (starts, _) = world.fleet.life(worker);
+        let mut polls = 0;
+        let crashed = wait_for(|| {
+            polls += 1;
+            world.fleet.life(worker).0 > starts || polls > 400
+        });
+        if crashed.is_err() || world.fleet.life(worker).0 == starts {
+            missed.push(point.as_str());
+        }
+    }
+    world.sender.mix.poison.store(more_poison, Ordering::Relaxed);
+    world.fleet.change(worker, None, usual);
+    world.fleet.replace(worker, "TERM")?;
+    if !missed.is_empty() {
+        world.book.complain(Wrong::Row, format!("the worker did not die at {}", missed.join(", ")));
+    }
+    Ok(())
+}
+
+/// Redis hangs for longer than the broker lets a consumer hold a message.
+fn consumer_timeout(world: &World, _: &mut Dice) -> Result<(), String> {
+    let set = |timeout: u32, tick: u32| {
+        let settings = [("consumer_timeout", timeout), ("channel_tick_interval", tick)];
+        for (key, value) in settings {
+            world.broker.ctl(&["eval", &format!("application:set_env(rabbit, {key}, {value}).")]);
+        }
+        // Channels take these when they are opened.
+        world.broker.ctl(&["close_all_connections", "-p", VHOST, "other settings"]);
+    };
+    set(1_500, 500);
+    wait_for(|| world.fleet.ready().is_ok()).map_err(|()| "no worker came back")?;
+    world.redis.freeze();
+    std::thread::sleep(Duration::from_secs(4));
+    world.redis.thaw();
+    set(1_800_000, 60_000);
+    Ok(())
+}
+
+/// Where Debian's libfaketime lies.
+const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+
+/// Starts a worker and a receiver under libfaketime and lets their wall clocks jump while they work.
+fn clock_jump(world: &World, dice: &mut Dice) -> Result<(), String> {
+    if !Path::new(FAKETIME).exists() {
+        return Err("libfaketime is not installed (apt-get install faketime)".to_owned());
+    }
+    let file = world.dir.join("clock");
+    let jump = |offset: &str| std::fs::write(&file, offset).map_err(|e| e.to_string());
+    jump("+0")?;
+    let env = [
+        ("LD_PRELOAD", FAKETIME.to_owned()),
+        ("FAKETIME_TIMESTAMP_FILE", file.display().to_string()),
+        ("FAKETIME_CACHE_DURATION", "1".to_owned()),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+    ];
+    let env: Vec<_> = env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let both = [0, world.any_worker(dice)];
+    let usual = both.map(|index| world.fleet.env(index));
+    for index in both {
+        world.fleet.change(index, None, [world.fleet.env(index), env.clone()].concat());
+        world.fleet.replace(index, "TERM")?;
+    }
+    world.fleet.ready()?;
+    for offset in ["+1d", "-1d", "+0"] {
+        jump(offset)?;
+        std::thread::sleep(Duration::from_millis(2_500));
+    }
+    for (index, env) in both.into_iter().zip(usual) {
+        world.fleet.change(index, None, env);
+        world.fleet.replace(index, "TERM")?;
+    }
+    Ok(())
+}
+
+async fn unbind(connection: &Connection) -> lapin::Result<()> {
+    let channel = connection.create_channel().await?;
+    channel.queue_unbind(EVENTS.into(), "hookswitch.events".into(), "#".into(), FieldTable::default()).await
+}
+
+async fn bind(connection: &Connection) -> lapin::Result<()> {
+    let channel = connection.create_channel().await?;
+    let options = QueueBindOptions::default();
+    channel
+        .queue_bind(EVENTS.into(), "hookswitch.events".into(), "#".into(), options, FieldTable::default())
+        .await
+}
+
+/// How often what was ended.
+#[derive(Default)]
+pub struct Tally {
+    pub worker_kills: AtomicU64,
+    pub broker_kills: AtomicU64,
+    pub redis_kills: AtomicU64,
+    pub receiver_kills: AtomicU64,
+}

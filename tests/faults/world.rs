@@ -1,0 +1,320 @@
+//! The world of a run: services, processes, sender, consumers, and what the rows do to them.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use lapin::Connection;
+use tokio::runtime::Handle;
+
+use super::{
+    Options, PROGRAM,
+    book::{Book, Wrong, now},
+    consumer,
+    fleet::{Fleet, PATIENCE, Role, wait_for},
+    rows::{Row, Tally},
+    sender::Sender,
+    services::{Broker, Redis},
+    traffic::{Dice, EVENT_BYTES_MAX},
+};
+
+/// The queue of the consumer.
+pub const EVENTS: &str = "events.all";
+/// The virtual host of the run.
+pub const VHOST: &str = "t1";
+/// How long a worker's claim holds; `dedup.lease` of the run.
+pub const LEASE: Duration = Duration::from_secs(5);
+/// RabbitMQ 3.10 writes the directory of its quorum queues late: a queue whose broker is killed sooner is gone.
+const NEW_QUEUES_ARE_SAFE_AFTER: Duration = Duration::from_secs(6);
+
+pub struct World {
+    pub options: Options,
+    pub runtime: Handle,
+    pub dir: PathBuf,
+    pub config: PathBuf,
+    pub broker: Broker,
+    pub redis: Redis,
+    pub fleet: Fleet,
+    pub book: Arc<Book>,
+    pub sender: Arc<Sender>,
+    /// Milliseconds that the consumer rests before each event.
+    pub tap: Arc<AtomicU64>,
+    pub tally: Tally,
+    pub recoveries: Mutex<BTreeMap<&'static str, Recovery>>,
+    /// Whether the next rolling upgrade is one back to the old program.
+    upgraded: Mutex<bool>,
+}
+
+/// What is known of a row.
+#[derive(Default)]
+pub struct Recovery {
+    pub injected: usize,
+    /// Milliseconds from the end of each fault to the next event.
+    pub first: Vec<u64>,
+    /// And to the event of a webhook that was received after its end.
+    pub through: Vec<u64>,
+    pub not_run: Option<String>,
+}
+
+/// The services, as the processes and the harness reach them.
+pub struct Services {
+    pub broker: Broker,
+    pub redis: Redis,
+}
+
+impl Services {
+    pub fn start() -> Self {
+        std::thread::scope(|scope| {
+            let broker = scope.spawn(|| Broker::start(1));
+            Self { redis: Redis::start(), broker: broker.join().unwrap() }
+        })
+    }
+
+    /// Writes the configuration of the run.
+    pub fn configure(&self, dir: &Path) -> PathBuf {
+        let sources = ["morph", "allo", "wavix", "salpre", "varda"].map(|name| {
+            format!("[sources.{name}]\nprovider = \"{name}\"\nauth = \"none\"\nbody_bytes_max = \"16MiB\"\n")
+        });
+        let toml = format!(
+            r##"
+[amqp]
+url = "{}"
+connect_timeout = "5s"
+heartbeat = "3s"
+confirm_timeout = "2s"
+[redis]
+url = "{}"
+[receiver]
+confirm_timeout = "2s"
+[worker]
+grace = "20s"
+event_bytes_max = {EVENT_BYTES_MAX}
+[retry]
+tiers = ["1s", "5s"]
+wait = "500ms"
+[dedup]
+lease = "{}s"
+[log]
+format = "json"
+[subscriptions."{EVENTS}"]
+patterns = ["#"]
+{}"##,
+            self.broker.url(1),
+            self.redis.url(0),
+            LEASE.as_secs(),
+            sources.concat(),
+        );
+        let path = dir.join("hookswitch.toml");
+        std::fs::write(&path, toml).unwrap();
+        path
+    }
+}
+
+/// Makes the topology, and waits until a kill of the broker cannot undo it.
+pub fn apply_topology(config: &Path) {
+    let output = Command::new(PROGRAM).args(["topology", "apply", "--config"]).arg(config).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    std::thread::sleep(NEW_QUEUES_ARE_SAFE_AFTER);
+}
+
+impl World {
+    /// Starts the processes and everything around them.
+    pub fn start(
+        options: Options,
+        runtime: Handle,
+        dir: PathBuf,
+        services: Services,
+        config: PathBuf,
+        book: Arc<Book>,
+    ) -> Self {
+        let env = |role, n| options.env(role, n);
+        let program = options.old_binary.clone().unwrap_or_else(|| PathBuf::from(PROGRAM));
+        let fleet = Fleet::start(
+            options.receivers,
+            options.workers,
+            &program,
+            config.clone(),
+            dir.clone(),
+            env,
+            book.clone(),
+        );
+        let sender = Sender::new(book.clone(), fleet.receiver_addresses(), options.rate, options.mix(), &dir);
+        let Services { broker, redis } = services;
+        Self {
+            options,
+            runtime,
+            dir,
+            config,
+            broker,
+            redis,
+            fleet,
+            book,
+            sender,
+            tap: Arc::default(),
+            tally: Tally::default(),
+            recoveries: Mutex::default(),
+            upgraded: Mutex::default(),
+        }
+    }
+
+    /// Makes the fault of a row, and measures how long it takes to get over it.
+    pub fn perform(&self, row: &'static Row, dice: &mut Dice) {
+        let from = now();
+        let outcome = (row.inject)(self, dice);
+        let healed = now();
+        if row.excuses {
+            self.book.trouble(from, healed);
+        }
+        let measured = outcome.map(|()| self.recovery(row, healed));
+        let mut recoveries = self.recoveries.lock().unwrap();
+        let known = recoveries.entry(row.number).or_default();
+        match measured {
+            Ok((first, through)) => {
+                known.injected += 1;
+                known.first.extend(first);
+                known.through.extend(through);
+            }
+            Err(why) => {
+                eprintln!("row {} ({}) could not be run: {why}", row.number, row.name);
+                known.not_run = Some(why);
+            }
+        }
+    }
+
+    fn recovery(&self, row: &Row, healed: u64) -> (Option<u64>, Option<u64>) {
+        let since = |clock: &AtomicU64| {
+            let over = wait_for(|| clock.load(Ordering::Relaxed) > healed);
+            if over.is_err() {
+                let what =
+                    format!("row {} ({}): no event within {PATIENCE:?} of its end", row.number, row.name);
+                self.book.complain(Wrong::Row, what);
+                return None;
+            }
+            Some(now() - healed)
+        };
+        (since(&self.book.last_event), since(&self.book.last_received))
+    }
+
+    pub fn any_worker(&self, dice: &mut Dice) -> usize {
+        self.fleet.worker(usize::try_from(dice.below(self.fleet.workers() as u64)).unwrap())
+    }
+
+    pub fn kill_worker(&self, index: usize) {
+        let at = now();
+        self.fleet.signal(index, "KILL");
+        self.book.trouble(at, now());
+        self.tally.worker_kills.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn kill_broker(&self, meanwhile: impl FnOnce()) {
+        self.tally.broker_kills.fetch_add(1, Ordering::Relaxed);
+        self.broker.kill();
+        meanwhile();
+        self.broker.start_again();
+    }
+
+    pub fn kill_redis(&self, meanwhile: impl FnOnce()) {
+        self.tally.redis_kills.fetch_add(1, Ordering::Relaxed);
+        self.redis.kill();
+        meanwhile();
+        self.redis.start_again();
+    }
+
+    /// SIGTERM, which must end with exit code 0; the next process must get ready.
+    pub fn replace_gracefully(&self, index: usize) -> Result<(), String> {
+        let status = self.fleet.replace(index, "TERM")?;
+        if !status.success() {
+            let what = format!("{} ended with {status} after SIGTERM", self.fleet.name(index));
+            self.book.complain(Wrong::Row, what);
+        }
+        let ready = wait_for(|| self.fleet.is_ready(index));
+        ready.map_err(|()| format!("{} does not get ready", self.fleet.name(index)))
+    }
+
+    /// From its next start on, every process is of the other program.
+    pub fn next_program(&self) {
+        let mut upgraded = self.upgraded.lock().unwrap();
+        *upgraded = !*upgraded;
+        let new = Path::new(PROGRAM);
+        let old = self.options.old_binary.as_deref().unwrap_or(new);
+        for index in 0..self.fleet.len() {
+            let program = if *upgraded { new } else { old };
+            self.fleet.change(index, Some(program), self.fleet.env(index));
+        }
+    }
+
+    /// Does something to the broker over a connection of its own.
+    pub fn with_broker(&self, work: impl AsyncFn(&Connection) -> lapin::Result<()>) -> Result<(), String> {
+        self.runtime.block_on(async {
+            let connection = consumer::connect(&self.broker.url(1)).await.map_err(|e| e.to_string())?;
+            work(&connection).await.map_err(|e| e.to_string())?;
+            connection.close(200, "done".into()).await.map_err(|e| e.to_string())
+        })
+    }
+
+    pub fn redis_command(&self, command: &[&str]) -> Result<(), String> {
+        let client = redis::Client::open(self.redis.url(0)).map_err(|e| e.to_string())?;
+        let mut connection = client.get_connection().map_err(|e| e.to_string())?;
+        let (name, arguments) = command.split_first().expect("a command has a name");
+        redis::cmd(name).arg(arguments).query::<redis::Value>(&mut connection).map_err(|e| e.to_string())?;
+        Ok(())
+    }
+
+    pub fn apply_topology(&self) {
+        apply_topology(&self.config);
+    }
+
+    /// How many messages each queue holds, those given out and not acked among them.
+    pub fn depths(&self) -> BTreeMap<String, u64> {
+        let list = ["list_queues", "-p", VHOST, "--quiet", "--no-table-headers", "name", "messages"];
+        let lines = self.broker.ctl(&list);
+        let depth = |line: &str| {
+            let (name, depth) = line.split_once('\t')?;
+            Some((name.to_owned(), depth.trim().parse().ok()?))
+        };
+        lines.lines().filter_map(depth).collect()
+    }
+
+    /// Waits until nothing is in work; what is left if nothing moves any more.
+    pub fn drained(&self) -> Result<(), String> {
+        let (mut quiet, mut least, mut moved) = (0, u64::MAX, Instant::now());
+        while quiet < 3 {
+            let depths = self.depths();
+            let busy: BTreeMap<_, _> =
+                depths.iter().filter(|(name, depth)| !name.starts_with("dead.") && **depth > 0).collect();
+            let left = busy.values().copied().sum();
+            quiet = if left == 0 { quiet + 1 } else { 0 };
+            if left < least {
+                (least, moved) = (left, Instant::now());
+            } else if moved.elapsed() > PATIENCE {
+                return Err(format!("{busy:?}"));
+            }
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        Ok(())
+    }
+}
+
+/// What each role's processes are started with.
+impl Options {
+    fn env(&self, role: Role, n: usize) -> Vec<(String, String)> {
+        let mut env = Vec::new();
+        if let Some(mutant) = &self.mutant {
+            env.push(("HOOKSWITCH_MUTANT".to_owned(), mutant.clone()));
+        }
+        // The last worker dies by itself all the time, at every point of a delivery's life.
+        if role == Role::Worker && self.crash_every > 0 && n + 1 == self.workers {
+            let points = hookswitch::faults::Point::ALL;
+            let chances = points.map(|point| format!("{}:1/{}", point.as_str(), self.crash_every));
+            env.push(("HOOKSWITCH_CRASH_AT".to_owned(), chances.join(",")));
+        }
+        env
+    }
+}

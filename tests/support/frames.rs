@@ -1,0 +1,23 @@
+//! Cutting a byte stream into the frames of AMQP 0-9-1.
+
+use amq_protocol::frame::{AMQPFrame, parse_frame};
+use bytes::{Buf, Bytes, BytesMut};
+
+/// Type, channel and size come before a frame's payload, an end mark after it.
+const AROUND_PAYLOAD: usize = 7 + 1;
+
+/// Takes the next whole frame off a stream: its bytes as they came, and what they say.
+///
+/// A client's first eight bytes, the protocol's name and version, count as one.
+pub fn next(stream: &mut BytesMut) -> Option<(Bytes, AMQPFrame)> {
+    let head: [u8; 7] = stream.get(..7)?.try_into().unwrap();
+    let size = u32::from_be_bytes(head[3..].try_into().unwrap()) as usize;
+    let length = if head.starts_with(b"AMQP") { 8 } else { size + AROUND_PAYLOAD };
+    if stream.remaining() < length {
+        return None;
+    }
+    let bytes = stream.split_to(length).freeze();
+    let (rest, frame) = parse_frame(&bytes[..]).expect("a frame");
+    assert!(rest.is_empty());
+    Some((bytes, frame))
+}

@@ -1,0 +1,272 @@
+//! A TCP proxy that a test puts before a service: it cuts, falls silent, slows down or refuses when it is told to.
+//!
+//! It knows the frames of AMQP, so that it can cut a connection at an exact moment of a message's life. It alters
+//! nothing: what it forwards are the bytes that came.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::{Duration, SystemTime},
+};
+
+use amq_protocol::{
+    frame::AMQPFrame,
+    protocol::{AMQPClass, basic::AMQPMethod},
+};
+use bytes::BytesMut;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{
+        TcpListener, TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::{broadcast, watch},
+};
+
+use super::frames;
+
+/// A moment in a message's life at which its connection can be cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Moment {
+    /// A client publishes; the broker does not get it.
+    BeforePublish,
+    /// The broker confirms a publish; the client does not get that.
+    BeforeConfirm,
+    /// The client has been sent a confirm.
+    AfterConfirm,
+    /// A client acks a delivery; the broker does not get that.
+    BeforeAck,
+}
+
+/// What is forwarded.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Mood {
+    /// Everything.
+    Open,
+    /// Everything, but each chunk so much later.
+    Slow(Duration),
+    /// Nothing, on new connections neither; all of them stay open.
+    Silent,
+    /// Nothing: a new connection is closed at once.
+    Refusing,
+}
+
+/// What goes over the connections.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Protocol {
+    Amqp,
+    Other,
+}
+
+/// A running proxy; ends with the test's runtime.
+pub struct Proxy {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    to: SocketAddr,
+    protocol: Protocol,
+    mood: watch::Sender<Mood>,
+    cut_all: broadcast::Sender<()>,
+    notes: Mutex<Notes>,
+}
+
+#[derive(Default)]
+struct Notes {
+    /// Cut once in so many times, and how often at most.
+    cuts: HashMap<Moment, (u32, u32)>,
+    seen: HashMap<Moment, u32>,
+    cut: HashMap<Moment, u32>,
+    published: Vec<(String, SystemTime)>,
+}
+
+impl Proxy {
+    /// Forwards to a broker.
+    pub async fn amqp(port: u16) -> Self {
+        Self::start(port, Protocol::Amqp).await
+    }
+
+    /// Forwards to a service of any kind; cuts at no [`Moment`].
+    pub async fn plain(port: u16) -> Self {
+        Self::start(port, Protocol::Other).await
+    }
+
+    async fn start(port: u16, protocol: Protocol) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared {
+            to: SocketAddr::from(([127, 0, 0, 1], port)),
+            protocol,
+            mood: watch::Sender::new(Mood::Open),
+            cut_all: broadcast::Sender::new(1),
+            notes: Mutex::default(),
+        });
+        let all = shared.clone();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(all.clone().carry(client));
+            }
+        });
+        Self { address, shared }
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// From now on cuts the connection at this moment, once in `one_in` times by chance, `at_most` so often.
+    pub fn cut_at(&self, moment: Moment, one_in: u32, at_most: u32) {
+        self.shared.notes.lock().unwrap().cuts.insert(moment, (one_in, at_most));
+    }
+
+    /// Cuts every connection now.
+    pub fn cut_all(&self) {
+        // Nobody listens where there is no connection.
+        drop(self.shared.cut_all.send(()));
+    }
+
+    /// Keeps every connection open, takes new ones, and forwards nothing.
+    pub fn blackhole(&self) {
+        self.shared.mood.send_replace(Mood::Silent);
+    }
+
+    /// Forwards each chunk so much later.
+    pub fn slow(&self, delay: Duration) {
+        self.shared.mood.send_replace(Mood::Slow(delay));
+    }
+
+    /// Cuts every connection, and closes new ones at once.
+    pub fn refuse(&self) {
+        self.shared.mood.send_replace(Mood::Refusing);
+        self.cut_all();
+    }
+
+    /// Forwards as ever; what a blackhole has swallowed comes out.
+    pub fn restore(&self) {
+        self.shared.mood.send_replace(Mood::Open);
+    }
+
+    /// How often this moment came, cut or not.
+    pub fn seen(&self, moment: Moment) -> u32 {
+        self.shared.notes.lock().unwrap().seen.get(&moment).copied().unwrap_or(0)
+    }
+
+    /// How often a connection was cut at this moment.
+    pub fn cuts(&self, moment: Moment) -> u32 {
+        self.shared.notes.lock().unwrap().cut.get(&moment).copied().unwrap_or(0)
+    }
+
+    /// The message id of every publish that went through, and when.
+    pub fn published(&self) -> Vec<(String, SystemTime)> {
+        self.shared.notes.lock().unwrap().published.clone()
+    }
+}
+
+/// Who sends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Sender {
+    Client,
+    Service,
+}
+
+impl Shared {
+    /// Carries one connection to its end.
+    async fn carry(self: Arc<Self>, client: TcpStream) {
+        let mut mood = self.mood.subscribe();
+        let now = *mood.wait_for(|mood| *mood != Mood::Silent).await.unwrap();
+        if now == Mood::Refusing {
+            return;
+        }
+        let mut cut_all = self.cut_all.subscribe();
+        let Ok(service) = TcpStream::connect(self.to).await else { return };
+        for stream in [&client, &service] {
+            stream.set_nodelay(true).unwrap();
+        }
+        let (mut from_client, mut to_client) = client.into_split();
+        let (mut from_service, mut to_service) = service.into_split();
+        tokio::select! {
+            () = self.pump(Sender::Client, &mut from_client, &mut to_service) => {}
+            () = self.pump(Sender::Service, &mut from_service, &mut to_client) => {}
+            _ = cut_all.recv() => {}
+        }
+        drop((from_service, to_service));
+        // Closed in order: a reset could overtake a confirm that the client has yet to read.
+        drop(to_client.shutdown().await);
+        let mut nowhere = tokio::io::sink();
+        let rest = tokio::io::copy(&mut from_client, &mut nowhere);
+        drop(tokio::time::timeout(Duration::from_secs(5), rest).await);
+    }
+
+    /// Forwards one direction until the stream ends or is to be cut.
+    async fn pump(&self, sender: Sender, from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf) {
+        let mut mood = self.mood.subscribe();
+        let mut stream = BytesMut::new();
+        let mut go_on = true;
+        while go_on {
+            stream.reserve(16 * 1024);
+            if !from.read_buf(&mut stream).await.is_ok_and(|read| read > 0) {
+                return;
+            }
+            let now = *mood.wait_for(|mood| *mood != Mood::Silent).await.unwrap();
+            if let Mood::Slow(delay) = now {
+                tokio::time::sleep(delay).await;
+            }
+            let ready;
+            (ready, go_on) = self.ready(sender, &mut stream);
+            go_on &= to.write_all(&ready).await.is_ok();
+        }
+    }
+
+    /// What of the stream can be forwarded now, and whether more may follow.
+    fn ready(&self, sender: Sender, stream: &mut BytesMut) -> (BytesMut, bool) {
+        if self.protocol == Protocol::Other {
+            return (stream.split(), true);
+        }
+        let mut ready = BytesMut::new();
+        while let Some((bytes, frame)) = frames::next(stream) {
+            let (before, after) = moments(sender, &frame);
+            if before.is_some_and(|moment| self.is_cut_at(moment)) {
+                return (ready, false);
+            }
+            ready.extend_from_slice(&bytes);
+            if let (Sender::Client, AMQPFrame::Header(_, header)) = (sender, frame) {
+                let id = header.properties.message_id().as_ref().map(ToString::to_string);
+                let mut notes = self.notes.lock().unwrap();
+                notes.published.push((id.unwrap_or_default(), SystemTime::now()));
+            }
+            if after.is_some_and(|moment| self.is_cut_at(moment)) {
+                return (ready, false);
+            }
+        }
+        (ready, true)
+    }
+
+    fn is_cut_at(&self, moment: Moment) -> bool {
+        let notes = &mut *self.notes.lock().unwrap();
+        *notes.seen.entry(moment).or_default() += 1;
+        let Some((one_in, at_most)) = notes.cuts.get_mut(&moment) else { return false };
+        let cut = *at_most > 0 && rand::random_range(0..*one_in) == 0;
+        if cut {
+            *at_most -= 1;
+            *notes.cut.entry(moment).or_default() += 1;
+        }
+        cut
+    }
+}
+
+/// The moments just before and just after a frame.
+fn moments(sender: Sender, frame: &AMQPFrame) -> (Option<Moment>, Option<Moment>) {
+    let AMQPFrame::Method(_, AMQPClass::Basic(method)) = frame else { return (None, None) };
+    if sender == Sender::Client {
+        let is_publish = matches!(method, AMQPMethod::Publish(_)).then_some(Moment::BeforePublish);
+        let is_ack = matches!(method, AMQPMethod::Ack(_)).then_some(Moment::BeforeAck);
+        (is_publish.or(is_ack), None)
+    } else if matches!(method, AMQPMethod::Ack(_) | AMQPMethod::Nack(_)) {
+        (Some(Moment::BeforeConfirm), Some(Moment::AfterConfirm))
+    } else {
+        (None, None)
+    }
+}
