@@ -144,14 +144,15 @@ impl Broker {
         self.service.signal("CONT");
     }
 
-    /// Runs `rabbitmqctl`.
-    pub fn ctl(&self, arguments: &[&str]) {
+    /// Runs `rabbitmqctl`; what it says.
+    pub fn ctl(&self, arguments: &[&str]) -> String {
         let output = Command::new(script("rabbitmqctl.sh"))
             .arg(self.service.dir.path())
             .args(arguments)
             .output()
             .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
     }
 }
 
