@@ -1,8 +1,8 @@
 .DEFAULT_GOAL := help
-.PHONY: help up down clean-data secrets build test check faults faults-long fmt lint doc
+.PHONY: help up down clean-data secrets build test test-rabbitmq-4 check faults faults-long fmt lint doc
 
 help: ## What one can do here
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-15s %s\n", $$1, $$2 }'
 
 up: ## Install what is missing, start everything, post sample webhooks, show their events
 	@deploy/local/up.sh
@@ -21,6 +21,9 @@ build: ## The program, as it is deployed: target/release/hookswitch
 
 test: ## Everything that CI checks: format, lints, docs, licences, deployment files, all tests
 	@deploy/test.sh
+
+test-rabbitmq-4: ## The tests against RabbitMQ 4, Redis 8 and Valkey 8 of Debian 13; SUITE=forky: against newer ones
+	@deploy/test-services.sh $(SUITE)
 
 check: ## The quick part of `make test`: all but the tests
 	@deploy/test.sh quick

@@ -8,6 +8,8 @@
 #   HOOKSWITCH_RABBITMQ_VHOSTS  vhosts to make on the first start, separated by spaces
 #   HOOKSWITCH_RABBITMQ_CONF    lines to add to rabbitmq.conf
 set -euo pipefail
+# shellcheck source=deploy/local/services-root.sh
+. "$(dirname "$0")/services-root.sh"
 
 if [ $# -ne 2 ]; then
     echo "usage: rabbitmq-server.sh DIR PORT" >&2

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Runs rabbitmqctl against the private broker of DIR: rabbitmqctl.sh DIR COMMAND …
 set -euo pipefail
+# shellcheck source=deploy/local/services-root.sh
+. "$(dirname "$0")/services-root.sh"
 if [ $# -lt 2 ]; then
     echo "usage: rabbitmqctl.sh DIR COMMAND …" >&2
     exit 64

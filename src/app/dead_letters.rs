@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream::SelectAll};
 use jiff::Timestamp;
 use lapin::{
     Channel, Connection, Consumer,
@@ -38,6 +38,10 @@ use crate::{
 
 /// How long the queue may be silent before the letters that it promised count as taken by somebody else.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
+
+/// How many letters the broker sends to one consumer before it waits for acks. "No limit" would be the same number:
+/// a quorum queue knows none.
+const SHARE: u16 = 2_000;
 
 /// Which letters are meant; all of what is set must hold.
 #[derive(Clone, Debug, Default)]
@@ -128,9 +132,17 @@ pub async fn run(
     mut each: impl FnMut(&Inbound) -> ControlFlow<()>,
 ) -> Result<Tally, DeadLetterError> {
     let total = count(connection, source).await?;
-    let (channel, mut letters) = open(connection, source).await?;
-    let mut tally = Tally::default();
+    let channel = connection.create_channel().await?;
+    channel.basic_qos(SHARE, BasicQosOptions { global: false }).await?;
+    let mut letters = SelectAll::new();
+    let (mut tally, mut consumers) = (Tally::default(), 0);
     while tally.seen < total && tally.matched < limit {
+        // Letters that stay are unacked until the end. When those are all that the consumers may hold, one more takes
+        // over.
+        if tally.seen - tally.done == consumers * u32::from(SHARE) {
+            letters.push(consume(&channel, source, consumers).await?);
+            consumers += 1;
+        }
         let Ok(Some(letter)) = tokio::time::timeout(SILENCE_MAX, letters.next()).await else { break };
         let letter = letter?;
         tally.seen += 1;
@@ -181,15 +193,11 @@ async fn wait_until_back(
     Ok(())
 }
 
-/// Letters that do not match stay unacked until the end, so there is no bound on what the broker sends ahead.
-async fn open(connection: &Connection, source: &SourceName) -> Result<(Channel, Consumer), DeadLetterError> {
-    let channel = connection.create_channel().await?;
-    channel.basic_qos(0, BasicQosOptions { global: false }).await?;
+/// The broker puts letters back consumer by consumer in the order of their tags: so it stays the order of the queue.
+async fn consume(channel: &Channel, source: &SourceName, number: u32) -> lapin::Result<Consumer> {
     let options = BasicConsumeOptions { no_local: false, no_ack: false, exclusive: false, nowait: false };
-    let queue = names::dead_queue(source);
-    let letters =
-        channel.basic_consume(queue.as_str().into(), "".into(), options, FieldTable::default()).await?;
-    Ok((channel, letters))
+    let (queue, tag) = (names::dead_queue(source), format!("look-{number:05}"));
+    channel.basic_consume(queue.as_str().into(), tag.as_str().into(), options, FieldTable::default()).await
 }
 
 /// Notes in the ledger what became of a letter.

@@ -4,14 +4,13 @@ use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberI
 
 use crate::config::{Log, LogFormat};
 
-/// lapin and redis-rs speak only when they warn; and not of returned messages, which lapin logs with their bodies.
+/// lapin and redis-rs speak only when they warn, and lapin not of a message that the broker returned: it would print
+/// all of it, body and headers.
 const LIBRARIES: &str = "lapin=warn,lapin::returned_messages=off,redis=warn";
 
 /// Starts logging.
 pub fn start(config: &Log) {
-    let filter = EnvFilter::try_new(format!("{},{LIBRARIES}", config.filter))
-        .unwrap_or_else(|_| EnvFilter::new("info"));
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(filter(&config.filter));
     // A second start, as in tests, changes nothing.
     let started = match config.format {
         LogFormat::Pretty => {
@@ -24,4 +23,26 @@ pub fn start(config: &Log) {
             .try_init(),
     };
     drop(started);
+}
+
+fn filter(configured: &str) -> EnvFilter {
+    EnvFilter::try_new(format!("{configured},{LIBRARIES}")).unwrap_or_else(|_| EnvFilter::new(LIBRARIES))
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::{Level, enabled};
+
+    use super::*;
+
+    #[test]
+    fn a_returned_message_is_not_printed_whatever_the_filter() {
+        for configured in ["info", "trace", "lapin=trace", "not a filter"] {
+            let registry = tracing_subscriber::registry().with(filter(configured));
+            tracing::subscriber::with_default(registry, || {
+                assert!(!enabled!(target: "lapin::returned_messages", Level::ERROR), "{configured}");
+                assert!(enabled!(target: "lapin::channel", Level::WARN), "{configured}");
+            });
+        }
+    }
 }

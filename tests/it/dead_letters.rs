@@ -115,3 +115,23 @@ async fn discarding_takes_away_only_what_matches() {
     let left = world.dead("salpre", 2).await;
     assert!(left.iter().all(|letter| letter.history.reason == Some(Reason::UnsupportedEvent)));
 }
+
+#[tokio::test]
+async fn more_letters_than_the_broker_sends_ahead_are_all_seen_and_stay_in_their_order() {
+    // A quorum queue takes "no limit on what is sent ahead" for 2,000.
+    const MANY: usize = 4_500;
+    let world = World::new().await;
+    world.accept("salpre", vec![NOT_JSON.to_vec(); MANY]).await;
+    let worker = world.worker();
+    world.wait_for_depth("dead.salpre", u32::try_from(MANY).unwrap()).await;
+    worker.finish().await;
+    let ids = async |count| -> Vec<_> {
+        world.dead("salpre", count).await.iter().map(|letter| letter.webhook.delivery_id).collect()
+    };
+    let before = ids(MANY).await;
+    assert_eq!(before.len(), MANY);
+    let filter = Filter { reason: None, id: before.last().copied() };
+    assert_eq!(run(&world, &filter, 1, &Action::Discard).await.done, 1);
+    assert_eq!(ids(MANY - 1).await, before[..MANY - 1]);
+    assert_eq!(run(&world, &Filter::default(), u32::MAX, &Action::Discard).await.done as usize, MANY - 1);
+}

@@ -6,6 +6,7 @@ use std::{
 };
 
 use hookswitch::{
+    app::settle,
     core::{
         disposition::{Attempt, Reason},
         key::IdempotencyKey,
@@ -15,6 +16,7 @@ use hookswitch::{
     },
     edge::store::Store,
 };
+use lapin::options::{BasicGetOptions, BasicRejectOptions};
 
 use super::support::{World, call, calls, inbound, until};
 
@@ -177,6 +179,22 @@ async fn a_message_that_waits_for_its_retry_waits_in_the_broker() {
     // No worker holds it.
     worker.finish().await;
     world.wait_for_depth("retry.30s", 1).await;
+    // Nor do people who look at it make it come early: RabbitMQ 4 gives a message up after 20 looks unless told not to.
+    let channel = world.connect().await.create_channel().await.unwrap();
+    for _ in 0..30 {
+        let looked =
+            async || channel.basic_get("retry.30s".into(), BasicGetOptions { no_ack: false }).await.unwrap();
+        let mut message = looked().await;
+        until("it is put back", async || {
+            if message.is_none() {
+                message = looked().await;
+            }
+            message.is_some()
+        })
+        .await;
+        let tag = message.unwrap().delivery_tag;
+        channel.basic_reject(tag, BasicRejectOptions { requeue: true }).await.unwrap();
+    }
     let waiting = world.drain("retry.30s", 1).await;
     assert_eq!(waiting[0].0, body);
     let expiration: u64 = waiting[0].1.expiration().as_ref().unwrap().as_str().parse().unwrap();
@@ -320,4 +338,30 @@ async fn redis_keeps_keys_as_short_hashes() {
     assert_eq!(store.claim(&source, &key, "ob", lease, None).await.unwrap(), Claim::Claimed);
     store.done(&source, &key, 42, ttl, None).await.unwrap();
     assert_eq!(store.claim(&source, &key, "oa", lease, None).await.unwrap(), Claim::Done { fingerprint: 42 });
+}
+
+#[tokio::test]
+async fn an_event_as_large_as_allowed_gets_through_the_brokers_own_limit() {
+    const LIMIT: usize = 16 << 20;
+    let world = World::new().await;
+    assert_eq!(world.config.worker.event_bytes_max, LIMIT);
+    let publisher = world.publisher().await;
+    let accept = async |n, filling: usize| {
+        let body = String::from_utf8(call(n)).unwrap().replace("SALPRE_AABBCCDD", &"x".repeat(filling));
+        let mut inbound = inbound("salpre", body.into_bytes());
+        // Of a known length, since the event tells it.
+        inbound.webhook.received_at = "2026-01-02T03:04:05Z".parse().unwrap();
+        publisher.publish(settle::accept(&inbound), super::support::PATIENCE).await.unwrap();
+    };
+    let worker = world.worker();
+    accept(1, 0).await;
+    let envelope = world.drain("events.all", 1).await[0].0.len();
+    accept(2, LIMIT - envelope).await;
+    accept(3, LIMIT - envelope + 1).await;
+    // On a slow disk a confirm may be late; then the event comes again.
+    let events = world.drain("events.all", 1).await;
+    assert_eq!(events[0].0.len(), LIMIT);
+    assert!(events.iter().all(|event| event.0 == events[0].0));
+    assert_eq!(world.dead("salpre", 1).await[0].history.reason, Some(Reason::EventTooLarge));
+    worker.finish().await;
 }

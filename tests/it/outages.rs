@@ -174,3 +174,25 @@ async fn a_worker_that_starts_before_its_services_waits_for_them() {
     assert_eq!(calls(&world.events(1).await), [1]);
     worker.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_holds_messages_longer_than_the_broker_allows_starts_anew_and_publishes_nothing_twice()
+{
+    let (broker, redis) = own().await;
+    let world = World::at(&broker.url(1), &redis.url(0), "").await;
+    // As in an outage of Redis that is longer than the broker's half an hour, and looks that are not a minute apart.
+    for setting in ["rabbit, consumer_timeout, 5000", "rabbit, channel_tick_interval, 1000"] {
+        tokio::task::block_in_place(|| broker.ctl(&["eval", &format!("application:set_env({setting}).")]));
+    }
+    let worker = world.worker();
+    until("the worker is ready", async || worker.gate.trouble().is_none()).await;
+    redis.freeze();
+    world.accept("salpre", (0..20).map(call)).await;
+    until("the worker is not ready", async || worker.gate.trouble() == Some(Trouble::StoreDown)).await;
+    world.wait_for_depth("raw.salpre", 20).await;
+    redis.thaw();
+    assert_eq!(calls(&world.events(20).await), (0..20).collect::<Vec<_>>());
+    assert_eq!(world.dead("salpre", 0).await.len(), 0);
+    world.wait_for_depth("raw.salpre", 0).await;
+    worker.finish().await;
+}

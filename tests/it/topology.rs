@@ -3,7 +3,36 @@
 use hookswitch::edge::amqp::topology::{Topology, TopologyError};
 use lapin::{options::QueueDeclareOptions, types::FieldTable};
 
-use super::support::{World, call};
+use super::support::{World, call, shared};
+
+#[tokio::test]
+async fn the_services_are_of_versions_that_we_support_and_of_those_that_are_asked_for() {
+    let shared = tokio::task::spawn_blocking(shared).await.unwrap();
+    // What the broker says of itself; `rabbitmqctl version` would be the tool's own.
+    let broker = shared.broker.ctl(&["eval", "io:format(rabbit_misc:version())."]);
+    let broker = broker.trim_end().strip_suffix("ok").unwrap();
+    let client = redis::Client::open(shared.redis.url(0)).unwrap();
+    let mut store = client.get_multiplexed_async_connection().await.unwrap();
+    let info: redis::InfoDict = redis::cmd("INFO").arg("server").query_async(&mut store).await.unwrap();
+    let version_of = |name| info.get::<String>(&format!("{name}_version"));
+    // Valkey calls itself a Redis 7.2 too.
+    let (name, store) = match version_of("valkey") {
+        Some(version) => ("valkey", version),
+        None => ("redis", version_of("redis").unwrap()),
+    };
+    println!("RabbitMQ {broker}, {name} {store}");
+    let number = |version: &str| -> Vec<u32> { version.split('.').map_while(|n| n.parse().ok()).collect() };
+    assert!(number(broker) >= vec![3, 10], "at-least-once dead-lettering came with 3.10: {broker}");
+    assert!(number(&store) >= vec![7], "{name} {store}");
+    // So that a run against other versions cannot silently be one against the usual ones.
+    for (variable, found) in [
+        ("HOOKSWITCH_EXPECT_RABBITMQ", broker.to_owned()),
+        ("HOOKSWITCH_EXPECT_REDIS", format!("{name} {store}")),
+    ] {
+        let expected = std::env::var(variable).unwrap_or_default();
+        assert!(found.starts_with(&expected), "{found}, but {variable}={expected}");
+    }
+}
 
 #[tokio::test]
 async fn applying_the_topology_twice_changes_nothing() {

@@ -10,8 +10,8 @@ use lapin::{
 use super::names;
 use crate::config::Config;
 
-/// RabbitMQ 4 drops a message after 20 deliveries unless told otherwise: a queue that people browse or that
-/// belongs to a consumer must never do that. 3.x knows no "unlimited", so: more than anybody will ever reach.
+/// RabbitMQ 4 gives a message up after 20 deliveries unless told otherwise: a queue that people browse or that
+/// belongs to a consumer must never do that, and none that waits must come early by it. 3.x knows no "unlimited", so: more than anybody will ever reach.
 const NO_DELIVERY_LIMIT: i64 = 1_000_000_000;
 
 /// One queue.
@@ -123,6 +123,7 @@ fn queues(config: &Config) -> Vec<Queue> {
         let mut arguments = dead_lettering(names::RAW_EXCHANGE);
         let ttl = i64::try_from(tier.delay.as_millis()).unwrap_or(i64::MAX);
         arguments.push(("x-message-ttl", Argument::Number(ttl)));
+        arguments.push(("x-delivery-limit", Argument::Number(NO_DELIVERY_LIMIT)));
         all.push(Queue {
             name: names::retry_queue(tier),
             arguments,

@@ -56,13 +56,14 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Vhosts made when the shared broker starts; each test takes one.
 const VHOSTS: usize = 60;
 
-struct Shared {
-    broker: Broker,
-    redis: Redis,
+pub struct Shared {
+    pub broker: Broker,
+    pub redis: Redis,
     next: AtomicUsize,
 }
 
-fn shared() -> &'static Shared {
+/// The services that most tests share.
+pub fn shared() -> &'static Shared {
     static SHARED: OnceLock<Shared> = OnceLock::new();
     SHARED.get_or_init(|| {
         // First, so that it is seconds older than everything that its ledger counts.
