@@ -30,6 +30,16 @@ impl World<'_> {
         }
     }
 
+    /// Promise 3: whoever acks what it knows to be published has marked it done first.
+    pub(crate) fn check_marked(&mut self, life: usize) {
+        let it = &self.lives[life];
+        let published = it.knows.count_ones() as usize == self.facts[it.key].events;
+        if (published || it.unmarked) && !it.knows_marked {
+            let key = it.key;
+            self.fail(format_args!("life {life} acks, and has not marked key {key} done"));
+        }
+    }
+
     /// Why a life's claim is not in Redis now.
     fn why_not_held(&mut self, life: usize) -> Option<Window> {
         let it = &self.lives[life];
@@ -71,8 +81,12 @@ impl World<'_> {
     /// The consumers have got an event; for `half`, one of two.
     pub(crate) fn check_taken(&mut self, op: usize, position: usize, half: bool) {
         let By::Life { life, .. } = self.broker.ops[op].by else { return };
-        let why = self.why_not_held(life).map(|w| if self.given_up(op) { Window::LateArrival } else { w });
+        let (given_up, in_time) = (self.given_up(op), self.now <= self.broker.ops[op].deadline);
+        let why = self.why_not_held(life).map(|why| if given_up { Window::LateArrival } else { why });
         let key = self.lives[life].key;
+        if why == Some(Window::LateArrival) && in_time && !given_up {
+            self.fail(format_args!("life {life} published in time, and its claim on key {key} had ended"));
+        }
         let taken = self.facts[key].taken[position];
         self.stats.count(Count::EventsTaken);
         trace!(

@@ -28,7 +28,7 @@ pub(crate) const EVENTS_MAX: usize = 3;
 /// Faults of single steps in one schedule: enough for the worst, and short enough to end.
 const FAULTS_MAX: u32 = 40;
 
-/// So many steps after the last fault, and nothing may be left to do. Ten times what was ever seen.
+/// So many steps after the last fault, and nothing may be left to do: five times what was ever seen.
 const DRAIN_MAX: u64 = 20_000;
 
 /// What happens when its time has come.
@@ -221,6 +221,8 @@ pub(crate) struct Living<'s> {
     /// The events of whose confirm it has heard, a bit each.
     pub(crate) knows: u8,
     pub(crate) refused: bool,
+    /// Its process knew the key to be confirmed.
+    pub(crate) unmarked: bool,
     /// When Redis marked the key done for it, and whether it has heard of that.
     pub(crate) marked: Option<Time>,
     pub(crate) knows_marked: bool,
@@ -704,6 +706,7 @@ impl<'s> World<'s> {
             claimed: None,
             knows: 0,
             refused: false,
+            unmarked: false,
             marked: None,
             knows_marked: false,
             backoff: 50,
@@ -748,6 +751,7 @@ impl<'s> World<'s> {
                 Next::Claim if self.workers[worker].unmarked & (1 << key) != 0 => {
                     trace!(self, "life {life} is of a key that this process knows to be confirmed");
                     self.stats.count(Count::Unmarked);
+                    self.lives[life].unmarked = true;
                     self.lives[life].life.after(Answer::Claim(Claim::Unmarked));
                 }
                 Next::Claim => {
@@ -820,6 +824,7 @@ impl<'s> World<'s> {
         trace!(self, "life {life} acks message {message}");
         if self.broker.messages[message].place == (Place::Unacked { worker, conn }) {
             self.check_ack(message, "a life");
+            self.check_marked(life);
         }
         if self.workers[worker].connected {
             let delay = self.hop();
