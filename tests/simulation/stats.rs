@@ -1,0 +1,164 @@
+//! Counting what happened, over all schedules.
+
+use std::fmt;
+
+/// Why something was published twice, where nobody could have known better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub(crate) enum Window {
+    /// The worker died before it heard of the confirm.
+    CrashBeforeConfirm,
+    /// The worker died between the confirm and the done mark.
+    CrashBeforeDone,
+    /// The confirm never came.
+    Unknown,
+    /// The delivery's channel was lost between the confirm and the done mark.
+    GivenOutAgain,
+    /// One of the webhook's events was refused after others were confirmed.
+    PartlyRefused,
+    /// One queue refused the event, and another took it.
+    HalfTaken,
+    /// Redis could not be told of the confirm before the lease ended.
+    LeaseEnded,
+    /// The same, and it was told after the second claim, before the second publish.
+    Overtaken,
+    /// It was on its way for longer than the lease lasted.
+    LateArrival,
+    /// Redis lost what it knew.
+    DataLoss,
+    /// The clock of Redis jumped.
+    EndedEarly,
+    /// The worker's own clock stood still while it was suspended.
+    ClockStopped,
+    /// The done mark had ended as configured.
+    Expired,
+}
+
+impl Window {
+    pub(crate) const ALL: [Self; 13] = [
+        Self::CrashBeforeConfirm,
+        Self::CrashBeforeDone,
+        Self::Unknown,
+        Self::GivenOutAgain,
+        Self::PartlyRefused,
+        Self::HalfTaken,
+        Self::LeaseEnded,
+        Self::Overtaken,
+        Self::LateArrival,
+        Self::DataLoss,
+        Self::EndedEarly,
+        Self::ClockStopped,
+        Self::Expired,
+    ];
+}
+
+/// What is counted.
+#[derive(Clone, Copy, Debug)]
+#[repr(usize)]
+pub(crate) enum Count {
+    Schedules,
+    Steps,
+    Accepted,
+    Indeterminate,
+    EventsTaken,
+    WorkerCrashes,
+    WorkerFreezes,
+    ConnectionsCut,
+    BrokerRestarts,
+    StoreRestarts,
+    StoreLosses,
+    StoreClockJumps,
+    Redelivered,
+    Abandoned,
+    Busy,
+    DroppedAsDuplicate,
+    Unmarked,
+    Refused,
+    Fenced,
+    RetriesOfFaults,
+    DeadLetters,
+    DeadByDeliveryLimit,
+    Replayed,
+}
+
+impl Count {
+    pub(crate) const ALL: [Self; 23] = [
+        Self::Schedules,
+        Self::Steps,
+        Self::Accepted,
+        Self::Indeterminate,
+        Self::EventsTaken,
+        Self::WorkerCrashes,
+        Self::WorkerFreezes,
+        Self::ConnectionsCut,
+        Self::BrokerRestarts,
+        Self::StoreRestarts,
+        Self::StoreLosses,
+        Self::StoreClockJumps,
+        Self::Redelivered,
+        Self::Abandoned,
+        Self::Busy,
+        Self::DroppedAsDuplicate,
+        Self::Unmarked,
+        Self::Refused,
+        Self::Fenced,
+        Self::RetriesOfFaults,
+        Self::DeadLetters,
+        Self::DeadByDeliveryLimit,
+        Self::Replayed,
+    ];
+}
+
+/// Counts of many schedules.
+#[derive(Default)]
+pub(crate) struct Stats {
+    counts: [u64; Count::ALL.len()],
+    windows: [u64; Window::ALL.len()],
+    /// The most deliveries that one crash left between confirm and done mark.
+    pub(crate) most_in_window: u64,
+    /// The most events that one schedule had to handle after its faults had ended.
+    pub(crate) longest_drain: u64,
+}
+
+impl Stats {
+    pub(crate) fn count(&mut self, what: Count) {
+        self.counts[what as usize] += 1;
+    }
+
+    pub(crate) fn duplicate(&mut self, window: Window) {
+        self.windows[window as usize] += 1;
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        for (sum, n) in self.counts.iter_mut().zip(other.counts) {
+            *sum += n;
+        }
+        for (sum, n) in self.windows.iter_mut().zip(other.windows) {
+            *sum += n;
+        }
+        self.most_in_window = self.most_in_window.max(other.most_in_window);
+        self.longest_drain = self.longest_drain.max(other.longest_drain);
+    }
+
+    /// What never happened: a fault that is not made proves nothing.
+    pub(crate) fn missing(&self) -> Vec<String> {
+        let counts = Count::ALL.iter().filter(|what| self.counts[**what as usize] == 0);
+        let windows = Window::ALL.iter().filter(|window| self.windows[**window as usize] == 0);
+        counts.map(|what| format!("{what:?}")).chain(windows.map(|window| format!("{window:?}"))).collect()
+    }
+}
+
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for what in Count::ALL {
+            writeln!(f, "  {:<28}{:>14}", format!("{what:?}"), self.counts[what as usize])?;
+        }
+        writeln!(f, "  {:<28}{:>14}", "longest drain, in steps", self.longest_drain)?;
+        writeln!(f, "  {:<28}{:>14}", "in the window at one crash", self.most_in_window)?;
+        writeln!(f, "  events published twice, with the same id:")?;
+        for window in Window::ALL {
+            writeln!(f, "    {:<26}{:>14}", format!("{window:?}"), self.windows[window as usize])?;
+        }
+        Ok(())
+    }
+}
