@@ -130,8 +130,11 @@ async fn more_letters_than_the_broker_sends_ahead_are_all_seen_and_stay_in_their
     };
     let before = ids(MANY).await;
     assert_eq!(before.len(), MANY);
-    let filter = Filter { reason: None, id: before.last().copied() };
-    assert_eq!(run(&world, &filter, 1, &Action::Discard).await.done, 1);
+    let (filter, store) = (Filter { reason: None, id: before.last().copied() }, world.store().await);
+    assert_eq!(run(&world, &filter, 1, &Action::Discard(&store)).await.done, 1);
     assert_eq!(ids(MANY - 1).await, before[..MANY - 1]);
-    assert_eq!(run(&world, &Filter::default(), u32::MAX, &Action::Discard).await.done as usize, MANY - 1);
+    assert_eq!(
+        run(&world, &Filter::default(), u32::MAX, &Action::Discard(&store)).await.done as usize,
+        MANY - 1
+    );
 }

@@ -112,6 +112,8 @@ pub(crate) enum Command {
     Claim,
     Done,
     Release,
+    /// The ledger's note that it is dead.
+    NoteDead,
 }
 
 struct Scheduled {
@@ -237,6 +239,7 @@ enum Waits {
     Done,
     Release,
     SendOn,
+    NoteDead,
     Trouble,
 }
 
@@ -247,6 +250,7 @@ enum Next {
     MarkDone,
     Release,
     SendOn { attempt: Attempt, to: Place, expires: Time },
+    NoteDead,
     Ack,
     End,
 }
@@ -768,6 +772,7 @@ impl<'s> World<'s> {
                 }
                 Next::MarkDone => return self.ask(life, Command::Done, Waits::Done),
                 Next::Release => return self.ask(life, Command::Release, Waits::Release),
+                Next::NoteDead => return self.ask(life, Command::NoteDead, Waits::NoteDead),
                 Next::SendOn { attempt, to, expires } => return self.send_on(life, attempt, to, expires),
                 Next::Ack => {
                     self.ack(life);
@@ -800,6 +805,7 @@ impl<'s> World<'s> {
             Step::SendOn(Disposition::Done { .. } | Disposition::Duplicate { .. }) => {
                 unreachable!("what is done is not sent on")
             }
+            Step::NoteDead => Next::NoteDead,
             Step::Ack => Next::Ack,
             Step::End => Next::End,
         }
@@ -897,6 +903,7 @@ impl<'s> World<'s> {
                 | Waits::Done
                 | Waits::Release
                 | Waits::SendOn
+                | Waits::NoteDead
                 | Waits::Trouble,
                 _,
             ) => {}
@@ -1171,6 +1178,7 @@ impl<'s> World<'s> {
                 self.store.release(key, owner, self.now);
                 Answer::Settled
             }
+            Command::NoteDead => Answer::Settled,
         };
         trace!(self, "Redis does the {command:?} of life {life} on key {key}: {answer:?}");
         let heard = self.now + self.hop();
