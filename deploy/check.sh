@@ -16,10 +16,22 @@ if [ "$(cat "$tools/installed" 2>/dev/null)" != "${pinned[*]}" ]; then
     echo "${pinned[*]}" >"$tools/installed"
 fi
 
+# Only the checker: the package would start a server.
+if [ ! -x "$tools/prometheus/usr/bin/promtool" ]; then
+    (
+        cd "$tools"
+        apt-get download -qq prometheus >/dev/null
+        dpkg-deb -x prometheus_*.deb prometheus
+        rm prometheus_*.deb
+    )
+fi
+"$tools/prometheus/usr/bin/promtool" check rules deploy/prometheus/alerts.yaml >/dev/null
+"$tools/prometheus/usr/bin/promtool" test rules deploy/prometheus/alerts_test.yaml >/dev/null
+
 mapfile -t scripts < <(find .ci deploy -type f \( -name '*.sh' -o -path .ci/run \) | sort)
 "$bin/shellcheck" -x "${scripts[@]}"
 "$bin/yamllint" --strict -d '{extends: default, rules: {document-start: disable, line-length: disable}}' \
-    docker-compose.yml deploy/kubernetes
+    docker-compose.yml deploy/kubernetes deploy/prometheus
 "$bin/hadolint" --failure-threshold style deploy/docker/Dockerfile
 docker-compose --file docker-compose.yml config --quiet
 
@@ -31,4 +43,4 @@ trap 'rm -f "$manifests"' EXIT
     cat deploy/kubernetes/secret.example.yaml
 } >"$manifests"
 "$bin/kubernetes-validate" --strict --quiet "$manifests"
-echo "compose file, Dockerfile, manifests and scripts are good"
+echo "compose file, Dockerfile, manifests, alerts and scripts are good"

@@ -110,6 +110,8 @@ for n in 1 2; do
 done
 say "the dead letters"
 "$program" dead-letters list
+say "the ledger: accepted = done + duplicate + discarded + dead + in system"
+"$program" ledger
 
 where="the ones that HOOKSWITCH_AMQP_URL and HOOKSWITCH_REDIS_URL name"
 exports="export HOOKSWITCH_CONFIG=deploy/local/hookswitch.toml"
