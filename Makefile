@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up down clean-data secrets build test check fmt lint doc
+.PHONY: help up down clean-data secrets build test check simulate fmt lint doc
 
 help: ## What one can do here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -24,6 +24,9 @@ test: ## Everything that CI checks: format, lints, docs, licences, deployment fi
 
 check: ## The quick part of `make test`: all but the tests
 	@deploy/test.sh quick
+
+simulate: ## A million simulated schedules of deliveries; COUNT=n for more of them, SEED=n to watch one
+	HOOKSWITCH_SIMULATIONS=$(COUNT) HOOKSWITCH_SIMULATION_SEED=$(SEED) cargo test --locked --test simulation $(ARGS)
 
 fmt: ## Format the code
 	cargo fmt

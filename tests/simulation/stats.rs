@@ -57,6 +57,8 @@ impl Window {
 #[repr(usize)]
 pub(crate) enum Count {
     Schedules,
+    /// Schedules without any fault.
+    Calm,
     Steps,
     Accepted,
     Indeterminate,
@@ -82,8 +84,9 @@ pub(crate) enum Count {
 }
 
 impl Count {
-    pub(crate) const ALL: [Self; 23] = [
+    pub(crate) const ALL: [Self; 24] = [
         Self::Schedules,
+        Self::Calm,
         Self::Steps,
         Self::Accepted,
         Self::Indeterminate,
