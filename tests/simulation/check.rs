@@ -54,10 +54,12 @@ impl World<'_> {
             Window::EndedEarly
         } else if self.workers[worker].stopped_at.is_some_and(|at| at >= claim_sent) {
             Window::ClockStopped
-        } else if matches!(self.store.look(key, self.now), Held::Done { .. }) {
-            Window::Overtaken
         } else {
-            Window::LateArrival
+            match self.store.look(key, self.now) {
+                Held::Done { acked: true, .. } => Window::Overtaken,
+                Held::Done { acked: false, .. } => Window::LeaseEnded,
+                Held::Nothing | Held::Claim { .. } => Window::LateArrival,
+            }
         })
     }
 

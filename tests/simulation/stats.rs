@@ -20,7 +20,7 @@ pub(crate) enum Window {
     HalfTaken,
     /// Redis could not be told of the confirm before the lease ended.
     LeaseEnded,
-    /// The same, and it was told after the second claim, before the second publish.
+    /// The same, and it was told, and said so, between the second claim and the second publish.
     Overtaken,
     /// It was on its way for longer than the lease lasted.
     LateArrival,
