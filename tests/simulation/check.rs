@@ -6,7 +6,7 @@ use crate::{
     broker::By,
     stats::{Count, Window},
     store::{Forgot, Held},
-    world::{Fate, World},
+    world::{Fact, Fate, World},
 };
 
 impl World<'_> {
@@ -54,10 +54,12 @@ impl World<'_> {
             Window::EndedEarly
         } else if self.workers[worker].stopped_at.is_some_and(|at| at >= claim_sent) {
             Window::ClockStopped
-        } else if matches!(self.store.look(key, self.now), Held::Done { .. }) {
-            Window::Overtaken
         } else {
-            Window::LateArrival
+            match self.store.look(key, self.now) {
+                Held::Done { acked: true, .. } => Window::Overtaken,
+                Held::Done { acked: false, .. } => Window::LeaseEnded,
+                Held::Nothing | Held::Claim { .. } => Window::LateArrival,
+            }
         })
     }
 
@@ -71,7 +73,9 @@ impl World<'_> {
             ));
         } else if !readable {
             self.fail(format_args!("life {life} publishes events of what cannot be read"));
-        } else if it.claimed.is_none() || it.knows_marked {
+        } else if it.knows_marked {
+            self.fail(format_args!("life {life} publishes, and knows that key {key} is done"));
+        } else if it.claimed.is_none() {
             self.fail(format_args!("life {life} publishes without a claim on key {key}"));
         } else if self.why_not_held(life) == Some(Window::LateArrival) {
             self.fail(format_args!("life {life} publishes after its claim on key {key} has ended"));
@@ -156,12 +160,20 @@ impl World<'_> {
         }
     }
 
-    /// Promise 2, when nothing is left to do: every accepted webhook is accounted for.
+    /// Promise 2, when nothing is left to do: every accepted webhook is accounted for. And where nothing went wrong,
+    /// every event was published once.
     pub(crate) fn check_end(&mut self) {
         let unfinished = self.broker.unfinished();
         if unfinished > 0 {
             return self
                 .fail(format_args!("nothing happens any more, and {unfinished} messages are not settled"));
+        }
+        if self.plan.calm {
+            self.stats.count(Count::Calm);
+            let twice = |fact: &Fact| fact.taken.iter().any(|taken| taken.times > 1);
+            if let Some(key) = self.facts.iter().position(twice) {
+                self.fail(format_args!("nothing went wrong, and events of key {key} came twice"));
+            }
         }
         for index in 0..self.webhooks.len() {
             let webhook = self.webhooks[index];

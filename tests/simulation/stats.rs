@@ -20,7 +20,7 @@ pub(crate) enum Window {
     HalfTaken,
     /// Redis could not be told of the confirm before the lease ended.
     LeaseEnded,
-    /// The same, and it was told after the second claim, before the second publish.
+    /// The same, and it was told, and said so, between the second claim and the second publish.
     Overtaken,
     /// It was on its way for longer than the lease lasted.
     LateArrival,
@@ -57,6 +57,8 @@ impl Window {
 #[repr(usize)]
 pub(crate) enum Count {
     Schedules,
+    /// Schedules without any fault.
+    Calm,
     Steps,
     Accepted,
     Indeterminate,
@@ -82,8 +84,9 @@ pub(crate) enum Count {
 }
 
 impl Count {
-    pub(crate) const ALL: [Self; 23] = [
+    pub(crate) const ALL: [Self; 24] = [
         Self::Schedules,
+        Self::Calm,
         Self::Steps,
         Self::Accepted,
         Self::Indeterminate,

@@ -225,8 +225,9 @@ pub(crate) struct Living<'s> {
     pub(crate) refused: bool,
     /// Its process knew the key to be confirmed.
     pub(crate) unmarked: bool,
-    /// When Redis marked the key done for it, and whether it has heard of that.
+    /// When Redis marked the key done for it.
     pub(crate) marked: Option<Time>,
+    /// It has heard that the key is marked done, by itself or by another.
     pub(crate) knows_marked: bool,
     backoff: Time,
 }
@@ -896,6 +897,7 @@ impl<'s> World<'s> {
                 self.store.acked(key);
             }
             (Waits::Done, Answer::Trouble) => self.workers[worker].unmarked |= 1 << key,
+            (Waits::Claim, Answer::Claim(Claim::Done { .. })) => it.knows_marked = true,
             (Waits::Claim, Answer::Claim(Claim::Busy)) => self.stats.count(Count::Busy),
             (
                 Waits::Claim
