@@ -213,7 +213,7 @@ async fn many_tasks_that_publish_at_the_same_time_get_their_own_verdicts() {
         while answered < MESSAGES {
             // It answers when nothing more comes for a moment, as a broker that writes to its disk does.
             match tokio::time::timeout(Duration::from_millis(2), link.hear()).await {
-                Ok(Some(Heard::Published(message))) => open.push(message),
+                Ok(Some(Heard::Published(message))) => open.push(*message),
                 Ok(other) => panic!("{other:?}"),
                 Err(_) => {
                     open.shuffle(&mut rand::rng());

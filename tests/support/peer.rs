@@ -45,7 +45,7 @@ pub struct Link {
 /// What a client says that is the test's to answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Heard {
-    Published(Published),
+    Published(Box<Published>),
     Consuming { channel: u16, queue: String, consumer: String },
     Acked { channel: u16, tag: u64, multiple: bool },
     Nacked { channel: u16, tag: u64 },
@@ -230,7 +230,7 @@ impl Link {
             .incoming
             .extract_if(|id, (p, size)| *id == channel && p.body.len() as u64 == *size)
             .next()?;
-        Some(Heard::Published(published))
+        Some(Heard::Published(Box::new(published)))
     }
 
     /// Answers what every broker answers the same way.
@@ -301,7 +301,7 @@ impl Link {
     /// The next message that the client publishes.
     pub async fn hear_publish(&mut self) -> Published {
         match self.hear().await {
-            Some(Heard::Published(published)) => published,
+            Some(Heard::Published(published)) => *published,
             other => panic!("{other:?}"),
         }
     }
