@@ -20,7 +20,12 @@ use lapin::{
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use super::connect;
-use crate::{config::Amqp, core::backoff::Reconnect, edge::metrics::LinkMetrics};
+use crate::{
+    config::Amqp,
+    core::backoff::Reconnect,
+    edge::metrics::LinkMetrics,
+    faults::{self, Mutant, Point},
+};
 
 /// One message to publish; always `mandatory`.
 #[derive(Clone, Debug)]
@@ -229,6 +234,9 @@ impl Keeper {
                 channel.confirm_select(ConfirmSelectOptions { nowait: false }).await?;
                 channels.push(channel);
             }
+            if let Some(first) = channels.first().filter(|_| faults::is(Mutant::SharedChannel)).cloned() {
+                channels.fill(first);
+            }
             Ok::<_, lapin::Error>(channels)
         };
         let channels = tokio::time::timeout(self.config.connect_timeout, setup)
@@ -307,43 +315,51 @@ impl Lane {
         let channel = self.channel.clone();
         // The first poll of each takes its delivery tag and queues its frames; only this task polls.
         let confirms = join_all(jobs.iter().map(|job| confirm(&channel, &job.publication)));
-        let Some(confirms) = self.within_deadline(confirms).await else {
+        let Some(confirms) = within_deadline(confirms, self.confirm_timeout, &mut self.trouble).await else {
             // Dropping the jobs tells their owners that the outcome is unknown. A confirm that is dropped stays
             // in lapin's memory until its channel ends, so the channel ends.
             return Err(format!("no confirm within {:?}", self.confirm_timeout));
         };
         let returned: HashSet<String> = confirms.iter().flatten().filter_map(returned_id).collect();
-        let mut failure = None;
+        let failure = confirms.iter().find_map(|confirm| Some(confirm.as_ref().err()?.to_string()));
         for (job, confirm) in jobs.into_iter().zip(confirms) {
             let verdict = match confirm {
+                Ok(Confirmation::Ack(own)) if faults::is(Mutant::TrustReturned) => {
+                    own.map_or(Ok(()), |_| Err(PublishError::Unroutable))
+                }
                 Ok(Confirmation::Ack(_)) if returned.contains(message_id(&job.publication.properties)) => {
                     Err(PublishError::Unroutable)
                 }
+                // Returned messages queue for confirms: this one's own may stand behind the one that came with its
+                // confirm, and the confirm that would have brought it failed.
+                Ok(Confirmation::Ack(Some(_))) if failure.is_some() => Err(PublishError::Unknown),
                 Ok(Confirmation::Ack(_)) => Ok(()),
                 Ok(Confirmation::Nack(_)) => Err(PublishError::Refused),
-                Ok(Confirmation::NotRequested) => Err(PublishError::Unknown),
-                Err(error) => {
-                    failure = Some(error.to_string());
-                    Err(PublishError::Unknown)
-                }
+                Ok(Confirmation::NotRequested) | Err(_) => Err(PublishError::Unknown),
             };
             // Whoever asked may have lost patience; then nobody listens.
             let _ = job.verdict.send(verdict);
         }
         failure.map_or(Ok(()), Err)
     }
+}
 
-    /// Waits for the confirms, but not for ever; while the broker has blocked us, time does not count.
-    async fn within_deadline<T>(&mut self, confirms: impl Future<Output = T>) -> Option<T> {
-        let mut confirms = std::pin::pin!(confirms);
-        loop {
-            if let Ok(confirms) = tokio::time::timeout(self.confirm_timeout, &mut confirms).await {
-                return Some(confirms);
-            }
-            if *self.trouble.borrow() != Some(Trouble::BrokerBlocked) {
-                return None;
-            }
-        }
+/// Waits for the confirms, but not for ever; while the broker has blocked us, time does not count.
+async fn within_deadline<T>(
+    confirms: impl Future<Output = T>,
+    timeout: Duration,
+    trouble: &mut watch::Receiver<Option<Trouble>>,
+) -> Option<T> {
+    let is_blocked = |trouble: &Option<Trouble>| *trouble == Some(Trouble::BrokerBlocked);
+    let unblocked_for_too_long = async {
+        while matches!(tokio::time::timeout(timeout, trouble.wait_for(is_blocked)).await, Ok(Ok(_)))
+            && trouble.wait_for(|trouble| !is_blocked(trouble)).await.is_ok()
+        {}
+    };
+    tokio::select! {
+        biased;
+        confirms = confirms => Some(confirms),
+        () = unblocked_for_too_long => None,
     }
 }
 
@@ -356,7 +372,12 @@ async fn confirm(channel: &Channel, publication: &Publication) -> lapin::Result<
         &publication.body,
         publication.properties.clone(),
     );
-    sent.await?.await
+    let confirmed = sent.await?;
+    faults::at(Point::Sent);
+    if faults::is(Mutant::NoConfirm) {
+        return Ok(Confirmation::Ack(None));
+    }
+    confirmed.await
 }
 
 fn message_id(properties: &BasicProperties) -> &str {
@@ -369,4 +390,36 @@ fn returned_id(confirmation: &Confirmation) -> Option<String> {
         Confirmation::NotRequested => return None,
     };
     Some(message_id(&returned.delivery.properties).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a confirm that comes after 29 s is waited for, if the trouble changes after so many seconds. The
+    /// time-out is 10 s.
+    async fn waits(changes: &[(u64, Option<Trouble>)]) -> bool {
+        let (sender, mut trouble) = watch::channel(None);
+        let begin = tokio::time::Instant::now();
+        let second = |n| tokio::time::sleep_until(begin + Duration::from_secs(n));
+        let change = async {
+            for (at, trouble) in changes {
+                second(*at).await;
+                sender.send_replace(*trouble);
+            }
+        };
+        let waiting = within_deadline(second(29), Duration::from_secs(10), &mut trouble);
+        tokio::join!(waiting, change).0.is_some()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_in_which_the_broker_blocks_us_does_not_count() {
+        const BLOCKED: Option<Trouble> = Some(Trouble::BrokerBlocked);
+        assert!(!waits(&[]).await);
+        assert!(!waits(&[(5, Some(Trouble::BrokerDown))]).await);
+        assert!(waits(&[(5, BLOCKED)]).await);
+        assert!(waits(&[(5, BLOCKED), (20, None)]).await);
+        assert!(!waits(&[(5, BLOCKED), (15, None)]).await);
+        assert!(waits(&[(5, BLOCKED), (12, None), (21, BLOCKED), (28, None)]).await);
+    }
 }

@@ -1,0 +1,239 @@
+//! Consumers that the broker ends: what was not settled comes again, and no ack goes where it does not belong.
+
+use std::collections::BTreeMap;
+
+use amq_protocol::protocol::basic;
+use hookswitch::{
+    app::{gate::Gate, worker::Worker},
+    config::Config,
+    core::{
+        providers::{self, Provider},
+        webhook::{DeliveryId, Headers, Webhook},
+    },
+    edge::{
+        amqp::{
+            self,
+            consumer::{Delivery, Intake},
+            message::{self, History, Inbound},
+            publisher::Publisher,
+        },
+        metrics::{self, LinkMetrics, WorkerMetrics},
+        store::Store,
+    },
+};
+use lapin::Connection;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    peer::{Heard, Link, Peer, Published, soon},
+    services::Redis,
+};
+
+fn config(peer: &Peer, redis: &str) -> Config {
+    let toml = format!(
+        r#"
+        [amqp]
+        url = "{}"
+        heartbeat = "60s"
+        publish_channels = 3
+        publish_batch = 1
+        [redis]
+        url = "{redis}"
+        [sources.salpre]
+        provider = "salpre"
+        auth = "none"
+        "#,
+        peer.url()
+    );
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), toml).unwrap();
+    Config::load(Some(file.path()), &BTreeMap::new()).unwrap()
+}
+
+/// Delivers the webhook about call `n`.
+async fn deliver(link: &mut Link, to: &Heard, tag: u64, n: u64) {
+    let body = format!(
+        r#"{{"event_type":"call_initiated","timestamp_utc":1760084505,"payload":{{"call_id":{n},"from":"+905555555555","to":"+905555555554","direction":"outbound","source":"salprebox:SALPRE_AABBCCDD"}},"is_test":false}}"#
+    );
+    let webhook = Webhook {
+        delivery_id: DeliveryId::new(uuid::Uuid::now_v7()),
+        source: "salpre".parse().unwrap(),
+        provider: Provider::Salpre,
+        received_at: jiff::Timestamp::now(),
+        headers: Headers::default(),
+        body: body.into(),
+    };
+    let inbound = Inbound { webhook, content_type: None, history: History::default() };
+    link.deliver(to, tag, &message::properties(&inbound), &inbound.webhook.body).await;
+}
+
+/// The call that a published event is about.
+fn call(published: &Published) -> u64 {
+    let event: serde_json::Value = serde_json::from_slice(&published.body).unwrap();
+    event["data"]["call_id"].as_str().unwrap().parse().unwrap()
+}
+
+fn acked(to: &Heard, tag: u64) -> Option<Heard> {
+    let Heard::Consuming { channel, .. } = to else { panic!("{to:?}") };
+    Some(Heard::Acked { channel: *channel, tag, multiple: false })
+}
+
+/// The broker takes the consumer away, as when its queue is deleted; the channel lives on.
+async fn cancel(link: &mut Link, consuming: &Heard) {
+    let Heard::Consuming { channel, consumer, .. } = consuming else { panic!("{consuming:?}") };
+    let cancel = basic::Cancel { consumer_tag: consumer.as_str().into(), nowait: true };
+    link.basic(*channel, basic::AMQPMethod::Cancel(cancel)).await;
+}
+
+async fn close_channel(link: &mut Link, consuming: &Heard) {
+    let Heard::Consuming { channel, .. } = consuming else { panic!("{consuming:?}") };
+    link.close_channel(*channel).await;
+}
+
+/// Somebody who consumes, and has taken two deliveries.
+async fn consumer(peer: &Peer) -> (Connection, Intake, Link, Heard, [Delivery; 2]) {
+    let config = config(peer, "redis://127.0.0.1:1/0");
+    let (connection, mut link) = tokio::join!(amqp::connect(&config.amqp, "test"), peer.meet());
+    let connection = connection.unwrap();
+    let source = "salpre".parse().unwrap();
+    let (intake, consuming) =
+        tokio::join!(Intake::open(&connection, "raw.salpre", source, Provider::Salpre, 10), link.hear());
+    let (mut intake, consuming) = (intake.unwrap(), consuming.unwrap());
+    for tag in [1, 2] {
+        deliver(&mut link, &consuming, tag, tag).await;
+    }
+    let taken = [intake.next().await.unwrap(), intake.next().await.unwrap()];
+    (connection, intake, link, consuming, taken)
+}
+
+/// Ends the connection and expects that nothing but that is said on it.
+async fn end(connection: Connection, mut link: Link) {
+    let (closed, ()) = tokio::join!(connection.close(200, "done".into()), link.hear_nothing_more());
+    closed.unwrap();
+}
+
+#[tokio::test]
+async fn an_intake_whose_channel_is_closed_ends_and_acks_nothing_more() {
+    let peer = Peer::listen().await;
+    let (connection, mut intake, mut link, consuming, [one, two]) = consumer(&peer).await;
+    let settler = intake.settler();
+    assert!(settler.ack(one).await);
+    assert_eq!(link.hear().await, acked(&consuming, 1));
+    close_channel(&mut link, &consuming).await;
+    assert!(soon("the end", intake.next()).await.is_none());
+    soon("everybody knows", settler.gone()).await;
+    assert!(!settler.ack(two).await);
+    end(connection, link).await;
+}
+
+#[tokio::test]
+async fn an_intake_whose_consumer_is_cancelled_ends_and_what_it_has_taken_can_be_acked() {
+    let peer = Peer::listen().await;
+    let (connection, mut intake, mut link, consuming, [one, _two]) = consumer(&peer).await;
+    let settler = intake.settler();
+    cancel(&mut link, &consuming).await;
+    assert!(soon("the end", intake.next()).await.is_none());
+    assert!(settler.ack(one).await);
+    assert_eq!(link.hear().await, acked(&consuming, 1));
+    end(connection, link).await;
+}
+
+/// A worker that has taken the deliveries 1 to 3 and published their events, each in a batch of its own.
+struct Works {
+    peer: Peer,
+    publishing: Link,
+    link: Link,
+    consuming: Heard,
+    /// By call.
+    published: BTreeMap<u64, Published>,
+    stop: CancellationToken,
+    worker: tokio::task::JoinHandle<()>,
+    _redis: Redis,
+}
+
+async fn works() -> Works {
+    let peer = Peer::listen().await;
+    let redis = tokio::task::spawn_blocking(Redis::start).await.unwrap();
+    let config = config(&peer, &redis.url(0));
+    let mut registry = metrics::registry();
+    let metrics = WorkerMetrics::register(&mut registry);
+    let [broker_link, redis_link] = LinkMetrics::register(&mut registry, ["broker", "redis"]);
+    let publisher = Publisher::start(config.amqp.clone(), "test", broker_link);
+    let store = Store::start(&config.redis, redis_link).unwrap();
+    let gate = Gate::watch(&publisher, &store, metrics.clone());
+    let worker = Worker::new(config, publisher, store, gate.clone(), metrics, providers::normalize);
+    let stop = CancellationToken::new();
+    let running = worker.run(stop.clone());
+    let worker = tokio::spawn(async move { running.await.unwrap() });
+    let mut publishing = peer.meet().await;
+    let ready = soon("the worker is ready", gate.open());
+    tokio::select! {
+        () = ready => {}
+        heard = publishing.hear() => panic!("{heard:?}"),
+    }
+    let mut link = peer.meet().await;
+    let consuming = link.hear().await.unwrap();
+    for n in 1..=3 {
+        deliver(&mut link, &consuming, n, n).await;
+    }
+    let mut published = BTreeMap::new();
+    while published.len() < 3 {
+        let message = publishing.hear_publish().await;
+        assert!(published.insert(call(&message), message).is_none(), "published twice");
+    }
+    Works { peer, publishing, link, consuming, published, stop, worker, _redis: redis }
+}
+
+impl Works {
+    async fn confirm(&mut self, call: u64) {
+        self.publishing.ack(&self.published[&call], false).await;
+    }
+
+    /// The worker consumes again, over a new connection: what it had not acked comes again, with something new.
+    async fn goes_on(mut self) {
+        let mut link = self.peer.meet().await;
+        let consuming = link.hear().await.unwrap();
+        // Tags begin anew: an ack that belonged to the old channel would settle another delivery.
+        for (tag, n) in [(1, 4), (2, 3), (3, 2)] {
+            deliver(&mut link, &consuming, tag, n).await;
+        }
+        // Calls 2 and 3 are done, so they are acked and not published again.
+        let mut acks = vec![link.hear().await, link.hear().await];
+        acks.sort_by_key(|heard| format!("{heard:?}"));
+        assert_eq!(acks, [acked(&consuming, 2), acked(&consuming, 3)]);
+        let new = self.publishing.hear_publish().await;
+        assert_eq!(call(&new), 4);
+        self.publishing.ack(&new, false).await;
+        assert_eq!(link.hear().await, acked(&consuming, 1));
+        self.stop.cancel();
+        let ((), (), stopped) =
+            tokio::join!(link.hear_nothing_more(), self.publishing.hear_nothing_more(), self.worker);
+        stopped.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_worker_whose_channel_is_closed_acks_nothing_on_it_and_starts_anew() {
+    let mut works = works().await;
+    works.confirm(1).await;
+    assert_eq!(works.link.hear().await, acked(&works.consuming, 1));
+    close_channel(&mut works.link, &works.consuming).await;
+    works.confirm(2).await;
+    works.confirm(3).await;
+    works.link.hear_nothing_more().await;
+    works.goes_on().await;
+}
+
+#[tokio::test]
+async fn a_worker_whose_consumer_is_cancelled_settles_what_it_has_and_starts_anew() {
+    let mut works = works().await;
+    works.confirm(1).await;
+    assert_eq!(works.link.hear().await, acked(&works.consuming, 1));
+    cancel(&mut works.link, &works.consuming).await;
+    for n in [3, 2] {
+        works.confirm(n).await;
+        assert_eq!(works.link.hear().await, acked(&works.consuming, n));
+    }
+    works.link.hear_nothing_more().await;
+    works.goes_on().await;
+}

@@ -1,0 +1,313 @@
+//! A broker that says exactly what a test tells it to, frame by frame.
+//!
+//! What every client does the same way (handshake, opening channels, declaring) it answers as a broker would. The rest
+//! is the test's: it hears what the client says and answers as it likes, within the protocol.
+
+use std::{collections::HashMap, time::Duration};
+
+use amq_protocol::{
+    frame::{AMQPContentHeader, AMQPFrame, WriteContext, gen_frame},
+    protocol::{AMQPClass, BasicProperties, basic, channel, confirm, connection, exchange, queue},
+};
+use bytes::BytesMut;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+use super::frames;
+
+/// How long a test waits for what must come.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits, but not for ever.
+pub async fn soon<T>(what: &str, it: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, it).await.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}"))
+}
+
+/// Listens for clients.
+pub struct Peer {
+    listener: TcpListener,
+    /// What it wants as time between two heartbeats, in seconds; it sends none.
+    pub heartbeat: u16,
+}
+
+/// One client's connection.
+pub struct Link {
+    stream: TcpStream,
+    buffer: BytesMut,
+    /// The last delivery tag of each channel.
+    tags: HashMap<u16, u64>,
+    /// Publishes whose content is still to come, by channel.
+    incoming: HashMap<u16, (Published, u64)>,
+}
+
+/// What a client says that is the test's to answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Heard {
+    Published(Box<Published>),
+    Consuming { channel: u16, queue: String, consumer: String },
+    Acked { channel: u16, tag: u64, multiple: bool },
+    Nacked { channel: u16, tag: u64 },
+}
+
+/// A message that a client has published.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Published {
+    pub channel: u16,
+    /// The number that confirms of it bear.
+    pub tag: u64,
+    pub exchange: String,
+    pub routing_key: String,
+    pub properties: BasicProperties,
+    pub body: Vec<u8>,
+}
+
+impl Published {
+    pub fn id(&self) -> &str {
+        self.properties.message_id().as_ref().unwrap().as_str()
+    }
+}
+
+impl Peer {
+    pub async fn listen() -> Self {
+        Self { listener: TcpListener::bind("127.0.0.1:0").await.unwrap(), heartbeat: 60 }
+    }
+
+    pub fn url(&self) -> String {
+        format!("amqp://guest:guest@{}/%2f", self.listener.local_addr().unwrap())
+    }
+
+    /// The next client, after the handshake.
+    pub async fn meet(&self) -> Link {
+        let (stream, _) = soon("a client connects", self.listener.accept()).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let mut link =
+            Link { stream, buffer: BytesMut::new(), tags: HashMap::new(), incoming: HashMap::new() };
+        assert!(matches!(link.frame().await, Some(AMQPFrame::ProtocolHeader(_))));
+        link.connection(connection::AMQPMethod::Start(connection::Start {
+            version_major: 0,
+            version_minor: 9,
+            server_properties: Default::default(),
+            mechanisms: "PLAIN".into(),
+            locales: "en_US".into(),
+        }))
+        .await;
+        link.frame().await;
+        let heartbeat = self.heartbeat;
+        let tune = connection::Tune { channel_max: 100, frame_max: 1 << 17, heartbeat };
+        link.connection(connection::AMQPMethod::Tune(tune)).await;
+        // The answer to that, and the wish to open.
+        link.frame().await;
+        link.frame().await;
+        link.connection(connection::AMQPMethod::OpenOk(connection::OpenOk {})).await;
+        link
+    }
+}
+
+impl Link {
+    /// The next frame; none when the client has gone.
+    async fn frame(&mut self) -> Option<AMQPFrame> {
+        loop {
+            if let Some((_, frame)) = frames::next(&mut self.buffer) {
+                return Some(frame);
+            }
+            self.buffer.reserve(16 * 1024);
+            match soon("a frame", self.stream.read_buf(&mut self.buffer)).await {
+                Ok(0) | Err(_) => return None,
+                Ok(_) => {}
+            }
+        }
+    }
+
+    async fn send(&mut self, frames: &[AMQPFrame]) {
+        let mut bytes = Vec::new();
+        for frame in frames {
+            bytes = gen_frame(frame)(WriteContext::from(bytes)).unwrap().into_inner().0;
+        }
+        // A client that has gone is seen when it is listened to.
+        drop(self.stream.write_all(&bytes).await);
+    }
+
+    /// Says something about the connection.
+    pub async fn connection(&mut self, method: connection::AMQPMethod) {
+        self.send(&[AMQPFrame::Method(0, AMQPClass::Connection(method))]).await;
+    }
+
+    /// Says something about messages.
+    pub async fn basic(&mut self, channel: u16, method: basic::AMQPMethod) {
+        self.send(&[AMQPFrame::Method(channel, AMQPClass::Basic(method))]).await;
+    }
+
+    pub async fn ack(&mut self, published: &Published, multiple: bool) {
+        let ack = basic::Ack { delivery_tag: published.tag, multiple };
+        self.basic(published.channel, basic::AMQPMethod::Ack(ack)).await;
+    }
+
+    pub async fn nack(&mut self, published: &Published, multiple: bool) {
+        let nack = basic::Nack { delivery_tag: published.tag, multiple, requeue: false };
+        self.basic(published.channel, basic::AMQPMethod::Nack(nack)).await;
+    }
+
+    /// Gives a message back that no queue wants; its confirm is still to come.
+    pub async fn give_back(&mut self, published: &Published) {
+        let method = basic::AMQPMethod::Return(basic::Return {
+            reply_code: 312,
+            reply_text: "NO_ROUTE".into(),
+            exchange: published.exchange.as_str().into(),
+            routing_key: published.routing_key.as_str().into(),
+        });
+        self.with_content(published.channel, method, &published.properties, &published.body).await;
+    }
+
+    /// Delivers a message to a consumer.
+    pub async fn deliver(&mut self, to: &Heard, tag: u64, properties: &BasicProperties, body: &[u8]) {
+        let Heard::Consuming { channel, queue, consumer } = to else { panic!("{to:?}") };
+        let method = basic::AMQPMethod::Deliver(basic::Deliver {
+            consumer_tag: consumer.as_str().into(),
+            delivery_tag: tag,
+            redelivered: false,
+            exchange: "".into(),
+            routing_key: queue.as_str().into(),
+        });
+        self.with_content(*channel, method, properties, body).await;
+    }
+
+    async fn with_content(
+        &mut self,
+        channel: u16,
+        method: basic::AMQPMethod,
+        properties: &BasicProperties,
+        body: &[u8],
+    ) {
+        let (class_id, body_size) = (60, body.len() as u64);
+        let header = AMQPContentHeader { class_id, body_size, properties: properties.clone() };
+        self.send(&[
+            AMQPFrame::Method(channel, AMQPClass::Basic(method)),
+            AMQPFrame::Header(channel, header),
+            AMQPFrame::Body(channel, body.to_vec()),
+        ])
+        .await;
+    }
+
+    /// Closes a channel, as after a mistake of the client's.
+    pub async fn close_channel(&mut self, channel: u16) {
+        let close = channel::AMQPMethod::Close(channel::Close {
+            reply_code: 406,
+            reply_text: "PRECONDITION_FAILED".into(),
+            class_id: 60,
+            method_id: 80,
+        });
+        self.send(&[AMQPFrame::Method(channel, AMQPClass::Channel(close))]).await;
+    }
+
+    /// What the client says next; none when it has gone.
+    pub async fn hear(&mut self) -> Option<Heard> {
+        loop {
+            let heard = match self.frame().await? {
+                AMQPFrame::Method(channel, method) => self.method(channel, method).await,
+                AMQPFrame::Header(channel, header) => {
+                    let (published, size) = self.incoming.get_mut(&channel).unwrap();
+                    (published.properties, *size) = (header.properties, header.body_size);
+                    self.published(channel)
+                }
+                AMQPFrame::Body(channel, part) => {
+                    self.incoming.get_mut(&channel).unwrap().0.body.extend(part);
+                    self.published(channel)
+                }
+                AMQPFrame::Heartbeat => None,
+                other => panic!("{other:?}"),
+            };
+            if heard.is_some() {
+                return heard;
+            }
+        }
+    }
+
+    /// The message of a channel, if its content is complete.
+    fn published(&mut self, channel: u16) -> Option<Heard> {
+        let (_, (published, _)) = self
+            .incoming
+            .extract_if(|id, (p, size)| *id == channel && p.body.len() as u64 == *size)
+            .next()?;
+        Some(Heard::Published(Box::new(published)))
+    }
+
+    /// Answers what every broker answers the same way.
+    async fn method(&mut self, channel: u16, method: AMQPClass) -> Option<Heard> {
+        let answer = match method {
+            AMQPClass::Basic(basic::AMQPMethod::Publish(publish)) => {
+                let tag = self.tags.entry(channel).or_default();
+                *tag += 1;
+                let published = Published {
+                    channel,
+                    tag: *tag,
+                    exchange: publish.exchange.to_string(),
+                    routing_key: publish.routing_key.to_string(),
+                    properties: BasicProperties::default(),
+                    body: Vec::new(),
+                };
+                // Its header says how much will come.
+                self.incoming.insert(channel, (published, u64::MAX));
+                return None;
+            }
+            AMQPClass::Basic(basic::AMQPMethod::Ack(ack)) => {
+                return Some(Heard::Acked { channel, tag: ack.delivery_tag, multiple: ack.multiple });
+            }
+            AMQPClass::Basic(basic::AMQPMethod::Nack(nack)) => {
+                return Some(Heard::Nacked { channel, tag: nack.delivery_tag });
+            }
+            AMQPClass::Basic(basic::AMQPMethod::Consume(consume)) => {
+                let consumer = format!("consumer of {}", consume.queue);
+                let consumer_tag = consumer.as_str().into();
+                let answer = basic::AMQPMethod::ConsumeOk(basic::ConsumeOk { consumer_tag });
+                self.basic(channel, answer).await;
+                return Some(Heard::Consuming { channel, queue: consume.queue.to_string(), consumer });
+            }
+            AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel)) => {
+                let consumer_tag = cancel.consumer_tag;
+                AMQPClass::Basic(basic::AMQPMethod::CancelOk(basic::CancelOk { consumer_tag }))
+            }
+            AMQPClass::Basic(basic::AMQPMethod::Qos(_)) => {
+                AMQPClass::Basic(basic::AMQPMethod::QosOk(basic::QosOk {}))
+            }
+            AMQPClass::Channel(channel::AMQPMethod::Open(_)) => {
+                AMQPClass::Channel(channel::AMQPMethod::OpenOk(channel::OpenOk {}))
+            }
+            AMQPClass::Channel(channel::AMQPMethod::Close(_)) => {
+                AMQPClass::Channel(channel::AMQPMethod::CloseOk(channel::CloseOk {}))
+            }
+            AMQPClass::Confirm(confirm::AMQPMethod::Select(_)) => {
+                AMQPClass::Confirm(confirm::AMQPMethod::SelectOk(confirm::SelectOk {}))
+            }
+            AMQPClass::Exchange(exchange::AMQPMethod::Declare(_)) => {
+                AMQPClass::Exchange(exchange::AMQPMethod::DeclareOk(exchange::DeclareOk {}))
+            }
+            AMQPClass::Queue(queue::AMQPMethod::Declare(declare)) => {
+                let queue = declare.queue;
+                let answer = queue::DeclareOk { queue, message_count: 0, consumer_count: 0 };
+                AMQPClass::Queue(queue::AMQPMethod::DeclareOk(answer))
+            }
+            AMQPClass::Connection(connection::AMQPMethod::Close(_)) => {
+                AMQPClass::Connection(connection::AMQPMethod::CloseOk(connection::CloseOk {}))
+            }
+            AMQPClass::Channel(channel::AMQPMethod::CloseOk(_)) => return None,
+            other => panic!("{other:?}"),
+        };
+        self.send(&[AMQPFrame::Method(channel, answer)]).await;
+        None
+    }
+
+    /// The next message that the client publishes.
+    pub async fn hear_publish(&mut self) -> Published {
+        match self.hear().await {
+            Some(Heard::Published(published)) => *published,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Waits until the client has gone, and lets it say nothing more.
+    pub async fn hear_nothing_more(&mut self) {
+        assert_eq!(self.hear().await, None);
+    }
+}
