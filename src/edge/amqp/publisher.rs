@@ -20,7 +20,12 @@ use lapin::{
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 use super::connect;
-use crate::{config::Amqp, core::backoff::Reconnect, edge::metrics::LinkMetrics};
+use crate::{
+    config::Amqp,
+    core::backoff::Reconnect,
+    edge::metrics::LinkMetrics,
+    faults::{self, Point},
+};
 
 /// One message to publish; always `mandatory`.
 #[derive(Clone, Debug)]
@@ -356,7 +361,9 @@ async fn confirm(channel: &Channel, publication: &Publication) -> lapin::Result<
         &publication.body,
         publication.properties.clone(),
     );
-    sent.await?.await
+    let confirm = sent.await?;
+    faults::at(Point::Sent);
+    confirm.await
 }
 
 fn message_id(properties: &BasicProperties) -> &str {
