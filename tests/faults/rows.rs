@@ -15,6 +15,7 @@ use lapin::{
 use super::{
     book::Wrong,
     fleet::wait_for,
+    proxy::Moment,
     sender::for_a_while,
     traffic::Dice,
     world::{EVENTS, LEASE, VHOST, World},
@@ -83,6 +84,39 @@ pub static OTHERS: &[Row] = &[
         world.broker.thaw();
         Ok(())
     }),
+    row("7", "link: cut before publish, before and after confirm, before ack", cuts),
+    row("8", "link to the broker: black hole", |world, _| {
+        world.links.broker.blackhole();
+        std::thread::sleep(Duration::from_secs(9));
+        world.links.broker.restore();
+        Ok(())
+    }),
+    row("8r", "link to Redis: black hole", |world, dice| {
+        world.links.redis.blackhole();
+        pause(dice, 2_000, 7_000);
+        world.links.redis.restore();
+        Ok(())
+    }),
+    row("8s", "links: slow by 300 ms", |world, _| {
+        for link in [&world.links.broker, &world.links.redis] {
+            link.slow(Duration::from_millis(300));
+        }
+        std::thread::sleep(Duration::from_secs(4));
+        for link in [&world.links.broker, &world.links.redis] {
+            link.restore();
+        }
+        Ok(())
+    }),
+    row("8x", "links: refused", |world, dice| {
+        for link in [&world.links.broker, &world.links.redis] {
+            link.refuse();
+        }
+        pause(dice, 1_000, 4_000);
+        for link in [&world.links.broker, &world.links.redis] {
+            link.restore();
+        }
+        Ok(())
+    }),
     row("8c", "broker: closes every connection", |world, _| {
         world.broker.ctl(&["close_all_connections", "-p", VHOST, "a fault"]);
         Ok(())
@@ -94,7 +128,7 @@ pub static OTHERS: &[Row] = &[
         Ok(())
     }),
     row("10", "broker: disk alarm", |world, dice| {
-        world.broker.ctl(&["set_disk_free_limit", "1000TB"]);
+        world.broker.ctl(&["set_disk_free_limit", "900000GB"]);
         pause(dice, 2_000, 5_000);
         world.broker.ctl(&["set_disk_free_limit", "50MB"]);
         Ok(())
@@ -244,6 +278,20 @@ fn crash_points(world: &World, dice: &mut Dice) -> Result<(), String> {
     world.fleet.replace(worker, "TERM")?;
     if !missed.is_empty() {
         world.book.complain(Wrong::Row, format!("the worker did not die at {}", missed.join(", ")));
+    }
+    Ok(())
+}
+
+/// Cuts the link to the broker at each exact moment, a few times.
+fn cuts(world: &World, _: &mut Dice) -> Result<(), String> {
+    let moments = [Moment::BeforePublish, Moment::BeforeConfirm, Moment::AfterConfirm, Moment::BeforeAck];
+    for moment in moments {
+        let link = &world.links.broker;
+        let enough = link.cuts(moment) + 2;
+        link.cut_at(moment, 5, 2);
+        let cut = wait_for(|| link.cuts(moment) >= enough);
+        link.cut_at(moment, 1, 0);
+        cut.map_err(|()| format!("not cut at {moment:?}"))?;
     }
     Ok(())
 }

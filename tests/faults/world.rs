@@ -19,6 +19,7 @@ use super::{
     book::{Book, Wrong, now},
     consumer,
     fleet::{Fleet, PATIENCE, Role, wait_for},
+    proxy::Proxy,
     rows::{Row, Tally},
     sender::Sender,
     services::{Broker, Redis},
@@ -41,6 +42,7 @@ pub struct World {
     pub config: PathBuf,
     pub broker: Broker,
     pub redis: Redis,
+    pub links: Links,
     pub fleet: Fleet,
     pub book: Arc<Book>,
     pub sender: Arc<Sender>,
@@ -63,7 +65,38 @@ pub struct Recovery {
     pub not_run: Option<String>,
 }
 
-/// The services, as the processes and the harness reach them.
+/// The links of one receiver and one worker to the services, which can be cut. The other processes have none.
+pub struct Links {
+    pub broker: Proxy,
+    pub redis: Proxy,
+}
+
+impl Links {
+    /// Who is behind them, of the processes of either role.
+    const FIRST: usize = 0;
+
+    async fn open(broker: &Broker, redis: &Redis) -> Self {
+        let (broker, redis) = (port(&broker.url(1)), port(&redis.url(0)));
+        Self { broker: Proxy::amqp(broker).await, redis: Proxy::plain(redis).await }
+    }
+
+    fn env(&self, broker: &Broker, redis: &Redis) -> Vec<(String, String)> {
+        let through = |url: String, proxy: &Proxy| {
+            let (from, to) = (format!(":{}/", port(&url)), format!(":{}/", proxy.port()));
+            url.replace(&from, &to)
+        };
+        vec![
+            ("HOOKSWITCH_AMQP_URL".to_owned(), through(broker.url(1), &self.broker)),
+            ("HOOKSWITCH_REDIS_URL".to_owned(), through(redis.url(0), &self.redis)),
+        ]
+    }
+}
+
+fn port(url: &str) -> u16 {
+    url::Url::parse(url).unwrap().port().unwrap()
+}
+
+/// The services, as the harness and most processes reach them.
 pub struct Services {
     pub broker: Broker,
     pub redis: Redis,
@@ -134,7 +167,12 @@ impl World {
         config: PathBuf,
         book: Arc<Book>,
     ) -> Self {
-        let env = |role, n| options.env(role, n);
+        let Services { broker, redis } = services;
+        let links = runtime.block_on(Links::open(&broker, &redis));
+        let env = |role, n| {
+            let through = if n == Links::FIRST { links.env(&broker, &redis) } else { Vec::new() };
+            [options.env(role, n), through].concat()
+        };
         let program = options.old_binary.clone().unwrap_or_else(|| PathBuf::from(PROGRAM));
         let fleet = Fleet::start(
             options.receivers,
@@ -146,7 +184,6 @@ impl World {
             book.clone(),
         );
         let sender = Sender::new(book.clone(), fleet.receiver_addresses(), options.rate, options.mix(), &dir);
-        let Services { broker, redis } = services;
         Self {
             options,
             runtime,
@@ -154,6 +191,7 @@ impl World {
             config,
             broker,
             redis,
+            links,
             fleet,
             book,
             sender,
@@ -167,7 +205,11 @@ impl World {
     /// Makes the fault of a row, and measures how long it takes to get over it.
     pub fn perform(&self, row: &'static Row, dice: &mut Dice) {
         let from = now();
-        let outcome = (row.inject)(self, dice);
+        let injecting = std::panic::AssertUnwindSafe(|| (row.inject)(self, dice));
+        let outcome = std::panic::catch_unwind(injecting).unwrap_or_else(|_| {
+            self.book.complain(Wrong::Row, format!("row {} ({}) broke off", row.number, row.name));
+            Err("it broke off".to_owned())
+        });
         let healed = now();
         if row.excuses {
             self.book.trouble(from, healed);
@@ -288,7 +330,7 @@ impl World {
         while quiet < 3 {
             let depths = self.depths();
             let busy: BTreeMap<_, _> =
-                depths.iter().filter(|(name, depth)| !name.starts_with("dead.") && **depth > 0).collect();
+                depths.iter().filter(|(name, depth)| is_on_its_way(name) && **depth > 0).collect();
             let left = busy.values().copied().sum();
             quiet = if left == 0 { quiet + 1 } else { 0 };
             if left < least {
@@ -300,6 +342,11 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// Whether what is in this queue is still to be worked on, or to be consumed.
+fn is_on_its_way(queue: &str) -> bool {
+    ["raw.", "retry.", "events."].iter().any(|prefix| queue.starts_with(prefix))
 }
 
 /// What each role's processes are started with.
