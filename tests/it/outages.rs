@@ -10,9 +10,9 @@ use super::support::{
     until,
 };
 
-/// RabbitMQ 3.10 writes the directory of its quorum queues with a delay of seconds: a queue that is declared and whose
-/// broker is killed at once comes back empty and without a leader, whatever it had confirmed. So a test that kills a
-/// broker gives a new topology this long.
+/// RabbitMQ 3.10 and 4.0 (4.3 not) write the directory of their quorum queues with a delay of seconds: a queue that is
+/// declared and whose broker is killed at once does not work when it comes back, whatever it had confirmed. So a test
+/// that kills a broker gives a new topology this long.
 const NEW_QUEUES_ARE_SAFE_AFTER: Duration = Duration::from_secs(6);
 
 /// Services of a test's own.
