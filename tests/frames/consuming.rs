@@ -63,7 +63,7 @@ async fn deliver(link: &mut Link, to: &Heard, tag: u64, n: u64) {
         headers: Headers::default(),
         body: body.into(),
     };
-    let inbound = Inbound { webhook, content_type: None, history: History::default() };
+    let inbound = Inbound { webhook, content_type: None, entry: None, history: History::default() };
     link.deliver(to, tag, &message::properties(&inbound), &inbound.webhook.body).await;
 }
 
@@ -117,12 +117,12 @@ async fn an_intake_whose_channel_is_closed_ends_and_acks_nothing_more() {
     let peer = Peer::listen().await;
     let (connection, mut intake, mut link, consuming, [one, two]) = consumer(&peer).await;
     let settler = intake.settler();
-    assert!(settler.ack(one).await);
+    assert!(settler.ack(&one).await);
     assert_eq!(link.hear().await, acked(&consuming, 1));
     close_channel(&mut link, &consuming).await;
     assert!(soon("the end", intake.next()).await.is_none());
     soon("everybody knows", settler.gone()).await;
-    assert!(!settler.ack(two).await);
+    assert!(!settler.ack(&two).await);
     end(connection, link).await;
 }
 
@@ -133,7 +133,7 @@ async fn an_intake_whose_consumer_is_cancelled_ends_and_what_it_has_taken_can_be
     let settler = intake.settler();
     cancel(&mut link, &consuming).await;
     assert!(soon("the end", intake.next()).await.is_none());
-    assert!(settler.ack(one).await);
+    assert!(settler.ack(&one).await);
     assert_eq!(link.hear().await, acked(&consuming, 1));
     end(connection, link).await;
 }
