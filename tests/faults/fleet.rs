@@ -17,6 +17,9 @@ use super::{
 /// How long anything may take before it counts as failed.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
+/// A process with this in its environment has a clock of its own, and a log of its own.
+pub const OTHER_CLOCK: &str = "FAKETIME_TIMESTAMP_FILE";
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Role {
     Receiver,
@@ -216,7 +219,12 @@ impl Drop for Fleet {
 
 impl Slot {
     fn start(&mut self, config: &Path, dir: &Path) {
-        let log = File::options().create(true).append(true).open(dir.join(format!("{}.log", self.name)));
+        let name = if self.env.iter().any(|(name, _)| name == OTHER_CLOCK) {
+            format!("{}-{OTHER_CLOCK}.log", self.name)
+        } else {
+            format!("{}.log", self.name)
+        };
+        let log = File::options().create(true).append(true).open(dir.join(name));
         let role = if self.role == Role::Worker { "worker" } else { "receiver" };
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL"])

@@ -33,7 +33,7 @@ use std::{
     process::{Command, ExitCode},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -207,8 +207,9 @@ fn run(world: &World, seed: u64, began: Instant) -> serde_json::Value {
     let sending = CancellationToken::new();
     let mut dice = Dice::new(seed);
     world.runtime.spawn(world.sender.clone().run(Dice::new(dice.next()), sending.clone()));
-    let over = AtomicBool::new(false);
+    let over = CancellationToken::new();
     std::thread::scope(|scope| {
+        let _over = over.clone().drop_guard();
         scope.spawn(|| progress(world, &over, began));
         match world.options.profile {
             Profile::Short => short(world, &mut dice),
@@ -223,7 +224,6 @@ fn run(world: &World, seed: u64, began: Instant) -> serde_json::Value {
         if let Err(left) = world.drained() {
             world.book.complain(Wrong::Row, format!("the queues do not get empty: {left}"));
         }
-        over.store(true, Ordering::Relaxed);
     });
     ledger(world);
     for source in ["morph", "allo", "wavix", "salpre", "varda"] {
@@ -257,13 +257,14 @@ fn short(world: &World, dice: &mut Dice) {
 
 /// Kills in their cadence and everything else in between, until the targets or the time are reached.
 fn long(world: &World, dice: &mut Dice, began: Instant) {
-    let over = AtomicBool::new(false);
+    let over = CancellationToken::new();
     let [worker, broker, redis] =
         [0, 1, 2].map(|n| Duration::from_secs_f64(world.options.cadence.get(n).copied().unwrap_or(60.0)));
     let mut of_workers = Dice::new(dice.next());
     std::thread::scope(|scope| {
+        let _over = over.clone().drop_guard();
         scope.spawn(|| {
-            while !over.load(Ordering::Relaxed) {
+            while !over.is_cancelled() {
                 // Between half and one and a half of the cadence.
                 let share = 0.5 + of_workers.below(1_000) as f64 / 1_000.0;
                 std::thread::sleep(worker.mul_f64(share));
@@ -293,7 +294,6 @@ fn long(world: &World, dice: &mut Dice, began: Instant) {
             }
             std::thread::sleep(Duration::from_millis(200));
         }
-        over.store(true, Ordering::Relaxed);
     });
 }
 
@@ -317,9 +317,9 @@ fn is_over(world: &World, began: Instant) -> bool {
 }
 
 /// A line every ten seconds.
-fn progress(world: &World, over: &AtomicBool, began: Instant) {
+fn progress(world: &World, over: &CancellationToken, began: Instant) {
     let mut due = Duration::from_secs(10);
-    while !over.load(Ordering::Relaxed) {
+    while !over.is_cancelled() {
         std::thread::sleep(Duration::from_millis(200));
         if began.elapsed() < due {
             continue;

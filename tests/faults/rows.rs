@@ -1,7 +1,6 @@
 //! The faults, one row each; the numbers are those of the matrix that the design was made with.
 
 use std::{
-    path::Path,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
@@ -14,7 +13,7 @@ use lapin::{
 
 use super::{
     book::Wrong,
-    fleet::wait_for,
+    fleet::{OTHER_CLOCK, wait_for},
     proxy::Moment,
     sender::for_a_while,
     traffic::Dice,
@@ -25,19 +24,21 @@ use super::{
 pub struct Row {
     pub number: &'static str,
     pub name: &'static str,
-    /// Makes the fault and heals it. An error says why it could not be made here.
-    pub inject: fn(&World, &mut Dice) -> Result<(), String>,
+    /// Makes the fault and heals it.
+    pub inject: Inject,
     /// Whether an event may come twice for it.
     pub excuses: bool,
+    /// A file without which it cannot be made.
+    pub needs: Option<&'static str>,
 }
 
 const fn row(number: &'static str, name: &'static str, inject: Inject) -> Row {
-    Row { number, name, inject, excuses: true }
+    Row { number, name, inject, excuses: true, needs: None }
 }
 
 /// A row for which nothing may come twice.
 const fn strict(number: &'static str, name: &'static str, inject: Inject) -> Row {
-    Row { number, name, inject, excuses: false }
+    Row { excuses: false, ..row(number, name, inject) }
 }
 
 type Inject = fn(&World, &mut Dice) -> Result<(), String>;
@@ -202,7 +203,7 @@ pub static OTHERS: &[Row] = &[
         world.apply_topology();
         Ok(())
     }),
-    row("19", "clocks of a worker and a receiver jump by a day", clock_jump),
+    Row { needs: Some(FAKETIME), ..row("19", "clocks of a worker and a receiver jump by a day", clock_jump) },
     strict("20", "rolling upgrade", |world, _| {
         world.next_program();
         for index in 0..world.fleet.len() {
@@ -315,20 +316,17 @@ fn consumer_timeout(world: &World, _: &mut Dice) -> Result<(), String> {
     Ok(())
 }
 
-/// Where Debian's libfaketime lies.
+/// Where Debian's package faketime puts it.
 const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
 /// Starts a worker and a receiver under libfaketime and lets their wall clocks jump while they work.
 fn clock_jump(world: &World, dice: &mut Dice) -> Result<(), String> {
-    if !Path::new(FAKETIME).exists() {
-        return Err("libfaketime is not installed (apt-get install faketime)".to_owned());
-    }
     let file = world.dir.join("clock");
     let jump = |offset: &str| std::fs::write(&file, offset).map_err(|e| e.to_string());
     jump("+0")?;
     let env = [
         ("LD_PRELOAD", FAKETIME.to_owned()),
-        ("FAKETIME_TIMESTAMP_FILE", file.display().to_string()),
+        (OTHER_CLOCK, file.display().to_string()),
         ("FAKETIME_CACHE_DURATION", "1".to_owned()),
         ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
     ];
