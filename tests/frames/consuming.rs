@@ -151,6 +151,13 @@ struct Works {
     _redis: Redis,
 }
 
+/// A worker takes the ledger's marks first; the consumer of its webhooks.
+async fn consumes(link: &mut Link) -> Heard {
+    let marks = link.hear().await;
+    assert!(matches!(&marks, Some(Heard::Consuming { queue, .. }) if queue == "ledger"), "{marks:?}");
+    link.hear().await.unwrap()
+}
+
 async fn works() -> Works {
     let peer = Peer::listen().await;
     let redis = tokio::task::spawn_blocking(Redis::start).await.unwrap();
@@ -172,7 +179,7 @@ async fn works() -> Works {
         heard = publishing.hear() => panic!("{heard:?}"),
     }
     let mut link = peer.meet().await;
-    let consuming = link.hear().await.unwrap();
+    let consuming = consumes(&mut link).await;
     for n in 1..=3 {
         deliver(&mut link, &consuming, n, n).await;
     }
@@ -192,7 +199,7 @@ impl Works {
     /// The worker consumes again, over a new connection: what it had not acked comes again, with something new.
     async fn goes_on(mut self) {
         let mut link = self.peer.meet().await;
-        let consuming = link.hear().await.unwrap();
+        let consuming = consumes(&mut link).await;
         // Tags begin anew: an ack that belonged to the old channel would settle another delivery.
         for (tag, n) in [(1, 4), (2, 3), (3, 2)] {
             deliver(&mut link, &consuming, tag, n).await;
