@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up down clean-data secrets build test test-rabbitmq-4 check faults faults-long simulate fmt lint doc
+.PHONY: help up down clean-data secrets build test test-rabbitmq-4 check faults faults-long simulate mutants fmt lint doc
 
 help: ## What one can do here
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-15s %s\n", $$1, $$2 }'
@@ -33,6 +33,9 @@ faults: ## Kill, freeze, fill and cut everything under load, and account for eve
 
 faults-long: ## The same by chance for an hour; ARGS="--minutes 90 --until webhooks=1000000,worker_kills=300 --help"
 	cargo test --release --locked --features faults --test faults -- --profile long $(or $(ARGS),--hours 1)
+
+mutants: ## Build known mistakes in, one at a time, and expect a test to notice each
+	@deploy/mutants.sh
 
 simulate: ## A million simulated schedules of deliveries; COUNT=n for more of them, SEED=n to watch one
 	HOOKSWITCH_SIMULATIONS=$(COUNT) HOOKSWITCH_SIMULATION_SEED=$(SEED) cargo test --locked --test simulation $(ARGS)

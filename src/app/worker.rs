@@ -1,7 +1,7 @@
 //! The worker pool: one lane per source, each with its own queue, channel and limit.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -66,7 +66,7 @@ pub struct Worker {
     consuming: AtomicBool,
     /// Keys whose events are confirmed while Redis could not be told so: whoever gets such a delivery again here
     /// must not publish it again.
-    unmarked: Mutex<HashSet<[u8; 18]>>,
+    unmarked: Mutex<HashMap<[u8; 18], Instant>>,
 }
 
 /// A delivery that cannot be settled any more, since its channel is gone: the broker gives it out again.
@@ -398,7 +398,7 @@ impl Worker {
 
     async fn claim(&self, inbound: &Inbound, work: &mut Work) -> Result<Answer, Trouble> {
         let source = &inbound.webhook.source;
-        if self.unmarked().contains(&work.key.store_name(source)) {
+        if self.unmarked().contains_key(&work.key.store_name(source)) {
             return Ok(Answer::Claim(Claim::Unmarked));
         }
         let lease = self.config.dedup.lease;
@@ -452,7 +452,11 @@ impl Worker {
             }
             Err(error) => {
                 tracing::debug!(%error, "done");
-                self.unmarked().insert(work.key.store_name(source));
+                let (now, name) = (Instant::now(), work.key.store_name(source));
+                let mut unmarked = self.unmarked();
+                // Another process may have marked it since, and then nobody comes here for it any more.
+                unmarked.retain(|_, since| now.duration_since(*since) < ttl);
+                unmarked.insert(name, now);
                 Err(Trouble::StoreDown)
             }
         }
@@ -492,7 +496,7 @@ impl Worker {
         format!("{}-{:x}", self.owner, self.claims.fetch_add(1, Ordering::Relaxed))
     }
 
-    fn unmarked(&self) -> MutexGuard<'_, HashSet<[u8; 18]>> {
+    fn unmarked(&self) -> MutexGuard<'_, HashMap<[u8; 18], Instant>> {
         self.unmarked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -108,6 +108,27 @@ async fn a_replay_that_dies_before_its_ack_loses_nothing_and_gives_no_second_eve
 }
 
 #[tokio::test]
+async fn a_replay_that_is_not_confirmed_leaves_the_letter_where_it_is() {
+    let world = world_with_letters(1, 0).await;
+    let (publisher, store) = (world.publisher().await, world.store().await);
+    let connection = world.connect().await;
+    let channel = connection.create_channel().await.unwrap();
+    channel
+        .queue_unbind("raw.salpre".into(), "hookswitch.raw".into(), "salpre".into(), Default::default())
+        .await
+        .unwrap();
+    let source = "salpre".parse().unwrap();
+    let provider = world.config.sources[&source].provider;
+    let action = Action::Replay(&publisher, &store);
+    let each = |_: &_| ControlFlow::Continue(());
+    let outcome =
+        dead_letters::run(&connection, &source, provider, &Filter::default(), u32::MAX, &action, each).await;
+    assert!(outcome.is_err(), "{outcome:?}");
+    drop(connection);
+    world.dead("salpre", 1).await;
+}
+
+#[tokio::test]
 async fn discarding_takes_away_only_what_matches() {
     let world = world_with_letters(2, 2).await;
     let filter = Filter { reason: Some(Reason::MalformedJson), id: None };
