@@ -29,7 +29,8 @@ pub enum ConnectError {
     },
 }
 
-/// Connects to the first of the addresses that answers.
+/// Connects to the first of the addresses that answers, beginning with any of them: so connections spread over the
+/// nodes of a cluster, and who comes back from a node that was of no use most likely gets another.
 ///
 /// lapin's own `connection_timeout` counts only for its blocking interface, hence the time-out here.
 ///
@@ -37,10 +38,14 @@ pub enum ConnectError {
 /// [`ConnectError`] of the last address tried.
 pub async fn connect(config: &Amqp, purpose: &str) -> Result<Connection, ConnectError> {
     let mut last = ConnectError::Address;
-    for url in &config.urls {
+    let (others, first) = config.urls.split_at(rand::random_range(0..config.urls.len().max(1)));
+    for url in first.iter().chain(others) {
         match connect_to(config, url.reveal(), purpose).await {
             Ok(connection) => return Ok(connection),
-            Err(error) => last = error,
+            Err(error) => {
+                tracing::debug!(purpose, %error, "the next address, if there is one");
+                last = error;
+            }
         }
     }
     Err(last)

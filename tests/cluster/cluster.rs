@@ -1,0 +1,89 @@
+//! Three private RabbitMQ nodes on this machine, one cluster.
+
+use std::{os::unix::fs::PermissionsExt, thread};
+
+use crate::{
+    network::Network,
+    support::services::{Broker, free_port},
+};
+
+/// How many nodes there are.
+pub const NODES: usize = 3;
+
+/// Nodes that hear nothing of each other for about this long take each other for dead. RabbitMQ's default is 60 s.
+const SILENCE_SECONDS: usize = 8;
+
+/// A cluster in which a minority pauses.
+pub struct Cluster {
+    pub nodes: Vec<Broker>,
+    pub network: Network,
+    names: Vec<String>,
+}
+
+impl Cluster {
+    /// Starts it, with vhosts `t1` to `t<vhosts>`.
+    pub fn start(vhosts: usize) -> Self {
+        let ports: Vec<_> = (0..NODES).map(|_| free_port()).collect();
+        let short: Vec<_> = ports.iter().map(|port| format!("hookswitch-{port}")).collect();
+        let names: Vec<_> = short.iter().map(|name| format!("{name}@localhost")).collect();
+        let network = Network::between(&short);
+        let mut conf = "cluster_partition_handling = pause_minority\n\
+                        cluster_formation.peer_discovery_backend = classic_config\n"
+            .to_owned();
+        for (n, name) in names.iter().enumerate() {
+            conf += &format!("cluster_formation.classic_config.nodes.{} = {name}\n", n + 1);
+        }
+        let secret = format!("{:032x}", rand::random::<u128>());
+        let node = |(n, port): (usize, &u16)| {
+            let environment = vec![
+                ("HOOKSWITCH_RABBITMQ_CONF", conf.clone()),
+                ("HOOKSWITCH_RABBITMQ_EPMD", network.mapper(n).to_string()),
+                ("HOOKSWITCH_RABBITMQ_ERLANG", format!("-kernel net_ticktime {SILENCE_SECONDS}")),
+            ];
+            let node = Broker::prepare(vhosts, *port, environment);
+            let cookie = node.dir().join(".erlang.cookie");
+            std::fs::write(&cookie, &secret).unwrap();
+            std::fs::set_permissions(&cookie, std::fs::Permissions::from_mode(0o400)).unwrap();
+            node
+        };
+        let nodes: Vec<_> = ports.iter().enumerate().map(node).collect();
+        thread::scope(|scope| nodes.iter().for_each(|node| drop(scope.spawn(|| node.start_again()))));
+        let cluster = Self { nodes, network, names };
+        let status = cluster.nodes[0].ctl(&["--silent", "eval", "length(rabbit_nodes:all_running())."]);
+        assert_eq!(status.trim(), NODES.to_string(), "the nodes have not found each other");
+        cluster
+    }
+
+    /// The addresses of vhost `n`, all nodes'.
+    pub fn urls(&self, n: usize) -> String {
+        self.nodes.iter().map(|node| node.url(n)).collect::<Vec<_>>().join(",")
+    }
+
+    /// Leader and members of each quorum queue of vhost `n`, as places in `nodes`; asked of `node`.
+    pub fn queues(&self, node: usize, n: usize) -> Vec<Queue> {
+        let vhost = format!("t{n}");
+        let arguments = ["--silent", "--vhost", &vhost, "list_queues", "name", "leader", "members", "online"];
+        let listed = self.nodes[node].ctl(&arguments);
+        let place = |name: &str| {
+            let name = name.trim_matches([' ', '[', ']', '\'']);
+            self.names.iter().position(|known| known == name)
+        };
+        let places = |names: &str| names.split(',').filter_map(place).collect::<Vec<_>>();
+        let queue = |line: &str| {
+            let mut fields = line.split('\t');
+            let mut next = || fields.next().unwrap_or_default();
+            let name = next().to_owned();
+            Queue { name, leader: place(next()), members: places(next()), online: places(next()) }
+        };
+        listed.lines().filter(|line| !line.starts_with("name\t")).map(queue).collect()
+    }
+}
+
+/// A quorum queue of the cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Queue {
+    pub name: String,
+    pub leader: Option<usize>,
+    pub members: Vec<usize>,
+    pub online: Vec<usize>,
+}

@@ -1,0 +1,1 @@
+//! A Redis and its copy.
