@@ -49,8 +49,9 @@ impl Cluster {
         let nodes: Vec<_> = ports.iter().enumerate().map(node).collect();
         thread::scope(|scope| nodes.iter().for_each(|node| drop(scope.spawn(|| node.start_again()))));
         let cluster = Self { nodes, network, names };
-        let status = cluster.nodes[0].ctl(&["--silent", "eval", "length(rabbit_nodes:all_running())."]);
-        assert_eq!(status.trim(), NODES.to_string(), "the nodes have not found each other");
+        let count =
+            cluster.nodes[0].ask(&["--silent", "eval", "length(rabbit_nodes:all_running())."]).unwrap();
+        assert_eq!(count.trim(), NODES.to_string(), "the nodes have not found each other");
         cluster
     }
 
@@ -59,30 +60,29 @@ impl Cluster {
         self.nodes.iter().map(|node| node.url(n)).collect::<Vec<_>>().join(",")
     }
 
-    /// Leader and members of each quorum queue of vhost `n`, as places in `nodes`; asked of `node`.
+    /// The quorum queues of vhost `n`, as `node` sees them; none if it pauses.
     pub fn queues(&self, node: usize, n: usize) -> Vec<Queue> {
         let vhost = format!("t{n}");
-        let arguments = ["--silent", "--vhost", &vhost, "list_queues", "name", "leader", "members", "online"];
-        let listed = self.nodes[node].ctl(&arguments);
+        let columns = ["leader", "members", "online"];
+        let arguments =
+            [&["--silent", "--vhost", &vhost, "list_queues", "--no-table-headers"][..], &columns].concat();
+        let listed = self.nodes[node].ask(&arguments).unwrap_or_default();
         let place = |name: &str| {
             let name = name.trim_matches([' ', '[', ']', '\'']);
             self.names.iter().position(|known| known == name)
         };
-        let places = |names: &str| names.split(',').filter_map(place).collect::<Vec<_>>();
+        let places = |names: &str| names.split(',').filter_map(place).collect();
         let queue = |line: &str| {
-            let mut fields = line.split('\t');
-            let mut next = || fields.next().unwrap_or_default();
-            let name = next().to_owned();
-            Queue { name, leader: place(next()), members: places(next()), online: places(next()) }
+            let [leader, members, online] = line.split('\t').collect::<Vec<_>>()[..] else { return None };
+            Some(Queue { leader: place(leader), members: places(members), online: places(online) })
         };
-        listed.lines().filter(|line| !line.starts_with("name\t")).map(queue).collect()
+        listed.lines().filter_map(queue).collect()
     }
 }
 
-/// A quorum queue of the cluster.
+/// Where a quorum queue is: nodes, by their places in [`Cluster::nodes`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Queue {
-    pub name: String,
     pub leader: Option<usize>,
     pub members: Vec<usize>,
     pub online: Vec<usize>,

@@ -16,7 +16,7 @@ use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
-use crate::support::{PATIENCE, RunningReceiver, RunningWorker, World, call, calls, depth, until};
+use crate::support::{PATIENCE, RunningReceiver, RunningWorker, World, call, calls, services::Broker, until};
 
 /// How many webhooks are on their way at a time, and how long each sender rests after one that was accepted.
 const SENDERS: usize = 8;
@@ -61,7 +61,7 @@ pub struct Load {
 
 impl Load {
     /// Sends to these receivers, and after a refusal to the next of them.
-    pub fn start(receivers: &[&RunningReceiver]) -> Self {
+    pub fn start(receivers: &[RunningReceiver]) -> Self {
         let senders = Arc::new(Senders {
             stop: AtomicBool::new(false),
             next: AtomicUsize::new(0),
@@ -77,6 +77,11 @@ impl Load {
     /// How many were answered 200.
     pub fn accepted(&self) -> usize {
         self.senders.accepted.lock().unwrap().len()
+    }
+
+    /// How often another answer came, or none.
+    pub fn refused(&self) -> usize {
+        self.senders.refused.load(Ordering::Relaxed)
     }
 
     /// Waits until so many more were answered 200.
@@ -115,7 +120,7 @@ async fn send(senders: Arc<Senders>, urls: Vec<String>, mut receiver: usize) {
     }
 }
 
-/// A consumer beside: how long the workers published nothing.
+/// How long the workers published nothing.
 pub struct Watch {
     gap: Arc<Mutex<Gap>>,
     task: JoinHandle<()>,
@@ -141,56 +146,74 @@ impl Watch {
     }
 }
 
-/// What became of the webhooks of a test.
-#[derive(Debug)]
-pub struct Account {
-    pub accepted: usize,
-    pub lost: BTreeSet<usize>,
-    pub duplicates: usize,
+/// Where messages are counted: a node of the broker, and the test's vhost there.
+#[derive(Clone, Copy)]
+pub struct Office<'a> {
+    pub broker: &'a Broker,
+    pub vhost: usize,
 }
 
-impl Account {
-    /// Ends the load, waits until everything has come through, counts, and says so in one line.
-    ///
-    /// What holds after every fault is checked here: nothing lost, nothing dead, nothing unrouted, nothing left over,
-    /// nothing that nobody sent, and duplicates under the same id only.
-    pub async fn close(test: &str, faults: usize, world: &World, load: Load, watch: Watch) -> Self {
-        let senders = load.end().await;
-        let accepted = senders.accepted.lock().unwrap().clone();
-        let ids = consume(world, &accepted).await;
-        watch.task.abort();
-        let events: usize = ids.values().map(Vec::len).sum();
-        let account = Self {
-            accepted: accepted.len(),
-            lost: accepted.iter().filter(|n| !ids.contains_key(n)).copied().collect(),
-            duplicates: events - ids.len(),
+impl Office<'_> {
+    /// How many messages there are in each queue, in consumers' hands too; none if nobody can tell.
+    pub fn messages(&self) -> BTreeMap<String, usize> {
+        let vhost = format!("t{}", self.vhost);
+        let listed = self.broker.ask(&["--silent", "--vhost", &vhost, "list_queues", "name", "messages"]);
+        let fields = |line: &str| {
+            let (name, messages) = line.split_once('\t')?;
+            Some((name.to_owned(), messages.parse().ok()?))
         };
-        let longest = |gap: &Mutex<Gap>| gap.lock().unwrap().longest.as_secs_f64();
-        println!(
-            "{test}: {} webhooks, {faults} faults, {} lost, {} duplicates, {} refusals, {:.1} s without a 200, {:.1} s without an event",
-            account.accepted,
-            account.lost.len(),
-            account.duplicates,
-            senders.refused.load(Ordering::Relaxed),
-            longest(&senders.gap),
-            longest(&watch.gap),
-        );
-        assert!(account.lost.is_empty(), "lost: {:?}", account.lost);
-        assert!(ids.keys().all(|n| *n < senders.next.load(Ordering::Relaxed)), "an event that nobody sent");
-        for (n, ids) in &ids {
-            assert!(ids.iter().all(|id| *id == ids[0]), "call {n} came under several ids: {ids:?}");
-        }
-        let connection = world.connect().await;
-        let queues =
-            ["dead.salpre", "events.unrouted", "raw.salpre", "retry.100ms", "retry.200ms", "events.all"];
-        for queue in queues {
-            until(&format!("{queue} is empty"), async || depth(&connection, queue).await == 0).await;
-        }
-        account
+        listed.unwrap_or_default().lines().filter_map(fields).collect()
+    }
+
+    /// Waits until those of these queues are empty that `counts`.
+    async fn empty(&self, what: &str, counts: impl Fn(&str) -> bool) {
+        until(what, async || {
+            let messages = tokio::task::block_in_place(|| self.messages());
+            !messages.is_empty() && messages.iter().all(|(name, n)| *n == 0 || !counts(name))
+        })
+        .await;
     }
 }
 
-/// Takes events until those of all `wanted` calls have come and for a while no more come: the ids by call.
+/// Ends the load, waits until everything has come through, counts what became of it, and says so in one line. How many
+/// duplicates there were.
+///
+/// What holds after every fault is checked here: nothing lost, nothing dead, nothing unrouted, nothing left over,
+/// nothing that nobody sent, and duplicates under the same id only.
+pub async fn account(
+    test: &str,
+    faults: usize,
+    world: &World,
+    office: Office<'_>,
+    load: Load,
+    watch: Watch,
+) -> usize {
+    let senders = load.end().await;
+    let accepted = senders.accepted.lock().unwrap().clone();
+    office.empty("all work is done", |queue| queue.starts_with("raw.") || queue.starts_with("retry.")).await;
+    watch.task.abort();
+    let ids = consume(world, &accepted).await;
+    let lost: Vec<_> = accepted.iter().filter(|n| !ids.contains_key(n)).collect();
+    let duplicates = ids.values().map(Vec::len).sum::<usize>() - ids.len();
+    let longest = |gap: &Mutex<Gap>| gap.lock().unwrap().longest.as_secs_f64();
+    println!(
+        "{test}: {} webhooks, {faults} faults, {} lost, {duplicates} duplicates, {} refusals, at most {:.1} s without a 200 and {:.1} s without an event",
+        accepted.len(),
+        lost.len(),
+        senders.refused.load(Ordering::Relaxed),
+        longest(&senders.gap),
+        longest(&watch.gap),
+    );
+    assert!(lost.is_empty(), "lost: {lost:?}");
+    assert!(ids.keys().all(|n| *n < senders.next.load(Ordering::Relaxed)), "an event that nobody sent");
+    for (n, ids) in &ids {
+        assert!(ids.iter().all(|id| *id == ids[0]), "call {n} came under several ids: {ids:?}");
+    }
+    office.empty("no dead letter, nothing unrouted, nothing left over", |_| true).await;
+    duplicates
+}
+
+/// Takes what there is of events, and waits for those of `wanted` that are not there: the ids by call.
 async fn consume(world: &World, wanted: &BTreeSet<usize>) -> BTreeMap<usize, Vec<String>> {
     let connection = world.connect().await;
     let channel = connection.create_channel().await.unwrap();

@@ -164,15 +164,20 @@ impl Broker {
         }
     }
 
-    /// Runs `rabbitmqctl`; what it says.
-    pub fn ctl(&self, arguments: &[&str]) -> String {
+    /// Runs `rabbitmqctl`.
+    pub fn ctl(&self, arguments: &[&str]) {
+        self.ask(arguments).unwrap();
+    }
+
+    /// What `rabbitmqctl` says, or what is wrong.
+    pub fn ask(&self, arguments: &[&str]) -> Result<String, String> {
         let output = Command::new(script("rabbitmqctl.sh"))
             .arg(self.service.dir.path())
             .args(arguments)
             .output()
             .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
+        let said = if output.status.success() { Ok(output.stdout) } else { Err(output.stderr) };
+        said.map(|text| String::from_utf8(text).unwrap()).map_err(|text| String::from_utf8(text).unwrap())
     }
 }
 
