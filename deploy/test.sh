@@ -9,6 +9,7 @@ say "format"
 cargo fmt --check
 say "lints"
 cargo clippy --all-targets --locked --quiet -- -D warnings
+cargo clippy --all-targets --features faults --locked --quiet -- -D warnings
 say "docs"
 RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked --quiet
 if command -v cargo-deny >/dev/null; then
@@ -22,3 +23,7 @@ deploy/check.sh
 [ "${1:-}" = quick ] && exit 0
 say "tests, on private RabbitMQ and Redis that they start themselves"
 cargo test --locked
+say "known mistakes, built in one at a time: a test must notice each"
+deploy/mutants.sh
+say "every fault once under load, and every webhook accounted for"
+cargo test --locked --features faults --test faults

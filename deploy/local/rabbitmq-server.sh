@@ -7,6 +7,9 @@
 #
 #   HOOKSWITCH_RABBITMQ_VHOSTS  vhosts to make on the first start, separated by spaces
 #   HOOKSWITCH_RABBITMQ_CONF    lines to add to rabbitmq.conf
+#   HOOKSWITCH_RABBITMQ_ERLANG  arguments to add to those of Erlang
+#   HOOKSWITCH_RABBITMQ_EPMD    the port of a port mapper (epmd) that runs: for the nodes of a cluster, which must also
+#                               find the same DIR/.erlang.cookie
 set -euo pipefail
 # shellcheck source=deploy/local/services-root.sh
 . "$(dirname "$0")/services-root.sh"
@@ -88,8 +91,10 @@ start_port_mapper() {
     sleep 0.02
     kill -0 "$mapper" 2>/dev/null
 }
+if [ -n "${HOOKSWITCH_RABBITMQ_EPMD:-}" ]; then ERL_EPMD_PORT=$HOOKSWITCH_RABBITMQ_EPMD started=true; fi
 for _ in 1 2 3 4 5; do
-    if start_port_mapper; then started=true && break; fi
+    if [ "${started:-}" = true ]; then break; fi
+    if start_port_mapper; then started=true; fi
 done
 if [ "${started:-}" != true ]; then
     echo "rabbitmq-server.sh: no port for epmd among 10000 to 32000 that is free" >&2
@@ -100,7 +105,8 @@ echo "$ERL_EPMD_PORT" >"$dir/epmd.port"
 # Two schedulers and no busy waiting: a private broker shares the machine with whatever is tested against it. Naming
 # the node here spares RabbitMQ the start of a second Erlang that only looks for the port mapper.
 export RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none \
--sname $RABBITMQ_NODENAME -start_epmd false -kernel inet_dist_use_interface {127,0,0,1}"
+-sname $RABBITMQ_NODENAME -start_epmd false -kernel inet_dist_use_interface {127,0,0,1} \
+${HOOKSWITCH_RABBITMQ_ERLANG:-}"
 # This makes the launcher replace itself by the broker instead of staying as its parent.
 export RUNNING_UNDER_SYSTEMD=true
 exec "$server"

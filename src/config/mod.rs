@@ -128,7 +128,7 @@ impl fmt::Debug for Secret {
 /// The broker.
 #[derive(Clone, Debug)]
 pub struct Amqp {
-    /// `amqp://` or `amqps://` addresses of the cluster's nodes, tried in turn. Default
+    /// `amqp://` or `amqps://` addresses of the cluster's nodes, tried in turn from any of them on. Default
     /// `amqp://guest:guest@127.0.0.1:5672/%2f`.
     pub urls: Vec<Secret>,
     /// How long connecting and setting up may take. Default 10 s.
@@ -146,8 +146,9 @@ pub struct Amqp {
 /// The store of idempotency keys.
 #[derive(Clone, Debug)]
 pub struct Redis {
-    /// `redis://` or `rediss://`. Default `redis://127.0.0.1:6379/0`.
-    pub url: Secret,
+    /// `redis://` or `rediss://` addresses of a master and its replicas, tried in turn until one takes writes. Default
+    /// `redis://127.0.0.1:6379/0`.
+    pub urls: Vec<Secret>,
     /// How long one command may take. Default 1 s.
     pub timeout: Duration,
 }

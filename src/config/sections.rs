@@ -64,13 +64,10 @@ fn amqp(mut s: Section<'_>) -> Amqp {
 }
 
 fn redis(mut s: Section<'_>) -> Redis {
-    let urls = urls(&mut s, &["url", "url_file"], &["redis", "rediss"]);
-    if urls.as_ref().is_some_and(|urls| urls.len() > 1) {
-        s.reader.problem("redis.url", "[redacted]", "one address");
-    }
-    let url = urls.and_then(|urls| urls.into_iter().next());
+    let default = || vec![Secret::new("redis://127.0.0.1:6379/0")];
+    let urls = urls(&mut s, &["url", "urls", "url_file"], &["redis", "rediss"]);
     let redis = Redis {
-        url: url.unwrap_or_else(|| Secret::new("redis://127.0.0.1:6379/0")),
+        urls: urls.unwrap_or_else(default),
         timeout: s.duration("timeout", SECOND, 10 * MS..=MINUTE),
     };
     s.finish();

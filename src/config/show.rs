@@ -77,7 +77,8 @@ impl Config {
         writeln!(f, "confirm_timeout = {}", time(amqp.confirm_timeout))?;
         writeln!(f, "publish_channels = {}", amqp.publish_channels)?;
         writeln!(f, "publish_batch = {}", amqp.publish_batch)?;
-        writeln!(f, "\n[redis]\nurl = {}", quoted(&address_without_password(redis.url.reveal())))?;
+        let urls = redis.urls.iter().map(|url| address_without_password(url.reveal()));
+        writeln!(f, "\n[redis]\nurls = {}", list(urls))?;
         writeln!(f, "timeout = {}", time(redis.timeout))?;
         writeln!(f, "\n[receiver]\nlisten = {}", quoted(&receiver.listen.to_string()))?;
         writeln!(f, "read_timeout = {}", time(receiver.read_timeout))?;

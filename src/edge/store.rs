@@ -79,16 +79,9 @@ impl Store {
     /// Starts the task that keeps the connection.
     ///
     /// # Errors
-    /// The address is none.
+    /// An address is none.
     pub fn start(config: &Redis, metrics: Arc<LinkMetrics>) -> Result<Self, StoreError> {
-        let tcp = TcpSettings::default().set_nodelay(true).set_user_timeout(SILENCE_MAX);
-        let address: ConnectionInfo = config
-            .url
-            .reveal()
-            .into_connection_info()
-            .map_err(|_| StoreError("redis.url: expected redis://host:port/db".to_owned()))?
-            .set_tcp_settings(tcp);
-        let client = Client::open(address).map_err(|error| StoreError(error.to_string()))?;
+        let clients = config.urls.iter().map(|url| client(url.reveal())).collect::<Result<_, _>>()?;
         let (sender, link) = watch::channel(None);
         let shared = Arc::new(Shared {
             timeout: config.timeout,
@@ -100,7 +93,7 @@ impl Store {
             sum_up: Script::new(ledger::SUM_UP),
             broken: Notify::new(),
         });
-        tokio::spawn(keep(client, shared.clone(), sender, metrics));
+        tokio::spawn(keep(clients, shared.clone(), sender, metrics));
         Ok(Self { shared, link })
     }
 
@@ -225,35 +218,59 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// What connects to one address.
+fn client(url: &str) -> Result<Client, StoreError> {
+    let tcp = TcpSettings::default().set_nodelay(true).set_user_timeout(SILENCE_MAX);
+    let address: ConnectionInfo = url
+        .into_connection_info()
+        .map_err(|_| StoreError("redis.url: expected redis://host:port/db".to_owned()))?
+        .set_tcp_settings(tcp);
+    Client::open(address).map_err(|error| StoreError(error.to_string()))
+}
+
 /// Connects, shows the connection, and starts anew when somebody finds it broken; ends with the last handle.
 async fn keep(
-    client: Client,
+    clients: Vec<Client>,
     shared: Arc<Shared>,
     show: watch::Sender<Option<Link>>,
     metrics: Arc<LinkMetrics>,
 ) {
     let mut reconnect = Reconnect::default();
+    let mut good = 0;
     while !show.is_closed() {
-        match tokio::time::timeout(SILENCE_MAX, open(&client, shared.timeout)).await {
-            Ok(Ok(link)) => {
-                tracing::info!("connected to Redis");
-                reconnect.reset();
-                show.send_replace(Some(link));
-                tokio::select! {
-                    () = shared.broken.notified() => {}
-                    () = show.closed() => return,
-                }
-                show.send_replace(None);
-                metrics.reconnects.inc();
+        if let Some(link) = open_any(&clients, &mut good, shared.timeout).await {
+            reconnect.reset();
+            show.send_replace(Some(link));
+            tokio::select! {
+                () = shared.broken.notified() => {}
+                () = show.closed() => return,
             }
-            Ok(Err(error)) => tracing::warn!(%error, "Redis cannot be used"),
-            Err(_) => tracing::warn!("Redis does not answer"),
+            show.send_replace(None);
+            metrics.reconnects.inc();
         }
         tokio::select! {
             () = tokio::time::sleep(reconnect.next_delay()) => {}
             () = show.closed() => return,
         }
     }
+}
+
+/// Connects to the first address that takes writes, beginning with the one that did last: a master that was replaced
+/// and comes back as a master, without what was done since, must not take over again.
+async fn open_any(clients: &[Client], good: &mut usize, timeout: Duration) -> Option<Link> {
+    for n in (0..clients.len()).map(|next| (*good + next) % clients.len()) {
+        let address = clients[n].get_connection_info().addr();
+        match tokio::time::timeout(SILENCE_MAX, open(&clients[n], timeout)).await {
+            Ok(Ok(link)) => {
+                tracing::info!(%address, "connected to Redis");
+                *good = n;
+                return Some(link);
+            }
+            Ok(Err(error)) => tracing::warn!(%address, %error, "Redis cannot be used"),
+            Err(_) => tracing::warn!(%address, "Redis does not answer"),
+        }
+    }
+    None
 }
 
 /// Connects, and makes sure that Redis takes writes: one that is read only, loading or full is of no use.

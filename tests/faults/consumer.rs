@@ -89,7 +89,6 @@ async fn consume_once(
     Ok(())
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "AMQP has many more types; only one can hold it")]
 fn header(delivery: &Delivery, name: &str) -> String {
     let headers = delivery.properties.headers().as_ref();
     match headers.and_then(|headers| headers.inner().get(name)) {

@@ -24,6 +24,7 @@ mod report;
 mod rows;
 mod sender;
 #[path = "../it/support/services.rs"]
+#[allow(dead_code, reason = "other tests ask it for more")]
 mod services;
 mod traffic;
 mod world;

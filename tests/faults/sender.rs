@@ -201,13 +201,16 @@ struct Answer {
 }
 
 /// The ledger: a line for each webhook that came to its end, synced to disk before a 200 counts.
-struct Ledger(Mutex<mpsc::Sender<(Number, bool, String, oneshot::Sender<()>)>>);
+struct Ledger(Mutex<mpsc::Sender<Line>>);
+
+/// A webhook's number, whether it was accepted, its line, and who waits until that is on disk.
+type Line = (Number, bool, String, oneshot::Sender<()>);
 
 impl Ledger {
     fn start(path: &Path, book: Arc<Book>) -> Self {
         let mut file = File::create(path).unwrap();
         writeln!(file, "number\tsource\tsha256\tattempts\tstatus\tdelivery").unwrap();
-        let (sender, lines) = mpsc::channel::<(Number, bool, String, oneshot::Sender<()>)>();
+        let (sender, lines) = mpsc::channel::<Line>();
         std::thread::spawn(move || {
             while let Ok(first) = lines.recv() {
                 std::thread::sleep(COMMIT_EVERY);

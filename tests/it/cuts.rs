@@ -40,10 +40,10 @@ async fn behind_a_proxy_of_the_broker(world: &World) -> (World, Proxy) {
 
 /// The same world, seen from behind a proxy of Redis.
 async fn behind_a_proxy_of_redis(world: &World) -> (World, Proxy) {
-    let address = &world.config.redis.url;
+    let address = &world.config.redis.urls[0];
     let proxy = Proxy::plain(port(address)).await;
     let mut config = world.config.clone();
-    config.redis.url = through(address, &proxy);
+    config.redis.urls = vec![through(address, &proxy)];
     (World { config, toml: world.toml.clone() }, proxy)
 }
 
@@ -79,7 +79,7 @@ async fn all_events(world: &World, worker: RunningWorker) -> Vec<Value> {
 type Done = Arc<Mutex<HashMap<u64, SystemTime>>>;
 
 async fn watch_done(world: &World) -> Done {
-    let url = Url::parse(world.config.redis.url.reveal()).unwrap();
+    let url = Url::parse(world.config.redis.urls[0].reveal()).unwrap();
     let database = format!(" [{} ", url.path().trim_start_matches('/'));
     let monitor = redis::Client::open(url).unwrap().get_async_monitor().await.unwrap();
     let done = Done::default();

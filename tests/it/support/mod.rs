@@ -1,4 +1,5 @@
 //! What the tests stand on: private services, and a world of one vhost and one Redis database per test.
+#![allow(dead_code, reason = "each test binary uses its part")]
 
 pub mod services;
 
@@ -123,7 +124,7 @@ impl World {
     /// A world on services of its own, which may be killed.
     pub async fn at(amqp: &str, redis: &str, more: &str) -> Self {
         let world = Self::configured(amqp, redis, more);
-        Topology::of(&world.config).apply(&world.connect().await).await.unwrap();
+        world.apply().await;
         world
     }
 
@@ -136,7 +137,7 @@ impl World {
         Self::of_toml(toml)
     }
 
-    fn of_toml(toml: String) -> Self {
+    pub fn of_toml(toml: String) -> Self {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), &toml).unwrap();
         let config = Config::load(Some(file.path()), &BTreeMap::new()).unwrap();
@@ -150,8 +151,13 @@ impl World {
     pub async fn changed(self, from: &str, to: &str) -> Self {
         assert!(self.toml.contains(from));
         let world = Self::of_toml(self.toml.replace(from, to));
-        Topology::of(&world.config).apply(&world.connect().await).await.unwrap();
+        world.apply().await;
         world
+    }
+
+    /// Makes its topology.
+    pub async fn apply(&self) {
+        Topology::of(&self.config).apply(&self.connect().await).await.unwrap();
     }
 
     pub async fn connect(&self) -> Connection {

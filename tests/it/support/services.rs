@@ -92,15 +92,26 @@ impl Drop for Service {
 pub struct Broker {
     service: Service,
     vhosts: usize,
+    environment: Vec<(&'static str, String)>,
 }
 
 impl Broker {
     /// Starts one with vhosts `t1` to `t<vhosts>`.
     pub fn start(vhosts: usize) -> Self {
-        let service = Service { child: Mutex::new(None), dir: folder(), port: free_port() };
-        let broker = Self { service, vhosts };
+        let broker = Self::prepare(vhosts, free_port(), Vec::new());
         broker.start_again();
         broker
+    }
+
+    /// One that is not started yet, with more settings for `rabbitmq-server.sh`.
+    pub fn prepare(vhosts: usize, port: u16, environment: Vec<(&'static str, String)>) -> Self {
+        let service = Service { child: Mutex::new(None), dir: folder(), port };
+        Self { service, vhosts, environment }
+    }
+
+    /// Where everything of it is.
+    pub fn dir(&self) -> &Path {
+        self.service.dir.path()
     }
 
     /// Starts it again on its data.
@@ -112,6 +123,7 @@ impl Broker {
             .arg(self.service.dir.path())
             .arg(self.service.port.to_string())
             .env("HOOKSWITCH_RABBITMQ_VHOSTS", names.join(" "))
+            .envs(self.environment.iter().cloned())
             .stdout(out.try_clone().unwrap())
             .stderr(out);
         *self.service.child.lock().unwrap() = Some(spawn(command));
@@ -144,28 +156,51 @@ impl Broker {
         self.service.signal("CONT");
     }
 
+    /// Stops it in good order.
+    pub fn stop(&self) {
+        self.service.signal("TERM");
+        if let Some(mut child) = self.service.child.lock().unwrap().take() {
+            child.wait().unwrap();
+        }
+    }
+
     /// Runs `rabbitmqctl`; what it prints.
     pub fn ctl(&self, arguments: &[&str]) -> String {
+        self.ask(arguments).unwrap()
+    }
+
+    /// What `rabbitmqctl` says, or what is wrong.
+    pub fn ask(&self, arguments: &[&str]) -> Result<String, String> {
         let output = Command::new(script("rabbitmqctl.sh"))
             .arg(self.service.dir.path())
             .args(arguments)
             .output()
             .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        let said = if output.status.success() { Ok(output.stdout) } else { Err(output.stderr) };
+        said.map(|text| String::from_utf8(text).unwrap()).map_err(|text| String::from_utf8(text).unwrap())
     }
 }
 
 /// A private Redis.
 pub struct Redis {
     service: Service,
+    options: Vec<String>,
 }
 
 impl Redis {
     /// Starts one.
     pub fn start() -> Self {
+        Self::with(Vec::new())
+    }
+
+    /// Starts one that copies `master`.
+    pub fn replica_of(master: &Self) -> Self {
+        Self::with(vec!["--replicaof".to_owned(), format!("127.0.0.1 {}", master.service.port)])
+    }
+
+    fn with(options: Vec<String>) -> Self {
         let service = Service { child: Mutex::new(None), dir: folder(), port: free_port() };
-        let redis = Self { service };
+        let redis = Self { service, options };
         redis.start_again();
         redis
     }
@@ -178,6 +213,7 @@ impl Redis {
             .arg(self.service.dir.path())
             .arg(self.service.port.to_string())
             .args(["--databases", "100", "--appendfsync", "always"])
+            .args(&self.options)
             .stdout(out.try_clone().unwrap())
             .stderr(out);
         *self.service.child.lock().unwrap() = Some(spawn(command));

@@ -1,0 +1,226 @@
+//! Three RabbitMQ nodes: what becomes of accepted webhooks when some of them fail.
+
+use std::{
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::{
+    cluster::{Cluster, NODES, Queue},
+    load::{Load, Office, Watch, account},
+    support::{
+        RunningReceiver, RunningWorker, World,
+        services::{Broker, Redis},
+        until,
+    },
+};
+
+/// One a test.
+const VHOSTS: usize = 10;
+
+/// See `tests/it/outages.rs`: RabbitMQ 3.10 may lose a queue whose broker is killed within seconds of its declaration.
+const NEW_QUEUES_ARE_SAFE_AFTER: Duration = Duration::from_secs(6);
+
+struct Shared {
+    cluster: Mutex<Cluster>,
+    redis: Redis,
+    next: AtomicUsize,
+}
+
+/// The services, for one test at a time.
+async fn shared() -> (&'static Shared, MutexGuard<'static, Cluster>) {
+    static SHARED: OnceLock<Shared> = OnceLock::new();
+    let start = || Shared {
+        cluster: Mutex::new(Cluster::start(VHOSTS)),
+        redis: Redis::start(),
+        next: AtomicUsize::new(1),
+    };
+    let shared = tokio::task::spawn_blocking(move || SHARED.get_or_init(start)).await.unwrap();
+    (shared, shared.cluster.lock().await)
+}
+
+/// A test's own vhost on the cluster, receivers, two workers or three, and webhooks that keep coming.
+struct Scene {
+    cluster: MutexGuard<'static, Cluster>,
+    vhost: usize,
+    /// The node that led the most queues when it began.
+    busiest: usize,
+    world: World,
+    receivers: Vec<RunningReceiver>,
+    workers: Arc<Vec<RunningWorker>>,
+    load: Load,
+    watch: Watch,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        Self::with(false).await
+    }
+
+    /// A scene; perhaps with a receiver and a worker beside that know the busiest node only.
+    async fn with(lonely_clients: bool) -> Self {
+        let (shared, cluster) = shared().await;
+        let vhost = shared.next.fetch_add(1, Ordering::Relaxed);
+        assert!(vhost <= VHOSTS, "more tests than vhosts");
+        let world_at = |urls: &str| {
+            let toml = World::configured(urls, &shared.redis.url(vhost), "").toml;
+            // Every connection that a node takes with it counts as a delivery of what it held.
+            World::of_toml(toml.replace("delivery_limit = 5", "delivery_limit = 100"))
+        };
+        let world = world_at(&cluster.urls(vhost));
+        world.apply().await;
+        let queues = tokio::task::block_in_place(|| cluster.queues(0, vhost));
+        let leads = |node: &usize| queues.iter().filter(|queue| queue.leader == Some(*node)).count();
+        let busiest = (0..NODES).max_by_key(leads).unwrap();
+        let (mut receivers, mut workers) =
+            (vec![world.receiver().await], vec![world.worker(), world.worker()]);
+        if lonely_clients {
+            let lonely = world_at(&cluster.nodes[busiest].url(vhost));
+            receivers.push(lonely.receiver().await);
+            workers.push(lonely.worker());
+        }
+        for receiver in &receivers {
+            receiver.ready().await;
+        }
+        // A worker replaces the hook by one that keeps the text of a panic to itself.
+        drop(std::panic::take_hook());
+        let workers = Arc::new(workers);
+        let (load, watch) = (Load::start(&receivers), Watch::start(&workers));
+        tokio::time::sleep(NEW_QUEUES_ARE_SAFE_AFTER).await;
+        load.accepts(100).await;
+        Self { cluster, vhost, busiest, world, receivers, workers, load, watch }
+    }
+
+    /// The `n`-th node after the busiest.
+    fn node(&self, n: usize) -> &Broker {
+        &self.cluster.nodes[(self.busiest + n) % NODES]
+    }
+
+    /// Does something to nodes, at the same time.
+    fn at(&self, nodes: &[usize], does: fn(&Broker)) {
+        tokio::task::block_in_place(|| {
+            thread::scope(|scope| nodes.iter().for_each(|n| drop(scope.spawn(|| does(self.node(*n))))));
+        });
+    }
+
+    /// Waits until every queue has a leader and three members, all of them at work.
+    async fn whole(&self) {
+        until("every queue has all of its members", async || {
+            let queues = tokio::task::block_in_place(|| self.cluster.queues(self.busiest, self.vhost));
+            let whole = |q: &Queue| q.leader.is_some() && q.members.len() == NODES && q.online.len() == NODES;
+            !queues.is_empty() && queues.iter().all(whole)
+        })
+        .await;
+    }
+
+    async fn close(self, test: &str, faults: usize) {
+        let Self { cluster, vhost, busiest, world, workers, load, watch, .. } = self;
+        let office = Office { broker: &cluster.nodes[busiest], vhost };
+        let duplicates = account(test, faults, &world, office, load, watch).await;
+        // What was under way in every worker in the moments of a fault and of the recovery from it.
+        let ceiling = 2 * faults * workers.len() * world.config.worker.concurrency;
+        assert!(duplicates <= ceiling, "{duplicates} duplicates, over {ceiling}");
+        for worker in Arc::into_inner(workers).expect("nobody watches any more") {
+            worker.finish().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_queue_is_on_three_nodes_and_connections_are_on_more_than_one() {
+    let scene = Scene::new().await;
+    scene.whole().await;
+    let queues = tokio::task::block_in_place(|| scene.cluster.queues(0, scene.vhost));
+    // Raw and dead for two sources, three delay queues, events.unrouted, events.all.
+    assert_eq!(queues.len(), 9, "{queues:?}");
+    scene.close("every queue on three nodes", 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_are_killed_one_after_the_other_lose_nothing() {
+    let scene = Scene::new().await;
+    for n in 0..2 {
+        scene.at(&[n], Broker::kill);
+        scene.load.accepts(200).await;
+        scene.at(&[n], Broker::start_again);
+        scene.whole().await;
+        scene.load.accepts(100).await;
+    }
+    scene.close("nodes killed in turn", 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rolling_restart_loses_nothing() {
+    let scene = Scene::new().await;
+    for n in 0..NODES {
+        scene.at(&[n], Broker::stop);
+        scene.load.accepts(100).await;
+        scene.at(&[n], Broker::start_again);
+        scene.whole().await;
+    }
+    scene.close("rolling restart", NODES).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_cut_off_loses_nothing_and_its_clients_do_not_lie() {
+    let scene = Scene::with(true).await;
+    let lonely = &scene.receivers[1].publisher;
+    // Shorter than what makes nodes take each other for dead, and longer.
+    for seconds in [3, 20] {
+        scene.cluster.network.cut(scene.busiest);
+        let until_healed = tokio::time::sleep(Duration::from_secs(seconds));
+        scene.load.accepts(200).await;
+        if seconds == 20 {
+            until("the minority pauses", async || lonely.trouble().is_some()).await;
+            assert!(scene.workers[2].gate.trouble().is_some(), "a worker that can publish nothing");
+        }
+        until_healed.await;
+        scene.cluster.network.heal(scene.busiest);
+        scene.whole().await;
+        until("the lonely receiver is ready again", async || lonely.trouble().is_none()).await;
+        scene.load.accepts(100).await;
+    }
+    scene.close("a node cut off, with clients", 2).await;
+}
+
+/// A node that wakes after the others took it for dead does not notice that it is cut off from them, and goes on by itself
+/// whatever `cluster_partition_handling` says (RabbitMQ 3.10.8): so such a node is killed, as a liveness probe would.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_freezes_loses_nothing() {
+    let scene = Scene::new().await;
+    scene.at(&[0], Broker::freeze);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    scene.at(&[0], Broker::thaw);
+    scene.load.accepts(100).await;
+    scene.at(&[0], Broker::freeze);
+    scene.load.accepts(200).await;
+    scene.at(&[0], |broker| {
+        broker.kill();
+        broker.start_again();
+    });
+    scene.whole().await;
+    scene.load.accepts(100).await;
+    scene.close("a node frozen, then killed", 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_majority_nothing_is_accepted_and_nothing_is_lost() {
+    let scene = Scene::new().await;
+    scene.at(&[0, 1], Broker::kill);
+    let publisher = &scene.receivers[0].publisher;
+    until("the receiver is not ready", async || publisher.trouble().is_some()).await;
+    let (accepted, refused) = (scene.load.accepted(), scene.load.refused());
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(scene.load.accepted(), accepted, "accepted by one node of three");
+    assert!(scene.load.refused() > refused);
+    scene.at(&[0, 1], Broker::start_again);
+    scene.whole().await;
+    scene.load.accepts(200).await;
+    scene.close("two of three nodes killed", 1).await;
+}

@@ -1,0 +1,89 @@
+//! Three private RabbitMQ nodes on this machine, one cluster.
+
+use std::{os::unix::fs::PermissionsExt, thread};
+
+use crate::{
+    network::Network,
+    support::services::{Broker, free_port},
+};
+
+/// How many nodes there are.
+pub const NODES: usize = 3;
+
+/// Nodes that hear nothing of each other for about this long take each other for dead. RabbitMQ's default is 60 s.
+const SILENCE_SECONDS: usize = 8;
+
+/// A cluster in which a minority pauses.
+pub struct Cluster {
+    pub nodes: Vec<Broker>,
+    pub network: Network,
+    names: Vec<String>,
+}
+
+impl Cluster {
+    /// Starts it, with vhosts `t1` to `t<vhosts>`.
+    pub fn start(vhosts: usize) -> Self {
+        let ports: Vec<_> = (0..NODES).map(|_| free_port()).collect();
+        let short: Vec<_> = ports.iter().map(|port| format!("hookswitch-{port}")).collect();
+        let names: Vec<_> = short.iter().map(|name| format!("{name}@localhost")).collect();
+        let network = Network::between(&short);
+        let mut conf = "cluster_partition_handling = pause_minority\n\
+                        cluster_formation.peer_discovery_backend = classic_config\n"
+            .to_owned();
+        for (n, name) in names.iter().enumerate() {
+            conf += &format!("cluster_formation.classic_config.nodes.{} = {name}\n", n + 1);
+        }
+        let secret = format!("{:032x}", rand::random::<u128>());
+        let node = |(n, port): (usize, &u16)| {
+            let environment = vec![
+                ("HOOKSWITCH_RABBITMQ_CONF", conf.clone()),
+                ("HOOKSWITCH_RABBITMQ_EPMD", network.mapper(n).to_string()),
+                ("HOOKSWITCH_RABBITMQ_ERLANG", format!("-kernel net_ticktime {SILENCE_SECONDS}")),
+            ];
+            let node = Broker::prepare(vhosts, *port, environment);
+            let cookie = node.dir().join(".erlang.cookie");
+            std::fs::write(&cookie, &secret).unwrap();
+            std::fs::set_permissions(&cookie, std::fs::Permissions::from_mode(0o400)).unwrap();
+            node
+        };
+        let nodes: Vec<_> = ports.iter().enumerate().map(node).collect();
+        thread::scope(|scope| nodes.iter().for_each(|node| drop(scope.spawn(|| node.start_again()))));
+        let cluster = Self { nodes, network, names };
+        let count =
+            cluster.nodes[0].ask(&["--silent", "eval", "length(rabbit_nodes:all_running())."]).unwrap();
+        assert_eq!(count.trim(), NODES.to_string(), "the nodes have not found each other");
+        cluster
+    }
+
+    /// The addresses of vhost `n`, all nodes'.
+    pub fn urls(&self, n: usize) -> String {
+        self.nodes.iter().map(|node| node.url(n)).collect::<Vec<_>>().join(",")
+    }
+
+    /// The quorum queues of vhost `n`, as `node` sees them; none if it pauses.
+    pub fn queues(&self, node: usize, n: usize) -> Vec<Queue> {
+        let vhost = format!("t{n}");
+        let columns = ["leader", "members", "online"];
+        let arguments =
+            [&["--silent", "--vhost", &vhost, "list_queues", "--no-table-headers"][..], &columns].concat();
+        let listed = self.nodes[node].ask(&arguments).unwrap_or_default();
+        let place = |name: &str| {
+            let name = name.trim_matches([' ', '[', ']', '\'']);
+            self.names.iter().position(|known| known == name)
+        };
+        let places = |names: &str| names.split(',').filter_map(place).collect();
+        let queue = |line: &str| {
+            let [leader, members, online] = line.split('\t').collect::<Vec<_>>()[..] else { return None };
+            Some(Queue { leader: place(leader), members: places(members), online: places(online) })
+        };
+        listed.lines().filter_map(queue).collect()
+    }
+}
+
+/// Where a quorum queue is: nodes, by their places in [`Cluster::nodes`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Queue {
+    pub leader: Option<usize>,
+    pub members: Vec<usize>,
+    pub online: Vec<usize>,
+}

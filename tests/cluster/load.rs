@@ -1,0 +1,241 @@
+//! Webhooks that keep coming, and the account of what became of them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use hookswitch::edge::http::Client;
+use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
+use serde_json::Value;
+use tokio::task::JoinHandle;
+
+use crate::support::{PATIENCE, RunningReceiver, RunningWorker, World, call, calls, services::Broker, until};
+
+/// How many webhooks are on their way at a time, and how long each sender rests after one that was accepted.
+const SENDERS: usize = 8;
+const REST: Duration = Duration::from_millis(30);
+/// How long a sender rests after one that was not.
+const REST_AFTER_REFUSAL: Duration = Duration::from_millis(200);
+
+/// How long the longest time was in which something did not happen.
+#[derive(Debug)]
+struct Gap {
+    since: Instant,
+    longest: Duration,
+}
+
+impl Gap {
+    fn new() -> Self {
+        Self { since: Instant::now(), longest: Duration::ZERO }
+    }
+
+    fn happened(&mut self) {
+        self.longest = self.longest.max(self.since.elapsed());
+        self.since = Instant::now();
+    }
+}
+
+/// What the senders know together.
+#[derive(Debug)]
+struct Senders {
+    stop: AtomicBool,
+    next: AtomicUsize,
+    accepted: Mutex<BTreeSet<usize>>,
+    refused: AtomicUsize,
+    /// Between one 200 and the next.
+    gap: Mutex<Gap>,
+}
+
+/// Webhooks that keep coming: each is sent, again and again, until it is answered 200.
+pub struct Load {
+    senders: Arc<Senders>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Load {
+    /// Sends to these receivers, and after a refusal to the next of them.
+    pub fn start(receivers: &[RunningReceiver]) -> Self {
+        let senders = Arc::new(Senders {
+            stop: AtomicBool::new(false),
+            next: AtomicUsize::new(0),
+            accepted: Mutex::default(),
+            refused: AtomicUsize::new(0),
+            gap: Mutex::new(Gap::new()),
+        });
+        let urls: Vec<_> = receivers.iter().map(|r| format!("http://{}/in/salpre", r.address)).collect();
+        let tasks = (0..SENDERS).map(|n| tokio::spawn(send(senders.clone(), urls.clone(), n))).collect();
+        Self { senders, tasks }
+    }
+
+    /// How many were answered 200.
+    pub fn accepted(&self) -> usize {
+        self.senders.accepted.lock().unwrap().len()
+    }
+
+    /// How often another answer came, or none.
+    pub fn refused(&self) -> usize {
+        self.senders.refused.load(Ordering::Relaxed)
+    }
+
+    /// Waits until so many more were answered 200.
+    pub async fn accepts(&self, more: usize) {
+        let wanted = self.accepted() + more;
+        until(&format!("{more} more webhooks are accepted"), async || self.accepted() >= wanted).await;
+    }
+
+    /// Ends with the last webhook accepted.
+    async fn end(self) -> Arc<Senders> {
+        self.senders.stop.store(true, Ordering::Relaxed);
+        for task in self.tasks {
+            tokio::time::timeout(PATIENCE, task).await.expect("the last webhooks are accepted").unwrap();
+        }
+        self.senders
+    }
+}
+
+async fn send(senders: Arc<Senders>, urls: Vec<String>, mut receiver: usize) {
+    let client = Client::new(PATIENCE);
+    while !senders.stop.load(Ordering::Relaxed) {
+        let n = senders.next.fetch_add(1, Ordering::Relaxed);
+        loop {
+            let url = &urls[receiver % urls.len()];
+            let answer = client.post(url, &[], Bytes::from(call(n))).await;
+            if answer.is_ok_and(|answer| answer.status == 200) {
+                senders.accepted.lock().unwrap().insert(n);
+                senders.gap.lock().unwrap().happened();
+                break;
+            }
+            senders.refused.fetch_add(1, Ordering::Relaxed);
+            receiver += 1;
+            tokio::time::sleep(REST_AFTER_REFUSAL).await;
+        }
+        tokio::time::sleep(REST).await;
+    }
+}
+
+/// How long the workers published nothing.
+pub struct Watch {
+    gap: Arc<Mutex<Gap>>,
+    task: JoinHandle<()>,
+}
+
+impl Watch {
+    /// Watches what these workers count.
+    pub fn start(workers: &Arc<Vec<RunningWorker>>) -> Self {
+        let gap = Arc::new(Mutex::new(Gap::new()));
+        let (workers, shared) = (workers.clone(), gap.clone());
+        let task = tokio::spawn(async move {
+            let mut before = 0.0;
+            loop {
+                let now: f64 = workers.iter().map(|w| w.metric("hookswitch_events_total")).sum();
+                if now > before {
+                    shared.lock().unwrap().happened();
+                    before = now;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        });
+        Self { gap, task }
+    }
+}
+
+/// Where messages are counted: a node of the broker, and the test's vhost there.
+#[derive(Clone, Copy)]
+pub struct Office<'a> {
+    pub broker: &'a Broker,
+    pub vhost: usize,
+}
+
+impl Office<'_> {
+    /// How many messages there are in each queue, in consumers' hands too; none if nobody can tell.
+    pub fn messages(&self) -> BTreeMap<String, usize> {
+        let vhost = format!("t{}", self.vhost);
+        let listed = self.broker.ask(&["--silent", "--vhost", &vhost, "list_queues", "name", "messages"]);
+        let fields = |line: &str| {
+            let (name, messages) = line.split_once('\t')?;
+            Some((name.to_owned(), messages.parse().ok()?))
+        };
+        listed.unwrap_or_default().lines().filter_map(fields).collect()
+    }
+
+    /// Waits until those of these queues are empty that `counts`.
+    async fn empty(&self, what: &str, counts: impl Fn(&str) -> bool) {
+        until(what, async || {
+            let messages = tokio::task::block_in_place(|| self.messages());
+            !messages.is_empty() && messages.iter().all(|(name, n)| *n == 0 || !counts(name))
+        })
+        .await;
+    }
+}
+
+/// Ends the load, waits until everything has come through, counts what became of it, and says so in one line. How many
+/// duplicates there were.
+///
+/// What holds after every fault is checked here: nothing lost, nothing dead, nothing unrouted, nothing left over,
+/// nothing that nobody sent, and duplicates under the same id only.
+pub async fn account(
+    test: &str,
+    faults: usize,
+    world: &World,
+    office: Office<'_>,
+    load: Load,
+    watch: Watch,
+) -> usize {
+    let senders = load.end().await;
+    let accepted = senders.accepted.lock().unwrap().clone();
+    office.empty("all work is done", |queue| queue.starts_with("raw.") || queue.starts_with("retry.")).await;
+    watch.task.abort();
+    let ids = consume(world, &accepted).await;
+    let lost: Vec<_> = accepted.iter().filter(|n| !ids.contains_key(n)).collect();
+    let duplicates = ids.values().map(Vec::len).sum::<usize>() - ids.len();
+    let longest = |gap: &Mutex<Gap>| gap.lock().unwrap().longest.as_secs_f64();
+    println!(
+        "{test}: {} webhooks, {faults} faults, {} lost, {duplicates} duplicates, {} refusals, at most {:.1} s without a 200 and {:.1} s without an event",
+        accepted.len(),
+        lost.len(),
+        senders.refused.load(Ordering::Relaxed),
+        longest(&senders.gap),
+        longest(&watch.gap),
+    );
+    assert!(lost.is_empty(), "lost: {lost:?}");
+    assert!(ids.keys().all(|n| *n < senders.next.load(Ordering::Relaxed)), "an event that nobody sent");
+    for (n, ids) in &ids {
+        assert!(ids.iter().all(|id| *id == ids[0]), "call {n} came under several ids: {ids:?}");
+    }
+    office.empty("no dead letter, nothing unrouted, nothing left over", |_| true).await;
+    duplicates
+}
+
+/// Takes what there is of events, and waits for those of `wanted` that are not there: the ids by call.
+async fn consume(world: &World, wanted: &BTreeSet<usize>) -> BTreeMap<usize, Vec<String>> {
+    let connection = world.connect().await;
+    let channel = connection.create_channel().await.unwrap();
+    channel.basic_qos(500, BasicQosOptions::default()).await.unwrap();
+    let options = BasicConsumeOptions::default();
+    let mut consumer =
+        channel.basic_consume("events.all".into(), "".into(), options, Default::default()).await.unwrap();
+    let mut ids: BTreeMap<usize, Vec<String>> = BTreeMap::new();
+    let began = Instant::now();
+    loop {
+        match tokio::time::timeout(Duration::from_millis(1_500), consumer.next()).await {
+            Ok(delivery) => {
+                let delivery = delivery.expect("the consumer goes on").unwrap();
+                let event: Value = serde_json::from_slice(&delivery.data).unwrap();
+                let id = event["id"].as_str().unwrap().to_owned();
+                ids.entry(calls(&[event])[0]).or_default().push(id);
+                delivery.ack(BasicAckOptions::default()).await.unwrap();
+            }
+            Err(_) if wanted.iter().all(|n| ids.contains_key(n)) || began.elapsed() > PATIENCE => break,
+            Err(_) => {}
+        }
+    }
+    connection.close(200, "".into()).await.unwrap();
+    ids
+}

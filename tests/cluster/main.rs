@@ -1,0 +1,16 @@
+//! Nothing lost when nodes of a RabbitMQ cluster, or the master of a Redis, are killed, stopped, frozen or cut off.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on fails"
+)]
+
+mod brokers;
+mod cluster;
+mod load;
+mod network;
+mod stores;
+#[path = "../it/support/mod.rs"]
+mod support;
