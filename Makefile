@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up down clean-data secrets build test check fmt lint doc
+.PHONY: help up down clean-data secrets build test cluster check fmt lint doc
 
 help: ## What one can do here
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
@@ -21,6 +21,9 @@ build: ## The program, as it is deployed: target/release/hookswitch
 
 test: ## Everything that CI checks: format, lints, docs, licences, deployment files, all tests
 	@deploy/test.sh
+
+cluster: ## Kill, stop, cut off and freeze the nodes of a RabbitMQ cluster, and a Redis master, under load
+	cargo test --locked --test cluster -- --include-ignored --test-threads=1 --nocapture
 
 check: ## The quick part of `make test`: all but the tests
 	@deploy/test.sh quick
