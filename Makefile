@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up down clean-data secrets build test test-rabbitmq-4 check faults faults-long simulate mutants fmt lint doc
+.PHONY: help up down clean-data secrets build test test-rabbitmq-4 check faults faults-long cluster simulate mutants fmt lint doc
 
 help: ## What one can do here
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-15s %s\n", $$1, $$2 }'
@@ -24,6 +24,9 @@ test: ## Everything that CI checks: format, lints, docs, licences, deployment fi
 
 test-rabbitmq-4: ## The tests against RabbitMQ 4, Redis 8 and Valkey 8 of Debian 13; SUITE=forky: against newer ones
 	@deploy/test-services.sh $(SUITE)
+
+cluster: ## Kill, stop, cut off and freeze the nodes of a RabbitMQ cluster, and a Redis master, under load
+	cargo test --locked --test cluster -- --include-ignored --test-threads=1 --nocapture
 
 check: ## The quick part of `make test`: all but the tests
 	@deploy/test.sh quick

@@ -247,6 +247,17 @@ fn addresses_come_out_of_files() {
 }
 
 #[test]
+fn a_redis_may_have_several_addresses() {
+    let listed = parse("[redis]\nurls = ['redis://one/0', 'rediss://:p@two/0']", &Env::new()).unwrap();
+    let env = env([("HOOKSWITCH_REDIS_URL", "redis://one/0, rediss://:p@two/0")]);
+    for config in [listed, parse("", &env).unwrap()] {
+        let urls: Vec<_> = config.redis.urls.iter().map(|url| url.reveal()).collect();
+        assert_eq!(urls, ["redis://one/0", "rediss://:p@two/0"]);
+        assert!(config.to_string().contains("\"rediss://:[redacted]@two/0\""), "{config}");
+    }
+}
+
+#[test]
 fn a_wrong_address_does_not_show_its_password() {
     for url in
         ["http://u:hunter2@h", "guest:hunter2@h:5672", "amqp://u:hunter2/x@h", "hunter2", "amqp:hunter2"]

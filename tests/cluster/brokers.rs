@@ -15,7 +15,7 @@ use crate::{
     cluster::{Cluster, NODES, Queue},
     load::{Load, Office, Watch, account},
     support::{
-        RunningReceiver, RunningWorker, World,
+        RunningReceiver, RunningWorker, World, call,
         services::{Broker, Redis},
         until,
     },
@@ -133,7 +133,8 @@ impl Scene {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_queue_is_on_three_nodes_and_connections_are_on_more_than_one() {
+#[ignore = "three brokers and minutes: make cluster"]
+async fn every_queue_is_on_three_nodes() {
     let scene = Scene::new().await;
     scene.whole().await;
     let queues = tokio::task::block_in_place(|| scene.cluster.queues(0, scene.vhost));
@@ -143,10 +144,19 @@ async fn every_queue_is_on_three_nodes_and_connections_are_on_more_than_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "three brokers and minutes: make cluster"]
 async fn nodes_that_are_killed_one_after_the_other_lose_nothing() {
     let scene = Scene::new().await;
     for n in 0..2 {
         scene.at(&[n], Broker::kill);
+        // A channel whose first message comes before the new leader is known is refused everything by RabbitMQ 3.10.8
+        // until the old one is back. (The webhook itself is one that is done.)
+        let late = scene.world.receiver().await;
+        late.ready().await;
+        until("a receiver that starts now accepts", async || {
+            late.post("salpre", call(0).leak()).await == 200
+        })
+        .await;
         scene.load.accepts(200).await;
         scene.at(&[n], Broker::start_again);
         scene.whole().await;
@@ -156,6 +166,7 @@ async fn nodes_that_are_killed_one_after_the_other_lose_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "three brokers and minutes: make cluster"]
 async fn a_rolling_restart_loses_nothing() {
     let scene = Scene::new().await;
     for n in 0..NODES {
@@ -168,6 +179,7 @@ async fn a_rolling_restart_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "three brokers and minutes: make cluster"]
 async fn a_node_that_is_cut_off_loses_nothing_and_its_clients_do_not_lie() {
     let scene = Scene::with(true).await;
     let lonely = &scene.receivers[1].publisher;
@@ -192,6 +204,7 @@ async fn a_node_that_is_cut_off_loses_nothing_and_its_clients_do_not_lie() {
 /// A node that wakes after the others took it for dead does not notice that it is cut off from them, and goes on by itself
 /// whatever `cluster_partition_handling` says (RabbitMQ 3.10.8): so such a node is killed, as a liveness probe would.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "three brokers and minutes: make cluster"]
 async fn a_node_that_freezes_loses_nothing() {
     let scene = Scene::new().await;
     scene.at(&[0], Broker::freeze);
@@ -210,6 +223,7 @@ async fn a_node_that_freezes_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "three brokers and minutes: make cluster"]
 async fn without_a_majority_nothing_is_accepted_and_nothing_is_lost() {
     let scene = Scene::new().await;
     scene.at(&[0, 1], Broker::kill);

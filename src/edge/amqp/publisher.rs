@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::{StreamExt, future::join_all, stream::FuturesUnordered};
 use lapin::{
-    BasicProperties, Channel, Confirmation, Event,
+    BasicProperties, Channel, Confirmation, Connection, Event,
     options::{BasicPublishOptions, ConfirmSelectOptions},
 };
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
@@ -230,9 +230,7 @@ impl Keeper {
         let setup = async {
             let mut channels = Vec::new();
             for _ in 0..self.config.publish_channels {
-                let channel = connection.create_channel().await?;
-                channel.confirm_select(ConfirmSelectOptions { nowait: false }).await?;
-                channels.push(channel);
+                channels.push(open_channel(&connection).await?);
             }
             if let Some(first) = channels.first().filter(|_| faults::is(Mutant::SharedChannel)).cloned() {
                 channels.fill(first);
@@ -248,6 +246,7 @@ impl Keeper {
 
         let lanes = channels.into_iter().map(|channel| {
             Lane {
+                connection: &connection,
                 channel,
                 inbox: self.inbox.clone(),
                 batch: self.config.publish_batch,
@@ -284,8 +283,15 @@ impl Keeper {
     }
 }
 
+async fn open_channel(connection: &Connection) -> lapin::Result<Channel> {
+    let channel = connection.create_channel().await?;
+    channel.confirm_select(ConfirmSelectOptions { nowait: false }).await?;
+    Ok(channel)
+}
+
 /// One channel and the only task that publishes on it.
-struct Lane {
+struct Lane<'a> {
+    connection: &'a Connection,
     channel: Channel,
     inbox: Arc<Mutex<mpsc::Receiver<Job>>>,
     batch: usize,
@@ -293,7 +299,7 @@ struct Lane {
     trouble: watch::Receiver<Option<Trouble>>,
 }
 
-impl Lane {
+impl Lane<'_> {
     /// Takes what is waiting, publishes it, awaits all of its confirms, tells; until something fails.
     async fn run(mut self) -> Result<Closed, String> {
         let mut jobs = Vec::with_capacity(self.batch);
@@ -322,6 +328,7 @@ impl Lane {
         };
         let returned: HashSet<String> = confirms.iter().flatten().filter_map(returned_id).collect();
         let failure = confirms.iter().find_map(|confirm| Some(confirm.as_ref().err()?.to_string()));
+        let mut refused = false;
         for (job, confirm) in jobs.into_iter().zip(confirms) {
             let verdict = match confirm {
                 Ok(Confirmation::Ack(own)) if faults::is(Mutant::TrustReturned) => {
@@ -334,13 +341,32 @@ impl Lane {
                 // confirm, and the confirm that would have brought it failed.
                 Ok(Confirmation::Ack(Some(_))) if failure.is_some() => Err(PublishError::Unknown),
                 Ok(Confirmation::Ack(_)) => Ok(()),
-                Ok(Confirmation::Nack(_)) => Err(PublishError::Refused),
+                Ok(Confirmation::Nack(_)) => {
+                    refused = true;
+                    Err(PublishError::Refused)
+                }
                 Ok(Confirmation::NotRequested) | Err(_) => Err(PublishError::Unknown),
             };
             // Whoever asked may have lost patience; then nobody listens.
             let _ = job.verdict.send(verdict);
         }
-        failure.map_or(Ok(()), Err)
+        match failure {
+            Some(failure) => Err(failure),
+            None if refused => self.renew_channel().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Goes on over a new channel. Not every refusal comes from a full queue: a channel that RabbitMQ 3.10 has pointed
+    /// to a leader that died goes on refusing until that node is back, whoever leads the queue by then.
+    async fn renew_channel(&mut self) -> Result<(), String> {
+        let renew = async {
+            let new = open_channel(self.connection).await?;
+            let old = std::mem::replace(&mut self.channel, new);
+            old.close(200, "refused".into()).await
+        };
+        let renewed = tokio::time::timeout(self.confirm_timeout, renew).await;
+        renewed.map_err(|_| "opening a channel took too long".to_owned())?.map_err(|e| e.to_string())
     }
 }
 

@@ -169,8 +169,8 @@ pub enum TopologyError {
     /// The broker has something else than we need. Trying again does not help: somebody must decide.
     #[error("the broker's topology is not what hookswitch needs:\n{}", .0.iter().map(|d| format!("  {}: {}", d.what, d.how)).collect::<Vec<_>>().join("\n"))]
     Differs(Vec<Difference>),
-    /// The broker went away in the middle.
-    #[error("the broker went away while its topology was looked at: {0}")]
+    /// The broker went away in the middle, or a queue has no leader at the moment.
+    #[error("the broker could not be asked about its topology: {0}")]
     Lost(lapin::Error),
 }
 
@@ -311,6 +311,12 @@ async fn declare_queue(channel: &Channel, queue: &Queue, passive: bool) -> lapin
     channel.queue_declare(queue.name.as_str().into(), options, arguments).await.map(drop)
 }
 
+/// Whether a 404 says that there is no such thing. Others: "failed to perform operation on queue 'raw.x' in vhost '/' due
+/// to timeout", "home node 'rabbit@one' of durable queue 'x' in vhost '/' is down or inaccessible".
+fn is_missing(broker_says: &str) -> bool {
+    ["NOT_FOUND - no queue ", "NOT_FOUND - no exchange "].iter().any(|text| broker_says.starts_with(text))
+}
+
 /// What the broker's refusal says; an error of another kind means that the broker is gone.
 fn difference(step: &Step<'_>, error: lapin::Error) -> Result<Difference, TopologyError> {
     let lapin::ErrorKind::ProtocolError(refusal) = error.kind() else {
@@ -318,6 +324,10 @@ fn difference(step: &Step<'_>, error: lapin::Error) -> Result<Difference, Topolo
     };
     let broker_says = refusal.get_message();
     let how = match refusal.kind() {
+        // Also what RabbitMQ says of a queue that is there and has no leader at the moment.
+        AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND) if !is_missing(broker_says.as_str()) => {
+            return Err(TopologyError::Lost(error));
+        }
         AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND) => {
             "is missing; `hookswitch topology apply` makes it".to_owned()
         }
@@ -333,4 +343,21 @@ fn difference(step: &Step<'_>, error: lapin::Error) -> Result<Difference, Topolo
         AMQPErrorKind::Hard(_) => return Err(TopologyError::Lost(error)),
     };
     Ok(Difference { what: step.name(), how })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_missing;
+
+    #[test]
+    fn a_queue_that_does_not_answer_is_not_missing() {
+        assert!(is_missing("NOT_FOUND - no queue 'raw.x' in vhost '/'"));
+        assert!(is_missing("NOT_FOUND - no exchange 'hookswitch.raw' in vhost '/'"));
+        assert!(!is_missing(
+            "NOT_FOUND - failed to perform operation on queue 'raw.x' in vhost '/' due to timeout"
+        ));
+        assert!(!is_missing(
+            "NOT_FOUND - home node 'r@a' of durable queue 'raw.x' in vhost '/' is down or inaccessible"
+        ));
+    }
 }
