@@ -64,7 +64,7 @@ pub enum Action<'a> {
     /// Nothing: it stays.
     Look,
     /// It goes back to its raw queue.
-    Replay(&'a Publisher, &'a Store),
+    Replay(&'a Publisher),
     /// It goes away.
     Discard(&'a Store),
 }
@@ -160,15 +160,13 @@ pub async fn run(
         }
         match action {
             Action::Look => continue,
-            Action::Replay(publisher, store) => {
+            Action::Replay(publisher) => {
                 if faults::is(Mutant::RemoveBeforeReplay) {
                     channel.basic_ack(tag, BasicAckOptions { multiple: false }).await?;
                 }
                 replay(publisher, &inbound).await?;
-                // If Redis is away the ledger calls it dead until it is settled again.
-                drop(note(store, &inbound, State::Open).await);
             }
-            Action::Discard(store) => note(store, &inbound, State::Discarded).await?,
+            Action::Discard(store) => discard(store, &inbound).await?,
         }
         channel.basic_ack(tag, BasicAckOptions { multiple: false }).await?;
         tally.done += 1;
@@ -200,10 +198,10 @@ async fn consume(channel: &Channel, source: &SourceName, number: u32) -> lapin::
     channel.basic_consume(queue.as_str().into(), tag.as_str().into(), options, FieldTable::default()).await
 }
 
-/// Notes in the ledger what became of a letter.
-async fn note(store: &Store, letter: &Inbound, state: State) -> Result<(), StoreError> {
+/// Notes in the ledger that a letter is thrown away.
+async fn discard(store: &Store, letter: &Inbound) -> Result<(), StoreError> {
     match letter.entry {
-        Some(entry) => store.record(&letter.webhook.source, entry, state).await,
+        Some(entry) => store.record(&letter.webhook.source, entry, State::Discarded).await,
         None => Ok(()),
     }
 }

@@ -200,12 +200,24 @@ impl Worker {
         tracing::info!(sources = lanes.len() - 1, "taking messages");
         self.consuming.store(true, Ordering::Relaxed);
         let mut ended = Ended::Stopped;
-        while let Some(lane) = lanes.join_next().await {
+        let grace = tokio::time::sleep(Duration::MAX);
+        tokio::pin!(grace);
+        loop {
+            let lane = tokio::select! {
+                lane = lanes.join_next() => lane,
+                () = &mut grace => {
+                    // One that waits for trouble of its own to end must not hold up all others.
+                    lanes.shutdown().await;
+                    break;
+                }
+            };
+            let Some(lane) = lane else { break };
             self.consuming.store(false, Ordering::Relaxed);
             if let Ended::Lost(cause) = lane.unwrap_or_else(|e| Ended::Lost(e.to_string())) {
                 // The other lanes finish what they have in work, and all start anew on a new connection.
                 ended = Ended::Lost(cause);
                 stop.cancel();
+                grace.as_mut().reset(tokio::time::Instant::now() + self.config.worker.grace);
             }
         }
         let closing = connection.close(200, "done".into());
@@ -275,11 +287,23 @@ impl Worker {
                         () = stop.cancelled() => return Ended::Stopped,
                     }
                 }
-                _ = balance_due.tick() => match ledger::balance(&self.store, &connection, &self.config).await {
-                    Ok(balance) => self.metrics.balance(&balance.sources, balance.queued + balance.waiting),
-                    Err(error) => tracing::debug!(%error, "no balance"),
+                _ = balance_due.tick() => tokio::select! {
+                    () = self.show_balance(&connection) => {}
+                    () = stop.cancelled() => return Ended::Stopped,
                 },
             }
+        }
+    }
+
+    async fn show_balance(&self, connection: &Connection) {
+        let drawing = ledger::balance(&self.store, connection, &self.config);
+        match tokio::time::timeout(BALANCE_EVERY, drawing).await {
+            Ok(Ok(balance)) => {
+                let queued = balance.queued + balance.waiting;
+                self.metrics.balance(&balance.sources, queued, Timestamp::now());
+            }
+            Ok(Err(error)) => tracing::debug!(%error, "no balance"),
+            Err(_) => tracing::debug!("no balance in time"),
         }
     }
 
@@ -455,8 +479,8 @@ impl Worker {
                 let (now, name) = (Instant::now(), work.key.store_name(source));
                 let mut unmarked = self.unmarked();
                 // Another process may have marked it since, and then nobody comes here for it any more.
-                unmarked.retain(|_, since| now.duration_since(*since) < ttl);
-                unmarked.insert(name, now);
+                unmarked.retain(|_, until| *until > now);
+                unmarked.insert(name, now + ttl);
                 Err(Trouble::StoreDown)
             }
         }

@@ -20,7 +20,6 @@ use crate::{
     edge::{
         amqp::{message::Inbound, publisher::Publisher},
         metrics::LinkMetrics,
-        store::Store,
     },
 };
 
@@ -120,8 +119,7 @@ async fn replay(config: &Config, choice: &Choice) -> anyhow::Result<u8> {
     if tokio::time::timeout(config.amqp.connect_timeout, up).await.is_err() {
         anyhow::bail!("the broker takes no messages now; nothing was moved");
     }
-    let store = Store::start(&config.redis, Arc::new(LinkMetrics::default()))?;
-    let deed = if choice.dry_run { Deed::Look } else { Deed::Replay(&publisher, &store) };
+    let deed = if choice.dry_run { Deed::Look } else { Deed::Replay(&publisher) };
     let tally = each_source(config, choice, &deed, |letter| print_line(letter, choice.json)).await?;
     report(choice, tally, if choice.dry_run { "would be sent back" } else { "sent back" });
     Ok(OK)

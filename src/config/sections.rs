@@ -193,11 +193,12 @@ fn log(mut s: Section<'_>) -> Log {
 fn subscriptions(root: &mut Section<'_>) -> BTreeMap<String, Subscription> {
     let read = |(queue, mut s): (String, Section<'_>)| {
         // Our own queues; a consumer bound to one of them would take away what the program needs.
-        let ours = ["raw.", "dead.", "retry.", "wait.", "amq."].iter().any(|p| queue.starts_with(p));
+        let ours =
+            ["raw.", "dead.", "retry.", "wait.", "hookswitch.", "amq."].iter().any(|p| queue.starts_with(p));
         let fits = (1..=200).contains(&queue.len()) && queue.chars().all(|c| c.is_ascii_graphic());
         if ours || queue == "events.unrouted" || !fits {
             let expected = "a queue name of 1 to 200 visible ASCII characters that is not events.unrouted and \
-                            starts with none of raw., dead., retry., wait. and amq.";
+                            starts with none of raw., dead., retry., wait., hookswitch. and amq.";
             s.reader.problem(&s.path, "(name)", expected);
         }
         let expected = "a list of one pattern or more, words separated by dots, where * stands for a word and # \

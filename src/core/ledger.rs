@@ -165,6 +165,12 @@ impl Book {
         }
     }
 
+    /// Ends what has had its time; the next webhook begins a new run.
+    pub fn end_old(&mut self, now: u64) {
+        let old = |page: &Page| u128::from(now.saturating_sub(page.run.began)) > RUN_MAX.as_millis();
+        self.pages.iter_mut().filter(|page| old(page)).for_each(|page| page.ended = true);
+    }
+
     /// No more webhooks will come.
     pub fn end(&mut self) {
         for page in &mut self.pages {
@@ -198,11 +204,9 @@ impl Book {
     }
 }
 
-/// What became of a webhook, as the ledger keeps it: four bits a number.
+/// What became of a webhook, as the ledger keeps it: four bits a number, 0 while it is in the system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
-    /// In the system.
-    Open = 0,
     /// Its events are published.
     Done = 1,
     /// The same fact was done before.
@@ -216,14 +220,14 @@ pub enum State {
 }
 
 impl State {
-    /// What this may take the place of: what comes twice, or late, changes nothing that is settled.
-    pub fn may_follow(self, old: Self) -> bool {
+    /// What this may take the place of: what comes twice, or late, changes nothing that is settled. A dead letter that
+    /// is sent back stays dead until it is settled anew.
+    pub fn may_follow(self, old: Option<Self>) -> bool {
         match self {
-            Self::Done => old != Self::Done,
-            Self::Duplicate | Self::Discarded => matches!(old, Self::Open | Self::Refused | Self::Dead),
-            Self::Dead => matches!(old, Self::Open | Self::Refused),
-            Self::Refused => old == Self::Open,
-            Self::Open => old == Self::Dead,
+            Self::Done => old != Some(Self::Done),
+            Self::Duplicate | Self::Discarded => matches!(old, None | Some(Self::Refused | Self::Dead)),
+            Self::Dead => matches!(old, None | Some(Self::Refused)),
+            Self::Refused => old.is_none(),
         }
     }
 }
@@ -239,21 +243,37 @@ pub struct Sum {
     pub duplicate: i64,
     /// Thrown away by an operator.
     pub discarded: i64,
-    /// Dead letters.
+    /// Dead letters, and those sent back that are not settled anew.
     pub dead: i64,
     /// None of these: in a queue or with a worker.
     pub in_system: i64,
 }
 
 impl Sum {
-    /// Of one run: `through` and `refused` are the receiver's, the rest is the workers'.
+    /// Of one run: `through` and `refused` are the receiver's; the rest is the workers', `summed` being what was moved
+    /// to the source's total.
     ///
     /// Workers may be ahead of the receiver's mark, and what they settled was accepted.
-    pub fn of_run(through: i64, refused: i64, done: i64, duplicate: i64, discarded: i64, dead: i64) -> Self {
+    pub fn of_run(run: &Counts) -> Self {
+        let Counts { through, refused, done, duplicate, discarded, dead, summed } = *run;
         let settled = done + duplicate + discarded + dead;
-        let accepted = (through - refused).max(settled);
+        let accepted = (through - refused - summed).max(settled);
         Self { accepted, done, duplicate, discarded, dead, in_system: accepted - settled }
     }
+}
+
+/// What Redis holds of a run, or of a source's total. Less than nothing where what comes late takes something back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "as in `Sum`, `Mark` and `State`")]
+pub struct Counts {
+    pub through: i64,
+    pub refused: i64,
+    pub done: i64,
+    pub duplicate: i64,
+    pub discarded: i64,
+    pub dead: i64,
+    /// How many settled ones were moved to the total.
+    pub summed: i64,
 }
 
 impl std::ops::AddAssign for Sum {

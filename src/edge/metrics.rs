@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
@@ -129,6 +130,7 @@ pub struct WorkerMetrics {
     pauses: Family<CauseLabel, Counter>,
     ledger: Family<LedgerLabels, Gauge>,
     ledger_queued: Gauge,
+    ledger_drawn: Gauge,
     drift: Family<DriftLabels, Counter>,
     drift_paths: Mutex<HashSet<(Provider, String)>>,
 }
@@ -150,6 +152,7 @@ impl WorkerMetrics {
             pauses: Family::default(),
             ledger: Family::default(),
             ledger_queued: Gauge::default(),
+            ledger_drawn: Gauge::default(),
             drift: Family::default(),
             drift_paths: Mutex::default(),
         };
@@ -190,6 +193,11 @@ impl WorkerMetrics {
             "hookswitch_ledger_queued",
             "Messages ready in raw and delay queues, counted with hookswitch_ledger",
             metrics.ledger_queued.clone(),
+        );
+        registry.register(
+            "hookswitch_ledger_drawn_timestamp_seconds",
+            "When this worker drew the ledger last",
+            metrics.ledger_drawn.clone(),
         );
         registry.register(
             "hookswitch_schema_drift",
@@ -237,8 +245,9 @@ impl WorkerMetrics {
         self.pauses.get_or_create(&CauseLabel { cause: trouble.as_str() }).inc();
     }
 
-    /// Shows the ledger's balance, and how many messages are queued.
-    pub fn balance(&self, sources: &BTreeMap<String, Sum>, queued: i64) {
+    /// Shows the ledger's balance, how many messages are queued, and when both were drawn.
+    pub fn balance(&self, sources: &BTreeMap<String, Sum>, queued: i64, drawn: Timestamp) {
+        self.ledger.clear();
         for (source, sum) in sources {
             let states = [
                 ("accepted", sum.accepted),
@@ -253,6 +262,7 @@ impl WorkerMetrics {
             }
         }
         self.ledger_queued.set(queued);
+        self.ledger_drawn.set(drawn.as_second());
     }
 
     /// How many deliveries of a source have been taken and are not settled.

@@ -274,7 +274,10 @@ fn long(world: &World, dice: &mut Dice, began: Instant) {
                 }
             }
         });
-        let others: Vec<_> = OTHERS.iter().filter(|row| world.options.wants(row)).collect();
+        // RabbitMQ 3.10 may attach a consumer to the queue that is being deleted and never tell it so: by chance that
+        // holds up this harness's consumer, not the program.
+        let by_chance = |row: &&Row| world.options.wants(row) && row.number != "18d";
+        let others: Vec<_> = OTHERS.iter().filter(by_chance).collect();
         let (mut broker_due, mut redis_due) = (broker / 4, redis / 2);
         let mut other_due = Duration::ZERO;
         let started = Instant::now();

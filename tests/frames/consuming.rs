@@ -154,7 +154,10 @@ struct Works {
 /// A worker takes the ledger's marks first; the consumer of its webhooks.
 async fn consumes(link: &mut Link) -> Heard {
     let marks = link.hear().await;
-    assert!(matches!(&marks, Some(Heard::Consuming { queue, .. }) if queue == "ledger"), "{marks:?}");
+    assert!(
+        matches!(&marks, Some(Heard::Consuming { queue, .. }) if queue == "hookswitch.ledger"),
+        "{marks:?}"
+    );
     link.hear().await.unwrap()
 }
 

@@ -24,11 +24,11 @@ async fn run(world: &World, filter: &Filter, limit: u32, action: &Action<'_>) ->
 
 /// Sends everything of a source back.
 pub(super) async fn replay_all(world: &World, source: &str) {
-    let (publisher, store) = (world.publisher().await, world.store().await);
+    let publisher = world.publisher().await;
     let connection = world.connect().await;
     let source = source.parse().unwrap();
     let provider = world.config.sources[&source].provider;
-    let action = Action::Replay(&publisher, &store);
+    let action = Action::Replay(&publisher);
     let each = |_: &_| ControlFlow::Continue(());
     dead_letters::run(&connection, &source, provider, &Filter::default(), u32::MAX, &action, each)
         .await
@@ -60,9 +60,9 @@ async fn looking_at_letters_changes_neither_their_number_nor_their_order() {
 #[tokio::test]
 async fn a_replay_moves_only_what_matches_and_starts_the_attempts_anew() {
     let world = world_with_letters(2, 3).await;
-    let (publisher, store) = (world.publisher().await, world.store().await);
+    let publisher = world.publisher().await;
     let filter = Filter { reason: Some(Reason::UnsupportedEvent), id: None };
-    let tally = run(&world, &filter, 2, &Action::Replay(&publisher, &store)).await;
+    let tally = run(&world, &filter, 2, &Action::Replay(&publisher)).await;
     assert_eq!(tally.done, 2);
     world.wait_for_depth("raw.salpre", 2).await;
     let left = world.dead("salpre", 3).await;
@@ -110,7 +110,7 @@ async fn a_replay_that_dies_before_its_ack_loses_nothing_and_gives_no_second_eve
 #[tokio::test]
 async fn a_replay_that_is_not_confirmed_leaves_the_letter_where_it_is() {
     let world = world_with_letters(1, 0).await;
-    let (publisher, store) = (world.publisher().await, world.store().await);
+    let publisher = world.publisher().await;
     let connection = world.connect().await;
     let channel = connection.create_channel().await.unwrap();
     channel
@@ -119,7 +119,7 @@ async fn a_replay_that_is_not_confirmed_leaves_the_letter_where_it_is() {
         .unwrap();
     let source = "salpre".parse().unwrap();
     let provider = world.config.sources[&source].provider;
-    let action = Action::Replay(&publisher, &store);
+    let action = Action::Replay(&publisher);
     let each = |_: &_| ControlFlow::Continue(());
     let outcome =
         dead_letters::run(&connection, &source, provider, &Filter::default(), u32::MAX, &action, each).await;

@@ -22,7 +22,7 @@ pub const UNROUTED_EXCHANGE: &str = "hookswitch.unrouted";
 pub const UNROUTED_QUEUE: &str = "events.unrouted";
 
 /// Where receivers tell workers how far they have come (see [`crate::core::ledger`]).
-pub const LEDGER_QUEUE: &str = "ledger";
+pub const LEDGER_QUEUE: &str = "hookswitch.ledger";
 
 /// The source's raw webhooks.
 pub fn raw_queue(source: &SourceName) -> String {

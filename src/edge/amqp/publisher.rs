@@ -153,7 +153,8 @@ impl Publisher {
         self.trouble.clone()
     }
 
-    /// Publishes and waits for the confirm, for at most `patience`.
+    /// Publishes and waits for the confirm, for at most `patience`; while the broker has blocked us, time does not
+    /// count, since it takes what is written when it goes on.
     ///
     /// # Errors
     /// [`PublishError`] says whether the message may be in a queue all the same.
@@ -169,7 +170,8 @@ impl Publisher {
             }
             answer.await.unwrap_or(Err(PublishError::Unknown))
         };
-        tokio::time::timeout(patience, wait).await.unwrap_or(Err(PublishError::Unknown))
+        let mut trouble = self.trouble.clone();
+        within_deadline(wait, patience, &mut trouble).await.unwrap_or(Err(PublishError::Unknown))
     }
 }
 

@@ -8,23 +8,38 @@
 //! | `hookswitch:ledger:<since>:runs` | set of `<source>/<run>` |
 //! | `hookswitch:ledger:<since>:<source>/<run>` | hash: `through`, `closed`, and a count of every state |
 //! | `hookswitch:ledger:<since>:<source>/<run>/<block>` | the states of 65,536 numbers, four bits each |
-//! | `hookswitch:ledger:<since>:total:<source>` | hash: the counts of the runs that are summed up |
+//! | `hookswitch:ledger:<since>:total:<source>` | hash: the sum of what is over; such a run notes how much of it was `summed` |
 //!
 //! What began before `since` is left alone. Nothing lives longer than [`TTL`] after it was last touched; a run goes
 //! as a whole, so that what remains still balances.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
-use redis::{ErrorKind, RedisResult, Script, ScriptInvocation, ServerErrorKind, aio::MultiplexedConnection};
+use redis::{
+    ErrorKind, RedisError, RedisResult, Script, ScriptInvocation, ServerErrorKind, aio::MultiplexedConnection,
+};
 
-use super::{Store, StoreError, millis};
+use super::{Link, Store, StoreError, millis};
 use crate::core::{
-    ledger::{Entry, Mark, RUN_MAX, Run, State, Sum},
+    ledger::{Counts, Entry, Mark, RUN_MAX, Run, State, Sum},
     webhook::SourceName,
 };
 
 const ROOT: &str = "hookswitch:ledger";
+
+/// How much later than it is thought to have been a loss counts: Redis tells its age in seconds, and the clocks of
+/// receivers may be ahead of its own.
+const MARGIN: Duration = Duration::from_secs(2);
+
+/// Runs that are read at a time.
+const AT_A_TIME: usize = 500;
+
+/// How long drawing the ledger may take; it holds up nobody.
+const DRAW_MAX: Duration = Duration::from_secs(10);
 
 /// Numbers in a block: 32 KiB.
 const BLOCK: u64 = 65_536;
@@ -42,8 +57,9 @@ const OPEN: &str = r"
 local instance = redis.call('HGET', KEYS[1], 'instance')
 if instance ~= ARGV[1] then
   local time = redis.call('TIME')
-  local since = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+  local since = time[1] * 1000 + math.floor(time[2] / 1000)
   if not instance and ARGV[2] ~= '' then since = ARGV[2] end
+  since = string.format('%.0f', since + ARGV[3])
   redis.call('HSET', KEYS[1], 'instance', ARGV[1], 'since', since)
 end
 return redis.call('HGET', KEYS[1], 'since')";
@@ -52,7 +68,7 @@ return redis.call('HGET', KEYS[1], 'since')";
 /// arguments are the run's name and how long states live. See [`State::may_follow`] for the rule.
 pub(super) const SETTLE: &str = r"
 local names = {'done', 'duplicate', 'discarded', 'refused', 'dead'}
-local over = {['0'] = '5', ['2'] = '045', ['3'] = '045', ['4'] = '0', ['5'] = '04'}
+local over = {['2'] = '045', ['3'] = '045', ['4'] = '0', ['5'] = '04'}
 local function settle(state, place)
   local at = '#' .. place
   if state ~= '1' then
@@ -62,7 +78,7 @@ local function settle(state, place)
   local old = redis.call('BITFIELD', KEYS[3], 'SET', 'u4', at, state)[1]
   if old == tonumber(state) then return end
   if old ~= 0 then redis.call('HINCRBY', KEYS[2], names[old], -1) end
-  if state ~= '0' and redis.call('HINCRBY', KEYS[2], names[tonumber(state)], 1) == 1 then
+  if redis.call('HINCRBY', KEYS[2], names[tonumber(state)], 1) == 1 then
     redis.call('SADD', KEYS[4], ARGV[#ARGV - 1])
     redis.call('PEXPIRE', KEYS[2], ARGV[#ARGV])
     redis.call('PEXPIRE', KEYS[3], ARGV[#ARGV])
@@ -82,21 +98,29 @@ if tonumber(ARGV[1]) >= through then redis.call('HSET', KEYS[1], 'through', ARGV
 if ARGV[2] == '1' then redis.call('HSET', KEYS[1], 'closed', 1) end
 redis.call('SADD', KEYS[2], ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
+redis.call('PEXPIRE', KEYS[2], ARGV[4])
 for block = math.floor(through / 65536), math.floor(tonumber(ARGV[1]) / 65536) do
   redis.call('PEXPIRE', KEYS[1] .. '/' .. string.format('%d', block), ARGV[4])
 end";
 
-/// Adds a run of which nothing is in the system any more to its source's total, once.
+/// Moves the counts of a run of which nothing is in the system any more to its source's total. What is moved stays on
+/// the run, so that a mark that comes again finds nothing open.
 pub(super) const SUM_UP: &str = r"
 local names = {'done', 'duplicate', 'discarded', 'dead'}
-local run = redis.call('HMGET', KEYS[1], 'through', 'refused', unpack(names))
-local open = (run[1] or 0) - (run[2] or 0)
-for n = 1, #names do open = open - (run[n + 2] or 0) end
-if open > 0 or redis.call('SREM', KEYS[2], ARGV[1]) == 0 then return end
+local run = redis.call('HMGET', KEYS[1], 'through', 'refused', 'summed', unpack(names))
+local settled = 0
+for n = 1, #names do settled = settled + (run[n + 3] or 0) end
+if (run[1] or 0) - (run[2] or 0) - (run[3] or 0) > settled then return end
 for n, name in ipairs(names) do
-  redis.call('HINCRBY', KEYS[3], name, run[n + 2] or 0)
+  if run[n + 3] then redis.call('HINCRBY', KEYS[3], name, run[n + 3]) end
 end
-redis.call('DEL', KEYS[1])";
+redis.call('HDEL', KEYS[1], unpack(names))
+redis.call('HINCRBY', KEYS[1], 'summed', settled)
+redis.call('SREM', KEYS[2], ARGV[1])
+redis.call('PEXPIRE', KEYS[3], ARGV[2])";
+
+/// Tries what [`SETTLE`] needs to be allowed.
+const PROBE: &str = "settle('1', '0') redis.call('DEL', KEYS[2], KEYS[3], KEYS[4])";
 
 /// The ledger of all sources at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,9 +167,22 @@ pub(super) async fn open(connection: &mut MultiplexedConnection) -> RedisResult<
     let (now, _): (u64, u64) = redis::cmd("TIME").query_async(connection).await?;
     let script = Script::new(OPEN);
     let mut call = script.key(ROOT);
-    call.arg(field(&info, "run_id").unwrap_or("unknown")).arg(started(&info, now));
+    call.arg(field(&info, "run_id").unwrap_or("unknown")).arg(started(&info, now)).arg(millis(MARGIN));
     let since: String = call.invoke_async(connection).await?;
-    Ok(since.parse().ok().map(Since))
+    let Some(since) = since.parse().ok().map(Since) else { return Ok(None) };
+    let probe = Script::new(&format!("{SETTLE}{PROBE}"));
+    let mut call = probe.key("");
+    for key in ["probe", "probe/0", "probe:runs"] {
+        call.key(since.run(key));
+    }
+    match call.arg("probe").arg(1_000).invoke_async::<()>(connection).await {
+        Ok(()) => Ok(Some(since)),
+        Err(error) if matches!(error.kind(), ErrorKind::Server(_)) => {
+            tracing::warn!(%error, "no ledger is kept: Redis refuses its commands");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// When Redis was started, in milliseconds since 1970; empty if it has been made to forget something since.
@@ -218,8 +255,8 @@ impl Store {
         .await
     }
 
-    /// The ledger of `sources`, and of every source that has a run; none where Redis does not say which it is.
-    /// Sums up the runs that are over. `now` is in milliseconds since 1970.
+    /// The ledger of `sources`, and of every source that has a run; none where it is not kept. Sums up the runs that
+    /// are over. `now` is in milliseconds since 1970.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -228,49 +265,146 @@ impl Store {
         sources: impl Iterator<Item = &SourceName>,
         now: u64,
     ) -> Result<Option<Ledger>, StoreError> {
-        let mut sums: BTreeMap<String, Sum> =
-            sources.map(|source| (source.to_string(), Sum::default())).collect();
-        self.within_deadline(async |link| {
-            let Some(since) = link.since else { return Ok(None) };
-            let connection = &mut link.connection;
-            let runs: Vec<String> = redis::cmd("SMEMBERS").arg(since.runs()).query_async(connection).await?;
-            for source in runs.iter().filter_map(|member| Some(member.split_once('/')?.0)) {
-                sums.entry(source.to_owned()).or_default();
-            }
-            for (source, sum) in &mut sums {
-                *sum = read(connection, &since.total(source)).await?.0;
-            }
-            for member in &runs {
-                let Some((source, run)) = member.split_once('/') else { continue };
-                let (counts, closed) = read(connection, &since.run(member)).await?;
-                *sums.entry(source.to_owned()).or_default() += counts;
-                let old =
-                    run.parse().is_ok_and(|run: Run| u128::from(now) > u128::from(run.began) + LONG_OVER);
-                if (closed || old) && counts.in_system == 0 {
-                    let mut call = self.shared.sum_up.prepare_invoke();
-                    call.key(since.run(member)).key(since.runs()).key(since.total(source)).arg(member);
-                    call.invoke_async::<()>(connection).await?;
+        let sources: Vec<String> = sources.map(ToString::to_string).collect();
+        let Some(Link { mut connection, since }) = self.link.borrow().clone() else {
+            return Err(StoreError("not connected".to_owned()));
+        };
+        let Some(since) = since else { return Ok(None) };
+        self.within_deadline(async |link| since.still_counts(&mut link.connection).await).await?;
+        let drawing = async {
+            loop {
+                if let Some(ledger) = self.draw(&mut connection, since, &sources, now).await? {
+                    return Ok::<_, RedisError>(ledger);
                 }
             }
-            let millis = i64::try_from(since.0).unwrap_or(i64::MAX);
-            let since = Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX);
-            Ok(Some(Ledger { since, sources: std::mem::take(&mut sums) }))
-        })
-        .await
+        };
+        match tokio::time::timeout(DRAW_MAX, drawing).await {
+            Ok(drawn) => drawn.map(Some).map_err(|error| StoreError(error.to_string())),
+            Err(_) => Err(StoreError(format!("the ledger could not be drawn within {DRAW_MAX:?}"))),
+        }
+    }
+
+    /// None if another process has summed up a run meanwhile.
+    async fn draw(
+        &self,
+        connection: &mut MultiplexedConnection,
+        since: Since,
+        sources: &[String],
+        now: u64,
+    ) -> RedisResult<Option<Ledger>> {
+        let members: Vec<String> = redis::cmd("SMEMBERS").arg(since.runs()).query_async(connection).await?;
+        let runs: Vec<(&String, &str, Run)> = members
+            .iter()
+            .filter_map(|member| {
+                let (source, run) = member.split_once('/')?;
+                Some((member, source, run.parse().ok()?))
+            })
+            .collect();
+        let mut sums: BTreeMap<String, Sum> =
+            sources.iter().cloned().map(|source| (source, Sum::default())).collect();
+        for (_, source, _) in &runs {
+            sums.entry((*source).to_owned()).or_default();
+        }
+        let totals = read(connection, sums.keys().map(|source| since.total(source)).collect()).await?;
+        for (sum, (total, _)) in sums.values_mut().zip(totals) {
+            *sum = Sum::of_run(&total);
+        }
+        let counts = read(connection, runs.iter().map(|(member, ..)| since.run(member)).collect()).await?;
+        let mut over = Vec::new();
+        for ((member, source, run), (counts, closed)) in runs.into_iter().zip(counts) {
+            let mut sum = Sum::of_run(&counts);
+            let orphaned = !closed && u128::from(now) > u128::from(run.began) + LONG_OVER;
+            if orphaned {
+                // What its receiver had not told of must not make up for what is missing of the rest.
+                sum.in_system = self.open_numbers(connection, since, member, counts.through).await?;
+                sum.accepted = sum.done + sum.duplicate + sum.discarded + sum.dead + sum.in_system;
+            }
+            *sums.entry(source.to_owned()).or_default() += sum;
+            if (closed || orphaned) && sum.in_system == 0 {
+                over.push((member, source));
+            }
+        }
+        let still: HashSet<String> = redis::cmd("SMEMBERS").arg(since.runs()).query_async(connection).await?;
+        if !members.iter().all(|member| still.contains(member)) {
+            return Ok(None);
+        }
+        for (member, source) in over {
+            let mut call = self.shared.sum_up.prepare_invoke();
+            call.key(since.run(member)).key(since.runs()).key(since.total(source));
+            call.arg(member).arg(millis(TTL)).invoke_async::<()>(connection).await?;
+        }
+        let since = i64::try_from(since.0).ok().and_then(|since| Timestamp::from_millisecond(since).ok());
+        Ok(Some(Ledger { since: since.unwrap_or(Timestamp::MAX), sources: sums }))
+    }
+
+    /// How many numbers of a run, up to `through`, are not settled.
+    async fn open_numbers(
+        &self,
+        connection: &mut MultiplexedConnection,
+        since: Since,
+        member: &str,
+        through: i64,
+    ) -> RedisResult<i64> {
+        let (mut open, mut number) = (0, 0);
+        let through = u64::try_from(through).unwrap_or(0);
+        while number <= through {
+            let block = since.block(member, number);
+            let states: Vec<u8> = redis::cmd("GET").arg(block).query_async(connection).await?;
+            let last = (number + BLOCK - 1).min(through);
+            open += i64::try_from(open_in(&states, last - number + 1)).unwrap_or(i64::MAX);
+            number += BLOCK;
+        }
+        // There is no number 0.
+        Ok(if through > 0 { open - 1 } else { 0 })
     }
 }
 
-/// A run, or a total; and whether it is closed.
-async fn read(connection: &mut MultiplexedConnection, key: &str) -> RedisResult<(Sum, bool)> {
-    let fields = ["through", "refused", "done", "duplicate", "discarded", "dead", "closed"];
-    let counts: Vec<Option<i64>> = redis::cmd("HMGET").arg(key).arg(&fields).query_async(connection).await?;
-    let count = |n: usize| counts.get(n).copied().flatten().unwrap_or(0);
-    Ok((Sum::of_run(count(0), count(1), count(2), count(3), count(4), count(5)), count(6) == 1))
+impl Since {
+    /// Fails where Redis has forgotten the ledger, or has begun another.
+    async fn still_counts(self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+        let since: Option<u64> = redis::cmd("HGET").arg(ROOT).arg("since").query_async(connection).await?;
+        if since == Some(self.0) {
+            return Ok(());
+        }
+        Err(RedisError::from((ErrorKind::Client, "the ledger is gone")))
+    }
+}
+
+/// How many of the first `numbers` states of a block are 0; what is missing at its end is 0.
+fn open_in(states: &[u8], numbers: u64) -> usize {
+    let nibbles = states.iter().flat_map(|byte| [byte >> 4, byte & 0xf]).chain(std::iter::repeat(0));
+    nibbles.take(usize::try_from(numbers).unwrap_or(usize::MAX)).filter(|state| *state == 0).count()
+}
+
+/// Runs or totals, and whether each is closed.
+async fn read(connection: &mut MultiplexedConnection, keys: Vec<String>) -> RedisResult<Vec<(Counts, bool)>> {
+    let fields = ["through", "refused", "done", "duplicate", "discarded", "dead", "summed", "closed"];
+    let mut all = Vec::with_capacity(keys.len());
+    for keys in keys.chunks(AT_A_TIME) {
+        let mut pipe = redis::pipe();
+        for key in keys {
+            pipe.cmd("HMGET").arg(key).arg(&fields);
+        }
+        let answers: Vec<Vec<Option<i64>>> = pipe.query_async(connection).await?;
+        all.extend(answers.iter().map(|answer| {
+            let count = |n: usize| answer.get(n).copied().flatten().unwrap_or(0);
+            let [through, refused, done, duplicate, discarded, dead, summed] = std::array::from_fn(&count);
+            (Counts { through, refused, done, duplicate, discarded, dead, summed }, count(7) == 1)
+        }));
+    }
+    Ok(all)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn states_that_are_0_or_missing_are_open() {
+        assert_eq!(open_in(&[0x01, 0x10, 0x55], 6), 2);
+        assert_eq!(open_in(&[0x01], 6), 5);
+        assert_eq!(open_in(&[0x01], 1), 1);
+    }
 
     #[test]
     fn a_redis_that_was_made_to_forget_does_not_say_when_it_was_started() {
