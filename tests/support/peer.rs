@@ -272,6 +272,8 @@ impl Link {
                 AMQPClass::Basic(basic::AMQPMethod::QosOk(basic::QosOk {}))
             }
             AMQPClass::Channel(channel::AMQPMethod::Open(_)) => {
+                // A number that was used before begins anew.
+                self.tags.remove(&channel);
                 AMQPClass::Channel(channel::AMQPMethod::OpenOk(channel::OpenOk {}))
             }
             AMQPClass::Channel(channel::AMQPMethod::Close(_)) => {
