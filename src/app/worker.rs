@@ -48,6 +48,9 @@ use crate::{
 /// How often a worker draws the ledger's balance for its metrics.
 const BALANCE_EVERY: Duration = Duration::from_secs(15);
 
+/// How many times the time for connecting it may take to check the topology and begin to consume.
+const SET_UP_PATIENCE: u32 = 6;
+
 /// What turns a webhook into events; a parameter, so that tests can make it fail.
 pub type Normalize = for<'a> fn(&'a Webhook) -> Result<Normalized<'a>, NormalizeError>;
 
@@ -173,30 +176,16 @@ impl Worker {
             Ok(connection) => connection,
             Err(error) => return Ok(Ended::Lost(error.to_string())),
         };
-        match Topology::of(&self.config).check(&connection).await {
-            Ok(_) => {}
-            Err(TopologyError::Lost(error)) => return Ok(Ended::Lost(error.to_string())),
-            Err(differs @ TopologyError::Differs(_)) => return Err(differs),
-        }
         let stop = stop.child_token();
         let connection = Arc::new(connection);
-        let mut lanes = JoinSet::new();
-        match MarkIntake::open(&connection).await {
-            Ok(marks) => lanes.spawn(self.clone().keep_ledger(connection.clone(), marks, stop.clone())),
-            Err(error) => return Ok(Ended::Lost(error.to_string())),
+        // The broker may never answer for a queue that has no leader, while its heartbeats go on.
+        let patience = self.config.amqp.connect_timeout * SET_UP_PATIENCE;
+        let mut lanes = match tokio::time::timeout(patience, self.open_lanes(&connection, &stop)).await {
+            Ok(Ok(lanes)) => lanes,
+            Ok(Err(TopologyError::Lost(error))) => return Ok(Ended::Lost(error.to_string())),
+            Ok(Err(differs @ TopologyError::Differs(_))) => return Err(differs),
+            Err(_) => return Ok(Ended::Lost(format!("consuming could not begin within {patience:?}"))),
         };
-        for (source, settings) in &self.config.sources {
-            if self.config.worker.sources.as_ref().is_some_and(|mine| !mine.contains(source)) {
-                continue;
-            }
-            let queue = names::raw_queue(source);
-            let prefetch = self.config.worker.prefetch;
-            let opening = Intake::open(&connection, &queue, source.clone(), settings.provider, prefetch);
-            match opening.await {
-                Ok(intake) => lanes.spawn(self.clone().lane(source.clone(), intake, stop.clone())),
-                Err(error) => return Ok(Ended::Lost(error.to_string())),
-            };
-        }
         tracing::info!(sources = lanes.len() - 1, "taking messages");
         self.consuming.store(true, Ordering::Relaxed);
         let mut ended = Ended::Stopped;
@@ -223,6 +212,29 @@ impl Worker {
         let closing = connection.close(200, "done".into());
         drop(tokio::time::timeout(Duration::from_secs(1), closing).await);
         Ok(ended)
+    }
+
+    /// Checks the topology and begins to consume: the ledger's marks, and every source that is ours.
+    async fn open_lanes(
+        self: &Arc<Self>,
+        connection: &Arc<Connection>,
+        stop: &CancellationToken,
+    ) -> Result<JoinSet<Ended>, TopologyError> {
+        Topology::of(&self.config).check(connection).await?;
+        let mut lanes = JoinSet::new();
+        let marks = MarkIntake::open(connection).await.map_err(TopologyError::Lost)?;
+        lanes.spawn(self.clone().keep_ledger(connection.clone(), marks, stop.clone()));
+        for (source, settings) in &self.config.sources {
+            if self.config.worker.sources.as_ref().is_some_and(|mine| !mine.contains(source)) {
+                continue;
+            }
+            let queue = names::raw_queue(source);
+            let prefetch = self.config.worker.prefetch;
+            let opening = Intake::open(connection, &queue, source.clone(), settings.provider, prefetch);
+            let intake = opening.await.map_err(TopologyError::Lost)?;
+            lanes.spawn(self.clone().lane(source.clone(), intake, stop.clone()));
+        }
+        Ok(lanes)
     }
 
     /// One source's deliveries, as many at a time as may be.
