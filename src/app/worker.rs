@@ -24,7 +24,7 @@ use crate::{
         disposition::{Disposition, Fault, Reason},
         envelope::{self, Encoded},
         key::{self, IdempotencyKey},
-        ledger::State,
+        ledger::{Entry, State},
         lifecycle::{self, Answer, Claim, Life, Step},
         providers::{self, NormalizeError, Normalized},
         webhook::{SourceName, Webhook},
@@ -69,7 +69,17 @@ pub struct Worker {
     consuming: AtomicBool,
     /// Keys whose events are confirmed while Redis could not be told so: whoever gets such a delivery again here
     /// must not publish it again.
-    unmarked: Mutex<HashMap<[u8; 18], Instant>>,
+    unmarked: Mutex<HashMap<[u8; 18], Unmarked>>,
+}
+
+/// A key whose events are confirmed, and whose done mark is missing.
+#[derive(Clone, Copy)]
+struct Unmarked {
+    /// Of the webhook that was published.
+    entry: Option<Entry>,
+    fingerprint: u64,
+    /// The mark would be gone by then.
+    until: Instant,
 }
 
 /// A delivery that cannot be settled any more, since its channel is gone: the broker gives it out again.
@@ -476,23 +486,39 @@ impl Worker {
         }
     }
 
+    /// Marks the key done: by this webhook, or by the one whose mark is still missing.
     async fn mark_done(&self, inbound: &Inbound, work: &Work) -> Result<Answer, Trouble> {
         let source = &inbound.webhook.source;
+        let name = work.key.store_name(source);
         let ttl =
             self.config.sources.get(source).and_then(|s| s.done_ttl).unwrap_or(self.config.dedup.done_ttl);
-        match self.store.done(source, &work.key, work.fingerprint, ttl, inbound.entry).await {
+        let missing = self.unmarked().get(&name).copied();
+        let by = missing.unwrap_or_else(|| Unmarked {
+            entry: inbound.entry,
+            fingerprint: work.fingerprint,
+            until: Instant::now() + ttl,
+        });
+        let marked = async {
+            self.store.done(source, &work.key, by.fingerprint, ttl, by.entry).await?;
+            match inbound.entry.filter(|_| inbound.entry != by.entry) {
+                Some(entry) => self.store.record(source, entry, State::Duplicate).await,
+                None => Ok(()),
+            }
+        };
+        let marked = marked.await;
+        let mut unmarked = self.unmarked();
+        match marked {
             Ok(()) => {
                 faults::at(Point::Done);
-                self.unmarked().remove(&work.key.store_name(source));
+                unmarked.remove(&name);
                 Ok(Answer::Settled)
             }
             Err(error) => {
                 tracing::debug!(%error, "done");
-                let (now, name) = (Instant::now(), work.key.store_name(source));
-                let mut unmarked = self.unmarked();
+                let now = Instant::now();
                 // Another process may have marked it since, and then nobody comes here for it any more.
-                unmarked.retain(|_, until| *until > now);
-                unmarked.insert(name, now + ttl);
+                unmarked.retain(|_, missing| missing.until > now);
+                unmarked.insert(name, by);
                 Err(Trouble::StoreDown)
             }
         }
@@ -532,7 +558,7 @@ impl Worker {
         format!("{}-{:x}", self.owner, self.claims.fetch_add(1, Ordering::Relaxed))
     }
 
-    fn unmarked(&self) -> MutexGuard<'_, HashMap<[u8; 18], Instant>> {
+    fn unmarked(&self) -> MutexGuard<'_, HashMap<[u8; 18], Unmarked>> {
         self.unmarked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
