@@ -26,15 +26,18 @@ test-rabbitmq-4: ## The tests against RabbitMQ 4, Redis 8 and Valkey 8 of Debian
 	@deploy/test-services.sh $(SUITE)
 
 cluster: ## Kill, stop, cut off and freeze the nodes of a RabbitMQ cluster, and a Redis master, under load
+	@deploy/local/install.sh rabbitmq-server redis-server iproute2
 	cargo test --locked --test cluster -- --include-ignored --test-threads=1 --nocapture
 
 check: ## The quick part of `make test`: all but the tests
 	@deploy/test.sh quick
 
 faults: ## Kill, freeze, fill and cut everything under load, and account for every webhook: every row once, minutes
+	@deploy/local/install.sh rabbitmq-server redis-server faketime
 	cargo test --release --locked --features faults --test faults -- $(ARGS)
 
 faults-long: ## The same by chance for an hour; ARGS="--minutes 90 --until webhooks=1000000,worker_kills=300 --help"
+	@deploy/local/install.sh rabbitmq-server redis-server faketime
 	cargo test --release --locked --features faults --test faults -- --profile long $(or $(ARGS),--hours 1)
 
 mutants: ## Build known mistakes in, one at a time, and expect a test to notice each

@@ -26,4 +26,5 @@ cargo test --locked
 say "known mistakes, built in one at a time: a test must notice each"
 deploy/mutants.sh
 say "every fault once under load, and every webhook accounted for"
+deploy/local/install.sh faketime
 cargo test --locked --features faults --test faults

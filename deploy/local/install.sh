@@ -13,6 +13,7 @@ is_here() {
     libc6-dev) [ -e /usr/include/stdio.h ] ;;
     python3-venv) python3 -c 'import ensurepip, venv' ;;
     kubernetes-client) command -v kubectl ;;
+    iproute2) command -v ip ;;
     *) command -v "$1" ;;
     esac >/dev/null 2>&1
 }
