@@ -154,24 +154,30 @@ pub struct Office<'a> {
 }
 
 impl Office<'_> {
-    /// How many messages there are in each queue, in consumers' hands too; none if nobody can tell.
-    pub fn messages(&self) -> BTreeMap<String, usize> {
+    /// These columns of every queue; nothing if nobody can tell.
+    fn list(&self, columns: &[&str]) -> String {
         let vhost = format!("t{}", self.vhost);
-        let listed = self.broker.ask(&["--silent", "--vhost", &vhost, "list_queues", "name", "messages"]);
-        let fields = |line: &str| {
-            let (name, messages) = line.split_once('\t')?;
-            Some((name.to_owned(), messages.parse().ok()?))
-        };
-        listed.unwrap_or_default().lines().filter_map(fields).collect()
+        let arguments =
+            [&["--silent", "--vhost", &vhost, "list_queues", "--no-table-headers"], columns].concat();
+        self.broker.ask(&arguments).unwrap_or_default()
     }
 
-    /// Waits until those of these queues are empty that `counts`.
+    /// Waits until those of these queues are empty that `counts`, consumers' hands included.
     async fn empty(&self, what: &str, counts: impl Fn(&str) -> bool) {
-        until(what, async || {
-            let messages = tokio::task::block_in_place(|| self.messages());
-            !messages.is_empty() && messages.iter().all(|(name, n)| *n == 0 || !counts(name))
-        })
-        .await;
+        let began = Instant::now();
+        loop {
+            let listed = tokio::task::block_in_place(|| self.list(&["name", "messages"]));
+            let mut queues = listed.lines().filter_map(|line| line.split_once('\t'));
+            if !listed.is_empty() && queues.all(|(name, messages)| messages == "0" || !counts(name)) {
+                return;
+            }
+            if began.elapsed() > PATIENCE {
+                let columns =
+                    ["name", "messages_ready", "messages_unacknowledged", "consumers", "leader", "online"];
+                panic!("not within {PATIENCE:?}: {what}\n{}", self.list(&columns));
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
 }
 
