@@ -67,6 +67,7 @@ pub struct Worker {
     owner: String,
     claims: AtomicU64,
     consuming: AtomicBool,
+    has_consumed: AtomicBool,
     /// Keys whose events are confirmed while Redis could not be told so: whoever gets such a delivery again here
     /// must not publish it again.
     unmarked: Mutex<HashMap<[u8; 18], Unmarked>>,
@@ -140,6 +141,7 @@ impl Worker {
             owner,
             claims: AtomicU64::new(0),
             consuming: AtomicBool::new(false),
+            has_consumed: AtomicBool::new(false),
             unmarked: Mutex::default(),
         })
     }
@@ -153,7 +155,7 @@ impl Worker {
     /// Works until `stop`, through every outage of the broker and of Redis.
     ///
     /// # Errors
-    /// The broker's topology is not what we need: going on could lose messages.
+    /// The broker's topology is not what we need, at the first look: going on could lose messages.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) -> Result<(), TopologyError> {
         let mut reconnect = Reconnect::default();
         while !stop.is_cancelled() {
@@ -162,7 +164,12 @@ impl Worker {
                 () = stop.cancelled() => break,
             }
             let began = Instant::now();
-            match self.consume(&stop).await? {
+            let ended = match self.consume(&stop).await {
+                // While a cluster mends itself its nodes may disagree; what was right before will be right again.
+                Err(differs) if self.has_consumed.load(Ordering::Relaxed) => Ended::Lost(differs.to_string()),
+                ended => ended?,
+            };
+            match ended {
                 Ended::Stopped => break,
                 Ended::Lost(cause) => {
                     if began.elapsed() > self.config.amqp.heartbeat * 2 {
@@ -198,6 +205,7 @@ impl Worker {
         };
         tracing::info!(sources = lanes.len() - 1, "taking messages");
         self.consuming.store(true, Ordering::Relaxed);
+        self.has_consumed.store(true, Ordering::Relaxed);
         let mut ended = Ended::Stopped;
         let grace = tokio::time::sleep(Duration::MAX);
         tokio::pin!(grace);
