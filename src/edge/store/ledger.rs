@@ -10,7 +10,7 @@
 //! | `hookswitch:ledger:<since>:<source>/<run>/<block>` | the states of 65,536 numbers, four bits each |
 //! | `hookswitch:ledger:<since>:total:<source>` | hash: the sum of what is over; such a run notes how much of it was `summed` |
 //!
-//! What began before `since` is left alone. Nothing lives longer than [`TTL`] after it was last touched; a run goes
+//! What began before `since` is left alone. Nothing lives longer than 35 days after it was last touched; a run goes
 //! as a whole, so that what remains still balances.
 
 use std::{
