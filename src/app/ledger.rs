@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::{
     config::Config,
     core::{
-        ledger::{Book, Entry, Mark, Sum},
+        ledger::{Book, Entry, Mark, RUN_MAX, Run, Sum},
         webhook::SourceName,
     },
     edge::{
@@ -77,14 +77,7 @@ impl Books {
         if marks.is_empty() {
             return Ok(());
         }
-        let publication = Publication {
-            exchange: String::new(),
-            routing_key: names::LEDGER_QUEUE.to_owned(),
-            properties: message::marks_properties(Timestamp::now()),
-            body: message::marks_body(&marks),
-            not_after: Instant::now() + TELL_MAX,
-        };
-        publisher.publish(publication, TELL_MAX).await?;
+        publish(publisher, &marks).await?;
         for mark in &marks {
             let book = mark.source.parse().ok().and_then(|source: SourceName| self.0.get(&source));
             if let Some(book) = book {
@@ -129,6 +122,42 @@ fn now() -> u64 {
     u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0)
 }
 
+/// A mark of no webhook, sent to see whether a worker notes marks.
+#[derive(Debug)]
+pub struct Probe(SourceName, Run);
+
+impl Probe {
+    /// Sends it.
+    ///
+    /// # Errors
+    /// The broker did not confirm it.
+    pub async fn send(publisher: &Publisher, source: SourceName) -> Result<Self, PublishError> {
+        let run = Run { began: now(), nonce: rand::random() };
+        let mark = Mark { source: source.to_string(), run, through: 0, refused: Vec::new(), closed: true };
+        publish(publisher, &[mark]).await?;
+        Ok(Self(source, run))
+    }
+
+    /// Whether a worker has noted it, and so, most likely, every mark before it.
+    ///
+    /// # Errors
+    /// Redis is away.
+    pub async fn is_noted(&self, store: &Store) -> Result<bool, StoreError> {
+        store.has_run(&self.0, self.1).await
+    }
+}
+
+async fn publish(publisher: &Publisher, marks: &[Mark]) -> Result<(), PublishError> {
+    let publication = Publication {
+        exchange: String::new(),
+        routing_key: names::LEDGER_QUEUE.to_owned(),
+        properties: message::marks_properties(Timestamp::now()),
+        body: message::marks_body(marks),
+        not_after: Instant::now() + TELL_MAX,
+    };
+    publisher.publish(publication, TELL_MAX).await
+}
+
 /// The sum of the ledger, next to what the queues hold.
 #[derive(Clone, Debug, Serialize)]
 pub struct Balance {
@@ -151,6 +180,12 @@ impl Balance {
     /// twice, or not counted.
     pub fn unaccounted(&self) -> i64 {
         self.total.in_system - self.queued - self.waiting
+    }
+
+    /// Until when some webhooks, or all, may be left out, if that is still to come at `now`.
+    pub fn blind_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let until = self.since.checked_add(RUN_MAX).ok()?;
+        (until > now).then_some(until)
     }
 }
 

@@ -5,14 +5,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::{FAILED, OK, Unreachable, block_on, connect};
 use crate::{
-    app::ledger::{self, Balance, BalanceError},
+    app::ledger::{self, Balance, BalanceError, Probe},
     config::Config,
     core::{ledger::Sum, webhook::SourceName},
-    edge::{metrics::LinkMetrics, store::Store},
+    edge::{amqp::publisher::Publisher, metrics::LinkMetrics, store::Store},
 };
 
 const LOOK_AGAIN_EVERY: Duration = Duration::from_millis(500);
@@ -29,7 +30,7 @@ const EXPLANATION: &str = "\
 
 What is in the system and in no queue is with a worker, or lost. When nothing comes in it must be 0: `--check 60` looks
 again for up to 60 seconds until it is, and else ends with exit code 1. Workers must run, since they note how far
-receivers are. A dead letter that was sent back counts as dead until it is settled anew, and then, as a message that is
+receivers are: the check sends them a mark of its own, and the answer is \"not known\" if none of them notes it. A dead letter that was sent back counts as dead until it is settled anew, and then, as a message that is
 there twice, makes the number with workers less than 0. What the broker itself dead-lettered counts as in the system.
 
 The count begins anew when Redis is started anew, since it may have forgotten something then; what was received before,
@@ -56,36 +57,99 @@ pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
     block_on(async {
         let connection = connect(&config.amqp).await?;
         let store = open_store(config).await?;
-        let began = Instant::now();
-        let patience = Duration::from_secs(args.check.unwrap_or(0));
-        let mut balance = draw(&store, &connection, config).await?;
-        // Receivers have told everything of before we began, and workers have noted it.
-        let known = |balance: &Balance| balance.marks == 0 && began.elapsed() >= ledger::TELL_EVERY * 2;
-        while began.elapsed() < patience && !(known(&balance) && balance.unaccounted() <= 0) {
-            tokio::time::sleep(LOOK_AGAIN_EVERY).await;
-            balance = draw(&store, &connection, config).await?;
-        }
-        let fails = args.check.is_some() && !(known(&balance) && balance.unaccounted() <= 0);
-        if let Some(source) = &args.source {
-            balance.sources.retain(|name, _| name == source.as_str());
-        }
+        let (balance, verdict) = match args.check {
+            None => (draw(&store, &connection, config).await?, None),
+            Some(seconds) => {
+                let patience = Duration::from_secs(seconds);
+                let (balance, verdict) = check(&store, &connection, config, patience).await?;
+                (balance, Some(verdict))
+            }
+        };
+        let blind = balance.blind_until(Timestamp::now());
         if args.json {
             let mut shown = serde_json::to_value(&balance)?;
             shown["unaccounted"] = json!(balance.unaccounted());
+            shown["blind_until"] = json!(blind);
+            shown["check"] = json!(verdict.map(Verdict::as_str));
+            if let Some(source) = &args.source {
+                shown["sources"] = json!({ source.as_str(): balance.sources.get(source.as_str()) });
+            }
             println!("{shown}");
         } else {
-            print(&balance, args.source.is_none());
+            print(&balance, args.source.as_ref());
+            if let Some(until) = blind {
+                let until = until.strftime("%H:%M UTC");
+                println!("until {until} webhooks of receivers that were at work before that may be left out");
+            }
         }
-        if fails && balance.unaccounted() > 0 {
-            let missing = balance.unaccounted();
-            eprintln!("{missing} accepted webhooks are neither settled nor in a queue");
-        } else if fails {
-            eprintln!(
-                "not known: no worker notes what receivers tell; start one, and check for 10 seconds or more"
-            );
+        match verdict {
+            Some(Verdict::Balanced) if !args.json => {
+                println!("checked: nothing is missing of what is counted")
+            }
+            Some(Verdict::Open) => {
+                let missing = balance.unaccounted();
+                eprintln!("{missing} accepted webhooks are neither settled nor in a queue");
+            }
+            Some(Verdict::Unknown) => eprintln!(
+                "not known: no worker has noted how far the receivers are; is one running and well? Check for 10 \
+                 seconds or more"
+            ),
+            Some(Verdict::Balanced) | None => {}
         }
-        Ok(if fails { FAILED } else { OK })
+        Ok(if matches!(verdict, None | Some(Verdict::Balanced)) { OK } else { FAILED })
     })
+}
+
+/// What a check came to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// Nothing is missing.
+    Balanced,
+    /// Something is neither settled nor in a queue.
+    Open,
+    /// No worker notes marks.
+    Unknown,
+}
+
+impl Verdict {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Balanced => "balanced",
+            Self::Open => "open",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Looks until nothing is missing, but not longer than `patience`.
+async fn check(
+    store: &Store,
+    connection: &lapin::Connection,
+    config: &Config,
+    patience: Duration,
+) -> anyhow::Result<(Balance, Verdict)> {
+    let began = Instant::now();
+    let publisher = Publisher::start(config.amqp.clone(), "ledger", Arc::default());
+    let mut trouble = publisher.watch();
+    drop(tokio::time::timeout(config.amqp.connect_timeout, trouble.wait_for(Option::is_none)).await);
+    // Receivers have told by then what they accepted before we began.
+    tokio::time::sleep(ledger::TELL_EVERY * 2).await;
+    let source = config.sources.keys().next().cloned();
+    let source = source.ok_or_else(|| anyhow::anyhow!("no source is configured"))?;
+    let probe = Probe::send(&publisher, source).await.map_err(|error| Unreachable(error.to_string()))?;
+    loop {
+        let noted = probe.is_noted(store).await.map_err(|error| Unreachable(error.to_string()))?;
+        let balance = draw(store, connection, config).await?;
+        let verdict = match (noted, balance.unaccounted() > 0) {
+            (false, _) => Verdict::Unknown,
+            (true, true) => Verdict::Open,
+            (true, false) => Verdict::Balanced,
+        };
+        if verdict == Verdict::Balanced || began.elapsed() >= patience {
+            return Ok((balance, verdict));
+        }
+        tokio::time::sleep(LOOK_AGAIN_EVERY).await;
+    }
 }
 
 /// Connects to Redis for a command.
@@ -111,7 +175,7 @@ async fn draw(store: &Store, connection: &lapin::Connection, config: &Config) ->
     })
 }
 
-fn print(balance: &Balance, whole: bool) {
+fn print(balance: &Balance, only: Option<&SourceName>) {
     let width = balance.sources.keys().map(String::len).max().unwrap_or(0).max(8);
     let header = ["accepted", "done", "duplicate", "discarded", "dead", "in system"];
     println!("{:<width$}{}", "source", header.map(|name| format!("  {name:>11}")).concat());
@@ -120,18 +184,22 @@ fn print(balance: &Balance, whole: bool) {
         println!("{name:<width$}{}", counts.map(|count| format!("  {count:>11}")).concat());
     };
     for (source, sum) in &balance.sources {
-        line(source, sum);
+        if only.is_none_or(|only| only.as_str() == source) {
+            line(source, sum);
+        }
     }
-    if whole {
-        line("total", &balance.total);
-        println!();
-        println!(
-            "in the system {} = {} queued + {} waiting to be retried + {} with workers",
-            balance.total.in_system,
-            balance.queued,
-            balance.waiting,
-            balance.unaccounted()
-        );
+    line("total", &balance.total);
+    println!();
+    let (in_system, queued, waiting) = (balance.total.in_system, balance.queued, balance.waiting);
+    match balance.unaccounted() {
+        with_workers @ 0.. => println!(
+            "in the system {in_system} = {queued} queued + {waiting} waiting to be retried + {with_workers} with workers"
+        ),
+        behind => println!(
+            "in the system {in_system}; {queued} queued and {waiting} waiting to be retried: {} of them are copies, \
+             letters sent back, or not counted yet (workers note every second what was accepted)",
+            -behind
+        ),
     }
     println!("counted since {}", balance.since.strftime("%Y-%m-%d %H:%M:%S UTC"));
 }

@@ -106,8 +106,8 @@ fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Worker => serve::run(&load(path)?, serve::Roles { receiver: false, worker: true }),
         Command::All => serve::run(&load(path)?, serve::Roles { receiver: true, worker: true }),
         Command::Topology(action) => topology::run(&action, &load(path)?),
-        Command::DeadLetters(action) => dead_letters::run(&action, &load(path)?),
-        Command::Ledger(args) => ledger::run(&args, &load(path)?),
+        Command::DeadLetters(action) => dead_letters::run(&action, &load_sources(path)?),
+        Command::Ledger(args) => ledger::run(&args, &load_sources(path)?),
         Command::Tail(args) => tail::run(&args, &load(path)?),
         Command::SendSamples(args) => send_samples::run(&args, &load(path)?),
     }
@@ -119,9 +119,20 @@ fn load(path: Option<&std::path::Path>) -> Result<Config, ConfigProblems> {
     Config::load(path, &std::env::vars().collect())
 }
 
+/// A configuration for commands that would say "nothing" of no sources, which must not look like "all is well".
+fn load_sources(path: Option<&std::path::Path>) -> anyhow::Result<Config> {
+    let config = load(path)?;
+    if config.sources.is_empty() { Err(NoSources.into()) } else { Ok(config) }
+}
+
+/// There is nothing to look at.
+#[derive(Debug, thiserror::Error)]
+#[error("no source is configured; name the configuration file with --config or HOOKSWITCH_CONFIG")]
+struct NoSources;
+
 /// Which exit code an error of the top deserves.
 fn code_of(error: &anyhow::Error) -> u8 {
-    if error.is::<ConfigProblems>() {
+    if error.is::<ConfigProblems>() || error.is::<NoSources>() {
         USAGE
     } else if error.is::<Unreachable>() {
         UNAVAILABLE

@@ -119,6 +119,20 @@ async fn a_worker_killed_again_and_again_under_load_loses_nothing() {
     assert_eq!(world.dead("salpre", 0).await.len(), 0);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_of_the_ledger_says_not_known_while_no_worker_notes_anything() {
+    let world = World::new().await;
+    let check = || tokio::task::block_in_place(|| command(&world, &["ledger", "--check", "4", "--json"]));
+    let unknown = check();
+    assert_eq!(unknown.status.code(), Some(1), "{unknown:?}");
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("not known"), "{unknown:?}");
+    let worker = world.worker();
+    let known = tokio::task::block_in_place(|| command(&world, &["ledger", "--check", "60", "--json"]));
+    assert_eq!(known.status.code(), Some(0), "{known:?}");
+    assert!(String::from_utf8_lossy(&known.stdout).contains(r#""check":"balanced""#), "{known:?}");
+    worker.finish().await;
+}
+
 #[tokio::test]
 async fn a_webhook_that_the_broker_returns_is_refused_and_not_logged() {
     let world = World::new().await;

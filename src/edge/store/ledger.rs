@@ -255,6 +255,19 @@ impl Store {
         .await
     }
 
+    /// Whether anything was noted of a run.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn has_run(&self, source: &SourceName, run: Run) -> Result<bool, StoreError> {
+        self.within_deadline(async |link| {
+            let Some(since) = link.since else { return Ok(false) };
+            let key = since.run(&format!("{source}/{run}"));
+            redis::cmd("EXISTS").arg(key).query_async(&mut link.connection).await
+        })
+        .await
+    }
+
     /// The ledger of `sources`, and of every source that has a run; none where it is not kept. Sums up the runs that
     /// are over. `now` is in milliseconds since 1970.
     ///
