@@ -11,11 +11,11 @@ use super::{
     settle,
 };
 use crate::{
-    core::webhook::Webhook,
-    edge::amqp::{
-        message::{History, Inbound},
-        publisher::{PublishError, Publisher, Trouble},
+    core::{
+        inbound::{History, Inbound},
+        webhook::Webhook,
     },
+    edge::amqp::publisher::{PublishError, Publisher, Trouble},
 };
 
 /// The raw exchange behind a publisher.

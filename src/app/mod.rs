@@ -4,6 +4,7 @@ pub mod dead_letters;
 pub mod gate;
 pub mod intake;
 pub mod ledger;
+pub mod reading;
 pub mod receiver;
 pub mod receiver_metrics;
 pub mod settle;

@@ -3,19 +3,21 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use uuid::Uuid;
 
 use crate::{
     core::{
-        backoff::Tier,
+        backoff::{Reconnect, Tier},
         disposition::{Attempt, Disposition, Reason},
+        inbound::Inbound,
         key,
+        letters::{Letter, LetterId, Record},
     },
-    edge::amqp::{
-        message::{self, Inbound},
-        names,
-        publisher::Publication,
-    },
+    edge::amqp::{message, names, publisher::{Publication, PublishError, Publisher}},
 };
+
+/// How long an operator's command waits for a confirm.
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The message that a disposition asks for; none where the events were all.
 pub fn send_on(inbound: &Inbound, disposition: &Disposition, now: Timestamp) -> Option<Publication> {
@@ -68,15 +70,57 @@ pub fn dead_letter(
     history.last_failed_at = Some(now);
     history.reason = Some(reason);
     history.version = Some(env!("CARGO_PKG_VERSION").to_owned());
-    publication(&dead, names::DEAD_EXCHANGE.to_owned())
+    shelve(&Letter { id: LetterId::new(Uuid::now_v7()), inbound: dead })
 }
 
-/// The message that sends a dead letter back to its raw queue: attempts start anew, the count of replays stays.
-pub fn replay(letter: &Inbound) -> Publication {
-    let mut again = letter.clone();
-    again.history =
-        message::History { replays: letter.history.replays.saturating_add(1), ..Default::default() };
+/// The message that puts a letter into its source's dead-letter queue.
+pub fn shelve(letter: &Letter) -> Publication {
+    Publication {
+        properties: message::letter_properties(letter.id, &letter.inbound),
+        ..publication(&letter.inbound, names::DEAD_EXCHANGE.to_owned())
+    }
+}
+
+/// The message that writes a letter to the log: the same message, after it is safe in its queue.
+pub fn log(shelved: Publication) -> Publication {
+    Publication { exchange: String::new(), routing_key: names::DEAD_LOG.to_owned(), ..shelved }
+}
+
+/// The message that sends a dead letter back to its raw queue: attempts start anew, its past deaths stay on record.
+/// What becomes of it is noted under `wave`.
+pub fn replay(letter: &Inbound, wave: Option<String>) -> Publication {
+    let again = Inbound { history: letter.history.replayed(wave), ..letter.clone() };
     publication(&again, names::RAW_EXCHANGE.to_owned())
+}
+
+/// A record for the journal of jobs.
+pub fn record(record: &Record, now: Timestamp) -> Publication {
+    Publication {
+        exchange: String::new(),
+        routing_key: names::DEAD_JOBS.to_owned(),
+        properties: message::record_properties(now),
+        // Names, numbers and texts: nothing that could not be written.
+        body: serde_json::to_vec(record).unwrap_or_default().into(),
+        not_after: Instant::now() + PATIENCE,
+    }
+}
+
+/// Publishes what may be published twice, trying again for a while.
+///
+/// # Errors
+/// What the last try came to.
+pub async fn publish_surely(
+    publisher: &Publisher,
+    publication: impl Fn() -> Publication,
+) -> Result<(), PublishError> {
+    let (began, mut backoff) = (Instant::now(), Reconnect::default());
+    loop {
+        match publisher.publish(publication(), PATIENCE).await {
+            Ok(()) => return Ok(()),
+            Err(error) if began.elapsed() > PATIENCE => return Err(error),
+            Err(_) => tokio::time::sleep(backoff.next_delay()).await,
+        }
+    }
 }
 
 /// The message that brings a new webhook in.

@@ -16,30 +16,30 @@ use lapin::Connection;
 use tokio::{task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::{gate::Gate, ledger, settle};
+use super::{gate::Gate, ledger, reading, settle};
 use crate::{
-    config::{Config, Unsupported},
+    config::Config,
     core::{
         backoff::{Reconnect, Schedule},
         disposition::{Disposition, Fault, Reason},
-        envelope::{self, Encoded},
+        envelope::Encoded,
+        inbound::Inbound,
         key::{self, IdempotencyKey},
         ledger::{Entry, State},
         lifecycle::{self, Answer, Claim, Life, Step},
-        providers::{self, NormalizeError, Normalized},
+        providers::{NormalizeError, Normalized},
         webhook::{SourceName, Webhook},
     },
     edge::{
         amqp::{
             self,
             consumer::{Delivery, Intake, MarkIntake, Marks, Settler},
-            message::{self, Inbound},
+            message,
             names,
             publisher::{Publication, PublishError, Publisher, Trouble},
             topology::{Topology, TopologyError},
         },
         metrics::WorkerMetrics,
-        panics,
         store::Store,
     },
     faults::{self, Point},
@@ -50,6 +50,9 @@ const BALANCE_EVERY: Duration = Duration::from_secs(15);
 
 /// How many times the time for connecting it may take to check the topology and begin to consume.
 const SET_UP_PATIENCE: u32 = 6;
+
+/// How often a dead letter's entry in the log is tried.
+const LOG_TRIES: u32 = 3;
 
 /// What turns a webhook into events; a parameter, so that tests can make it fail.
 pub type Normalize = for<'a> fn(&'a Webhook) -> Result<Normalized<'a>, NormalizeError>;
@@ -385,6 +388,10 @@ impl Worker {
             }
         }
         let disposition = life.disposition()?;
+        if let Some(wave) = &inbound.history.wave {
+            // Whoever waits for it says so if nothing is heard.
+            drop(self.store.note_fate(wave, inbound.webhook.delivery_id, disposition).await);
+        }
         self.report(&inbound.webhook, disposition, acked, began.elapsed());
         match disposition {
             Disposition::Done { .. } => Some(Flow::Taken),
@@ -409,45 +416,14 @@ impl Worker {
             );
             return Err(Fault::Permanent { reason: Reason::DeliveryLimit, error });
         }
-        let Some(source) = self.config.sources.get(&webhook.source) else {
-            let error = format!("no source `{}` is configured", webhook.source);
-            return Err(Fault::Permanent { reason: Reason::UnknownSource, error });
-        };
-        let normalized = panics::catch(|| match (self.normalize)(webhook) {
-            Err(NormalizeError::UnsupportedEvent { .. }) if source.unsupported == Unsupported::PassOn => {
-                providers::pass_on(webhook)
-            }
-            normalized => normalized,
-        });
-        let normalized = match normalized {
-            Ok(Ok(normalized)) => normalized,
-            Ok(Err(error)) => {
-                return Err(Fault::Permanent { reason: error.reason(), error: error.to_string() });
-            }
-            Err(location) => return Err(Fault::Panicked { location }),
-        };
-        let mut events = Vec::with_capacity(normalized.events.len());
-        for (position, event) in normalized.events.iter().enumerate() {
-            let encoded = envelope::encode(webhook, &normalized.key, position, event).map_err(|e| {
-                Fault::Permanent {
-                    reason: Reason::InvalidPayload,
-                    error: format!("cannot be written as JSON: {e}"),
-                }
-            })?;
-            if encoded.body.len() > self.config.worker.event_bytes_max {
-                let (size, max) = (encoded.body.len(), self.config.worker.event_bytes_max);
-                let error = format!("an event of {size} bytes; worker.event_bytes_max is {max}");
-                return Err(Fault::Permanent { reason: Reason::EventTooLarge, error });
-            }
-            events.push(encoded);
-        }
-        for drift in &normalized.drift {
+        let read = reading::read(&self.config, self.normalize, webhook)?;
+        for drift in &read.drift {
             if self.metrics.drifted(webhook.provider, drift) {
                 let (path, class) = (&drift.path, drift.class);
                 tracing::warn!(provider = %webhook.provider, source = %webhook.source, %path, class, "schema drift: the provider sends what we did not expect; it is carried under `unmapped`");
             }
         }
-        Ok(Work::new(normalized.key, &webhook.body, events))
+        Ok(Work::new(read.key, &webhook.body, read.events))
     }
 
     async fn claim(&self, inbound: &Inbound, work: &mut Work) -> Result<Answer, Trouble> {
@@ -543,11 +519,31 @@ impl Worker {
     /// Publishes the webhook to where it waits or rests.
     async fn send_on(&self, inbound: &Inbound, disposition: &Disposition) -> Result<Answer, Trouble> {
         if let Some(publication) = settle::send_on(inbound, disposition, Timestamp::now()) {
+            let logged = matches!(disposition, Disposition::DeadLetter { .. }).then(|| publication.clone());
             let sent = self.publisher.publish(publication, self.config.amqp.confirm_timeout).await;
             sent.map_err(PublishError::trouble)?;
             faults::at(Point::SentOn);
+            if let Some(letter) = logged {
+                self.log(letter).await;
+            }
         }
         Ok(Answer::Confirmed)
+    }
+
+    /// Writes a dead letter to the log. The letter is safe in its queue, so if this fails for long it is only not
+    /// listed: `dead-letters stats` sees that one is missing, and `dead-letters reindex` adds it.
+    async fn log(&self, letter: Publication) {
+        let mut backoff = Reconnect::default();
+        for _ in 0..LOG_TRIES {
+            let publication = settle::log(letter.clone());
+            match self.publisher.publish(publication, self.config.amqp.confirm_timeout).await {
+                Ok(()) => return,
+                Err(error) => tracing::debug!(%error, "the log of dead letters"),
+            }
+            tokio::time::sleep(backoff.next_delay()).await;
+        }
+        self.metrics.unlisted.inc();
+        tracing::warn!("a dead letter is in its queue and not in the log: run `hookswitch dead-letters reindex`");
     }
 
     /// The dead letter is safe; where Redis cannot be told so, the ledger would miss one.

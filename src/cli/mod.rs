@@ -64,7 +64,7 @@ enum Command {
     /// Check the configuration
     #[command(subcommand)]
     Config(config::Action),
-    /// Look at dead letters, send them back, throw them away
+    /// Look at dead letters, send them back, throw them away: what to do at 3 a.m.
     #[command(subcommand)]
     DeadLetters(dead_letters::Action),
     /// Show what became of every webhook: accepted = done + duplicate + discarded + dead + in the system
@@ -132,7 +132,7 @@ struct NoSources;
 
 /// Which exit code an error of the top deserves.
 fn code_of(error: &anyhow::Error) -> u8 {
-    if error.is::<ConfigProblems>() || error.is::<NoSources>() {
+    if error.is::<ConfigProblems>() || error.is::<NoSources>() || error.is::<dead_letters::Usage>() {
         USAGE
     } else if error.is::<Unreachable>() {
         UNAVAILABLE

@@ -5,7 +5,7 @@ mod read;
 mod sections;
 mod show;
 mod sources;
-mod units;
+pub mod units;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -4,6 +4,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::providers::Provider;
@@ -11,13 +12,22 @@ use super::providers::Provider;
 /// The name of one configured endpoint: 1 to 63 of `a-z`, `0-9` and `-`, not starting with `-`.
 ///
 /// It is part of queue names and routing keys, so it holds no dot and no wildcard.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct SourceName(Arc<str>);
 
 impl SourceName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for SourceName {
+    type Error = InvalidSourceName;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
     }
 }
 
@@ -43,13 +53,19 @@ impl fmt::Display for SourceName {
 pub struct InvalidSourceName;
 
 /// Names one accepted webhook for its whole life: a UUIDv7, given by the receiver.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct DeliveryId(Uuid);
 
 impl DeliveryId {
     /// Wraps an id that the receiver made.
     pub fn new(id: Uuid) -> Self {
         Self(id)
+    }
+
+    /// The id itself.
+    pub fn uuid(self) -> Uuid {
+        self.0
     }
 }
 

@@ -125,6 +125,8 @@ pub struct WorkerMetrics {
     duplicates: Family<DuplicateLabels, Counter>,
     retries: Family<TierLabels, Counter>,
     dead: Family<ReasonLabels, Counter>,
+    /// Dead letters that are in their queue and not in the log.
+    pub unlisted: Counter,
     handle_seconds: Family<SourceLabel, Histogram>,
     in_flight: Family<SourceLabel, Gauge>,
     pauses: Family<CauseLabel, Counter>,
@@ -147,6 +149,7 @@ impl WorkerMetrics {
             duplicates: Family::default(),
             retries: Family::default(),
             dead: Family::default(),
+            unlisted: Counter::default(),
             handle_seconds: Family::new_with_constructor(buckets),
             in_flight: Family::default(),
             pauses: Family::default(),
@@ -160,6 +163,11 @@ impl WorkerMetrics {
             "hookswitch_deliveries",
             "Deliveries settled, by source and disposition",
             metrics.dispositions.clone(),
+        );
+        registry.register(
+            "hookswitch_dead_letters_unlisted",
+            "Dead letters that are in their queue and could not be written to the log",
+            metrics.unlisted.clone(),
         );
         registry.register("hookswitch_events", "Events published and confirmed", metrics.events.clone());
         registry.register(

@@ -4,6 +4,7 @@
 //! trouble with Redis means "not known", never "not a duplicate": the caller waits.
 
 pub mod ledger;
+mod waves;
 
 use std::{sync::Arc, time::Duration};
 
@@ -71,6 +72,7 @@ struct Shared {
     record: Script,
     mark: Script,
     sum_up: Script,
+    note_fate: Script,
     /// Asks the keeper for a new connection.
     broken: Notify,
 }
@@ -91,6 +93,7 @@ impl Store {
             record: Script::new(&format!("{SETTLE}{}", ledger::RECORD)),
             mark: Script::new(ledger::MARK),
             sum_up: Script::new(ledger::SUM_UP),
+            note_fate: Script::new(waves::NOTE),
             broken: Notify::new(),
         });
         tokio::spawn(keep(clients, shared.clone(), sender, metrics));

@@ -13,11 +13,11 @@ use std::{
 };
 
 use hookswitch::{
+    core::inbound::Inbound,
     core::{
         disposition::Reason,
         webhook::{DeliveryId, Webhook},
     },
-    edge::amqp::message::Inbound,
 };
 use jiff::Timestamp;
 use serde::Deserialize;

@@ -14,7 +14,7 @@ use hookswitch::{
         amqp::{
             self,
             consumer::{Delivery, Intake},
-            message::{self, History, Inbound},
+            message,
             publisher::Publisher,
         },
         metrics::{self, LinkMetrics, WorkerMetrics},

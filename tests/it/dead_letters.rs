@@ -1,38 +1,109 @@
-//! Dead letters: looked at without harm, sent back without loss.
+//! Dead letters: browsed without a trace, sent back without loss, and every job on record.
 
-use std::ops::ControlFlow;
-
-use hookswitch::{
-    app::dead_letters::{self, Action, Filter, Tally},
-    core::disposition::Reason,
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
 };
 
-use super::support::{World, call, calls};
+use hookswitch::{
+    app::{
+        dead_letters::{Canary, DeadLetterError, Desk, Order, Progress, Replay, Replayed, Stopped, Tools},
+        settle,
+    },
+    core::{
+        disposition::Reason,
+        inbound::Inbound,
+        letters::{Fate, Filter, Journal, Kind, Letter, Outcome, Stats},
+        webhook::DeliveryId,
+    },
+    edge::amqp::message,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::support::{PATIENCE, World, call, calls, until};
 
 const NOT_JSON: &[u8] = b"{\"event_type\":\xff";
 const UNKNOWN: &[u8] =
     br#"{"event_type":"moon_landing","timestamp_utc":1,"payload":{"call_id":1},"is_test":true}"#;
 
-async fn run(world: &World, filter: &Filter, limit: u32, action: &Action<'_>) -> Tally {
+/// Nobody waits for outcomes.
+const BLIND: Replay = Replay { canary: None, rate: None, again: false };
+
+/// Somebody waits for them, but not for long.
+fn watched(max_failing: f64) -> Replay {
+    Replay { canary: Some(Canary { max_failing, patience: Duration::from_secs(20) }), ..BLIND }
+}
+
+pub(super) fn order(kind: Kind, letters: u64) -> Order {
+    Order { kind, actor: "ann".into(), reason: Some("a test".into()), filter: "all".into(), letters }
+}
+
+/// The letters that a filter means, as browsing shows them.
+async fn browse(world: &World, filter: Filter) -> Vec<Letter> {
     let connection = world.connect().await;
-    let source = "salpre".parse().unwrap();
-    let provider = world.config.sources[&source].provider;
-    dead_letters::run(&connection, &source, provider, filter, limit, action, |_| ControlFlow::Continue(()))
-        .await
-        .unwrap()
+    let mut browsing = Desk::new(&connection, &world.config).browse(filter, None).await.unwrap();
+    let mut letters = Vec::new();
+    while let Some((_, letter)) = browsing.next().await.unwrap() {
+        letters.push(letter);
+    }
+    letters
+}
+
+fn ids<'a>(letters: impl IntoIterator<Item = &'a Inbound>) -> Vec<DeliveryId> {
+    letters.into_iter().map(|letter| letter.webhook.delivery_id).collect()
+}
+
+async fn journal(world: &World) -> Journal {
+    let connection = world.connect().await;
+    Desk::new(&connection, &world.config).journal().await.unwrap()
+}
+
+fn died_of(reason: Reason) -> Filter {
+    Filter { reasons: vec![reason], ..Filter::default() }
+}
+
+/// Replays what `filter` means.
+async fn replay(
+    world: &World,
+    filter: &Filter,
+    limit: u64,
+    how: Replay,
+) -> Result<Replayed, DeadLetterError> {
+    replay_until(world, filter, limit, how, &CancellationToken::new(), &mut |_| {}).await
+}
+
+async fn replay_until(
+    world: &World,
+    filter: &Filter,
+    limit: u64,
+    how: Replay,
+    stop: &CancellationToken,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Replayed, DeadLetterError> {
+    let (connection, publisher, store) =
+        (world.connect().await, world.publisher().await, world.store().await);
+    let desk = Desk::new(&connection, &world.config);
+    let tools = Tools { publisher: &publisher, store: &store, stop };
+    let plan = desk.plan(filter, limit, |_| {}).await?;
+    let order = order(Kind::Replay, plan.len());
+    desk.replay(tools, &order, plan, how, progress).await
 }
 
 /// Sends everything of a source back.
 pub(super) async fn replay_all(world: &World, source: &str) {
-    let publisher = world.publisher().await;
-    let connection = world.connect().await;
-    let source = source.parse().unwrap();
-    let provider = world.config.sources[&source].provider;
-    let action = Action::Replay(&publisher);
-    let each = |_: &_| ControlFlow::Continue(());
-    dead_letters::run(&connection, &source, provider, &Filter::default(), u32::MAX, &action, each)
-        .await
-        .unwrap();
+    let filter = Filter { sources: vec![source.parse().unwrap()], ..Filter::default() };
+    replay(world, &filter, u64::MAX, BLIND).await.unwrap();
+}
+
+/// Throws at most `limit` letters away; how many.
+pub(super) async fn discard(world: &World, filter: Filter, limit: u64) -> u64 {
+    let (connection, publisher, store) =
+        (world.connect().await, world.publisher().await, world.store().await);
+    let desk = Desk::new(&connection, &world.config);
+    let tools = Tools { publisher: &publisher, store: &store, stop: &CancellationToken::new() };
+    let plan = desk.plan(&filter, limit, |_| {}).await.unwrap();
+    let order = order(Kind::Discard, plan.len());
+    desk.discard(tools, &order, plan, None, &mut |_| {}).await.unwrap().0
 }
 
 /// A world with dead letters of two kinds: `not_json` of one and `unknown` of the other.
@@ -46,29 +117,96 @@ async fn world_with_letters(not_json: usize, unknown: usize) -> World {
     world
 }
 
-#[tokio::test]
-async fn looking_at_letters_changes_neither_their_number_nor_their_order() {
-    let world = world_with_letters(3, 2).await;
-    let before: Vec<_> = world.dead("salpre", 5).await.into_iter().map(|l| l.webhook.delivery_id).collect();
-    for _ in 0..30 {
-        assert_eq!(run(&world, &Filter::default(), u32::MAX, &Action::Look).await.seen, 5);
+/// Puts letters into the dead-letter queue and the log that a mended program takes: as an older version would have.
+async fn mended_letters(world: &World, count: usize) -> Vec<Inbound> {
+    let publisher = world.publisher().await;
+    let mut letters = Vec::new();
+    for n in 0..count {
+        let letter = letter(n);
+        let shelved = settle::shelve(&letter);
+        publisher.publish(shelved.clone(), PATIENCE).await.unwrap();
+        publisher.publish(settle::log(shelved), PATIENCE).await.unwrap();
+        letters.push(letter.inbound);
     }
-    let after: Vec<_> = world.dead("salpre", 5).await.into_iter().map(|l| l.webhook.delivery_id).collect();
-    assert_eq!(before, after);
+    letters
+}
+
+/// A good webhook about call `n`, dead of an old version.
+fn letter(n: usize) -> Letter {
+    let mut inbound = super::support::inbound("salpre", call(n));
+    let history = &mut inbound.history;
+    history.reason = Some(Reason::InvalidPayload);
+    history.error = Some("payload.call_id: a bug of old".into());
+    history.version = Some("0.0.1".into());
+    history.last_failed_at = Some("2026-01-02T03:04:05Z".parse().unwrap());
+    Letter { id: uuid::Uuid::now_v7().to_string().parse().unwrap(), inbound }
 }
 
 #[tokio::test]
-async fn a_replay_moves_only_what_matches_and_starts_the_attempts_anew() {
+async fn browsing_a_hundred_times_changes_nothing_in_the_queue_and_takes_no_letter_from_others() {
+    let world = world_with_letters(20, 10).await;
+    let look = async || -> Vec<_> {
+        let messages = world.look("dead.salpre").await.into_iter();
+        let facts = |(body, properties): (Vec<u8>, _)| {
+            (message::letter_id(&properties), body, message::redeliveries(&properties))
+        };
+        messages.map(facts).collect()
+    };
+    let before = look().await;
+    let connection = world.connect().await;
+    let desk = Desk::new(&connection, &world.config);
+    for _ in 0..100 {
+        let mut browsing = desk.browse(Filter::default(), None).await.unwrap();
+        let mut stats = Stats::default();
+        while let Some((_, letter)) = browsing.next().await.unwrap() {
+            stats.add(&letter);
+        }
+        assert_eq!((stats.letters(), stats.groups().len()), (30, 2));
+        // Whoever reads the queue finds all of it while somebody browses.
+        assert_eq!(super::support::depth(&connection, "dead.salpre").await, 30);
+        browsing.close().await;
+    }
+    // The same letters in the same order, and none was given out but for the test's own look before.
+    let expected: Vec<_> =
+        before.into_iter().map(|(id, body, given_out)| (id, body, given_out + 1)).collect();
+    assert_eq!(look().await, expected);
+}
+
+#[tokio::test]
+async fn what_is_browsed_is_what_lies_in_the_queue() {
+    let world = world_with_letters(3, 2).await;
+    let queued = world.dead("salpre", 5).await;
+    let browsed = browse(&world, Filter::default()).await;
+    let sorted = |mut letters: Vec<Inbound>| {
+        letters.sort_by_key(|letter| letter.webhook.delivery_id);
+        letters
+    };
+    assert_eq!(sorted(browsed.into_iter().map(|letter| letter.inbound).collect()), sorted(queued));
+    assert_eq!(browse(&world, died_of(Reason::UnsupportedEvent)).await.len(), 2);
+    let connection = world.connect().await;
+    let desk = Desk::new(&connection, &world.config);
+    let mut browsing = desk.browse(Filter::default(), None).await.unwrap();
+    let (second, _) = (browsing.next().await.unwrap(), browsing.next().await.unwrap().unwrap()).1;
+    browsing.close().await;
+    let mut rest = desk.browse(Filter::default(), Some(second)).await.unwrap();
+    let mut letters = 0;
+    while rest.next().await.unwrap().is_some() {
+        letters += 1;
+    }
+    assert_eq!(letters, 3, "a page goes on where the one before ended");
+}
+
+#[tokio::test]
+async fn a_replay_moves_only_what_is_meant_starts_the_attempts_anew_and_keeps_the_history() {
     let world = world_with_letters(2, 3).await;
-    let publisher = world.publisher().await;
-    let filter = Filter { reason: Some(Reason::UnsupportedEvent), id: None };
-    let tally = run(&world, &filter, 2, &Action::Replay(&publisher)).await;
-    assert_eq!(tally.done, 2);
+    let came = replay(&world, &died_of(Reason::UnsupportedEvent), 2, BLIND).await.unwrap();
+    assert_eq!((came.sent, came.not_found, came.not_reached), (2, 0, 0));
     world.wait_for_depth("raw.salpre", 2).await;
     let left = world.dead("salpre", 3).await;
     assert_eq!(left.iter().filter(|l| l.history.reason == Some(Reason::MalformedJson)).count(), 2);
+    assert_eq!(browse(&world, Filter::default()).await.len(), 3);
 
-    // Not mended: they die again, with the same bytes, and their replay on record.
+    // Not mended: they die again, with the same bytes, and their past on record.
     let worker = world.worker();
     let letters = world.dead("salpre", 5).await;
     let replayed: Vec<_> = letters.iter().filter(|letter| letter.history.replays == 1).collect();
@@ -76,86 +214,266 @@ async fn a_replay_moves_only_what_matches_and_starts_the_attempts_anew() {
     for letter in replayed {
         assert_eq!(letter.webhook.body, UNKNOWN);
         assert_eq!(letter.history.attempt.0, 1);
+        let [death] = &letter.history.past[..] else { panic!("{letter:?}") };
+        assert_eq!(death.reason, Some(Reason::UnsupportedEvent));
+        assert!(letter.history.first_failed_at < letter.history.last_failed_at);
     }
+    until("all are listed", async || browse(&world, Filter::default()).await.len() == 5).await;
+    worker.finish().await;
+    let journal = journal(&world).await;
+    let [job] = journal.jobs() else { panic!("{journal:?}") };
+    assert_eq!((job.actor.as_str(), job.outcome), ("ann", Some(Outcome::Finished)));
+    assert_eq!(job.gone[&Fate::Replayed], 2);
+}
+
+#[tokio::test]
+async fn a_replay_waits_for_what_becomes_of_its_letters_and_stops_when_too_many_fail_again() {
+    let world = world_with_letters(30, 0).await;
+    let worker = world.worker();
+    let came = replay(&world, &Filter::default(), u64::MAX, watched(0.1)).await.unwrap();
+    let Some(Stopped::TooManyFailed(wave)) = came.stopped else { panic!("{came:?}") };
+    assert_eq!((wave.sent, came.sent, came.not_reached), (10, 10, 20));
+    assert_eq!(world.dead("salpre", 30).await.len(), 30);
+    worker.finish().await;
+    assert_eq!(journal(&world).await.jobs()[0].outcome, Some(Outcome::Stopped));
+}
+
+#[tokio::test]
+async fn a_replay_that_does_well_grows_and_its_events_come_out_once() {
+    let world = World::new().await;
+    mended_letters(&world, 80).await;
+    let worker = world.worker();
+    let mut waves = BTreeSet::new();
+    let mut watch = |progress| {
+        if let Progress::Waiting { sent, .. } = progress {
+            waves.insert(sent);
+        }
+    };
+    let stop = CancellationToken::new();
+    let came =
+        replay_until(&world, &Filter::default(), u64::MAX, watched(0.1), &stop, &mut watch).await.unwrap();
+    assert_eq!((came.sent, came.fates.done, came.stopped), (80, 80, None));
+    assert_eq!(waves, BTreeSet::from([10, 50, 20]));
+    assert_eq!(calls(&world.events(80).await), (0..80).collect::<Vec<_>>());
+    worker.finish().await;
+    assert!(browse(&world, Filter::default()).await.is_empty());
+}
+
+#[tokio::test]
+async fn without_a_worker_a_replay_says_that_it_hears_nothing() {
+    let world = World::new().await;
+    mended_letters(&world, 20).await;
+    let canary = Canary { max_failing: 0.1, patience: Duration::from_millis(300) };
+    let how = Replay { canary: Some(canary), ..BLIND };
+    let came = replay(&world, &Filter::default(), u64::MAX, how).await.unwrap();
+    let Some(Stopped::Unheard(wave)) = came.stopped else { panic!("{came:?}") };
+    assert_eq!((wave.sent, wave.open()), (10, 10));
+    assert_eq!(world.dead("salpre", 10).await.len(), 10);
+}
+
+#[tokio::test]
+async fn a_replay_keeps_its_pace_and_stops_when_asked() {
+    let world = World::new().await;
+    mended_letters(&world, 40).await;
+    let stop = CancellationToken::new();
+    let began = Instant::now();
+    let mut stop_after = |progress| {
+        if let Progress::Letters(15..) = progress {
+            stop.cancel();
+        }
+    };
+    let how = Replay { rate: Some(30.0), ..BLIND };
+    let came = replay_until(&world, &Filter::default(), u64::MAX, how, &stop, &mut stop_after).await.unwrap();
+    assert_eq!(came.stopped, Some(Stopped::Asked));
+    assert!((15..40).contains(&came.sent), "{came:?}");
+    assert!(began.elapsed() > Duration::from_millis(300), "15 letters at 30 a second");
+    // Run again it sends the rest, and each is there once.
+    let rest = replay(&world, &Filter::default(), u64::MAX, BLIND).await.unwrap();
+    assert_eq!(came.sent + rest.sent, 40);
+    world.wait_for_depth("raw.salpre", 40).await;
+    let outcomes: Vec<_> = journal(&world).await.jobs().iter().map(|job| job.outcome).collect();
+    assert_eq!(outcomes, [Some(Outcome::Interrupted), Some(Outcome::Finished)]);
+}
+
+#[tokio::test]
+async fn a_replay_killed_before_its_ack_finishes_when_run_again_and_gives_no_second_event() {
+    let world = World::new().await;
+    let letters = mended_letters(&world, 2).await;
+    // As if killed after the publish and before the journal: the letter is in both queues.
+    let publisher = world.publisher().await;
+    publisher.publish(settle::replay(&letters[0], None), PATIENCE).await.unwrap();
+    let came = replay(&world, &Filter::default(), u64::MAX, BLIND).await.unwrap();
+    assert_eq!(came.sent, 2);
+    world.wait_for_depth("dead.salpre", 0).await;
+    let worker = world.worker();
+    assert_eq!(calls(&world.events(2).await), [0, 1]);
     worker.finish().await;
 }
 
 #[tokio::test]
-async fn a_replay_that_dies_before_its_ack_loses_nothing_and_gives_no_second_event() {
+async fn a_letter_that_is_settled_on_record_and_still_in_the_queue_is_taken_out_and_not_sent_again() {
     let world = World::new().await;
-    world.accept("salpre", [call(1)]).await;
-    // A letter that a mended program would take: made dead by hand.
-    let raw = world.drain("raw.salpre", 1).await.remove(0);
-    let connection = world.connect().await;
-    let channel = connection.create_channel().await.unwrap();
-    channel
-        .basic_publish("hookswitch.dead".into(), "salpre".into(), Default::default(), &raw.0, raw.1)
-        .await
-        .unwrap();
-    world.wait_for_depth("dead.salpre", 1).await;
-    // Killed between publish and ack: the letter is in both queues.
-    let letter = world.dead("salpre", 1).await.remove(0);
+    let letter = letter(0);
+    let shelved = settle::shelve(&letter);
     let publisher = world.publisher().await;
-    let publication = hookswitch::app::settle::replay(&letter);
-    publisher.publish(publication, super::support::PATIENCE).await.unwrap();
-    world.wait_for_depth("dead.salpre", 1).await;
-    // Run again, it finishes.
+    publisher.publish(shelved.clone(), PATIENCE).await.unwrap();
+    publisher.publish(settle::log(shelved.clone()), PATIENCE).await.unwrap();
     replay_all(&world, "salpre").await;
+    // As if killed after the journal and before the ack.
+    publisher.publish(shelved, PATIENCE).await.unwrap();
+    assert!(browse(&world, Filter::default()).await.is_empty());
+    let came = reindex(&world).await;
+    assert_eq!((came.finished, came.listed, came.missing), (1, 0, 0));
     world.wait_for_depth("dead.salpre", 0).await;
-    let worker = world.worker();
-    assert_eq!(calls(&world.events(1).await), [1]);
-    worker.finish().await;
+    world.wait_for_depth("raw.salpre", 1).await;
 }
 
 #[tokio::test]
 async fn a_replay_that_is_not_confirmed_leaves_the_letter_where_it_is() {
     let world = world_with_letters(1, 0).await;
-    let publisher = world.publisher().await;
     let connection = world.connect().await;
     let channel = connection.create_channel().await.unwrap();
     channel
         .queue_unbind("raw.salpre".into(), "hookswitch.raw".into(), "salpre".into(), Default::default())
         .await
         .unwrap();
-    let source = "salpre".parse().unwrap();
-    let provider = world.config.sources[&source].provider;
-    let action = Action::Replay(&publisher);
-    let each = |_: &_| ControlFlow::Continue(());
-    let outcome =
-        dead_letters::run(&connection, &source, provider, &Filter::default(), u32::MAX, &action, each).await;
-    assert!(outcome.is_err(), "{outcome:?}");
-    drop(connection);
+    let outcome = replay(&world, &Filter::default(), u64::MAX, BLIND).await;
+    assert!(matches!(outcome, Err(DeadLetterError::NotMoved(_))), "{outcome:?}");
     world.dead("salpre", 1).await;
+    assert_eq!(browse(&world, Filter::default()).await.len(), 1);
+    let journal = journal(&world).await;
+    assert_eq!(journal.jobs()[0].outcome, Some(Outcome::Failed), "{journal:?}");
+}
+
+#[tokio::test]
+async fn a_letter_whose_webhook_was_done_meanwhile_is_taken_out_and_publishes_nothing() {
+    let world = World::new().await;
+    // The provider sends call 0 again, which is done; of call 1 another body with the same key is done.
+    let mut other_body = call(1);
+    other_body.push(b' ');
+    world.accept("salpre", [call(0), other_body]).await;
+    let worker = world.worker();
+    assert_eq!(calls(&world.events(2).await), [0, 1]);
+    mended_letters(&world, 3).await;
+    let came = replay(&world, &Filter::default(), u64::MAX, watched(0.0)).await.unwrap();
+    assert_eq!((came.already_done, came.held_back, came.sent), (1, 1, 1));
+    assert_eq!(calls(&world.events(1).await), [2]);
+    // What is held back is sent when that is said.
+    let how = Replay { again: true, ..watched(0.0) };
+    let came = replay(&world, &Filter::default(), u64::MAX, how).await.unwrap();
+    assert_eq!((came.sent, came.fates.done), (1, 1));
+    assert_eq!(calls(&world.events(1).await), [1]);
+    worker.finish().await;
+    world.wait_for_depth("dead.salpre", 0).await;
+}
+
+#[tokio::test]
+async fn only_one_job_works_at_a_time_and_the_other_says_whose_it_is() {
+    let world = World::new().await;
+    mended_letters(&world, 40).await;
+    let stop = CancellationToken::new();
+    let slow = Replay { rate: Some(5.0), ..BLIND };
+    let (mut first, filter) = (|_| {}, Filter::default());
+    let first = replay_until(&world, &filter, u64::MAX, slow, &stop, &mut first);
+    let second = async {
+        until("the first has begun", async || !journal(&world).await.jobs().is_empty()).await;
+        let second = replay(&world, &Filter::default(), u64::MAX, BLIND).await;
+        stop.cancel();
+        second
+    };
+    let (first, second) = tokio::join!(first, second);
+    first.unwrap();
+    let Err(DeadLetterError::Busy(Some(job))) = second else { panic!("{second:?}") };
+    assert_eq!((job.actor.as_str(), job.kind), ("ann", Kind::Replay));
+    // Its end lets the next one begin.
+    replay(&world, &Filter::default(), u64::MAX, BLIND).await.unwrap();
+    world.wait_for_depth("raw.salpre", 40).await;
 }
 
 #[tokio::test]
 async fn discarding_takes_away_only_what_matches() {
     let world = world_with_letters(2, 2).await;
-    let filter = Filter { reason: Some(Reason::MalformedJson), id: None };
-    assert_eq!(run(&world, &filter, u32::MAX, &Action::Discard(&world.store().await)).await.done, 2);
+    assert_eq!(discard(&world, died_of(Reason::MalformedJson), u64::MAX).await, 2);
     let left = world.dead("salpre", 2).await;
     assert!(left.iter().all(|letter| letter.history.reason == Some(Reason::UnsupportedEvent)));
 }
 
 #[tokio::test]
-async fn more_letters_than_the_broker_sends_ahead_are_all_seen_and_stay_in_their_order() {
+async fn letters_that_are_put_back_are_there_once_however_often_they_are_put_back() {
+    let world = World::new().await;
+    let (connection, publisher, store) =
+        (world.connect().await, world.publisher().await, world.store().await);
+    let desk = Desk::new(&connection, &world.config);
+    let tools = Tools { publisher: &publisher, store: &store, stop: &CancellationToken::new() };
+    let letters: Vec<_> = (0..100).map(letter).collect();
+    let import = async || {
+        let order = order(Kind::Import, 100);
+        let came = desk.import(tools, &order, letters.iter().cloned(), &mut |_| {}).await.unwrap();
+        (came.put_back, came.there)
+    };
+    assert_eq!(import().await, (100, 0));
+    assert_eq!(import().await, (0, 100));
+    assert_eq!(discard(&world, Filter::default(), 60).await, 60);
+    assert_eq!(import().await, (60, 40));
+    assert_eq!(import().await, (0, 100));
+    let bodies =
+        |letters: Vec<Inbound>| -> BTreeSet<_> { letters.into_iter().map(|l| l.webhook.body).collect() };
+    let queued = bodies(world.dead("salpre", 100).await);
+    assert_eq!(queued, bodies(letters.iter().map(|letter| letter.inbound.clone()).collect()));
+    assert_eq!(browse(&world, Filter::default()).await.len(), 100);
+}
+
+async fn reindex(world: &World) -> hookswitch::app::dead_letters::Reindexed {
+    let (connection, publisher, store) =
+        (world.connect().await, world.publisher().await, world.store().await);
+    let desk = Desk::new(&connection, &world.config);
+    let tools = Tools { publisher: &publisher, store: &store, stop: &CancellationToken::new() };
+    desk.reindex(tools, &order(Kind::Reindex, 0), &Filter::default(), &mut |_| {}).await.unwrap()
+}
+
+#[tokio::test]
+async fn after_somebody_has_moved_letters_by_other_means_a_reindex_makes_the_list_true() {
+    let world = World::new().await;
+    let letters = mended_letters(&world, 5).await;
+    // Two are taken away behind our back, and one comes that nobody listed.
+    let connection = world.connect().await;
+    let channel = connection.create_channel().await.unwrap();
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        held.push(channel.basic_get("dead.salpre".into(), Default::default()).await.unwrap().unwrap());
+    }
+    let publisher = world.publisher().await;
+    let unlisted = letter(9);
+    publisher.publish(settle::shelve(&unlisted), PATIENCE).await.unwrap();
+    world.wait_for_depth("dead.salpre", 4).await;
+    let came = reindex(&world).await;
+    assert_eq!((came.seen, came.listed, came.missing, came.finished), (4, 1, 2, 0));
+    let mut expected = ids(&letters[2..]);
+    expected.push(unlisted.inbound.webhook.delivery_id);
+    let listed = browse(&world, Filter::default()).await;
+    assert_eq!(ids(listed.iter().map(|letter| &letter.inbound)), expected);
+    // They were only held, and come back: nothing forgot them.
+    channel.close(200, "".into()).await.unwrap();
+    world.wait_for_depth("dead.salpre", 6).await;
+    let came = reindex(&world).await;
+    assert_eq!((came.seen, came.listed, came.missing, came.finished), (6, 2, 0, 0));
+    assert_eq!(browse(&world, Filter::default()).await.len(), 6);
+    assert_eq!(replay(&world, &Filter::default(), u64::MAX, BLIND).await.unwrap().sent, 6);
+}
+
+#[tokio::test]
+async fn more_letters_than_the_broker_sends_ahead_are_all_met_and_the_others_stay_in_their_order() {
     // A quorum queue takes "no limit on what is sent ahead" for 2,000.
     const MANY: usize = 4_500;
     let world = World::new().await;
     world.accept("salpre", vec![NOT_JSON.to_vec(); MANY]).await;
     let worker = world.worker();
     world.wait_for_depth("dead.salpre", u32::try_from(MANY).unwrap()).await;
+    until("all are listed", async || browse(&world, Filter::default()).await.len() == MANY).await;
     worker.finish().await;
-    let ids = async |count| -> Vec<_> {
-        world.dead("salpre", count).await.iter().map(|letter| letter.webhook.delivery_id).collect()
-    };
-    let before = ids(MANY).await;
-    assert_eq!(before.len(), MANY);
-    let (filter, store) = (Filter { reason: None, id: before.last().copied() }, world.store().await);
-    assert_eq!(run(&world, &filter, 1, &Action::Discard(&store)).await.done, 1);
-    assert_eq!(ids(MANY - 1).await, before[..MANY - 1]);
-    assert_eq!(
-        run(&world, &Filter::default(), u32::MAX, &Action::Discard(&store)).await.done as usize,
-        MANY - 1
-    );
+    let before = ids(&world.dead("salpre", MANY).await);
+    let only = |id: DeliveryId| Filter { ids: vec![id.uuid()], ..Filter::default() };
+    assert_eq!(discard(&world, only(before[MANY - 1]), u64::MAX).await, 1);
+    assert!(ids(&world.dead("salpre", MANY - 1).await) == before[..MANY - 1], "another order");
+    assert_eq!(discard(&world, Filter::default(), u64::MAX).await as usize, MANY - 1);
 }

@@ -3,19 +3,17 @@
 use std::time::Duration;
 
 use hookswitch::{
-    app::{
-        dead_letters::{self, Action, Filter},
-        ledger::{self, Balance},
-    },
+    app::ledger::{self, Balance},
     core::{
         ledger::{Entry, Mark, Run, State, Sum},
+        letters::Filter,
         webhook::SourceName,
     },
 };
 use lapin::options::QueuePurgeOptions;
 
 use super::{
-    dead_letters::replay_all,
+    dead_letters::{discard, replay_all},
     support::{RunningReceiver, World, call, depth, services::Redis, until},
 };
 
@@ -63,12 +61,7 @@ async fn it_shows_what_became_of_every_webhook() {
     assert_eq!(rest.unaccounted(), 0);
 
     // One letter is thrown away, the others are sent back, and die again.
-    let (source, store, connection): (SourceName, _, _) =
-        ("salpre".parse().unwrap(), world.store().await, world.connect().await);
-    let provider = world.config.sources[&source].provider;
-    let (filter, discard) = (Filter::default(), Action::Discard(&store));
-    let each = |_: &_| std::ops::ControlFlow::Continue(());
-    dead_letters::run(&connection, &source, provider, &filter, 1, &discard, each).await.unwrap();
+    assert_eq!(discard(&world, Filter::default(), 1).await, 1);
     assert_eq!(balance(&world, |_| true).await.total, sum(29, 20, 5, 1, 3, 0));
     replay_all(&world, "salpre").await;
     let rest = balance(&world, |b| b.total.in_system == 0 && b.total.dead == 3).await;

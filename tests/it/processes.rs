@@ -216,21 +216,38 @@ async fn the_commands_do_what_their_help_says() {
     let worker = world.worker();
     let letter = world.dead("salpre", 1).await.remove(0);
     worker.finish().await;
+    let id = letter.webhook.delivery_id.to_string();
     let (code, list) = run(&["dead-letters", "list"]);
     assert_eq!(code, 0);
-    assert!(list.contains("malformed_json") && list.contains("1 of 1 letters"), "{list}");
-    let id = letter.webhook.delivery_id.to_string();
+    assert!(list.contains("malformed_json") && list.contains(&id), "{list}");
     let (code, shown) = run(&["dead-letters", "show", &id]);
     assert_eq!(code, 0);
-    assert!(shown.contains("\"body\": \"not json\""), "{shown}");
-    assert!(run(&["dead-letters", "replay", "--dry-run"]).1.contains("1 of 1 letters would be sent back"));
-    assert_eq!(run(&["dead-letters", "discard"]).0, 1, "it asks first");
-    assert!(run(&["dead-letters", "replay"]).1.contains("1 of 1 letters sent back"));
+    assert!(shown.contains("xxx xxxx") && !shown.contains("not json"), "{shown}");
+    let reveal = ["dead-letters", "show", &id, "--reveal", "--actor", "ann"];
+    assert_eq!(run(&reveal).0, 64, "it asks why");
+    let (code, shown) = run(&[&reveal[..], &["--reason", "a ticket"]].concat());
+    assert!(code == 0 && shown.contains("not json"), "{shown}");
+    assert!(
+        run(&["dead-letters", "replay", "--dry-run"]).1.contains("1 letter (1 of salpre) would be sent back")
+    );
+    let discard = ["dead-letters", "discard", "--actor", "ann", "--no-export", "--reason"];
+    assert_eq!(run(&[&discard[..], &["a test"]].concat()).0, 64, "it asks first");
+    assert_eq!(
+        run(&[&discard[..], &["malformed_json", "--yes"]].concat()).0,
+        64,
+        "that is no reason of a person"
+    );
+    let replay = ["dead-letters", "replay", "--actor", "ann", "--no-canary"];
+    assert!(run(&replay).1.contains("1 letters sent back"));
     let worker = world.worker();
     world.dead("salpre", 1).await;
     worker.finish().await;
-    assert!(run(&["dead-letters", "discard", "--yes"]).1.contains("1 of 1 letters discarded"));
+    assert!(run(&[&discard[..], &["a test", "--yes"]].concat()).1.contains("1 letters thrown away"));
     assert_eq!(run(&["dead-letters", "show", &id]).0, 1);
+    let (_, jobs) = run(&["dead-letters", "jobs"]);
+    let kinds: Vec<_> =
+        ["reveal", "replay", "discard"].into_iter().filter(|kind| jobs.contains(kind)).collect();
+    assert_eq!(kinds.len(), 3, "{jobs}");
     assert_eq!(run(&["no-such-command"]).0, 64);
     let nobody = free_port();
     let health = run(&["health", "--url", &format!("http://127.0.0.1:{nobody}/readyz")]);

@@ -11,6 +11,8 @@ mod wavix;
 
 use std::{fmt, str::FromStr};
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     data::Data,
     disposition::Reason,
@@ -21,7 +23,8 @@ use super::{
 };
 
 /// A webhook format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Provider {
     /// A unified API over many CRMs and telephony systems.
     Morph,

@@ -10,10 +10,10 @@ use lapin::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    message::{self, Inbound, InvalidMessage},
+    message::{self, InvalidMessage},
     names,
 };
-use crate::core::{ledger::Mark, providers::Provider, webhook::SourceName};
+use crate::core::{inbound::Inbound, ledger::Mark, providers::Provider, webhook::SourceName};
 
 /// Messages of marks that a worker takes ahead.
 const MARKS_PREFETCH: u16 = 16;

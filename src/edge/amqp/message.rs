@@ -14,7 +14,9 @@ use uuid::Uuid;
 use crate::core::{
     disposition::{Attempt, Reason},
     envelope::{CONTENT_TYPE, Encoded},
-    ledger::{Entry, Mark},
+    inbound::{History, Inbound},
+    ledger::Mark,
+    letters::LetterId,
     providers::Provider,
     webhook::{DeliveryId, Headers, SourceName, Webhook},
 };
@@ -29,41 +31,12 @@ const FIRST_FAILED_AT: &str = "hookswitch-first-failed-at";
 const LAST_FAILED_AT: &str = "hookswitch-last-failed-at";
 const VERSION: &str = "hookswitch-version";
 const REPLAYS: &str = "hookswitch-replays";
+const PAST: &str = "hookswitch-past";
+const WAVE: &str = "hookswitch-wave";
+const LETTER: &str = "hookswitch-letter";
 const DELIVERY_ID: &str = "hookswitch-delivery-id";
 const ENTRY: &str = "hookswitch-entry";
 const HTTP: &str = "http-";
-
-/// What rides with a webhook from try to try.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct History {
-    /// How often it has failed by its own fault.
-    pub attempt: Attempt,
-    /// The last failure's text.
-    pub error: Option<String>,
-    /// When it failed first.
-    pub first_failed_at: Option<Timestamp>,
-    /// When it failed last.
-    pub last_failed_at: Option<Timestamp>,
-    /// Why it is dead.
-    pub reason: Option<Reason>,
-    /// The version of the program that declared it dead.
-    pub version: Option<String>,
-    /// How often an operator has sent it back.
-    pub replays: u32,
-}
-
-/// A raw webhook as it stands in a queue.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Inbound {
-    /// The webhook.
-    pub webhook: Webhook,
-    /// Its HTTP content type, where the sender gave one.
-    pub content_type: Option<String>,
-    /// Its place in the ledger; none where a receiver did not put it there.
-    pub entry: Option<Entry>,
-    /// What has happened to it.
-    pub history: History,
-}
 
 /// A message that the receiver did not put there: it lacks what every message of ours carries.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -121,6 +94,8 @@ pub fn properties(inbound: &Inbound) -> BasicProperties {
         (FIRST_FAILED_AT, history.first_failed_at.map(|at| at.to_string())),
         (LAST_FAILED_AT, history.last_failed_at.map(|at| at.to_string())),
         (VERSION, history.version.clone()),
+        (PAST, past_of(history)),
+        (WAVE, history.wave.clone()),
         (ENTRY, inbound.entry.map(|entry| entry.to_string())),
     ];
     for (name, value) in optional {
@@ -141,6 +116,31 @@ pub fn properties(inbound: &Inbound) -> BasicProperties {
         properties = properties.with_content_type(content_type.into());
     }
     properties
+}
+
+fn past_of(history: &History) -> Option<String> {
+    // Names, numbers and texts: nothing that could not be written.
+    (!history.past.is_empty()).then(|| serde_json::to_string(&history.past).unwrap_or_default())
+}
+
+/// The properties of a dead letter's message.
+pub fn letter_properties(id: LetterId, letter: &Inbound) -> BasicProperties {
+    let properties = properties(letter);
+    let mut headers = properties.headers().clone().unwrap_or_default();
+    headers.insert(LETTER.into(), long(&id.to_string()));
+    properties.with_headers(headers)
+}
+
+/// The id of the letter that this message is; none where it is no letter, or one that the broker itself made.
+pub fn letter_id(properties: &BasicProperties) -> Option<LetterId> {
+    string_of(properties.headers().as_ref()?, LETTER)?.parse().ok()
+}
+
+/// The properties of a record in the journal of jobs.
+pub fn record_properties(now: Timestamp) -> BasicProperties {
+    persistent(&Uuid::now_v7().to_string(), now)
+        .with_type("dead-letter-job".into())
+        .with_content_type("application/json".into())
 }
 
 fn persistent(message_id: &str, time: Timestamp) -> BasicProperties {
@@ -247,6 +247,8 @@ fn decode_head(properties: &BasicProperties) -> Result<Inbound, InvalidMessage> 
             .or_else(|| broker_reason(headers)),
         version: string_of(headers, VERSION),
         replays: number_of(headers, REPLAYS).unwrap_or(0),
+        past: string_of(headers, PAST).and_then(|past| serde_json::from_str(&past).ok()).unwrap_or_default(),
+        wave: string_of(headers, WAVE),
     };
     let content_type = properties.content_type().as_ref().map(ToString::to_string);
     // One that cannot be read is one that is not counted.
@@ -257,6 +259,14 @@ fn decode_head(properties: &BasicProperties) -> Result<Inbound, InvalidMessage> 
 /// How often the broker has given the message out before; RabbitMQ counts that for quorum queues.
 pub fn redeliveries(properties: &BasicProperties) -> u32 {
     properties.headers().as_ref().and_then(|headers| number_of(headers, "x-delivery-count")).unwrap_or(0)
+}
+
+/// The place of a message in the stream that it was read from.
+pub fn stream_offset(properties: &BasicProperties) -> Option<u64> {
+    let AMQPValue::LongLongInt(offset) = properties.headers().as_ref()?.inner().get("x-stream-offset")? else {
+        return None;
+    };
+    u64::try_from(*offset).ok()
 }
 
 /// The reason of a message that the broker itself dead-lettered.
@@ -271,7 +281,11 @@ fn broker_reason(headers: &FieldTable) -> Option<Reason> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::{ledger::Run, providers::Provider};
+    use crate::core::{
+        inbound::Death,
+        ledger::{Entry, Run},
+        providers::Provider,
+    };
 
     fn inbound() -> Inbound {
         let webhook = Webhook {
@@ -290,6 +304,13 @@ mod tests {
             reason: Some(Reason::InvalidPayload),
             version: Some("0.1.0".into()),
             replays: 2,
+            past: vec![Death {
+                at: Some("2026-01-02T03:00:00Z".parse().expect("a time")),
+                reason: Some(Reason::UnsupportedEvent),
+                version: Some("0.0.9".into()),
+                error: "event_type: no event".into(),
+            }],
+            wave: Some("w/1".into()),
         };
         let entry = Some(Entry { run: Run { began: 1_763_700_000_000, nonce: 7 }, number: 3 });
         Inbound { webhook, content_type: Some("application/json".into()), entry, history }

@@ -7,6 +7,7 @@ pub mod consumer;
 pub mod message;
 pub mod names;
 pub mod publisher;
+pub mod stream;
 pub mod topology;
 
 use std::time::Duration;

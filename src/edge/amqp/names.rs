@@ -24,6 +24,15 @@ pub const UNROUTED_QUEUE: &str = "events.unrouted";
 /// Where receivers tell workers how far they have come (see [`crate::core::ledger`]).
 pub const LEDGER_QUEUE: &str = "hookswitch.ledger";
 
+/// The dead letters of all sources, to be browsed (see [`crate::core::letters`]).
+pub const DEAD_LOG: &str = "hookswitch.dead-log";
+
+/// Who did what to which dead letters.
+pub const DEAD_JOBS: &str = "hookswitch.dead-jobs";
+
+/// Whoever works on dead letters holds this queue, exclusively.
+pub const DEAD_LOCK: &str = "hookswitch.dead-lock";
+
 /// The source's raw webhooks.
 pub fn raw_queue(source: &SourceName) -> String {
     format!("raw.{source}")

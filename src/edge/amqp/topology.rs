@@ -14,6 +14,15 @@ use crate::config::Config;
 /// belongs to a consumer must never do that, and none that waits must come early by it. 3.x knows no "unlimited", so: more than anybody will ever reach.
 const NO_DELIVERY_LIMIT: i64 = 1_000_000_000;
 
+/// How long the log of dead letters remembers, as RabbitMQ writes days.
+const DEAD_LOG_AGE_MAX: &str = "90D";
+
+/// How long the journal of jobs remembers: it must outlive the log, or letters that are gone would show again.
+const DEAD_JOBS_AGE_MAX: &str = "400D";
+
+/// Bytes of a stream's segment.
+const STREAM_SEGMENT: i64 = 50_000_000;
+
 /// One queue.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Queue {
@@ -74,6 +83,19 @@ fn dead_lettering(exchange: &str) -> Vec<(&'static str, Argument)> {
 /// A queue that gives a message out as often as anybody asks.
 fn lasting() -> Vec<(&'static str, Argument)> {
     vec![("x-queue-type", text("quorum")), ("x-delivery-limit", Argument::Number(NO_DELIVERY_LIMIT))]
+}
+
+/// A stream, read again and again from wherever one likes.
+///
+/// It forgets by age only, and only whole segments: small ones, since dead letters are few. A letter that is older than
+/// the log remembers is still in its queue, and `dead-letters reindex` writes it to the log anew.
+fn stream(name: &str, age_max: &str) -> Queue {
+    let arguments = vec![
+        ("x-queue-type", text("stream")),
+        ("x-max-age", text(age_max)),
+        ("x-stream-max-segment-size-bytes", Argument::Number(STREAM_SEGMENT)),
+    ];
+    Queue { name: name.to_owned(), arguments, bindings: Vec::new() }
 }
 
 impl Topology {
@@ -141,6 +163,8 @@ fn queues(config: &Config) -> Vec<Queue> {
         // Every queue can be reached by its name over the default exchange.
         bindings: Vec::new(),
     });
+    all.push(stream(names::DEAD_LOG, DEAD_LOG_AGE_MAX));
+    all.push(stream(names::DEAD_JOBS, DEAD_JOBS_AGE_MAX));
     for (name, subscription) in &config.subscriptions {
         let mut arguments = lasting();
         if let Some(length_max) = subscription.length_max {

@@ -13,9 +13,9 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use hookswitch::{
     app::{
-        dead_letters::{self, Action, Filter},
         gate::Gate,
         intake::RawExchange,
         ledger::Books,
@@ -26,16 +26,12 @@ use hookswitch::{
     },
     config::{Config, Log, LogFormat},
     core::{
+        inbound::{History, Inbound},
         providers,
-        webhook::{DeliveryId, Headers, SourceName, Webhook},
+        webhook::{DeliveryId, Headers, Webhook},
     },
     edge::{
-        amqp::{
-            self,
-            message::{History, Inbound},
-            publisher::Publisher,
-            topology::Topology,
-        },
+        amqp::{self, message, publisher::Publisher, topology::Topology},
         http::{self, Client, Limits},
         metrics::{self, LinkMetrics, WorkerMetrics},
         store::Store,
@@ -288,28 +284,37 @@ impl World {
         until(&format!("{queue} holds {count}"), async || depth(&connection, queue).await == count).await;
     }
 
-    /// A source's dead letters, left where they are.
-    pub async fn dead(&self, source: &str, count: usize) -> Vec<Inbound> {
-        self.wait_for_depth(&format!("dead.{source}"), u32::try_from(count).unwrap()).await;
-        let mut letters = Vec::new();
-        let source: SourceName = source.parse().unwrap();
-        let provider = self.config.sources[&source].provider;
+    /// What lies in a queue, in its order; it stays there. How often the broker counts it as given out goes up by one.
+    pub async fn look(&self, queue: &str) -> Vec<(Vec<u8>, lapin::BasicProperties)> {
         let connection = self.connect().await;
-        dead_letters::run(
-            &connection,
-            &source,
-            provider,
-            &Filter::default(),
-            u32::MAX,
-            &Action::Look,
-            |letter| {
-                letters.push(letter.clone());
-                std::ops::ControlFlow::Continue(())
-            },
-        )
-        .await
-        .unwrap();
-        letters
+        let count = depth(&connection, queue).await;
+        let channel = connection.create_channel().await.unwrap();
+        // What one consumer may hold; the broker gives back consumer by consumer, in the order of their tags.
+        const SHARE: u16 = 1_000;
+        channel.basic_qos(SHARE, Default::default()).await.unwrap();
+        let mut messages = Vec::new();
+        for n in 0..count.div_ceil(u32::from(SHARE)) {
+            let tag = format!("look-{n:05}");
+            let (options, none) = (Default::default(), FieldTable::default());
+            let mut consumer =
+                channel.basic_consume(queue.into(), tag.as_str().into(), options, none).await.unwrap();
+            for _ in 0..(count - n * u32::from(SHARE)).min(u32::from(SHARE)) {
+                let delivery =
+                    tokio::time::timeout(PATIENCE, consumer.next()).await.unwrap().unwrap().unwrap();
+                messages.push((delivery.data, delivery.properties));
+            }
+        }
+        channel.close(200, "".into()).await.unwrap();
+        self.wait_for_depth(queue, count).await;
+        messages
+    }
+
+    /// What lies in a source's dead-letter queue, once it is so many; it stays there.
+    pub async fn dead(&self, source: &str, count: usize) -> Vec<Inbound> {
+        let queue = format!("dead.{source}");
+        self.wait_for_depth(&queue, u32::try_from(count).unwrap()).await;
+        let letters = self.look(&queue).await.into_iter();
+        letters.map(|(body, properties)| message::decode(&properties, body).unwrap()).collect()
     }
 }
 

@@ -1,0 +1,87 @@
+//! Putting letters of a file into their dead-letter queues. Done twice it changes nothing.
+
+use futures_util::future::join_all;
+
+use super::{DeadLetterError, Desk, Order, Progress, Tools};
+use crate::{
+    app::settle,
+    core::letters::{Filter, Journal, Letter, Outcome},
+};
+
+/// Letters that are on their way at the same time.
+const BATCH: usize = 64;
+
+/// What an import came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Imported {
+    /// Letters put back.
+    pub put_back: u64,
+    /// Letters that were there already.
+    pub there: u64,
+    /// Whether somebody stopped it before its end.
+    pub stopped: bool,
+}
+
+impl Desk<'_> {
+    /// Puts letters into their queues and into the log, unless they are there.
+    ///
+    /// # Errors
+    /// [`DeadLetterError`]; what was done until then is done.
+    pub async fn import(
+        &self,
+        tools: Tools<'_>,
+        order: &Order,
+        letters: impl Iterator<Item = Letter>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Imported, DeadLetterError> {
+        let (job, journal) = self.begin(tools.publisher, order).await?;
+        let came = self.put_all_back(tools, &journal, letters, progress).await;
+        let came = came.map(|came| {
+            let outcome = if came.stopped { Outcome::Interrupted } else { Outcome::Finished };
+            (outcome, came.put_back, None, came)
+        });
+        job.end_with(came).await
+    }
+
+    async fn put_all_back(
+        &self,
+        tools: Tools<'_>,
+        journal: &Journal,
+        letters: impl Iterator<Item = Letter>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Imported, DeadLetterError> {
+        let mut there = self.plan(&Filter::default(), u64::MAX, |_| {}).await?;
+        let (mut came, mut batch) = (Imported::default(), Vec::with_capacity(BATCH));
+        let mut letters = letters.peekable();
+        while let Some(mut letter) = letters.next() {
+            // What was taken away comes back as another letter, else the journal would hide it.
+            while journal.has_left(letter.id) {
+                letter.id = letter.id.put_back();
+            }
+            if there.add(&letter) { batch.push(letter) } else { came.there += 1 }
+            if batch.len() == BATCH || letters.peek().is_none() {
+                self.put_back(tools, &batch).await?;
+                came.put_back += batch.len() as u64;
+                batch.clear();
+                progress(Progress::Letters(came.put_back + came.there));
+                came.stopped = tools.stop.is_cancelled() && letters.peek().is_some();
+                if came.stopped {
+                    break;
+                }
+            }
+        }
+        Ok(came)
+    }
+
+    async fn put_back(&self, tools: Tools<'_>, batch: &[Letter]) -> Result<(), DeadLetterError> {
+        let putting = batch.iter().map(async |letter| {
+            let shelved = settle::shelve(letter);
+            tools.publisher.publish(shelved.clone(), settle::PATIENCE).await?;
+            settle::publish_surely(tools.publisher, || settle::log(shelved.clone())).await
+        });
+        for put in join_all(putting).await {
+            put.map_err(DeadLetterError::NotMoved)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,201 @@
+//! `hookswitch dead-letters …`: the command line of [`crate::app::dead_letters`].
+
+mod act;
+mod choose;
+mod files;
+mod look;
+mod output;
+
+use std::{io::IsTerminal, sync::Arc, time::Duration};
+
+use clap::Subcommand;
+use lapin::Connection;
+use tokio_util::sync::CancellationToken;
+
+use self::choose::Choice;
+use super::{Unreachable, block_on, connect, ledger::open_store};
+use crate::{
+    app::dead_letters::{Desk, Order, Tools},
+    config::Config,
+    core::{
+        disposition::Reason,
+        letters::Kind,
+    },
+    edge::{amqp::publisher::Publisher, metrics::LinkMetrics, store::Store},
+};
+
+const STORY: &str = "\
+The usual way, in five commands:
+  hookswitch dead-letters stats                        what died, where, why, since when
+  hookswitch dead-letters show ID                      one of them, without personal data
+  hookswitch dead-letters try --fingerprint F          would it work now?
+  hookswitch dead-letters replay --fingerprint F       send them back: ten first, then more while they do well
+  hookswitch dead-letters stats                        what is left
+
+stats, list, show and try change nothing, however often they are run. The others are jobs: one at a time, each on
+record with who, what, why and what came of it (`dead-letters jobs`). Stopped or killed at any moment they lose
+nothing; run again they finish. Who: --actor, else HOOKSWITCH_ACTOR, SUDO_USER or USER.
+
+docs/runbook.md tells what to do for each state that is worth an alert.";
+
+#[derive(Subcommand)]
+#[command(after_help = STORY)]
+pub(super) enum Action {
+    /// Count them by source, reason, fingerprint and version, and show when they died: look at this first
+    Stats(look::StatsArgs),
+    /// List them, oldest first
+    List(look::ListArgs),
+    /// Show one whole, without personal data unless --reveal is given
+    Show(look::ShowArgs),
+    /// Run today's normalizer over them without publishing: how many would succeed now?
+    Try(look::TryArgs),
+    /// Send them back to be worked on again: same bytes, attempts from zero
+    Replay(act::ReplayArgs),
+    /// Throw them away for good, after writing them to a file
+    Discard(act::DiscardArgs),
+    /// Write them to a file, whole: to attach to a ticket, to try on a laptop, to put back
+    Export(act::ExportArgs),
+    /// Put the letters of a file back into their dead-letter queues; done twice it changes nothing
+    Import(act::ImportArgs),
+    /// Make what is listed agree with the queues, after somebody has moved letters by other means
+    Reindex(act::ReindexArgs),
+    /// List the jobs: who did what to which letters, why, and what came of it
+    Jobs(look::JobsArgs),
+}
+
+/// Who asks for a job, and why.
+#[derive(clap::Args, Clone)]
+pub(in crate::cli) struct Who {
+    /// Who you are; without it HOOKSWITCH_ACTOR, SUDO_USER or USER
+    #[arg(long, value_name = "NAME")]
+    actor: Option<String>,
+    /// Why, in your words: goes on record
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+/// A wrong command line that clap cannot see.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Usage(String);
+
+impl Who {
+    fn order(&self, kind: Kind, filter: String, letters: u64) -> Result<Order, Usage> {
+        let named = ["HOOKSWITCH_ACTOR", "SUDO_USER", "USER"].into_iter().find_map(|name| {
+            std::env::var(name).ok().filter(|value| !value.is_empty())
+        });
+        let actor = self.actor.clone().or(named).ok_or_else(|| {
+            Usage("who are you? Give --actor NAME or set HOOKSWITCH_ACTOR: it goes on record".to_owned())
+        })?;
+        // The mistake that would throw everything away.
+        if let Some(reason) = self.reason.as_ref().filter(|reason| reason.parse::<Reason>().is_ok()) {
+            return Err(Usage(format!(
+                "--reason says why you do this; to choose letters that died of {reason} give --died-of {reason}"
+            )));
+        }
+        Ok(Order { kind, actor, reason: self.reason.clone(), filter, letters })
+    }
+
+    fn order_with_reason(&self, kind: Kind, filter: String, letters: u64) -> Result<Order, Usage> {
+        if self.reason.as_ref().is_none_or(|reason| reason.trim().is_empty()) {
+            return Err(Usage("say why with --reason \"…\": it goes on record".to_owned()));
+        }
+        self.order(kind, filter, letters)
+    }
+}
+
+/// The connections of a command.
+struct Session<'a> {
+    config: &'a Config,
+    connection: Connection,
+}
+
+impl<'a> Session<'a> {
+    async fn open(config: &'a Config) -> Result<Self, Unreachable> {
+        Ok(Self { config, connection: connect(&config.amqp).await? })
+    }
+
+    fn desk(&self) -> Desk<'_> {
+        Desk::new(&self.connection, self.config)
+    }
+
+    async fn publisher(&self) -> Result<Publisher, Unreachable> {
+        let publisher =
+            Publisher::start(self.config.amqp.clone(), "dead letters", Arc::new(LinkMetrics::default()));
+        let mut trouble = publisher.watch();
+        let up = tokio::time::timeout(self.config.amqp.connect_timeout, trouble.wait_for(Option::is_none));
+        if up.await.is_err() {
+            return Err(Unreachable("the broker takes no messages now; nothing was done".to_owned()));
+        }
+        Ok(publisher)
+    }
+
+    async fn tools(&self) -> anyhow::Result<OwnTools> {
+        let stop = CancellationToken::new();
+        tokio::spawn(stop_on_interrupt(stop.clone()));
+        Ok(OwnTools { publisher: self.publisher().await?, store: open_store(self.config).await?, stop })
+    }
+}
+
+/// What jobs need.
+struct OwnTools {
+    publisher: Publisher,
+    store: Store,
+    stop: CancellationToken,
+}
+
+impl OwnTools {
+    fn lend(&self) -> Tools<'_> {
+        Tools { publisher: &self.publisher, store: &self.store, stop: &self.stop }
+    }
+}
+
+/// The first Ctrl-C stops the job at the next letter; the second one ends the program, which loses nothing either.
+async fn stop_on_interrupt(stop: CancellationToken) {
+    if tokio::signal::ctrl_c().await.is_err() {
+        return;
+    }
+    eprintln!("stopping at the next letter; again to stop at once");
+    stop.cancel();
+    if tokio::signal::ctrl_c().await.is_ok() {
+        std::process::exit(130);
+    }
+}
+
+/// A bar on a terminal, nothing elsewhere. Of an unknown length where `total` is none.
+fn bar(total: Option<u64>, what: &'static str) -> indicatif::ProgressBar {
+    let bar = match total {
+        Some(total) => indicatif::ProgressBar::new(total),
+        None => indicatif::ProgressBar::new_spinner(),
+    };
+    if !std::io::stderr().is_terminal() {
+        bar.set_draw_target(indicatif::ProgressDrawTarget::hidden());
+    }
+    let template = match total {
+        Some(_) => "{prefix} {wide_bar} {human_pos}/{human_len} {per_sec} ETA {eta} {msg}",
+        None => "{prefix} {spinner} {human_pos} {per_sec} {msg}",
+    };
+    if let Ok(style) = indicatif::ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar.set_prefix(what);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+pub(super) fn run(action: &Action, config: &Config) -> anyhow::Result<u8> {
+    block_on(async {
+        match action {
+            Action::Stats(args) => look::stats(config, args).await,
+            Action::List(args) => look::list(config, args).await,
+            Action::Show(args) => look::show(config, args).await,
+            Action::Try(args) => look::attempt(config, args).await,
+            Action::Jobs(args) => look::jobs(config, args).await,
+            Action::Replay(args) => act::replay(config, args).await,
+            Action::Discard(args) => act::discard(config, args).await,
+            Action::Export(args) => act::export(config, args).await,
+            Action::Import(args) => act::import(config, args).await,
+            Action::Reindex(args) => act::reindex(config, args).await,
+        }
+    })
+}

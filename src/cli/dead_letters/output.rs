@@ -1,0 +1,141 @@
+//! Writing to a terminal or a pipe.
+
+use std::io::{self, BufWriter, ErrorKind, Stdout, Write};
+
+use jiff::Timestamp;
+
+use crate::core::letters::Histogram;
+
+/// Standard output. Whoever reads it may stop reading (`… | head`): then nothing more is written, and that is no error.
+pub(super) struct Out {
+    to: BufWriter<Stdout>,
+    closed: bool,
+}
+
+impl Out {
+    pub(super) fn new() -> Self {
+        Self { to: BufWriter::new(io::stdout()), closed: false }
+    }
+
+    /// Writes a line. Whether anybody still reads.
+    pub(super) fn line(&mut self, line: &str) -> io::Result<bool> {
+        if !self.closed {
+            let written = self.to.write_all(line.as_bytes()).and_then(|()| self.to.write_all(b"\n"));
+            self.check(written)?;
+        }
+        Ok(!self.closed)
+    }
+
+    /// Makes sure that everything is out.
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        if self.closed {
+            // What is buffered would be written again when it is dropped.
+            drop(self.to.into_parts());
+            return Ok(());
+        }
+        let flushed = self.to.flush();
+        self.check(flushed)?;
+        drop(self.to.into_parts());
+        Ok(())
+    }
+
+    fn check(&mut self, written: io::Result<()>) -> io::Result<()> {
+        match written {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                self.closed = true;
+                Ok(())
+            }
+            other => other,
+        }
+    }
+}
+
+/// How far back something is, in the unit that people would use.
+pub(super) fn age(at: Timestamp, now: Timestamp) -> String {
+    let seconds = now.duration_since(at).as_secs().max(0);
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3_600 => format!("{}m", seconds / 60),
+        3_600..172_800 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+/// A moment to the second, in UTC.
+pub(super) fn moment(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// A number with its thousands apart.
+pub(super) fn number(n: u64) -> String {
+    let digits = n.to_string();
+    let mut shown = String::new();
+    for (place, digit) in digits.char_indices() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            shown.push(',');
+        }
+        shown.push(digit);
+    }
+    shown
+}
+
+/// The bars of a histogram, one a line.
+pub(super) fn bars(histogram: &Histogram) -> Vec<String> {
+    const WIDTH: u64 = 40;
+    let most = histogram.bars.iter().copied().max().unwrap_or_default().max(1);
+    let mut lines = Vec::new();
+    for (place, letters) in histogram.bars.iter().enumerate() {
+        let minutes = i64::try_from(place).unwrap_or_default() * histogram.minutes;
+        let at = histogram.from + jiff::SignedDuration::from_mins(minutes);
+        // Whatever is there shows.
+        let width = (letters * WIDTH).div_ceil(most);
+        let bar = "█".repeat(usize::try_from(width).unwrap_or_default());
+        let shown = if *letters == 0 { String::new() } else { format!("{bar} {}", number(*letters)) };
+        lines.push(format!("  {}  {shown}", at.strftime("%m-%d %H:%M")).trim_end().to_owned());
+    }
+    lines
+}
+
+/// Columns as wide as they must be; the last one is as long as it is.
+pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> Vec<String> {
+    let mut widths: Vec<usize> = head.iter().map(|name| name.chars().count()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let line = |cells: &mut dyn Iterator<Item = &str>| {
+        let mut line = String::new();
+        for (cell, width) in cells.zip(&widths) {
+            line.push_str(cell);
+            line.extend(std::iter::repeat_n(' ', width - cell.chars().count() + 2));
+        }
+        line.trim_end().to_owned()
+    };
+    let mut lines = vec![line(&mut head.iter().copied())];
+    lines.extend(rows.iter().map(|row| line(&mut row.iter().map(String::as_str))));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_ages_and_bars_are_what_people_read() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(number), ["0", "999", "1,000", "1,234,567"]);
+        let now: Timestamp = "2026-01-03T00:00:00Z".parse().unwrap();
+        let ages = ["2026-01-02T23:59:58Z", "2026-01-02T23:00:01Z", "2026-01-01T01:00:00Z", "2025-12-31T23:00:00Z"];
+        assert_eq!(ages.map(|at| age(at.parse().unwrap(), now)), ["2s", "59m", "47h", "2d"]);
+        let histogram = Histogram { from: now, minutes: 5, bars: vec![80, 0, 1] };
+        let lines = bars(&histogram);
+        assert_eq!(lines[0], format!("  01-03 00:00  {} 80", "█".repeat(40)));
+        assert_eq!(lines[1..], ["  01-03 00:05".to_owned(), "  01-03 00:10  █ 1".to_owned()]);
+    }
+
+    #[test]
+    fn columns_stand_under_each_other() {
+        let rows = [vec!["long cell".to_owned(), "x".to_owned()], vec!["é".to_owned(), "y".to_owned()]];
+        assert_eq!(table(&["a", "b"], &rows), ["a          b", "long cell  x", "é          y"]);
+    }
+}

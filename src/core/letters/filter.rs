@@ -1,0 +1,208 @@
+//! Which letters are meant.
+
+use std::{fmt, str::FromStr};
+
+use jiff::Timestamp;
+use semver::Version;
+use serde_json::Value;
+
+use super::{Fingerprint, Letter};
+use crate::core::{disposition::Reason, providers::Provider, webhook::SourceName};
+
+/// Which letters are meant; all of what is set must hold, and of several of one kind any.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Filter {
+    /// Those of these sources.
+    pub sources: Vec<SourceName>,
+    /// Those in these formats.
+    pub providers: Vec<Provider>,
+    /// Those that died for these reasons.
+    pub reasons: Vec<Reason>,
+    /// Those that failed like this.
+    pub fingerprints: Vec<Fingerprint>,
+    /// These: delivery ids or letter ids.
+    pub ids: Vec<uuid::Uuid>,
+    /// Those that died at this moment or later.
+    pub since: Option<Timestamp>,
+    /// Those that died before this moment.
+    pub before: Option<Timestamp>,
+    /// Those that this version of the program declared dead.
+    pub version: Option<String>,
+    /// Those that an older version than this declared dead. One that the broker declared dead carries no version, and
+    /// is not meant.
+    pub failed_before: Option<Version>,
+    /// Captured HTTP headers, name in lower case; all must hold.
+    pub headers: Vec<Condition>,
+    /// Values in the body, by JSON pointer (RFC 6901); all must hold. A body that is not JSON has none.
+    pub pointers: Vec<Condition>,
+}
+
+impl Filter {
+    /// Whether `letter` is meant.
+    pub fn matches(&self, letter: &Letter) -> bool {
+        let (webhook, history) = (&letter.inbound.webhook, &letter.inbound.history);
+        any(&self.sources, &webhook.source)
+            && any(&self.providers, &webhook.provider)
+            && (self.reasons.is_empty() || history.reason.is_some_and(|reason| self.reasons.contains(&reason)))
+            && (self.ids.is_empty()
+                || self.ids.contains(&letter.id.0)
+                || self.ids.contains(&webhook.delivery_id.uuid()))
+            && self.since.is_none_or(|since| history.last_failed_at.is_some_and(|at| at >= since))
+            && self.before.is_none_or(|before| history.last_failed_at.is_some_and(|at| at < before))
+            && self.version.as_ref().is_none_or(|version| history.version.as_ref() == Some(version))
+            && self.failed_before.as_ref().is_none_or(|fixed| died_before(history.version.as_deref(), fixed))
+            && (self.fingerprints.is_empty() || self.fingerprints.contains(&letter.fingerprint()))
+            && self.headers.iter().all(|c| {
+                webhook.headers.iter().any(|(name, value)| name == c.name && value == c.value)
+            })
+            && self.holds_in_body(&webhook.body)
+    }
+
+    fn holds_in_body(&self, body: &[u8]) -> bool {
+        if self.pointers.is_empty() {
+            return true;
+        }
+        let Ok(body) = serde_json::from_slice::<Value>(body) else { return false };
+        self.pointers.iter().all(|condition| match body.pointer(&condition.name) {
+            Some(Value::String(text)) => *text == condition.value,
+            Some(other) => other.to_string() == condition.value,
+            None => false,
+        })
+    }
+}
+
+fn any<T: PartialEq>(wanted: &[T], value: &T) -> bool {
+    wanted.is_empty() || wanted.contains(value)
+}
+
+/// Versions are ordered as semver orders them; build metadata has no order, so only what stands before the `+` counts.
+fn died_before(version: Option<&str>, fixed: &Version) -> bool {
+    let version = version.and_then(|version| Version::parse(version).ok());
+    version.is_some_and(|version| version.cmp_precedence(fixed).is_lt())
+}
+
+/// As it goes into the journal: without the values of headers and of the body, which may be personal data.
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut parts = Vec::new();
+        list(&mut parts, "source", &self.sources);
+        list(&mut parts, "provider", &self.providers);
+        list(&mut parts, "reason", &self.reasons);
+        list(&mut parts, "fingerprint", &self.fingerprints);
+        list(&mut parts, "id", &self.ids);
+        list(&mut parts, "since", self.since.as_slice());
+        list(&mut parts, "before", self.before.as_slice());
+        list(&mut parts, "version", self.version.as_slice());
+        list(&mut parts, "failed-before", self.failed_before.as_slice());
+        parts.extend(self.headers.iter().map(|c| format!("header {}=…", c.name)));
+        parts.extend(self.pointers.iter().map(|c| format!("pointer {}=…", c.name)));
+        f.write_str(if parts.is_empty() { "all" } else { "" })?;
+        f.write_str(&parts.join(", "))
+    }
+}
+
+fn list<T: ToString>(parts: &mut Vec<String>, name: &str, values: &[T]) {
+    if !values.is_empty() {
+        let values: Vec<_> = values.iter().map(T::to_string).collect();
+        parts.push(format!("{name} {}", values.join(" or ")));
+    }
+}
+
+/// `NAME=VALUE`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// A header's name or a JSON pointer.
+    pub name: String,
+    /// The whole value; of a number, boolean or null as JSON writes it.
+    pub value: String,
+}
+
+impl FromStr for Condition {
+    type Err = InvalidCondition;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, value) = text.split_once('=').ok_or(InvalidCondition)?;
+        if name.is_empty() {
+            return Err(InvalidCondition);
+        }
+        Ok(Self { name: name.to_owned(), value: value.to_owned() })
+    }
+}
+
+/// A text that is no [`Condition`].
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected NAME=VALUE")]
+pub struct InvalidCondition;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::letters::tests::letter;
+
+    fn only(change: impl FnOnce(&mut Filter)) -> Filter {
+        let mut filter = Filter::default();
+        change(&mut filter);
+        filter
+    }
+
+    #[test]
+    fn each_condition_lets_the_letter_through_that_it_means_and_no_other() {
+        let letter = letter();
+        let webhook = &letter.inbound.webhook;
+        let at = |text: &str| Some(text.parse().unwrap());
+        let condition = |text: &str| vec![text.parse().unwrap()];
+        let right = [
+            only(|f| f.sources = vec!["wavix-eu".parse().unwrap()]),
+            only(|f| f.providers = vec![Provider::Allo, Provider::Wavix]),
+            only(|f| f.reasons = vec![Reason::InvalidPayload]),
+            only(|f| f.fingerprints = vec![letter.fingerprint()]),
+            only(|f| f.ids = vec![webhook.delivery_id.uuid()]),
+            only(|f| f.ids = vec![letter.id.0]),
+            only(|f| f.since = at("2026-01-02T03:05:06Z")),
+            only(|f| f.before = at("2026-01-02T03:05:07Z")),
+            only(|f| f.version = Some("0.1.0".into())),
+            only(|f| f.failed_before = Some(Version::new(0, 1, 1))),
+            only(|f| f.headers = condition("x-event=call")),
+            only(|f| f.pointers = condition("/data/id=7")),
+            only(|f| f.pointers = condition("/data/name=ann=b")),
+        ];
+        let wrong = [
+            only(|f| f.sources = vec!["wavix-us".parse().unwrap()]),
+            only(|f| f.providers = vec![Provider::Allo]),
+            only(|f| f.reasons = vec![Reason::MalformedJson]),
+            only(|f| f.fingerprints = vec!["00000000".parse().unwrap()]),
+            only(|f| f.ids = vec![uuid::Uuid::nil()]),
+            only(|f| f.since = at("2026-01-02T03:05:07Z")),
+            only(|f| f.before = at("2026-01-02T03:05:06Z")),
+            only(|f| f.version = Some("0.1.1".into())),
+            only(|f| f.failed_before = Some(Version::new(0, 1, 0))),
+            only(|f| f.headers = condition("x-event=call2")),
+            only(|f| f.pointers = condition("/data/id=8")),
+            only(|f| f.pointers = condition("/data/none=7")),
+        ];
+        for filter in right {
+            assert!(filter.matches(&letter), "{filter}");
+        }
+        for filter in wrong {
+            assert!(!filter.matches(&letter), "{filter}");
+        }
+        assert!(Filter::default().matches(&letter));
+    }
+
+    #[test]
+    fn a_letter_without_a_version_was_not_declared_dead_by_an_older_one() {
+        let mut letter = letter();
+        letter.inbound.history.version = None;
+        assert!(!only(|f| f.failed_before = Some(Version::new(9, 0, 0))).matches(&letter));
+    }
+
+    #[test]
+    fn what_goes_into_the_journal_names_fields_and_not_what_is_in_them() {
+        let filter = only(|f| {
+            f.pointers = vec!["/from=+15550100123".parse().unwrap()];
+            f.reasons = vec![Reason::MalformedJson, Reason::InvalidPayload];
+        });
+        assert_eq!(filter.to_string(), "reason malformed_json or invalid_payload, pointer /from=…");
+        assert_eq!(Filter::default().to_string(), "all");
+    }
+}
