@@ -15,4 +15,5 @@ pub mod key;
 pub mod ledger;
 pub mod lifecycle;
 pub mod providers;
+pub mod redact;
 pub mod webhook;
