@@ -34,7 +34,7 @@ pub(super) const SCHEMA: Schema = Schema {
         "event",
         "data.object|model|id|createdAt|updatedAt",
         "data.fields.direction|status|type|currency|timezone",
-        "data.fields.startedAt|answeredAt|endedAt|startTime|endTime|date|duration|durations[]",
+        "data.fields.startedAt|answeredAt|endedAt|startTime|endTime|duration|durations[]",
         "data.fields.owner|users[]|user|organizer|attendees[]|triggeredBy.object|model|id",
         "data.fields.contact|contacts[]|company|companies[]|workspace.object|model|id",
         "data.fields.opportunity|opportunities[]|pipeline|stage|stages[]|engagement|engagements[].object|model|id",
