@@ -76,12 +76,7 @@ impl<'a> Object<'a> {
     /// # Errors
     /// [`NormalizeError::MalformedJson`] names the line and column, never the content.
     pub fn root(body: &'a [u8]) -> Result<Self, NormalizeError> {
-        let malformed = |problem: String| NormalizeError::MalformedJson { problem };
-        let text = std::str::from_utf8(body)
-            .map_err(|e| malformed(format!("is invalid UTF-8 at byte {}", e.valid_up_to())))?;
-        check_depth(text)?;
-        let raw: &RawValue = serde_json::from_str(text).map_err(|e| malformed(describe(&e)))?;
-        Self::open(raw, String::new())
+        Self::open(parse(body)?, String::new())
     }
 
     /// Opens `raw`, which stands at `path`, as an object.
@@ -90,8 +85,9 @@ impl<'a> Object<'a> {
         if !raw.get().starts_with('{') {
             return Err(invalid(&path, &format!("is {}, expected an object", class(raw))));
         }
-        let Entries(entries) = serde_json::from_str(raw.get())
+        let Fields(fields) = serde_json::from_str(raw.get())
             .map_err(|e| NormalizeError::MalformedJson { problem: describe(&e) })?;
+        let entries: Vec<_> = fields.into_iter().map(|(key, raw)| (key, Value::Raw(raw))).collect();
         for (index, (key, _)) in entries.iter().enumerate() {
             if entries[..index].iter().any(|(earlier, _)| earlier == key) {
                 return Err(invalid(
@@ -342,6 +338,18 @@ fn collect_drift(value: &Value<'_>, path: String, expected: &[&str], found: &mut
     }
 }
 
+/// Reads one JSON value in UTF-8, not nested deeper than [`DEPTH_MAX`].
+///
+/// # Errors
+/// [`NormalizeError::MalformedJson`] names the line and column, never the content.
+pub fn parse(body: &[u8]) -> Result<&RawValue, NormalizeError> {
+    let malformed = |problem: String| NormalizeError::MalformedJson { problem };
+    let text = std::str::from_utf8(body)
+        .map_err(|e| malformed(format!("is invalid UTF-8 at byte {}", e.valid_up_to())))?;
+    check_depth(text)?;
+    serde_json::from_str(text).map_err(|e| malformed(describe(&e)))
+}
+
 /// Reads a time as [`Object::time`] does.
 pub fn parse_time(text: &str) -> Option<Timestamp> {
     if let Ok(number) = text.parse::<i64>() {
@@ -381,6 +389,11 @@ pub fn text_or_number(raw: &RawValue) -> Option<Cow<'_, str>> {
     if is_number(raw.get()) { Some(Cow::Borrowed(raw.get())) } else { text(raw) }
 }
 
+/// The fields of an object in their order; a name that stands twice is there twice.
+pub fn fields(raw: &RawValue) -> Option<Vec<(Cow<'_, str>, &RawValue)>> {
+    serde_json::from_str(raw.get()).ok().map(|Fields(fields)| fields)
+}
+
 /// The elements of an array.
 pub fn items(raw: &RawValue) -> Option<Vec<&RawValue>> {
     if raw.get().starts_with('[') { serde_json::from_str(raw.get()).ok() } else { None }
@@ -404,7 +417,8 @@ fn is_number(text: &str) -> bool {
         && serde_json::from_str::<&RawValue>(text).is_ok_and(|raw| raw.get().len() == text.len())
 }
 
-fn join(path: &str, key: &str) -> String {
+/// The path of `key` in the object at `path`; the document's own path is empty.
+pub fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
@@ -441,28 +455,28 @@ fn check_depth(text: &str) -> Result<(), NormalizeError> {
 }
 
 /// An object's fields in their order, values unread.
-struct Entries<'a>(Vec<(Cow<'a, str>, Value<'a>)>);
+struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
 /// A key, borrowed where it holds no escape.
 #[derive(Deserialize)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
-            type Value = Entries<'de>;
+        struct FieldsVisitor;
+        impl<'de> Visitor<'de> for FieldsVisitor {
+            type Value = Fields<'de>;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("an object")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut entries = Vec::with_capacity(16);
+                let mut fields = Vec::with_capacity(16);
                 while let Some(Key(key)) = map.next_key()? {
-                    entries.push((key, Value::Raw(map.next_value()?)));
+                    fields.push((key, map.next_value()?));
                 }
-                Ok(Entries(entries))
+                Ok(Fields(fields))
             }
         }
-        deserializer.deserialize_map(Fields)
+        deserializer.deserialize_map(FieldsVisitor)
     }
 }

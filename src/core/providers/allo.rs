@@ -14,6 +14,7 @@ use crate::core::{
     event::{Event, EventType as E},
     json::{self, Object, Value},
     key::{IdempotencyKey, digest_hex},
+    redact::Schema,
     webhook::Webhook,
 };
 
@@ -38,6 +39,20 @@ const CARRIED: &[&str] = &[
     "data.company",
     "data.deals",
 ];
+
+/// A tag is typed by people. What was collected in a call stands under whatever name it was asked for.
+pub(super) const SCHEMA: Schema = Schema {
+    public: &[
+        "topic|version|timestamp",
+        "data.id|call_id|callId|transfer_original_call_id|transferOriginalCallId|integration_id|integrationId",
+        "data.type|direction",
+        "data.start_date|startDate|started_at|startedAt|answered_at|answeredAt|ended_at|endedAt|sent_at|sentAt",
+        "data.length_in_minutes|lengthInMinutes",
+        "data.transcriptions[].source|time",
+        "data.person.id",
+    ],
+    keyed: &["data.data_collected|dataCollected"],
+};
 
 /// Each field under the names that it has had.
 mod names {

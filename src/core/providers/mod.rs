@@ -19,6 +19,7 @@ use super::{
     event::{Event, EventType},
     json::{self, Drift, Object},
     key::IdempotencyKey,
+    redact::Schema,
     webhook::Webhook,
 };
 
@@ -60,6 +61,17 @@ impl Provider {
             Self::Allo => allo::HEADERS,
             Self::Wavix | Self::Salpre => &[],
             Self::Varda => varda::HEADERS,
+        }
+    }
+
+    /// What of a body may be shown to people who have no business with personal data.
+    pub fn schema(self) -> &'static Schema {
+        match self {
+            Self::Morph => &morph::SCHEMA,
+            Self::Allo => &allo::SCHEMA,
+            Self::Wavix => &wavix::SCHEMA,
+            Self::Salpre => &salpre::SCHEMA,
+            Self::Varda => &varda::SCHEMA,
         }
     }
 }

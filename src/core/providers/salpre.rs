@@ -10,11 +10,23 @@ use crate::core::{
     event::{Event, EventType},
     json::{Object, Value, items, text_or_number},
     key::{IdempotencyKey, digest_hex},
+    redact::Schema,
     webhook::Webhook,
 };
 
 /// What stays unmapped by design: the line that the call came over.
 const CARRIED: &[&str] = &["payload.source", "payload.call.source"];
+
+/// `source` is the serial number of somebody's line, and an error's message is free text.
+pub(super) const SCHEMA: Schema = Schema {
+    public: &[
+        "event_type|timestamp_utc|is_test",
+        "payload.call_id|direction|type|timestamp_utc",
+        "payload.call.id|direction",
+        "payload.transcript[].type|utc_timestamp",
+    ],
+    keyed: &[],
+};
 
 const DIRECTIONS: &[(&str, Direction)] =
     &[("inbound", Direction::Inbound), ("outbound", Direction::Outbound)];

@@ -9,6 +9,7 @@ use crate::core::{
     event::{Event, EventType},
     json::{Object, text_or_number},
     key::IdempotencyKey,
+    redact::Schema,
     webhook::Webhook,
 };
 
@@ -17,6 +18,18 @@ pub(super) const HEADERS: &[&str] = &["x-varda-event", "x-varda-delivery"];
 
 /// What stays unmapped by design.
 const CARRIED: &[&str] = &[];
+
+/// Nothing of `attribution`: its click ids and pages lead to a person. Nor what somebody's order is worth.
+pub(super) const SCHEMA: Schema = Schema {
+    public: &[
+        "event|timestamp",
+        "data.id|conversation_id|call_session_id|channel_id",
+        "data.status|priority|channel_type|direction|sender_type|message_type|disposition|outcome_type",
+        "data.created_at|updated_at|started_at|answered_at|ended_at|duration_seconds",
+        "data.contact.id",
+    ],
+    keyed: &[],
+};
 
 const DIRECTIONS: &[(&str, Direction)] =
     &[("inbound", Direction::Inbound), ("outbound", Direction::Outbound)];

@@ -8,6 +8,7 @@ use crate::core::{
     event::{Event, EventType},
     json::{Object, text_or_number},
     key::{IdempotencyKey, digest_hex},
+    redact::Schema,
     webhook::Webhook,
 };
 
@@ -22,6 +23,18 @@ const CARRIED: &[&str] = &[
     "parent_uuid",
     "answered_by",
 ];
+
+/// `destination` is a number in some bills, `tag` is free text, `digits` may be a PIN, and `sip_trunk` is a login.
+pub(super) const SCHEMA: Schema = Schema {
+    public: &[
+        "uuid|event_type|event_time|direction|machine_detected|answered_by",
+        "event_payload.type",
+        "event_payload.payload.status|playback_id",
+        "call_started|call_answered|call_completed",
+        "parent_uuid|disposition|date|duration|charge|per_minute|forward_fee",
+    ],
+    keyed: &[],
+};
 
 const DIRECTIONS: &[(&str, Direction)] =
     &[("inbound", Direction::Inbound), ("outbound", Direction::Outbound)];

@@ -15,6 +15,7 @@ use crate::core::{
     event::{Event, EventType as E},
     json::{self, Drift, Object},
     key::IdempotencyKey,
+    redact::Schema,
     webhook::Webhook,
 };
 
@@ -25,6 +26,27 @@ pub(super) const HEADERS: &[&str] = &["x-conector-id", "x-connector-id", "x-owne
 /// What stays unmapped on every resource: constants that repeat the event's name, and what is not normalized by
 /// the provider either.
 const CARRIED: &[&str] = &["data.object", "data.model", "data.rawResource", "data.warnings"];
+
+/// Names, titles, amounts, questions and custom fields are the customers' own. A raw resource comes in the shape of
+/// some CRM, which may use an address for a key.
+pub(super) const SCHEMA: Schema = Schema {
+    public: &[
+        "event",
+        "data.object|model|id|createdAt|updatedAt",
+        "data.fields.direction|status|type|currency|timezone",
+        "data.fields.startedAt|answeredAt|endedAt|startTime|endTime|duration|durations[]",
+        "data.fields.owner|users[]|user|organizer|attendees[]|triggeredBy.object|model|id",
+        "data.fields.contact|contacts[]|company|companies[]|workspace.object|model|id",
+        "data.fields.opportunity|opportunities[]|pipeline|stage|stages[]|engagement|engagements[].object|model|id",
+        "data.fields.call|transcript|eventType|slots[].object|model|id",
+        "data.fields.segments[].start|end|speakerId",
+        "data.fields.speakers[].id|origin",
+        "data.fields.speakers[].user|contact.object|model|id",
+        "data.fields.questions[].id|type",
+        "data.fields.answers[].questionId",
+    ],
+    keyed: &["data.rawResource", "data.warnings"],
+};
 
 pub(super) fn normalize(webhook: &Webhook) -> Result<Normalized<'_>, NormalizeError> {
     let mut root = Object::root(&webhook.body)?;

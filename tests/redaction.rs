@@ -1,0 +1,234 @@
+//! No personal data of any golden case or sample survives where webhooks and events are shown redacted.
+//!
+//! The lists of public paths are checked against words, names of fields and shapes that are written down here, so
+//! that a path which is public by mistake shows up.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+use std::{fs, path::Path};
+
+use hookswitch::core::{
+    envelope,
+    providers::{self, Provider},
+    redact,
+    webhook::{Headers, Webhook},
+};
+use serde_json::Value;
+
+/// Who and what the golden cases and the samples are about, and the middles of their phone numbers.
+const PERSONAL_WORDS: &str = "\
+    Ada Marsh Ben Okoye Cleo Ray Jane Doe Sam Acme roof Roof Elm Street Kitchen appointment Monday Greeting \
+    Hello example.com google spring CjwKCAjw SALPRE 5550 905555 20000 2500";
+
+/// The last name of a path under which something personal stands, whoever sends it.
+const PERSONAL_FIELDS: &str = "\
+    from to from_number fromNumber to_number toNumber number numbers numbers[] externalNumber internalNumber \
+    original_to_number destination phone email emails[] email[] user_email userEmail address name user_name \
+    from_name fromName to_name toName sender_name firstName lastName last_name companyName company title \
+    description label text content message notes summary one_sentence_summary oneSentenceSummary \
+    concatenated_transcript transcript concatenatedTranscript error_message tag digits recording_url \
+    recordingUrl schedulingUrl landing_page gclid campaign budget value amount source sip_trunk \
+    original_to_name originalToName originalToNumber medium device_type estimated_value_cents \
+    actual_value_cents revenue_cents";
+
+/// Where one of [`PERSONAL_FIELDS`] says `AGENT` or `USER`.
+const NOT_PERSONAL: &[&str] = &["data.transcriptions[].source"];
+
+/// Every golden case and sample: its name and the webhook.
+fn webhooks() -> Vec<(String, Webhook)> {
+    let mut found = Vec::new();
+    for provider in Provider::ALL {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(provider.as_str());
+        for case in fs::read_dir(folder).unwrap() {
+            let case = case.unwrap().path();
+            let headers = fs::read_to_string(case.join("headers.txt")).unwrap_or_default();
+            let headers = headers.lines().filter_map(|line| line.split_once(':'));
+            let headers = headers.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()));
+            let body = fs::read(case.join("body.json")).unwrap();
+            found.push((case.display().to_string(), webhook(provider, headers.collect(), body)));
+        }
+    }
+    assert!(found.len() > 150, "only {} cases", found.len());
+    for sample in hookswitch::samples::all() {
+        let headers = sample.headers.into_iter().collect();
+        let name = format!("{} {}", sample.provider, sample.name);
+        found.push((name, webhook(sample.provider, headers, sample.body.to_vec())));
+    }
+    found
+}
+
+fn webhook(provider: Provider, headers: Headers, body: Vec<u8>) -> Webhook {
+    Webhook {
+        delivery_id: "01900000-0000-7000-8000-000000000001".parse().unwrap(),
+        source: provider.as_str().parse().unwrap(),
+        provider,
+        received_at: "2026-01-02T03:04:05.678Z".parse().unwrap(),
+        headers,
+        body: body.into(),
+    }
+}
+
+/// The events of a webhook as they are published; none of one that cannot be normalized.
+fn events(webhook: &Webhook) -> Vec<Vec<u8>> {
+    let Ok(normalized) = providers::normalize(webhook) else { return Vec::new() };
+    let encode =
+        |(position, event)| envelope::encode(webhook, &normalized.key, position, event).unwrap().body;
+    normalized.events.iter().enumerate().map(encode).collect()
+}
+
+/// Path and text of every string and number; of a number, as serde_json reads it.
+fn leaves(value: &Value, path: &str, found: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                leaves(value, &path, found);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| leaves(item, &format!("{path}[]"), found)),
+        Value::String(text) => found.push((path.to_owned(), text.clone())),
+        Value::Number(number) => found.push((path.to_owned(), number.to_string())),
+        Value::Null | Value::Bool(_) => {}
+    }
+}
+
+fn leaves_of(json: &[u8]) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    if let Ok(value) = serde_json::from_slice(json) {
+        leaves(&value, "", &mut found);
+    }
+    found
+}
+
+/// The values that are shown as they are, with their paths: no markers, and no names of fields.
+fn shown_values(shown: &str) -> Vec<(String, String)> {
+    leaves_of(shown.as_bytes()).into_iter().filter(|(_, text)| !text.starts_with('‹')).collect()
+}
+
+/// Something in `shown` that must not be there, judged by its shape and by the words above.
+fn something_personal(shown: &str) -> Option<&str> {
+    let is_phone = |rest: &str| rest.bytes().take_while(u8::is_ascii_digit).count() >= 7;
+    if shown.contains('@') {
+        return Some("@");
+    }
+    if shown.split('+').skip(1).any(is_phone) {
+        return Some("a phone number");
+    }
+    PERSONAL_WORDS.split(' ').find(|word| shown.contains(*word))
+}
+
+#[test]
+fn no_leaf_that_is_not_public_survives_in_what_is_shown() {
+    let (mut in_bodies, mut in_events) = (0, 0);
+    for (name, webhook) in webhooks() {
+        let schema = webhook.provider.schema();
+        let (public, hidden): (Vec<_>, Vec<_>) =
+            leaves_of(&webhook.body).into_iter().partition(|(path, _)| schema.is_public(path));
+        // A word that is public elsewhere in the same webhook is no secret.
+        let is_secret =
+            |text: &str| text.chars().count() >= 4 && !public.iter().any(|(_, public)| public.contains(text));
+        let secrets: Vec<_> = hidden.iter().filter(|(_, text)| is_secret(text)).collect();
+        let check = |shown: String| {
+            let values = shown_values(&shown);
+            for (path, text) in &secrets {
+                let survives = values.iter().any(|(_, value)| value.contains(text));
+                assert!(!survives, "{name}: {path} = {text} is shown in {shown}");
+            }
+            let unmapped = values.iter().find(|(path, _)| path.starts_with("data.unmapped"));
+            assert_eq!(unmapped, None, "{name}: {shown}");
+            secrets.len()
+        };
+        in_bodies += check(redact::body(webhook.provider, &webhook.body));
+        in_events += events(&webhook).iter().map(|event| check(redact::event(event))).sum::<usize>();
+    }
+    assert!(in_bodies > 1_000 && in_events > 1_000, "{in_bodies} in bodies, {in_events} in events");
+}
+
+#[test]
+fn no_name_number_address_or_text_survives_in_what_is_shown() {
+    let mut personal = 0;
+    for (name, webhook) in webhooks() {
+        personal += usize::from(something_personal(&String::from_utf8_lossy(&webhook.body)).is_some());
+        let shown = redact::body(webhook.provider, &webhook.body);
+        assert_eq!(something_personal(&shown), None, "{name}: {shown}");
+        for event in events(&webhook) {
+            let shown = redact::event(&event);
+            assert_eq!(something_personal(&shown), None, "{name}: {shown}");
+        }
+        for (header, value) in webhook.headers.iter() {
+            assert_eq!(redact::header(webhook.provider, header, value), value, "{name}: {header}");
+        }
+    }
+    assert!(personal > 150, "only {personal} bodies hold anything personal");
+}
+
+/// Puts a word, or a number where one stands, in place of every leaf that is not public or is personal by its name.
+fn plant(provider: Provider, value: &mut Value, path: &str, planted: &mut usize) {
+    let is_personal = || {
+        let field = path.rsplit('.').next().unwrap_or_default();
+        PERSONAL_FIELDS.split(' ').any(|personal| personal == field) && !NOT_PERSONAL.contains(&path)
+    };
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                plant(provider, value, &path, planted);
+            }
+        }
+        Value::Array(items) => {
+            items.iter_mut().for_each(|item| plant(provider, item, &format!("{path}[]"), planted));
+        }
+        Value::String(_) | Value::Number(_) if is_personal() || !provider.schema().is_public(path) => {
+            let number: Value = 8_811_223.into();
+            let is_number = value.as_str().is_none_or(|text| text.parse::<f64>().is_ok());
+            *value = if is_number { number } else { "Canary".into() };
+            *planted += 1;
+        }
+        Value::String(_) | Value::Number(_) | Value::Null | Value::Bool(_) => {}
+    }
+}
+
+/// One word passes for an enum's value, so nothing but the lists keeps it from being shown.
+#[test]
+fn no_single_word_in_a_personal_place_survives_in_what_is_shown() {
+    let (mut planted, mut shown_events) = (0, 0);
+    for (name, original) in webhooks() {
+        let provider = original.provider;
+        let Ok(mut body) = serde_json::from_slice(&original.body) else { continue };
+        plant(provider, &mut body, "", &mut planted);
+        let webhook = webhook(provider, original.headers, body.to_string().into());
+        let events = events(&webhook);
+        shown_events += events.len();
+        let events = events.iter().map(|event| redact::event(event));
+        for shown in events.chain([redact::body(provider, &webhook.body)]) {
+            assert!(!shown.contains("Canary") && !shown.contains("8811223"), "{name}: {shown}");
+        }
+    }
+    assert!(planted > 1_000 && shown_events > 150, "{planted} planted, {shown_events} events");
+}
+
+#[test]
+fn what_an_engineer_needs_is_shown() {
+    let mut shown = String::new();
+    for (_, webhook) in webhooks() {
+        shown += &redact::body(webhook.provider, &webhook.body);
+        events(&webhook).iter().for_each(|event| shown += &redact::event(event));
+    }
+    for (name, value) in [
+        ("event", "telephonyCall::created"),
+        ("topic", "CALL_RECEIVED"),
+        ("event_type", "call_ended"),
+        ("call_id", "8841"),
+        ("subject", "call/8841"),
+        ("uuid", "5dccb6b0-f35c-488c-867b-86fb012c4415"),
+        ("conversation_id", "123"),
+        ("endedAt", "yesterday"),
+        ("started_at", "2026-01-01T14:30:00Z"),
+        ("direction", "sideways"),
+        ("type", "call.transcript.completed"),
+        ("source", "/hookswitch/varda/varda"),
+        ("per_minute", "0.0270000000000000000001"),
+    ] {
+        let needed = format!("\"{name}\": \"{value}\"");
+        assert!(shown.contains(&needed), "{needed} is not shown");
+    }
+}
