@@ -31,7 +31,10 @@ pub struct Readout {
 /// [`Fault`]: what is wrong with it.
 pub fn read(config: &Config, normalize: Normalize, webhook: &Webhook) -> Result<Readout, Fault> {
     let Some(source) = config.sources.get(&webhook.source) else {
-        return Err(permanent(Reason::UnknownSource, format!("no source `{}` is configured", webhook.source)));
+        return Err(permanent(
+            Reason::UnknownSource,
+            format!("no source `{}` is configured", webhook.source),
+        ));
     };
     let normalized = panics::catch(|| match normalize(webhook) {
         Err(NormalizeError::UnsupportedEvent { .. }) if source.unsupported == Unsupported::PassOn => {

@@ -13,7 +13,10 @@ use crate::{
         key,
         letters::{Letter, LetterId, Record},
     },
-    edge::amqp::{message, names, publisher::{Publication, PublishError, Publisher}},
+    edge::amqp::{
+        message, names,
+        publisher::{Publication, PublishError, Publisher},
+    },
 };
 
 /// How long an operator's command waits for a confirm.

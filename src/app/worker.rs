@@ -34,8 +34,7 @@ use crate::{
         amqp::{
             self,
             consumer::{Delivery, Intake, MarkIntake, Marks, Settler},
-            message,
-            names,
+            message, names,
             publisher::{Publication, PublishError, Publisher, Trouble},
             topology::{Topology, TopologyError},
         },
@@ -543,7 +542,9 @@ impl Worker {
             tokio::time::sleep(backoff.next_delay()).await;
         }
         self.metrics.unlisted.inc();
-        tracing::warn!("a dead letter is in its queue and not in the log: run `hookswitch dead-letters reindex`");
+        tracing::warn!(
+            "a dead letter is in its queue and not in the log: run `hookswitch dead-letters reindex`"
+        );
     }
 
     /// The dead letter is safe; where Redis cannot be told so, the ledger would miss one.

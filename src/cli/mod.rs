@@ -66,7 +66,7 @@ enum Command {
     Config(config::Action),
     /// Look at dead letters, send them back, throw them away: what to do at 3 a.m.
     #[command(subcommand)]
-    DeadLetters(dead_letters::Action),
+    DeadLetters(Box<dead_letters::Action>),
     /// Show what became of every webhook: accepted = done + duplicate + discarded + dead + in the system
     Ledger(ledger::Args),
     /// Follow the normalized events without taking one away from anybody

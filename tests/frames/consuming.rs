@@ -7,6 +7,7 @@ use hookswitch::{
     app::{gate::Gate, worker::Worker},
     config::Config,
     core::{
+        inbound::{History, Inbound},
         providers::{self, Provider},
         webhook::{DeliveryId, Headers, Webhook},
     },

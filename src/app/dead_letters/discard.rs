@@ -2,6 +2,7 @@
 
 use super::{
     DeadLetterError, Desk, Order, Plan, Progress, Tools,
+    export::Archive,
     job::Running,
     queue::{Held, Pass},
     replay::settle_all,
@@ -14,15 +15,6 @@ use crate::core::{
 
 /// Letters that are thrown away at a time.
 const BATCH: usize = 64;
-
-/// A file that letters are written to, one a line.
-pub trait Archive {
-    /// Writes letters, and returns when they are safe on disk.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    fn keep(&mut self, lines: &[Archived]) -> std::io::Result<()>;
-}
 
 impl Desk<'_> {
     /// Throws the letters of `plan` away, after they are in `archive`, if there is one. How many, and whether it was

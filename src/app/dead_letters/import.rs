@@ -58,7 +58,11 @@ impl Desk<'_> {
             while journal.has_left(letter.id) {
                 letter.id = letter.id.put_back();
             }
-            if there.add(&letter) { batch.push(letter) } else { came.there += 1 }
+            if there.add(&letter) {
+                batch.push(letter)
+            } else {
+                came.there += 1
+            }
             if batch.len() == BATCH || letters.peek().is_none() {
                 self.put_back(tools, &batch).await?;
                 came.put_back += batch.len() as u64;

@@ -1,18 +1,14 @@
 //! A job: who does what, on record from its beginning to its end, and alone.
 
 use jiff::Timestamp;
-use lapin::{
-    Channel,
-    options::QueueDeclareOptions,
-    types::FieldTable,
-};
+use lapin::{Channel, options::QueueDeclareOptions, types::FieldTable};
 use uuid::Uuid;
 
 use super::{DeadLetterError, Desk};
 use crate::{
     app::settle,
     core::letters::{Fate, JobId, Journal, Kind, Outcome, Record},
-    edge::amqp::{names, publisher::Publisher},
+    edge::amqp::{names, publisher::Publisher, topology},
 };
 
 /// What somebody asks for.
@@ -40,16 +36,23 @@ pub(super) struct Running<'a> {
 }
 
 impl Desk<'_> {
-    /// Puts on record that somebody is shown personal data, or writes it to a file: a job that moves nothing.
+    /// Puts on record that somebody is shown personal data.
     ///
     /// # Errors
     /// [`DeadLetterError`]: then nothing may be shown.
-    pub async fn record(&self, publisher: &Publisher, order: &Order) -> Result<JobId, DeadLetterError> {
+    pub async fn record(&self, publisher: &Publisher, order: &Order) -> Result<(), DeadLetterError> {
+        self.begin_reading(publisher, order).await?.end(Outcome::Finished, order.letters, None).await
+    }
+
+    /// Begins a job that moves no letters: it disturbs no other.
+    pub(super) async fn begin_reading<'a>(
+        &self,
+        publisher: &'a Publisher,
+        order: &Order,
+    ) -> Result<Running<'a>, DeadLetterError> {
         let job = Running { id: JobId::new(Uuid::now_v7()), publisher, lock: None };
         job.begin(order).await?;
-        let id = job.id;
-        job.end(Outcome::Finished, order.letters, None).await?;
-        Ok(id)
+        Ok(job)
     }
 
     /// Begins a job that moves letters: one at a time. The journal is that of all jobs before.
@@ -66,15 +69,14 @@ impl Desk<'_> {
             auto_delete: true,
             nowait: false,
         };
-        if let Err(error) = lock.queue_declare(names::DEAD_LOCK.into(), options, FieldTable::default()).await {
-            return match error.kind() {
-                lapin::ErrorKind::ProtocolError(_) => {
-                    let journal = self.journal().await?;
-                    let running = journal.jobs().iter().rev().find(|job| job.outcome.is_none());
-                    Err(DeadLetterError::Busy(running.cloned().map(Box::new)))
-                }
-                _ => Err(error.into()),
-            };
+        if let Err(error) = lock.queue_declare(names::DEAD_LOCK.into(), options, FieldTable::default()).await
+        {
+            if !topology::is_refusal(&error) {
+                return Err(error.into());
+            }
+            let journal = self.journal().await?;
+            let running = journal.jobs().iter().rev().find(|job| job.outcome.is_none());
+            return Err(DeadLetterError::Busy(running.cloned().map(Box::new)));
         }
         let job = Running { id: JobId::new(Uuid::now_v7()), publisher, lock: Some(lock) };
         let journal = self.journal().await?;
@@ -116,7 +118,8 @@ impl Running<'_> {
         let ended = Record::Ended { job: self.id, at: Timestamp::now(), outcome, handled, note };
         let written = self.write(&ended).await;
         if let Some(lock) = self.lock {
-            let options = lapin::options::QueueDeleteOptions { if_unused: false, if_empty: false, nowait: false };
+            let options =
+                lapin::options::QueueDeleteOptions { if_unused: false, if_empty: false, nowait: false };
             drop(lock.queue_delete(names::DEAD_LOCK.into(), options).await);
             drop(lock.close(200, "done".into()).await);
         }
@@ -147,4 +150,3 @@ impl Running<'_> {
             .map_err(DeadLetterError::NoJournal)
     }
 }
-

@@ -6,6 +6,7 @@
 //! again it finishes.
 
 mod discard;
+mod export;
 mod import;
 mod job;
 mod queue;
@@ -19,7 +20,7 @@ use lapin::Connection;
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
-    discard::Archive,
+    export::Archive,
     import::Imported,
     job::Order,
     reindex::Reindexed,
@@ -255,9 +256,7 @@ impl<'a> Desk<'a> {
                 channel.close(200, "seen".into()).await?;
                 Ok(letters)
             }
-            Err(error) if matches!(error.kind(), lapin::ErrorKind::ProtocolError(_)) => {
-                Err(DeadLetterError::NoQueue(source.clone()))
-            }
+            Err(error) if topology::is_refusal(&error) => Err(DeadLetterError::NoQueue(source.clone())),
             Err(error) => Err(error.into()),
         }
     }

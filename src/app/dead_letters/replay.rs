@@ -285,8 +285,12 @@ impl Run<'_> {
         });
         let verdicts = join_all(publishing).await;
         let failed = verdicts.iter().find_map(|verdict| verdict.err());
-        let sent: Vec<Held> =
-            sending.into_iter().zip(verdicts).filter(|(_, verdict)| verdict.is_ok()).map(|(h, _)| h).collect();
+        let sent: Vec<Held> = sending
+            .into_iter()
+            .zip(verdicts)
+            .filter(|(_, verdict)| verdict.is_ok())
+            .map(|(h, _)| h)
+            .collect();
         self.settle(pass, Fate::AlreadyDone, &done).await?;
         self.settle(pass, Fate::Replayed, &sent).await?;
         self.came.already_done += done.len() as u64;
@@ -297,7 +301,12 @@ impl Run<'_> {
         }
     }
 
-    async fn settle(&mut self, pass: &mut Pass<'_>, fate: Fate, letters: &[Held]) -> Result<(), DeadLetterError> {
+    async fn settle(
+        &mut self,
+        pass: &mut Pass<'_>,
+        fate: Fate,
+        letters: &[Held],
+    ) -> Result<(), DeadLetterError> {
         settle_all(self.job, pass, fate, letters).await
     }
 

@@ -17,11 +17,8 @@ use crate::{
     app::dead_letters::{Archive, Canary, Plan, Progress, Replay, Replayed},
     cli::{DATA, FAILED, OK},
     config::{Config, units},
-    core::letters::{Archived, Kind, Letter},
+    core::letters::{Kind, Letter},
 };
-
-/// Letters that are written to a file at a time.
-const BATCH: usize = 64;
 
 #[derive(clap::Args)]
 pub(in crate::cli) struct ReplayArgs {
@@ -118,7 +115,11 @@ pub(in crate::cli) struct ReindexArgs {
 
 fn rate(text: &str) -> Result<f64, String> {
     let rate: f64 = text.trim_end_matches("/s").parse().map_err(|_| "expected a number, as in 50 or 50/s")?;
-    if rate.is_finite() && rate > 0.0 { Ok(rate) } else { Err("expected more than 0 letters a second".to_owned()) }
+    if rate.is_finite() && rate > 0.0 {
+        Ok(rate)
+    } else {
+        Err("expected more than 0 letters a second".to_owned())
+    }
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -271,13 +272,8 @@ pub(super) async fn discard(config: &Config, args: &DiscardArgs) -> anyhow::Resu
     let named = args.export.clone().unwrap_or_else(default_file);
     let mut file = if args.no_export { None } else { Some(LetterFile::create(&named)?) };
     let progress = bar(Some(plan.len()), "thrown away");
-    let mut tell = |now| {
-        if let Progress::Letters(letters) = now {
-            progress.set_position(letters);
-        }
-    };
     let archive = file.as_mut().map(|file| file as &mut dyn Archive);
-    let came = session.desk().discard(tools.lend(), &order, plan, archive, &mut tell).await;
+    let came = session.desk().discard(tools.lend(), &order, plan, archive, &mut counted(&progress)).await;
     progress.finish_and_clear();
     let (discarded, stopped) = came?;
     let path = file.as_ref().map(LetterFile::path).map(Path::display);
@@ -303,7 +299,9 @@ fn default_file() -> PathBuf {
 fn confirmed(plan: &Plan) -> anyhow::Result<bool> {
     if !std::io::stdin().is_terminal() {
         let words = in_words(plan);
-        return Err(Usage(format!("{words} would be thrown away: add --yes, or look first with --dry-run")).into());
+        return Err(
+            Usage(format!("{words} would be thrown away: add --yes, or look first with --dry-run")).into()
+        );
     }
     eprint!("{} will be thrown away. Type yes: ", in_words(plan));
     std::io::stderr().flush()?;
@@ -318,36 +316,36 @@ fn confirmed(plan: &Plan) -> anyhow::Result<bool> {
 
 pub(super) async fn export(config: &Config, args: &ExportArgs) -> anyhow::Result<u8> {
     let session = Session::open(config).await?;
-    let desk = session.desk();
     let filter = args.choice.filter(config)?;
     let order = args.who.order_with_reason(Kind::Export, filter.to_string(), 0)?;
+    let tools = session.tools().await?;
     let mut file = LetterFile::create(&args.file)?;
-    let publisher = session.publisher().await?;
-    // On record before anything is written; how many there are is not known yet.
-    desk.record(&publisher, &order).await?;
     let progress = bar(None, "written");
-    let mut browsing = desk.browse(filter, None).await?;
-    let (mut written, mut lines) = (0, Vec::with_capacity(BATCH));
-    loop {
-        let letter = if written < args.limit { browsing.next().await? } else { None };
-        let at_end = letter.is_none();
-        if let Some((_, letter)) = letter {
-            lines.push(Archived::from(&letter));
-            written += 1;
-        }
-        if at_end || lines.len() == BATCH {
-            file.keep(&lines)?;
-            lines.clear();
-            progress.set_position(written);
-        }
-        if at_end {
-            break;
+    let written = session
+        .desk()
+        .export(tools.lend(), &order, (&filter, args.limit), &mut file, &mut counted(&progress))
+        .await;
+    progress.finish_and_clear();
+    let written = written?;
+    println!(
+        "{} letters written to {}, whole: they hold personal data",
+        number(written),
+        args.file.display()
+    );
+    let stopped = tools.stop.is_cancelled();
+    if stopped {
+        println!("stopped by hand: these are not all");
+    }
+    Ok(if stopped || (written == 0 && args.choice.names_letters()) { FAILED } else { OK })
+}
+
+/// Shows how many letters are through.
+fn counted(progress: &indicatif::ProgressBar) -> impl FnMut(Progress) {
+    |now| {
+        if let Progress::Letters(letters) = now {
+            progress.set_position(letters);
         }
     }
-    browsing.close().await;
-    progress.finish_and_clear();
-    println!("{} letters written to {}, whole: they hold personal data", number(written), file.path().display());
-    Ok(if written == 0 && args.choice.names_letters() { FAILED } else { OK })
 }
 
 pub(super) async fn import(config: &Config, args: &ImportArgs) -> anyhow::Result<u8> {
@@ -369,18 +367,16 @@ pub(super) async fn import(config: &Config, args: &ImportArgs) -> anyhow::Result
     let order = args.who.order(Kind::Import, format!("file {}", args.file.display()), letters)?;
     let tools = session.tools().await?;
     let progress = bar(Some(letters), "put back");
-    let mut tell = |now| {
-        if let Progress::Letters(letters) = now {
-            progress.set_position(letters);
-        }
-    };
     // A line that is no letter any more was changed since it was read.
     let lines = files::letters(&args.file)?.map_while(Result::ok);
-    let came = session.desk().import(tools.lend(), &order, lines, &mut tell).await;
+    let came = session.desk().import(tools.lend(), &order, lines, &mut counted(&progress)).await;
     progress.finish_and_clear();
     let came = came?;
     if args.json {
-        println!("{}", json!({ "put_back": came.put_back, "there_already": came.there, "stopped": came.stopped }));
+        println!(
+            "{}",
+            json!({ "put_back": came.put_back, "there_already": came.there, "stopped": came.stopped })
+        );
     } else {
         println!("{} letters put back, {} were there already", number(came.put_back), number(came.there));
         if came.stopped {
@@ -396,12 +392,7 @@ pub(super) async fn reindex(config: &Config, args: &ReindexArgs) -> anyhow::Resu
     let order = args.who.order(Kind::Reindex, filter.to_string(), 0)?;
     let tools = session.tools().await?;
     let progress = bar(None, "seen");
-    let mut tell = |now| {
-        if let Progress::Letters(letters) = now {
-            progress.set_position(letters);
-        }
-    };
-    let came = session.desk().reindex(tools.lend(), &order, &filter, &mut tell).await;
+    let came = session.desk().reindex(tools.lend(), &order, &filter, &mut counted(&progress)).await;
     progress.finish_and_clear();
     let came = came?;
     if args.json {

@@ -60,7 +60,10 @@ impl Choice {
     pub(super) fn filter(&self, config: &Config) -> Result<Filter, Usage> {
         if let Some(unknown) = self.sources.iter().find(|source| !config.sources.contains_key(*source)) {
             let known: Vec<_> = config.sources.keys().map(SourceName::as_str).collect();
-            return Err(Usage(format!("no source `{unknown}` is configured; there are {}", known.join(", "))));
+            return Err(Usage(format!(
+                "no source `{unknown}` is configured; there are {}",
+                known.join(", ")
+            )));
         }
         Ok(Filter {
             sources: self.sources.clone(),
@@ -93,8 +96,9 @@ fn moment(text: &str) -> Result<Timestamp, String> {
         return Ok(at);
     }
     let age = units::parse_duration(text).and_then(|age| SignedDuration::try_from(age).ok());
-    age.and_then(|age| Timestamp::now().checked_sub(age).ok())
-        .ok_or_else(|| "expected an age, as in 90m, 2h or 3d, or a time, as in 2026-01-02T03:04:05Z".to_owned())
+    age.and_then(|age| Timestamp::now().checked_sub(age).ok()).ok_or_else(|| {
+        "expected an age, as in 90m, 2h or 3d, or a time, as in 2026-01-02T03:04:05Z".to_owned()
+    })
 }
 
 fn header(text: &str) -> Result<Condition, String> {

@@ -117,7 +117,8 @@ pub(super) async fn stats(config: &Config, args: &StatsArgs) -> anyhow::Result<u
     browsing.close().await;
     progress.finish_and_clear();
     // A narrower filter says nothing of how many there are.
-    let whole = Filter { sources: filter.sources.clone(), providers: filter.providers.clone(), ..Filter::default() };
+    let whole =
+        Filter { sources: filter.sources.clone(), providers: filter.providers.clone(), ..Filter::default() };
     let depths = if filter == whole { desk.depths(&filter).await? } else { BTreeMap::new() };
     let differences = differences(&stats, &depths);
     let mut out = Out::new();
@@ -180,7 +181,8 @@ fn stats_lines(stats: &Stats, now: Timestamp) -> Vec<String> {
             ]
         })
         .collect();
-    let head = ["letters", "source", "died of", "fingerprint", "version", "ago", "replayed", "error of one of them"];
+    let head =
+        ["letters", "source", "died of", "fingerprint", "version", "ago", "replayed", "error of one of them"];
     let mut lines = table(&head, &rows);
     lines.push(String::new());
     if let Some(histogram) = stats.histogram(BARS) {
@@ -209,7 +211,9 @@ fn differences(stats: &Stats, depths: &BTreeMap<SourceName, u64>) -> Vec<String>
         let listed = stats.of_source(source);
         if *depth > listed {
             let more = number(depth - listed);
-            Some(format!("dead.{source} holds {more} letters that are not listed: run `hookswitch dead-letters reindex`"))
+            Some(format!(
+                "dead.{source} holds {more} letters that are not listed: run `hookswitch dead-letters reindex`"
+            ))
         } else if *depth < listed {
             let fewer = number(listed - depth);
             Some(format!(
@@ -377,9 +381,15 @@ fn whole(letter: &Letter, reveal: bool) -> Vec<String> {
     ];
     for death in &history.past {
         let version = death.version.as_deref().unwrap_or("the broker");
-        lines.push(format!("  died before {} of {} ({version}): {}", at(death.at), word(death.reason), death.error));
+        lines.push(format!(
+            "  died before {} of {} ({version}): {}",
+            at(death.at),
+            word(death.reason),
+            death.error
+        ));
     }
-    lines.push(format!("headers       {}", if webhook.headers.iter().next().is_none() { "none" } else { "" }));
+    lines
+        .push(format!("headers       {}", if webhook.headers.iter().next().is_none() { "none" } else { "" }));
     for (name, value) in webhook.headers.iter() {
         let value = if reveal { value.to_owned() } else { redact::header(webhook.provider, name, value) };
         lines.push(format!("  {name}: {value}"));
@@ -410,7 +420,10 @@ pub(super) async fn attempt(config: &Config, args: &TryArgs) -> anyhow::Result<u
     let mut tried = Tried::default();
     if let Some(path) = &args.file {
         if args.reveal {
-            return Err(Usage("the file holds the letters whole: --reveal is for those on the broker".into()).into());
+            return Err(Usage(
+                "the file holds the letters whole: --reveal is for those on the broker".into(),
+            )
+            .into());
         }
         for letter in files::letters(path)? {
             let letter = match letter {
@@ -429,12 +442,16 @@ pub(super) async fn attempt(config: &Config, args: &TryArgs) -> anyhow::Result<u
         if args.reveal {
             reveal(&session, &desk, &args.who, filter.to_string(), 0).await?;
         }
-        let store = open_store(config).await.map_err(|error| eprintln!("{error}; what is done meanwhile is not known")).ok();
+        let store = open_store(config)
+            .await
+            .map_err(|error| eprintln!("{error}; what is done meanwhile is not known"))
+            .ok();
         let mut browsing = desk.browse(filter, None).await?;
         let progress = bar(None, "trying");
         let mut batch = Vec::with_capacity(BATCH);
         loop {
-            let letter = if tried.letters + (batch.len() as u64) < args.limit { browsing.next().await? } else { None };
+            let letter =
+                if tried.letters + (batch.len() as u64) < args.limit { browsing.next().await? } else { None };
             let at_end = letter.is_none();
             batch.extend(letter.map(|(_, letter)| letter));
             if at_end || batch.len() == BATCH {
@@ -464,7 +481,8 @@ impl Tried {
         args: &TryArgs,
         out: &mut Out,
     ) -> anyhow::Result<()> {
-        let tried: Vec<_> = letters.iter().map(|letter| (letter, dead_letters::attempt(config, letter))).collect();
+        let tried: Vec<_> =
+            letters.iter().map(|letter| (letter, dead_letters::attempt(config, letter))).collect();
         let standings = match store {
             Some(store) => dead_letters::standings(store, &tried).await?,
             None => vec![Standing::Open; tried.len()],
@@ -512,7 +530,10 @@ impl Tried {
             return Ok(());
         }
         let version = env!("CARGO_PKG_VERSION");
-        out.line(&format!("{} letters, tried with hookswitch {version}; nothing was published", number(self.letters)))?;
+        out.line(&format!(
+            "{} letters, tried with hookswitch {version}; nothing was published",
+            number(self.letters)
+        ))?;
         out.line(&format!("  {} would succeed", number(self.succeed)))?;
         if self.already_done > 0 {
             let n = number(self.already_done);
@@ -538,7 +559,9 @@ fn print_events(letter: &Letter, read: &Readout, args: &TryArgs, out: &mut Out) 
         };
         if args.json {
             let value: Value = serde_json::from_str(&shown).unwrap_or(Value::String(shown));
-            out.line(&json!({ "delivery_id": letter.inbound.webhook.delivery_id, "event": value }).to_string())?;
+            out.line(
+                &json!({ "delivery_id": letter.inbound.webhook.delivery_id, "event": value }).to_string(),
+            )?;
         } else {
             out.line(&format!("{} gives {}", letter.inbound.webhook.delivery_id, event.kind))?;
             for line in shown.lines() {
@@ -572,11 +595,22 @@ pub(super) async fn jobs(config: &Config, args: &JobsArgs) -> anyhow::Result<u8>
     Ok(OK)
 }
 
+/// What a job does to letters that it does not take out of their queue.
+fn handled(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Reveal => "shown",
+        Kind::Export => "written",
+        Kind::Import => "put back",
+        Kind::Reindex => "listed",
+        Kind::Replay | Kind::Discard => "left",
+    }
+}
+
 fn job_row(job: &crate::core::letters::Job) -> Vec<String> {
     let mut letters: Vec<_> =
         job.gone.iter().map(|(fate, letters)| format!("{} {}", number(*letters), fate.as_str())).collect();
     if job.handled > 0 {
-        letters.push(number(job.handled));
+        letters.push(format!("{} {}", number(job.handled), handled(job.kind)));
     }
     let letters = if letters.is_empty() { "0".to_owned() } else { letters.join(", ") };
     let outcome = match (job.outcome, &job.note) {

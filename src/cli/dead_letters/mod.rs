@@ -17,10 +17,7 @@ use super::{Unreachable, block_on, connect, ledger::open_store};
 use crate::{
     app::dead_letters::{Desk, Order, Tools},
     config::Config,
-    core::{
-        disposition::Reason,
-        letters::Kind,
-    },
+    core::{disposition::Reason, letters::Kind},
     edge::{amqp::publisher::Publisher, metrics::LinkMetrics, store::Store},
 };
 
@@ -81,9 +78,9 @@ pub(super) struct Usage(String);
 
 impl Who {
     fn order(&self, kind: Kind, filter: String, letters: u64) -> Result<Order, Usage> {
-        let named = ["HOOKSWITCH_ACTOR", "SUDO_USER", "USER"].into_iter().find_map(|name| {
-            std::env::var(name).ok().filter(|value| !value.is_empty())
-        });
+        let named = ["HOOKSWITCH_ACTOR", "SUDO_USER", "USER"]
+            .into_iter()
+            .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
         let actor = self.actor.clone().or(named).ok_or_else(|| {
             Usage("who are you? Give --actor NAME or set HOOKSWITCH_ACTOR: it goes on record".to_owned())
         })?;

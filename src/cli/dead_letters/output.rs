@@ -125,7 +125,8 @@ mod tests {
     fn numbers_ages_and_bars_are_what_people_read() {
         assert_eq!([0, 999, 1_000, 1_234_567].map(number), ["0", "999", "1,000", "1,234,567"]);
         let now: Timestamp = "2026-01-03T00:00:00Z".parse().unwrap();
-        let ages = ["2026-01-02T23:59:58Z", "2026-01-02T23:00:01Z", "2026-01-01T01:00:00Z", "2025-12-31T23:00:00Z"];
+        let ages =
+            ["2026-01-02T23:59:58Z", "2026-01-02T23:00:01Z", "2026-01-01T01:00:00Z", "2025-12-31T23:00:00Z"];
         assert_eq!(ages.map(|at| age(at.parse().unwrap(), now)), ["2s", "59m", "47h", "2d"]);
         let histogram = Histogram { from: now, minutes: 5, bars: vec![80, 0, 1] };
         let lines = bars(&histogram);

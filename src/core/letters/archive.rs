@@ -79,7 +79,11 @@ impl From<&Letter> for Archived {
             provider: webhook.provider,
             received_at: webhook.received_at,
             content_type: content_type.clone(),
-            headers: webhook.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            headers: webhook
+                .headers
+                .iter()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
             ledger_entry: entry.map(|entry| entry.to_string()),
             reason: history.reason,
             error: history.error.clone(),

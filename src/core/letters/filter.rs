@@ -43,7 +43,8 @@ impl Filter {
         let (webhook, history) = (&letter.inbound.webhook, &letter.inbound.history);
         any(&self.sources, &webhook.source)
             && any(&self.providers, &webhook.provider)
-            && (self.reasons.is_empty() || history.reason.is_some_and(|reason| self.reasons.contains(&reason)))
+            && (self.reasons.is_empty()
+                || history.reason.is_some_and(|reason| self.reasons.contains(&reason)))
             && (self.ids.is_empty()
                 || self.ids.contains(&letter.id.0)
                 || self.ids.contains(&webhook.delivery_id.uuid()))
@@ -52,9 +53,10 @@ impl Filter {
             && self.version.as_ref().is_none_or(|version| history.version.as_ref() == Some(version))
             && self.failed_before.as_ref().is_none_or(|fixed| died_before(history.version.as_deref(), fixed))
             && (self.fingerprints.is_empty() || self.fingerprints.contains(&letter.fingerprint()))
-            && self.headers.iter().all(|c| {
-                webhook.headers.iter().any(|(name, value)| name == c.name && value == c.value)
-            })
+            && self
+                .headers
+                .iter()
+                .all(|c| webhook.headers.iter().any(|(name, value)| name == c.name && value == c.value))
             && self.holds_in_body(&webhook.body)
     }
 
@@ -65,7 +67,7 @@ impl Filter {
         let Ok(body) = serde_json::from_slice::<Value>(body) else { return false };
         self.pointers.iter().all(|condition| match body.pointer(&condition.name) {
             Some(Value::String(text)) => *text == condition.value,
-            Some(other) => other.to_string() == condition.value,
+            Some(other) => serde_json::from_str::<Value>(&condition.value).is_ok_and(|value| value == *other),
             None => false,
         })
     }

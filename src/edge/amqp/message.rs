@@ -263,7 +263,8 @@ pub fn redeliveries(properties: &BasicProperties) -> u32 {
 
 /// The place of a message in the stream that it was read from.
 pub fn stream_offset(properties: &BasicProperties) -> Option<u64> {
-    let AMQPValue::LongLongInt(offset) = properties.headers().as_ref()?.inner().get("x-stream-offset")? else {
+    let AMQPValue::LongLongInt(offset) = properties.headers().as_ref()?.inner().get("x-stream-offset")?
+    else {
         return None;
     };
     u64::try_from(*offset).ok()

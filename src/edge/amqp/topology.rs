@@ -296,6 +296,11 @@ impl Topology {
     }
 }
 
+/// Whether the broker has answered, and said no: what was asked for is not there, or not ours to have.
+pub fn is_refusal(error: &lapin::Error) -> bool {
+    matches!(error.kind(), lapin::ErrorKind::ProtocolError(_))
+}
+
 /// How many messages are ready in a queue.
 ///
 /// # Errors

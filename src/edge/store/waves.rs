@@ -77,7 +77,10 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]
-    pub async fn done_by(&self, keys: &[(&SourceName, &IdempotencyKey)]) -> Result<Vec<Option<u64>>, StoreError> {
+    pub async fn done_by(
+        &self,
+        keys: &[(&SourceName, &IdempotencyKey)],
+    ) -> Result<Vec<Option<u64>>, StoreError> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
