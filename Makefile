@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up down clean-data secrets build test test-rabbitmq-4 check faults faults-long cluster simulate mutants fmt lint doc
+.PHONY: help up down clean-data secrets build test test-rabbitmq-4 check million faults faults-long cluster simulate mutants fmt lint doc
 
 help: ## What one can do here
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-15s %s\n", $$1, $$2 }'
@@ -31,6 +31,10 @@ cluster: ## Kill, stop, cut off and freeze the nodes of a RabbitMQ cluster, and 
 
 check: ## The quick part of `make test`: all but the tests
 	@deploy/test.sh quick
+
+million: ## A million dead letters: how long each command takes, and how much memory
+	@deploy/local/install.sh rabbitmq-server redis-server
+	HOOKSWITCH_LETTERS=1000000 cargo test --release --locked --test it many_letters -- --nocapture
 
 faults: ## Kill, freeze, fill and cut everything under load, and account for every webhook: every row once, minutes
 	@deploy/local/install.sh rabbitmq-server redis-server faketime

@@ -109,7 +109,7 @@ for n in 1 2; do
     curl -sS "http://127.0.0.1:$((admin_port + n))/metrics" | grep '^hookswitch_duplicates_total' || true
 done
 say "the dead letters"
-"$program" dead-letters list
+"$program" dead-letters stats
 say "the ledger: accepted = done + duplicate + discarded + dead + in system"
 "$program" ledger
 
@@ -130,6 +130,6 @@ Everything runs; \`make down\` stops it.
 To go on:
   $exports
   target/release/hookswitch tail                   follow the events; send more with hookswitch send-samples
-  target/release/hookswitch dead-letters list      look at the dead letters
+  target/release/hookswitch dead-letters stats     look at the dead letters; hookswitch ledger: is anything lost?
   curl http://127.0.0.1:$admin_port/metrics              what the receiver counts
 TEXT

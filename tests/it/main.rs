@@ -13,6 +13,7 @@ mod delivery;
 #[path = "../support/frames.rs"]
 mod frames;
 mod ledger;
+mod many_letters;
 mod outages;
 mod processes;
 #[path = "../support/proxy.rs"]

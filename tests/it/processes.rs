@@ -11,7 +11,7 @@ use hookswitch::edge::http::{Client, Reply};
 
 use super::support::{PATIENCE, World, call, calls, services::free_port, until};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_hookswitch");
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_hookswitch");
 
 struct Process {
     child: Child,
@@ -81,7 +81,7 @@ impl Drop for Process {
     }
 }
 
-fn write_config(world: &World, dir: &Path) -> PathBuf {
+pub fn write_config(world: &World, dir: &Path) -> PathBuf {
     let path = dir.join("hookswitch.toml");
     std::fs::write(&path, &world.toml).unwrap();
     path

@@ -1,0 +1,112 @@
+//! However many dead letters there are, working on them takes little memory. `make million` tries it with a million, and
+//! shows how long each command takes.
+
+use std::{
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use futures_util::future::join_all;
+use hookswitch::{
+    app::settle,
+    core::{disposition::Reason, letters::Letter},
+};
+
+use super::{
+    processes::{PROGRAM, write_config},
+    support::{
+        PATIENCE, World, call, inbound,
+        services::{Broker, Redis},
+    },
+};
+
+/// What the on-call engineer's command may take, in KiB.
+const MEMORY_MAX: u64 = 64 * 1024;
+
+/// One letter in a hundred is of the kind that was mended.
+fn letter(n: usize) -> Letter {
+    let mut letter = inbound("salpre", call(n));
+    let history = &mut letter.history;
+    let mended = n.is_multiple_of(100);
+    history.reason = Some(if mended { Reason::InvalidPayload } else { Reason::UnsupportedEvent });
+    history.error = Some(if mended { "payload.call_id: a bug of old" } else { "event_type: no event" }.into());
+    history.version = Some("0.0.1".into());
+    history.first_failed_at = Some(letter.webhook.received_at);
+    history.last_failed_at = Some(letter.webhook.received_at);
+    Letter { id: uuid::Uuid::now_v7().to_string().parse().unwrap(), inbound: letter }
+}
+
+/// Runs a command to its end: what it printed, how long it took, and its peak memory in KiB.
+fn run(config: &std::path::Path, arguments: &[&str]) -> (String, Duration, u64) {
+    let began = Instant::now();
+    let child = Command::new(PROGRAM)
+        .arg("--config")
+        .arg(config)
+        .arg("dead-letters")
+        .args(arguments)
+        .env("HOOKSWITCH_ACTOR", "ann")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let watch = std::thread::spawn(move || {
+        let mut peak = 0;
+        // A process that has ended shows no memory.
+        while let Some(now) = std::fs::read_to_string(&status).ok().and_then(|text| {
+            text.lines().find(|line| line.starts_with("VmHWM:"))?.split_whitespace().nth(1)?.parse().ok()
+        }) {
+            peak = now;
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        peak
+    });
+    let output = child.wait_with_output().unwrap();
+    let (elapsed, peak) = (began.elapsed(), watch.join().unwrap());
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
+    (text, elapsed, peak)
+}
+
+#[tokio::test]
+async fn memory_does_not_grow_with_the_number_of_letters() {
+    let letters: usize = std::env::var("HOOKSWITCH_LETTERS").map_or(20_000, |n| n.parse().unwrap());
+    let redis = tokio::task::spawn_blocking(Redis::start).await.unwrap();
+    let broker = tokio::task::spawn_blocking(|| Broker::start(0)).await.unwrap();
+    let world = World::at(&broker.url(0), &redis.url(0), "").await;
+    let publisher = world.publisher().await;
+    let began = Instant::now();
+    for batch in (0..letters).collect::<Vec<_>>().chunks(1_000) {
+        let publishing = batch.iter().map(async |n| {
+            let shelved = settle::shelve(&letter(*n));
+            publisher.publish(shelved.clone(), PATIENCE).await.unwrap();
+            publisher.publish(settle::log(shelved), PATIENCE).await.unwrap();
+        });
+        join_all(publishing).await;
+    }
+    println!("{letters} letters made in {:.1?}", began.elapsed());
+    drop(publisher);
+
+    let dir = tempfile::tempdir().unwrap();
+    let config = write_config(&world, dir.path());
+    let fingerprint = letter(0).fingerprint().to_string();
+    let mended = letters.div_ceil(100);
+    let (mut failed, mut check) = (Vec::new(), |arguments: &[&str], expected: &str| {
+        let (text, elapsed, peak) = run(&config, arguments);
+        println!("{:<50} {elapsed:>8.1?} {:>6.1} MiB", arguments.join(" "), peak as f64 / 1024.0);
+        assert!(text.contains(expected), "{arguments:?} says {text}");
+        if peak > MEMORY_MAX {
+            failed.push(format!("{arguments:?} took {peak} KiB"));
+        }
+    });
+    check(&["stats", "--json"], &format!("\"letters\":{letters}"));
+    check(&["list", "--limit", "20", "--json"], "\"place\":");
+    check(&["try", "--json"], &format!("\"succeed\":{letters}"));
+    check(&["replay", "--dry-run", "--json"], &format!("\"letters\":{letters}"));
+    check(&["replay", "--no-canary", "--json", "--fingerprint", &fingerprint], &format!("\"sent\":{mended}"));
+    check(&["reindex", "--json"], &format!("\"seen\":{}", letters - mended));
+    let rest = ["discard", "--yes", "--no-export", "--reason", "a test", "--json"];
+    check(&rest, &format!("\"discarded\":{}", letters - mended));
+    check(&["stats", "--json"], "\"letters\":0");
+    assert!(failed.is_empty(), "{failed:?}");
+}
