@@ -1,6 +1,7 @@
 //! What the program does, made of the edges and the core.
 
 pub mod dead_letters;
+pub mod dead_log;
 pub mod gate;
 pub mod intake;
 pub mod ledger;

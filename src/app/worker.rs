@@ -16,7 +16,7 @@ use lapin::Connection;
 use tokio::{task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::{gate::Gate, ledger, reading, settle};
+use super::{dead_log::DeadLog, gate::Gate, ledger, reading, settle};
 use crate::{
     config::Config,
     core::{
@@ -50,9 +50,6 @@ const BALANCE_EVERY: Duration = Duration::from_secs(15);
 /// How many times the time for connecting it may take to check the topology and begin to consume.
 const SET_UP_PATIENCE: u32 = 6;
 
-/// How often a dead letter's entry in the log is tried.
-const LOG_TRIES: u32 = 3;
-
 /// What turns a webhook into events; a parameter, so that tests can make it fail.
 pub type Normalize = for<'a> fn(&'a Webhook) -> Result<Normalized<'a>, NormalizeError>;
 
@@ -64,6 +61,7 @@ pub struct Worker {
     store: Store,
     gate: Gate,
     metrics: Arc<WorkerMetrics>,
+    dead_log: DeadLog,
     normalize: Normalize,
     /// Tells this process's claims from another's.
     owner: String,
@@ -132,8 +130,10 @@ impl Worker {
         let schedule = config.retry.schedule();
         // `o` marks an owner's token in Redis; a number is a done key.
         let owner = format!("o{:016x}", rand::random::<u64>());
+        let dead_log = DeadLog::new(config.amqp.clone(), metrics.clone());
         Arc::new(Self {
             config,
+            dead_log,
             schedule,
             publisher,
             store,
@@ -186,6 +186,7 @@ impl Worker {
                 }
             }
         }
+        self.dead_log.finish(self.config.worker.grace).await;
         Ok(())
     }
 
@@ -523,28 +524,10 @@ impl Worker {
             sent.map_err(PublishError::trouble)?;
             faults::at(Point::SentOn);
             if let Some(letter) = logged {
-                self.log(letter).await;
+                self.dead_log.write(letter).await;
             }
         }
         Ok(Answer::Confirmed)
-    }
-
-    /// Writes a dead letter to the log. The letter is safe in its queue, so if this fails for long it is only not
-    /// listed: `dead-letters stats` sees that one is missing, and `dead-letters reindex` adds it.
-    async fn log(&self, letter: Publication) {
-        let mut backoff = Reconnect::default();
-        for _ in 0..LOG_TRIES {
-            let publication = settle::log(letter.clone());
-            match self.publisher.publish(publication, self.config.amqp.confirm_timeout).await {
-                Ok(()) => return,
-                Err(error) => tracing::debug!(%error, "the log of dead letters"),
-            }
-            tokio::time::sleep(backoff.next_delay()).await;
-        }
-        self.metrics.unlisted.inc();
-        tracing::warn!(
-            "a dead letter is in its queue and not in the log: run `hookswitch dead-letters reindex`"
-        );
     }
 
     /// The dead letter is safe; where Redis cannot be told so, the ledger would miss one.

@@ -125,8 +125,7 @@ pub struct WorkerMetrics {
     duplicates: Family<DuplicateLabels, Counter>,
     retries: Family<TierLabels, Counter>,
     dead: Family<ReasonLabels, Counter>,
-    /// Dead letters that are in their queue and not in the log.
-    pub unlisted: Counter,
+    unlisted: Family<SourceLabel, Counter>,
     handle_seconds: Family<SourceLabel, Histogram>,
     in_flight: Family<SourceLabel, Gauge>,
     pauses: Family<CauseLabel, Counter>,
@@ -149,7 +148,7 @@ impl WorkerMetrics {
             duplicates: Family::default(),
             retries: Family::default(),
             dead: Family::default(),
-            unlisted: Counter::default(),
+            unlisted: Family::default(),
             handle_seconds: Family::new_with_constructor(buckets),
             in_flight: Family::default(),
             pauses: Family::default(),
@@ -277,6 +276,12 @@ impl WorkerMetrics {
     pub fn in_flight(&self, source: &SourceName, count: usize) {
         let gauge = self.in_flight.get_or_create(&SourceLabel { source: source.to_string() });
         gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a dead letter that is in its source's queue and could not be written to the log.
+    pub fn unlisted(&self, source: &str) {
+        self.unlisted.get_or_create(&SourceLabel { source: source.to_owned() }).inc();
+        tracing::warn!(%source, "a dead letter is in its queue and not in the log: run `hookswitch dead-letters reindex`");
     }
 
     /// Counts unexpected leaves; whether one was seen for the first time by this process.

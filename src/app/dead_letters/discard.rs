@@ -1,27 +1,41 @@
 //! Throwing letters away, each written to a file first unless that is not wanted.
 
+use futures_util::future::join_all;
+
 use super::{
     DeadLetterError, Desk, Order, Plan, Progress, Tools,
     export::Archive,
-    job::Running,
+    job::{Running, note, settle_all},
     queue::{Held, Pass},
-    replay::settle_all,
 };
 use crate::core::{
     ledger::State,
-    letters::{Archived, Fate, Journal, Letter, Outcome},
-    webhook::SourceName,
+    letters::{Archived, Fate, Outcome},
 };
 
 /// Letters that are thrown away at a time.
 const BATCH: usize = 64;
 
+/// What a discard came to.
+#[derive(Debug, Default)]
+pub struct Discarded {
+    /// Letters thrown away.
+    pub discarded: u64,
+    /// Letters that have left meanwhile through another job.
+    pub left_meanwhile: u64,
+    /// Letters that were meant and not thrown away: not in their queue, or not reached.
+    pub not_discarded: u64,
+    /// Whether somebody stopped it.
+    pub stopped: bool,
+    /// What went wrong, if anything did; what is counted here is done all the same.
+    pub error: Option<DeadLetterError>,
+}
+
 impl Desk<'_> {
-    /// Throws the letters of `plan` away, after they are in `archive`, if there is one. How many, and whether it was
-    /// stopped before its end.
+    /// Throws the letters of `plan` away, after they are in `archive`, if there is one.
     ///
     /// # Errors
-    /// [`DeadLetterError`]; what was done until then is done and on record.
+    /// [`DeadLetterError`]: it could not begin, or its end could not be written down.
     pub async fn discard(
         &self,
         tools: Tools<'_>,
@@ -29,52 +43,45 @@ impl Desk<'_> {
         mut plan: Plan,
         mut archive: Option<&mut dyn Archive>,
         progress: &mut dyn FnMut(Progress),
-    ) -> Result<(u64, bool), DeadLetterError> {
+    ) -> Result<Discarded, DeadLetterError> {
         let (job, journal) = self.begin(tools.publisher, order).await?;
-        let mut discarded = 0;
-        let mut came = Ok(());
-        for source in plan.sources().keys().cloned().collect::<Vec<_>>() {
-            came = async {
-                let mut pass = Pass::open(self, &source).await?;
-                loop {
-                    let batch = batch(&mut pass, &mut plan, &journal, &source, &tools).await?;
-                    if batch.is_empty() {
-                        break;
+        let mut came = Discarded { left_meanwhile: plan.without(&journal), ..Discarded::default() };
+        for source in plan.names() {
+            let mut at_end = false;
+            while !at_end && came.error.is_none() && plan.left(&source) > 0 && !tools.stop.is_cancelled() {
+                let passed = async {
+                    let mut pass = Pass::open(self, &source).await?;
+                    let passed = async {
+                        loop {
+                            let batch = pass.batch(&mut plan, &journal, BATCH, tools.stop).await?;
+                            if batch.is_empty() {
+                                return Ok(());
+                            }
+                            throw_away(&job, &mut pass, &tools, &batch, archive.as_deref_mut()).await?;
+                            came.discarded += batch.len() as u64;
+                            progress(Progress::Letters(came.discarded));
+                        }
                     }
-                    throw_away(&job, &mut pass, &tools, &batch, archive.as_deref_mut()).await?;
-                    discarded += batch.len() as u64;
-                    progress(Progress::Letters(discarded));
-                }
-                pass.close().await
-            }
-            .await;
-            if came.is_err() || tools.stop.is_cancelled() {
-                break;
+                    .await;
+                    at_end = pass.saw_all();
+                    pass.close().await.and(passed)
+                };
+                came.error = passed.await.err();
             }
         }
-        let stopped = tools.stop.is_cancelled();
-        let outcome = if stopped { Outcome::Interrupted } else { Outcome::Finished };
-        job.end_with(came.map(|()| (outcome, 0, None, (discarded, stopped)))).await
-    }
-}
-
-async fn batch(
-    pass: &mut Pass<'_>,
-    plan: &mut Plan,
-    journal: &Journal,
-    source: &SourceName,
-    tools: &Tools<'_>,
-) -> Result<Vec<Held>, DeadLetterError> {
-    let mut batch = Vec::with_capacity(BATCH);
-    while batch.len() < BATCH && plan.left(source) > 0 && !tools.stop.is_cancelled() {
-        let Some(held) = pass.next().await? else { break };
-        if journal.is_settled(held.letter.id) {
-            pass.ack(&held).await?;
-        } else if plan.take(held.letter.id, source) {
-            batch.push(held);
+        came.not_discarded = plan.len();
+        came.stopped = tools.stop.is_cancelled();
+        let outcome = match (&came.error, came.stopped) {
+            (Some(_), _) => Outcome::Failed,
+            (None, true) => Outcome::Interrupted,
+            (None, false) => Outcome::Finished,
+        };
+        let ended = job.end(outcome, 0, came.error.as_ref().map(ToString::to_string)).await;
+        if came.error.is_none() {
+            ended?;
         }
+        Ok(came)
     }
-    Ok(batch)
 }
 
 async fn throw_away(
@@ -88,16 +95,9 @@ async fn throw_away(
         let lines: Vec<_> = batch.iter().map(|held| Archived::from(&held.letter)).collect();
         archive.keep(&lines).map_err(DeadLetterError::NoFile)?;
     }
-    for held in batch {
-        note(tools, &held.letter, State::Discarded).await?;
+    let noting = batch.iter().map(|held| note(tools, &held.letter, State::Discarded));
+    for noted in join_all(noting).await {
+        noted?;
     }
     settle_all(job, pass, Fate::Discarded, batch).await
-}
-
-/// Notes in the ledger what became of a letter's webhook, where it is counted.
-pub(super) async fn note(tools: &Tools<'_>, letter: &Letter, state: State) -> Result<(), DeadLetterError> {
-    if let Some(entry) = letter.inbound.entry {
-        tools.store.record(&letter.inbound.webhook.source, entry, state).await?;
-    }
-    Ok(())
 }

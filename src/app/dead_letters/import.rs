@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 
-use super::{DeadLetterError, Desk, Order, Progress, Tools};
+use super::{DeadLetterError, Desk, Order, Plan, Progress, Tools};
 use crate::{
     app::settle,
     core::letters::{Filter, Journal, Letter, Outcome},
@@ -16,7 +16,7 @@ const BATCH: usize = 64;
 pub struct Imported {
     /// Letters put back.
     pub put_back: u64,
-    /// Letters that were there already.
+    /// Letters that were there already, which is: listed.
     pub there: u64,
     /// Whether somebody stopped it before its end.
     pub stopped: bool,
@@ -50,12 +50,12 @@ impl Desk<'_> {
         letters: impl Iterator<Item = Letter>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Imported, DeadLetterError> {
-        let mut there = self.plan(&Filter::default(), u64::MAX, |_| {}).await?;
+        let mut there = self.truthful_list().await?;
         let (mut came, mut batch) = (Imported::default(), Vec::with_capacity(BATCH));
         let mut letters = letters.peekable();
         while let Some(mut letter) = letters.next() {
             // What was taken away comes back as another letter, else the journal would hide it.
-            while journal.has_left(letter.id) {
+            while journal.has_left(letter.id.key()) {
                 letter.id = letter.id.put_back();
             }
             if there.add(&letter) {
@@ -75,6 +75,21 @@ impl Desk<'_> {
             }
         }
         Ok(came)
+    }
+
+    /// What is listed, where it is what the queues hold: else a letter might be taken for one that is there, or come twice.
+    async fn truthful_list(&self) -> Result<Plan, DeadLetterError> {
+        let depths = self.depths(&Filter::default()).await?;
+        let list = self.plan(&Filter::default(), u64::MAX, |_| {}).await?;
+        let after = self.depths(&Filter::default()).await?;
+        for (source_name, queued) in depths {
+            let listed = list.left(&source_name);
+            // Letters may die meanwhile.
+            if listed < queued || listed > after.get(&source_name).copied().unwrap_or_default() {
+                return Err(DeadLetterError::Differs { source_name, queued, listed });
+            }
+        }
+        Ok(list)
     }
 
     async fn put_back(&self, tools: Tools<'_>, batch: &[Letter]) -> Result<(), DeadLetterError> {

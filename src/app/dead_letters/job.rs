@@ -4,11 +4,18 @@ use jiff::Timestamp;
 use lapin::{Channel, options::QueueDeclareOptions, types::FieldTable};
 use uuid::Uuid;
 
-use super::{DeadLetterError, Desk};
+use super::{
+    DeadLetterError, Desk, Tools,
+    queue::{Held, Pass},
+};
 use crate::{
     app::settle,
-    core::letters::{Fate, JobId, Journal, Kind, Outcome, Record},
+    core::{
+        ledger::State,
+        letters::{Fate, Job, JobId, Journal, Kind, Letter, Outcome, Record},
+    },
     edge::amqp::{names, publisher::Publisher, topology},
+    faults::{self, Mutant},
 };
 
 /// What somebody asks for.
@@ -22,8 +29,8 @@ pub struct Order {
     pub reason: Option<String>,
     /// Which letters are meant, in words.
     pub filter: String,
-    /// How many they are.
-    pub letters: u64,
+    /// How many they are, where that is known.
+    pub letters: Option<u64>,
 }
 
 /// A job that runs.
@@ -35,13 +42,30 @@ pub(super) struct Running<'a> {
     lock: Option<Channel>,
 }
 
+/// Somebody is being shown personal data.
+pub struct Reveal<'a>(Running<'a>);
+
+impl Reveal<'_> {
+    /// Puts on record how many letters were shown.
+    ///
+    /// # Errors
+    /// [`DeadLetterError`]: that they were to be shown is on record.
+    pub async fn end(self, shown: u64) -> Result<(), DeadLetterError> {
+        self.0.end(Outcome::Finished, shown, None).await
+    }
+}
+
 impl Desk<'_> {
-    /// Puts on record that somebody is shown personal data.
+    /// Puts on record that somebody is about to be shown personal data.
     ///
     /// # Errors
     /// [`DeadLetterError`]: then nothing may be shown.
-    pub async fn record(&self, publisher: &Publisher, order: &Order) -> Result<(), DeadLetterError> {
-        self.begin_reading(publisher, order).await?.end(Outcome::Finished, order.letters, None).await
+    pub async fn reveal<'a>(
+        &self,
+        publisher: &'a Publisher,
+        order: &Order,
+    ) -> Result<Reveal<'a>, DeadLetterError> {
+        Ok(Reveal(self.begin_reading(publisher, order).await?))
     }
 
     /// Begins a job that moves no letters: it disturbs no other.
@@ -71,17 +95,39 @@ impl Desk<'_> {
         };
         if let Err(error) = lock.queue_declare(names::DEAD_LOCK.into(), options, FieldTable::default()).await
         {
-            if !topology::is_refusal(&error) {
+            if !topology::is_locked(&error) {
                 return Err(error.into());
             }
-            let journal = self.journal().await?;
-            let running = journal.jobs().iter().rev().find(|job| job.outcome.is_none());
-            return Err(DeadLetterError::Busy(running.cloned().map(Box::new)));
+            return Err(DeadLetterError::Busy(self.running(&self.journal().await?).map(Box::new)));
         }
         let job = Running { id: JobId::new(Uuid::now_v7()), publisher, lock: Some(lock) };
-        let journal = self.journal().await?;
         job.begin(order).await?;
+        // Its own beginning in the journal proves that nothing before it is missing.
+        let journal = match self.journal_before(job.id).await {
+            Ok(journal) => journal,
+            Err(error) => return job.end_with(Err(error)).await,
+        };
         Ok((job, journal))
+    }
+
+    /// The job that seems to run: of those that work alone the last one, if it has no end.
+    fn running(&self, journal: &Journal) -> Option<Job> {
+        let last = journal.jobs().iter().rev().find(|job| job.kind.is_alone());
+        last.filter(|job| job.outcome.is_none()).cloned()
+    }
+
+    /// Whether somebody works on letters now.
+    ///
+    /// # Errors
+    /// [`DeadLetterError`]
+    pub async fn is_busy(&self) -> Result<bool, DeadLetterError> {
+        let channel = self.connection.create_channel().await?;
+        match topology::depth(&channel, names::DEAD_LOCK).await {
+            Ok(_) => Ok(true),
+            Err(error) if topology::is_locked(&error) => Ok(true),
+            Err(error) if topology::is_refusal(&error) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
@@ -149,4 +195,28 @@ impl Running<'_> {
             .await
             .map_err(DeadLetterError::NoJournal)
     }
+}
+
+/// Writes letters in the journal and takes them out of the queue.
+pub(super) async fn settle_all(
+    job: &Running<'_>,
+    pass: &mut Pass<'_>,
+    fate: Fate,
+    letters: &[Held],
+) -> Result<(), DeadLetterError> {
+    job.gone(fate, letters.iter().map(|held| held.letter.id.key()).collect()).await?;
+    if !faults::is(Mutant::RemoveBeforeReplay) {
+        for held in letters {
+            pass.ack(held).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Notes in the ledger what became of a letter's webhook, where it is counted.
+pub(super) async fn note(tools: &Tools<'_>, letter: &Letter, state: State) -> Result<(), DeadLetterError> {
+    if let Some(entry) = letter.inbound.entry {
+        tools.store.record(&letter.inbound.webhook.source, entry, state).await?;
+    }
+    Ok(())
 }

@@ -14,15 +14,20 @@ mod reindex;
 mod replay;
 mod standing;
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    ops::ControlFlow,
+};
 
+use jiff::{SignedDuration, Timestamp};
 use lapin::Connection;
 use tokio_util::sync::CancellationToken;
 
 pub use self::{
+    discard::Discarded,
     export::Archive,
     import::Imported,
-    job::Order,
+    job::{Order, Reveal},
     reindex::Reindexed,
     replay::{Canary, Replay, Replayed, Stopped},
     standing::{Standing, attempt, standings},
@@ -30,7 +35,7 @@ pub use self::{
 use crate::{
     config::Config,
     core::{
-        letters::{Filter, Job, Journal, Letter, LetterId, Record},
+        letters::{Filter, Job, JobId, Journal, Letter, Record},
         providers::Provider,
         webhook::SourceName,
     },
@@ -71,9 +76,40 @@ pub enum DeadLetterError {
     /// The file could not be written; the letters meant stay where they are.
     #[error("letters stay where they are, since the file cannot be written: {0}")]
     NoFile(std::io::Error),
+    /// The queue gave no more letters, though more were there.
+    #[error(
+        "dead.{source_name} fell silent after {seen} of {total} letters: the broker may be mending itself, or somebody else \
+         takes letters; run the command again"
+    )]
+    Silent {
+        /// Whose.
+        source_name: SourceName,
+        /// Letters that came.
+        seen: u32,
+        /// Letters that were there.
+        total: u32,
+    },
+    /// What is listed is not what is in the queues, and the job needs it to be.
+    #[error(
+        "dead.{source_name} holds {queued} letters and {listed} are listed: run `hookswitch dead-letters reindex` first"
+    )]
+    Differs {
+        /// Whose.
+        source_name: SourceName,
+        /// Letters in the queue.
+        queued: u64,
+        /// Letters in the list.
+        listed: u64,
+    },
     /// Somebody else works on dead letters.
-    #[error("somebody else is working on dead letters{}: wait for it to end, or look at `hookswitch dead-letters jobs`", .0.as_ref().map(|job| format!(" ({} by {}, since {})", job.kind.as_str(), job.actor, job.begun_at.strftime("%H:%M:%S"))).unwrap_or_default())]
+    #[error("somebody else is working on dead letters{}: wait for it to end, or look at `hookswitch dead-letters jobs`", who(.0.as_deref()))]
     Busy(Option<Box<Job>>),
+}
+
+fn who(job: Option<&Job>) -> String {
+    let since = |job: &Job| job.begun_at.strftime("%Y-%m-%d %H:%M:%S").to_string();
+    job.map(|job| format!(" ({} by {}, since {})", job.kind.as_str(), job.actor, since(job)))
+        .unwrap_or_default()
 }
 
 /// The desk at which dead letters are worked on: a connection to the broker, and which sources there are.
@@ -110,46 +146,57 @@ pub enum Progress {
 /// The letters that a job means.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
-    keys: HashSet<u64>,
-    sources: BTreeMap<SourceName, u64>,
+    sources: BTreeMap<SourceName, HashSet<u64>>,
+    unconfigured: BTreeMap<SourceName, u64>,
 }
 
 impl Plan {
-    /// One more. Whether it was not in it yet.
-    pub fn add(&mut self, letter: &Letter) -> bool {
-        let new = self.keys.insert(letter.id.key());
-        if new {
-            *self.sources.entry(letter.inbound.webhook.source.clone()).or_default() += 1;
-        }
-        new
-    }
-
     /// How many.
     pub fn len(&self) -> u64 {
-        self.keys.len() as u64
+        self.sources.values().map(|keys| keys.len() as u64).sum()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.sources.is_empty()
     }
 
     /// How many of each source.
-    pub fn sources(&self) -> &BTreeMap<SourceName, u64> {
-        &self.sources
+    pub fn sources(&self) -> impl Iterator<Item = (&SourceName, u64)> {
+        self.sources.iter().map(|(source, keys)| (source, keys.len() as u64))
+    }
+
+    /// Letters that would be meant, of sources that are not configured: nobody knows their queue.
+    pub fn unconfigured(&self) -> &BTreeMap<SourceName, u64> {
+        &self.unconfigured
+    }
+
+    /// One more, if it is not in it yet.
+    fn add(&mut self, letter: &Letter) -> bool {
+        self.sources.entry(letter.inbound.webhook.source.clone()).or_default().insert(letter.id.key())
+    }
+
+    fn names(&self) -> Vec<SourceName> {
+        self.sources.keys().cloned().collect()
     }
 
     fn left(&self, source: &SourceName) -> u64 {
-        self.sources.get(source).copied().unwrap_or_default()
+        self.sources.get(source).map_or(0, |keys| keys.len() as u64)
     }
 
     /// Crosses a letter off. Whether it was in it.
-    fn take(&mut self, id: LetterId, source: &SourceName) -> bool {
-        let taken = self.keys.remove(&id.key());
-        if let Some(left) = self.sources.get_mut(source).filter(|_| taken) {
-            *left = left.saturating_sub(1);
+    fn take(&mut self, letter: &Letter) -> bool {
+        let keys = self.sources.get_mut(&letter.inbound.webhook.source);
+        keys.is_some_and(|keys| keys.remove(&letter.id.key()))
+    }
+
+    /// Crosses off what has left meanwhile; how many.
+    fn without(&mut self, journal: &Journal) -> u64 {
+        let before = self.len();
+        for keys in self.sources.values_mut() {
+            keys.retain(|key| !journal.has_left(*key));
         }
-        taken
+        before - self.len()
     }
 }
 
@@ -158,6 +205,8 @@ pub struct Browsing {
     reading: Reading,
     journal: Journal,
     filter: Filter,
+    /// A letter may stand in the log twice: its writer did not hear the first confirm.
+    seen: HashSet<u64>,
 }
 
 impl<'a> Desk<'a> {
@@ -172,16 +221,26 @@ impl<'a> Desk<'a> {
     /// [`DeadLetterError`]
     pub async fn journal(&self) -> Result<Journal, DeadLetterError> {
         let mut reading = Reading::begin(self.connection, names::DEAD_JOBS, Start::First).await?;
-        let mut journal = Journal::default();
+        let mut journal = empty_journal();
         while let Some(stored) = reading.next().await? {
-            match serde_json::from_slice::<Record>(&stored.body) {
-                Ok(record) => journal.note(record),
-                Err(error) => {
-                    tracing::warn!(%error, "a record in the journal of jobs was written by a newer hookswitch");
-                }
-            }
+            note(&mut journal, &stored);
         }
         reading.close().await;
+        Ok(journal)
+    }
+
+    /// Reads the journal up to where `job` began: what the broker has confirmed may not be everywhere yet, and what is
+    /// missing of it must not be taken for "has not left".
+    async fn journal_before(&self, job: JobId) -> Result<Journal, DeadLetterError> {
+        let mut journal = empty_journal();
+        let mut each = |stored: Stored| {
+            note(&mut journal, &stored);
+            if journal.jobs().last().is_some_and(|last| last.id == job) {
+                return ControlFlow::Break(());
+            }
+            ControlFlow::Continue(())
+        };
+        Reading::until(self.connection, names::DEAD_JOBS, &mut each).await?;
         Ok(journal)
     }
 
@@ -198,12 +257,19 @@ impl<'a> Desk<'a> {
             (None, None) => Start::First,
         };
         // Where the log ends is fixed before the journal is read: a letter that goes meanwhile is not shown.
-        let (reading, journal) = futures_util::future::try_join(
-            async { Ok(Reading::begin(self.connection, names::DEAD_LOG, start).await?) },
-            self.journal(),
-        )
-        .await?;
-        Ok(Browsing { reading, journal, filter })
+        let mut reading = Reading::begin(self.connection, names::DEAD_LOG, start).await?;
+        for _ in 0..EMPTY_TRIES {
+            if !reading.is_empty()
+                || after.is_some()
+                || self.depths(&filter).await?.values().all(|depth| *depth == 0)
+            {
+                break;
+            }
+            // A node that is behind may not have heard of the log's first letters.
+            reading = Reading::begin(self.connection, names::DEAD_LOG, start).await?;
+        }
+        let journal = self.journal().await?;
+        Ok(Browsing { reading, journal, filter, seen: HashSet::new() })
     }
 
     /// The letters that `filter` means, at most `limit`, as a plan for a job; `each` sees them all.
@@ -218,10 +284,18 @@ impl<'a> Desk<'a> {
     ) -> Result<Plan, DeadLetterError> {
         let mut browsing = self.browse(filter.clone(), None).await?;
         let mut plan = Plan::default();
-        while plan.len() < limit {
+        let mut letters = 0;
+        while letters < limit {
             let Some((_, letter)) = browsing.next().await? else { break };
-            plan.add(&letter);
             each(&letter);
+            let source = &letter.inbound.webhook.source;
+            if self.config.sources.contains_key(source) {
+                letters += u64::from(plan.add(&letter));
+            } else {
+                *plan.unconfigured.entry(source.clone()).or_default() += 1;
+            }
+            // The plan knows them: once is enough.
+            browsing.seen.clear();
         }
         browsing.close().await;
         Ok(plan)
@@ -262,8 +336,28 @@ impl<'a> Desk<'a> {
     }
 }
 
+/// How often an empty log is looked at again while a queue is not.
+const EMPTY_TRIES: usize = 10;
+
+/// Longer than the log remembers letters.
+const FORGOTTEN: SignedDuration = SignedDuration::from_hours(24 * 100);
+
+fn empty_journal() -> Journal {
+    let now = Timestamp::now();
+    Journal::since(now.saturating_sub(FORGOTTEN).unwrap_or(now))
+}
+
+fn note(journal: &mut Journal, stored: &Stored) {
+    match serde_json::from_slice::<Record>(&stored.body) {
+        Ok(record) => journal.note(record),
+        Err(_) => {
+            tracing::warn!(offset = stored.offset, "a record of a newer hookswitch stands in the journal")
+        }
+    }
+}
+
 /// How far the clocks of workers and brokers may be apart.
-const CLOCKS_APART: jiff::SignedDuration = jiff::SignedDuration::from_mins(10);
+const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(10);
 
 impl Browsing {
     /// The next letter and its place in the log; none at the end.
@@ -274,7 +368,8 @@ impl Browsing {
         while let Some(stored) = self.reading.next().await? {
             let offset = stored.offset;
             let Some(letter) = read(stored) else { continue };
-            if !self.journal.has_left(letter.id) && self.filter.matches(&letter) {
+            let key = letter.id.key();
+            if !self.journal.has_left(key) && self.filter.matches(&letter) && self.seen.insert(key) {
                 return Ok(Some((offset, letter)));
             }
         }

@@ -2,18 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::{StreamExt, stream::SelectAll};
+use futures_util::StreamExt;
 use jiff::Timestamp;
 use lapin::{
     Channel, Consumer,
-    options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions},
+    options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions},
     types::FieldTable,
 };
+use tokio_util::sync::CancellationToken;
 
-use super::{DeadLetterError, Desk};
+use super::{DeadLetterError, Desk, Plan};
 use crate::{
     core::{
-        letters::{Letter, LetterId},
+        letters::{Journal, Letter, LetterId},
         providers::Provider,
         webhook::SourceName,
     },
@@ -23,25 +24,45 @@ use crate::{
 /// How long the queue may be silent before the letters that it promised count as taken by somebody else.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 
-/// How many letters the broker sends to one consumer before it waits for acks. "No limit" would be the same number:
-/// a quorum queue knows none.
-const SHARE: u16 = 2_000;
+/// How many letters one channel holds. Bodies may be large, and lapin keeps what was sent ahead; and the broker looks for
+/// an acked letter among all that a channel holds. A connection has 2,047 channels, so about two million letters can be
+/// passed by.
+const SHARE: u16 = 1_000;
+
+/// How long the broker may take to give back the letters of a job that was killed.
+const RETURN_MAX: Duration = Duration::from_secs(60);
+
+/// Two looks at a queue's depth that agree are so far apart.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// How long letters are held at most. The broker closes a channel that holds one for 30 minutes.
 const HELD_MAX: Duration = Duration::from_secs(600);
 
+/// How many bytes of bodies are in hand at a time, but for the last letter's.
+const BATCH_BYTES: usize = 4 << 20;
+
 /// A way once through a source's queue, as far as it reached when the way began.
+///
+/// One channel after the other takes letters, each until it holds its share; so each holds a stretch of the queue, and
+/// when they are closed one after the other the broker puts every letter back in its place.
 pub(super) struct Pass<'a> {
     desk: &'a Desk<'a>,
     source: &'a SourceName,
     provider: Provider,
-    channel: Channel,
-    letters: SelectAll<Consumer>,
-    consumers: u32,
+    /// Those that are full, and whose consumers are cancelled: what is acked on them makes no room for others.
+    full: Vec<Channel>,
+    taking: Option<Taking>,
     began: Instant,
     total: u32,
     seen: u32,
     acked: u32,
+}
+
+/// The channel that takes letters.
+struct Taking {
+    channel: Channel,
+    consumer: Consumer,
+    unacked: u16,
 }
 
 /// A letter that is held.
@@ -50,7 +71,24 @@ pub(super) struct Held {
     pub(super) letter: Letter,
     /// Whether it says its id itself.
     pub(super) has_id: bool,
+    channel: Channel,
     tag: u64,
+}
+
+impl Desk<'_> {
+    /// How many letters are ready in a source's queue, once the number does not grow any more: what a killed job held
+    /// comes back bit by bit.
+    async fn settled_depth(&self, source: &SourceName) -> Result<u32, DeadLetterError> {
+        let (mut depth, began) = (self.depth(source).await?, Instant::now());
+        loop {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            let now = self.depth(source).await?;
+            if now <= depth || began.elapsed() > RETURN_MAX {
+                return Ok(now);
+            }
+            depth = now;
+        }
+    }
 }
 
 impl<'a> Pass<'a> {
@@ -59,21 +97,10 @@ impl<'a> Pass<'a> {
         let Some(settings) = desk.config.sources.get(source) else {
             return Err(DeadLetterError::NoQueue(source.clone()));
         };
-        let total = desk.depth(source).await?;
-        let channel = desk.connection.create_channel().await?;
-        channel.basic_qos(SHARE, BasicQosOptions { global: false }).await?;
-        Ok(Self {
-            desk,
-            source,
-            provider: settings.provider,
-            channel,
-            letters: SelectAll::new(),
-            consumers: 0,
-            began: Instant::now(),
-            total,
-            seen: 0,
-            acked: 0,
-        })
+        let total = desk.settled_depth(source).await?;
+        let (full, taking) = (Vec::new(), None);
+        let provider = settings.provider;
+        Ok(Self { desk, source, provider, full, taking, began: Instant::now(), total, seen: 0, acked: 0 })
     }
 
     /// The next letter; none at the end. What is not acked stays.
@@ -81,14 +108,24 @@ impl<'a> Pass<'a> {
         if self.seen >= self.total {
             return Ok(None);
         }
-        // Letters that stay are unacked until the end. When those are all that the consumers may hold, one more takes
-        // over.
-        if self.seen - self.acked >= self.consumers * u32::from(SHARE) {
-            self.letters.push(self.consume().await?);
-            self.consumers += 1;
-        }
-        let Ok(Some(delivery)) = tokio::time::timeout(SILENCE_MAX, self.letters.next()).await else {
-            return Ok(None);
+        let mut taking = match self.taking.take() {
+            Some(taking) if taking.unacked < SHARE => taking,
+            Some(full) => {
+                // Nothing is on its way to it: it has what it may hold.
+                let options = BasicCancelOptions { nowait: false };
+                full.channel.basic_cancel(full.consumer.tag(), options).await?;
+                self.full.push(full.channel);
+                self.consume().await?
+            }
+            None => self.consume().await?,
+        };
+        let delivery = tokio::time::timeout(SILENCE_MAX, taking.consumer.next()).await;
+        taking.unacked += 1;
+        let channel = taking.channel.clone();
+        self.taking = Some(taking);
+        let Ok(Some(delivery)) = delivery else {
+            let (source_name, seen, total) = (self.source.clone(), self.seen, self.total);
+            return Err(DeadLetterError::Silent { source_name, seen, total });
         };
         let delivery = delivery?;
         self.seen += 1;
@@ -100,7 +137,34 @@ impl<'a> Pass<'a> {
             }
         };
         let letter = Letter { id: id.unwrap_or_else(|| LetterId::of_content(&inbound)), inbound };
-        Ok(Some(Held { letter, has_id: id.is_some(), tag: delivery.delivery_tag }))
+        Ok(Some(Held { letter, has_id: id.is_some(), channel, tag: delivery.delivery_tag }))
+    }
+
+    /// The next letters that `plan` means, at most `size`; fewer at the end, when the pass is old, or when `stop` is
+    /// asked for. What an earlier job has settled and could not ack any more is acked on the way.
+    pub(super) async fn batch(
+        &mut self,
+        plan: &mut Plan,
+        journal: &Journal,
+        size: usize,
+        stop: &CancellationToken,
+    ) -> Result<Vec<Held>, DeadLetterError> {
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while batch.len() < size
+            && bytes < BATCH_BYTES
+            && plan.left(self.source) > 0
+            && !self.is_old()
+            && !stop.is_cancelled()
+        {
+            let Some(held) = self.next().await? else { break };
+            if journal.is_settled(held.letter.id) {
+                self.ack(&held).await?;
+            } else if plan.take(&held.letter) {
+                bytes += held.letter.inbound.webhook.body.len();
+                batch.push(held);
+            }
+        }
+        Ok(batch)
     }
 
     /// Whether it has seen every letter that was there when it began.
@@ -115,29 +179,36 @@ impl<'a> Pass<'a> {
 
     /// Takes a letter out of the queue.
     pub(super) async fn ack(&mut self, held: &Held) -> Result<(), DeadLetterError> {
-        self.channel.basic_ack(held.tag, BasicAckOptions { multiple: false }).await?;
+        held.channel.basic_ack(held.tag, BasicAckOptions { multiple: false }).await?;
         self.acked += 1;
+        if let Some(taking) = self.taking.as_mut().filter(|taking| taking.channel.id() == held.channel.id()) {
+            taking.unacked -= 1;
+        }
         Ok(())
     }
 
     /// Gives back what was not acked, each letter to its place, and makes sure that the acks have arrived.
     pub(super) async fn close(self) -> Result<(), DeadLetterError> {
-        self.channel.close(200, "done".into()).await?;
+        for channel in self.full.into_iter().chain(self.taking.map(|taking| taking.channel)) {
+            channel.close(200, "done".into()).await?;
+        }
         // The broker puts letters back after it has closed the channel: whoever looks next must find them all. Not for
         // ever, since somebody else may have taken some.
         let left = self.total.saturating_sub(self.acked);
         let closed = Instant::now();
-        while self.desk.depth(self.source).await? < left && closed.elapsed() < SILENCE_MAX {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        while self.desk.settled_depth(self.source).await? < left && closed.elapsed() < SILENCE_MAX {
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
         Ok(())
     }
 
-    /// The broker puts letters back consumer by consumer in the order of their tags: so it stays the order of the queue.
-    async fn consume(&self) -> lapin::Result<Consumer> {
+    async fn consume(&self) -> lapin::Result<Taking> {
+        let channel = self.desk.connection.create_channel().await?;
+        channel.basic_qos(SHARE, BasicQosOptions { global: false }).await?;
         let options = BasicConsumeOptions { no_local: false, no_ack: false, exclusive: false, nowait: false };
-        let (queue, tag) = (names::dead_queue(self.source), format!("look-{:05}", self.consumers));
-        let (queue, tag) = (queue.as_str().into(), tag.as_str().into());
-        self.channel.basic_consume(queue, tag, options, FieldTable::default()).await
+        let queue = names::dead_queue(self.source);
+        let consumer =
+            channel.basic_consume(queue.as_str().into(), "".into(), options, FieldTable::default()).await?;
+        Ok(Taking { channel, consumer, unacked: 0 })
     }
 }

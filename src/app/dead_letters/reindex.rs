@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
+use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
     DeadLetterError, Desk, Order, Progress, Tools,
-    discard::note,
-    job::Running,
+    job::{Running, note},
     queue::{Held, Pass},
 };
 use crate::{
@@ -18,6 +18,9 @@ use crate::{
         webhook::SourceName,
     },
 };
+
+/// How many letters are listed at a time, and keys written in the journal.
+const BATCH: usize = 64;
 
 /// How many keys stand in one record of the journal.
 const RECORD: usize = 1_000;
@@ -36,6 +39,23 @@ pub struct Reindexed {
     pub missing: u64,
     /// Letters that a killed job had settled and not taken out of the queue, and second copies: now they are out.
     pub finished: u64,
+    /// Whether somebody stopped it before its end.
+    pub stopped: bool,
+}
+
+/// A reindex of one source under way.
+struct Run<'a> {
+    tools: Tools<'a>,
+    job: &'a Running<'a>,
+    journal: &'a Journal,
+    began: Timestamp,
+    /// Listed, and not met yet.
+    unmet: HashSet<u64>,
+    met: HashSet<u64>,
+    /// In their queue and not in the log.
+    unlisted: Vec<Held>,
+    /// Taken for missing before.
+    found: Vec<u64>,
 }
 
 impl Desk<'_> {
@@ -50,25 +70,23 @@ impl Desk<'_> {
         filter: &Filter,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Reindexed, DeadLetterError> {
-        // The lock first: what is in the queues and in the log must not move while both are read.
         let (job, journal) = self.begin(tools.publisher, order).await?;
         let mut came = Reindexed::default();
         let mut outcome = Ok(());
-        for source in self.sources(filter).cloned().collect::<Vec<_>>() {
-            outcome = self.reindex_source(tools, &job, &journal, &source, &mut came, progress).await;
-            if outcome.is_err() || tools.stop.is_cancelled() {
+        for source in self.sources(filter) {
+            outcome = self.reindex_source((tools, &job, &journal), source, &mut came, progress).await;
+            came.stopped = tools.stop.is_cancelled();
+            if outcome.is_err() || came.stopped {
                 break;
             }
         }
-        let how = if tools.stop.is_cancelled() { Outcome::Interrupted } else { Outcome::Finished };
+        let how = if came.stopped { Outcome::Interrupted } else { Outcome::Finished };
         job.end_with(outcome.map(|()| (how, came.listed, None, came))).await
     }
 
     async fn reindex_source(
         &self,
-        tools: Tools<'_>,
-        job: &Running<'_>,
-        journal: &Journal,
+        (tools, job, journal): (Tools<'_>, &Running<'_>, &Journal),
         source: &SourceName,
         came: &mut Reindexed,
         progress: &mut dyn FnMut(Progress),
@@ -77,38 +95,14 @@ impl Desk<'_> {
         // dies meanwhile.
         let began = Timestamp::now();
         let only = Filter { sources: vec![source.clone()], ..Filter::default() };
-        let plan = self.plan(&only, u64::MAX, |_| {}).await?;
-        let mut unseen: HashSet<u64> = plan.keys;
-        let (mut seen, mut found) = (HashSet::new(), Vec::new());
+        let unmet = self.plan(&only, u64::MAX, |_| {}).await?.sources.remove(source).unwrap_or_default();
+        let (met, unlisted, found) = (HashSet::new(), Vec::new(), Vec::new());
+        let mut run = Run { tools, job, journal, began, unmet, met, unlisted, found };
         let mut pass = Pass::open(self, source).await?;
-        while let Some(held) = pass.next().await? {
-            let key = held.letter.id.key();
-            if journal.is_settled(held.letter.id) || !seen.insert(key) {
-                pass.ack(&held).await?;
-                came.finished += 1;
-            } else if journal.is_missing(held.letter.id) {
-                found.push(key);
-            } else if !unseen.remove(&key) && !is_on_its_way(&held, began) {
-                list(tools, &held).await?;
-                came.listed += 1;
-            }
-            came.seen += 1;
-            if came.seen.is_multiple_of(100) {
-                progress(Progress::Letters(came.seen));
-            }
-            if tools.stop.is_cancelled() {
-                return pass.close().await;
-            }
-        }
-        let saw_all = pass.saw_all();
-        pass.close().await?;
-        came.listed += found.len() as u64;
-        for keys in found.chunks(RECORD) {
-            job.found(keys.to_vec()).await?;
-        }
-        // Where the queue fell silent somebody else may hold the rest.
-        if saw_all {
-            let missing: Vec<u64> = unseen.into_iter().collect();
+        let passed = run.pass(&mut pass, came, progress).await;
+        pass.close().await.and(passed)?;
+        if !tools.stop.is_cancelled() {
+            let missing: Vec<u64> = run.unmet.into_iter().collect();
             came.missing += missing.len() as u64;
             for keys in missing.chunks(RECORD) {
                 job.gone(Fate::Missing, keys.to_vec()).await?;
@@ -118,18 +112,60 @@ impl Desk<'_> {
     }
 }
 
+impl Run<'_> {
+    async fn pass(
+        &mut self,
+        pass: &mut Pass<'_>,
+        came: &mut Reindexed,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), DeadLetterError> {
+        while let Some(held) = pass.next().await? {
+            let key = held.letter.id.key();
+            came.seen += 1;
+            if self.journal.is_settled(held.letter.id) || !self.met.insert(key) {
+                pass.ack(&held).await?;
+                came.finished += 1;
+            } else if self.journal.is_missing(held.letter.id) {
+                self.found.push(key);
+            } else if !self.unmet.remove(&key) && !is_on_its_way(&held, self.began) {
+                self.unlisted.push(held);
+            }
+            if self.unlisted.len() + self.found.len() >= BATCH {
+                self.list(came).await?;
+            }
+            if came.seen.is_multiple_of(100) {
+                progress(Progress::Letters(came.seen));
+            }
+            if self.tools.stop.is_cancelled() {
+                break;
+            }
+        }
+        self.list(came).await
+    }
+
+    /// Writes letters to the log. Those that the broker made are in nobody's books yet.
+    async fn list(&mut self, came: &mut Reindexed) -> Result<(), DeadLetterError> {
+        let listing = self.unlisted.iter().map(async |held| {
+            if !held.has_id {
+                note(&self.tools, &held.letter, State::Dead).await?;
+            }
+            let letter = settle::shelve(&held.letter);
+            let listed = settle::publish_surely(self.tools.publisher, || settle::log(letter.clone())).await;
+            listed.map_err(DeadLetterError::NotMoved)
+        });
+        for listed in join_all(listing).await {
+            listed?;
+        }
+        self.job.found(self.found.clone()).await?;
+        came.listed += (self.unlisted.len() + self.found.len()) as u64;
+        self.unlisted.clear();
+        self.found.clear();
+        Ok(())
+    }
+}
+
 /// Whether a worker may be about to write the letter to the log itself.
 fn is_on_its_way(held: &Held, now: Timestamp) -> bool {
     let died = held.letter.inbound.history.last_failed_at;
     held.has_id && died.is_some_and(|died| now.duration_since(died) < ON_ITS_WAY_MAX)
-}
-
-/// Writes a letter to the log. One that the broker made is in nobody's books yet.
-async fn list(tools: Tools<'_>, held: &Held) -> Result<(), DeadLetterError> {
-    if !held.has_id {
-        note(&tools, &held.letter, State::Dead).await?;
-    }
-    let letter = settle::shelve(&held.letter);
-    let listed = settle::publish_surely(tools.publisher, || settle::log(letter.clone())).await;
-    listed.map_err(DeadLetterError::NotMoved)
 }

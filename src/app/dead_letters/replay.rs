@@ -1,23 +1,26 @@
 //! Sending letters back to their raw queue: a few first, then more, for as long as they do well.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::{HashMap, HashSet},
+    time::{Duration, Instant},
+};
 
 use futures_util::future::join_all;
-use tokio::time::sleep;
-use tokio_util::sync::CancellationToken;
+use tokio::time::{sleep, sleep_until};
 
 use super::{
     DeadLetterError, Desk, Order, Plan, Progress, Tools,
-    job::Running,
+    job::{Running, note, settle_all},
     queue::{Held, Pass},
     standing::{Standing, attempt, standings},
 };
 use crate::{
     app::settle,
     core::{
+        key,
         ledger::State,
         letters::{Fate, Fates, Journal, Outcome, Ramp, Verdict},
-        webhook::SourceName,
+        webhook::{DeliveryId, SourceName},
     },
     faults::{self, Mutant},
 };
@@ -27,6 +30,9 @@ const BATCH: usize = 64;
 
 /// How often the fates of a wave are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// How many keys that are on their way are remembered: some megabytes.
+const ON_THEIR_WAY_MAX: usize = 100_000;
 
 /// How a replay watches over itself.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +56,7 @@ pub struct Replay {
 }
 
 /// What a replay came to.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Replayed {
     /// Letters sent back.
     pub sent: u64,
@@ -58,6 +64,8 @@ pub struct Replayed {
     pub already_done: u64,
     /// Letters left where they are, since their key is done by another body.
     pub held_back: u64,
+    /// Letters that have left meanwhile through another job.
+    pub left_meanwhile: u64,
     /// Letters that were meant and were not in their queue.
     pub not_found: u64,
     /// Letters not reached.
@@ -66,6 +74,8 @@ pub struct Replayed {
     pub fates: Fates,
     /// Why it stopped before the end.
     pub stopped: Option<Stopped>,
+    /// What went wrong, if anything did; what is counted here is done all the same.
+    pub error: Option<DeadLetterError>,
 }
 
 /// Why a replay stopped before its end.
@@ -88,8 +98,11 @@ struct Run<'a> {
     journal: Journal,
     plan: Plan,
     came: Replayed,
-    began: Instant,
+    /// When the next letters may go.
+    due: Instant,
     waves: u32,
+    /// What is on its way and may not be marked done yet: keys, and the fingerprints of their bodies.
+    on_their_way: HashMap<[u8; 18], u64>,
     progress: &'a mut dyn FnMut(Progress),
 }
 
@@ -98,23 +111,25 @@ struct Run<'a> {
 struct Wave {
     /// Under which its fates are noted; none where nobody waits for them.
     name: Option<String>,
-    sent: u64,
+    /// Fates are noted by webhook: of two letters of one there is one fate.
+    sent: HashSet<DeliveryId>,
 }
 
 impl Desk<'_> {
     /// Sends the letters of `plan` back.
     ///
     /// # Errors
-    /// [`DeadLetterError`]; what was done until then is done and on record.
+    /// [`DeadLetterError`]: it could not begin, or its end could not be written down.
     pub async fn replay(
         &self,
         tools: Tools<'_>,
         order: &Order,
-        plan: Plan,
+        mut plan: Plan,
         replay: Replay,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Replayed, DeadLetterError> {
         let (job, journal) = self.begin(tools.publisher, order).await?;
+        let left_meanwhile = plan.without(&journal);
         let mut run = Run {
             desk: self,
             tools,
@@ -122,25 +137,29 @@ impl Desk<'_> {
             replay,
             journal,
             plan,
-            came: Replayed::default(),
-            began: Instant::now(),
+            came: Replayed { left_meanwhile, ..Replayed::default() },
+            due: Instant::now(),
             waves: 0,
+            on_their_way: HashMap::new(),
             progress,
         };
-        let came = match run.all().await {
-            Ok(()) => {
-                let came = run.came;
-                let outcome = match came.stopped {
-                    None => Outcome::Finished,
-                    Some(Stopped::Asked) => Outcome::Interrupted,
-                    Some(Stopped::TooManyFailed(_) | Stopped::Unheard(_)) => Outcome::Stopped,
-                };
-                let note = came.stopped.map(|stopped| stopped.to_string());
-                Ok((outcome, 0, note, came))
-            }
-            Err(error) => Err(error),
+        let ran = run.all().await;
+        let mut came = run.came;
+        came.not_reached = run.plan.len().saturating_sub(came.not_found);
+        came.error = ran.err();
+        let outcome = match (&came.error, came.stopped) {
+            (Some(_), _) => Outcome::Failed,
+            (None, None) => Outcome::Finished,
+            (None, Some(Stopped::Asked)) => Outcome::Interrupted,
+            (None, Some(Stopped::TooManyFailed(_) | Stopped::Unheard(_))) => Outcome::Stopped,
         };
-        job.end_with(came).await
+        let error = came.error.as_ref().map(ToString::to_string);
+        let note = error.or_else(|| came.stopped.map(|stopped| stopped.to_string()));
+        let ended = job.end(outcome, 0, note).await;
+        if came.error.is_none() {
+            ended?;
+        }
+        Ok(came)
     }
 }
 
@@ -150,7 +169,11 @@ impl std::fmt::Display for Stopped {
             Self::Asked => f.write_str("stopped by hand"),
             Self::TooManyFailed(wave) => write!(f, "{} of {} letters failed again", wave.failed, wave.sent),
             Self::Unheard(wave) => {
-                write!(f, "nothing was heard of {} of {} letters: do workers run?", wave.open(), wave.sent)
+                let (open, sent) = (wave.open(), wave.sent);
+                write!(
+                    f,
+                    "nothing was heard of {open} of {sent} letters: no worker runs, or raw queues are long"
+                )
             }
         }
     }
@@ -158,15 +181,13 @@ impl std::fmt::Display for Stopped {
 
 impl Run<'_> {
     async fn all(&mut self) -> Result<(), DeadLetterError> {
-        for source in self.plan.sources().keys().cloned().collect::<Vec<_>>() {
+        for source in self.plan.names() {
             self.source(&source).await?;
             if self.came.stopped.is_some() {
                 break;
             }
             self.came.not_found += self.plan.left(&source);
         }
-        let left: u64 = self.plan.sources().values().sum();
-        self.came.not_reached = left - self.came.not_found;
         Ok(())
     }
 
@@ -174,14 +195,12 @@ impl Run<'_> {
     /// is mended for one may not be for another.
     async fn source(&mut self, source: &SourceName) -> Result<(), DeadLetterError> {
         let mut ramp = self.replay.canary.map(|canary| Ramp::new(canary.max_failing));
-        let mut saw_all = false;
-        while !saw_all && self.plan.left(source) > 0 && self.came.stopped.is_none() {
+        let mut at_end = false;
+        while !at_end && self.plan.left(source) > 0 && self.came.stopped.is_none() {
             let mut pass = Pass::open(self.desk, source).await?;
             let passed = self.pass(&mut pass, source, &mut ramp).await;
-            saw_all = pass.saw_all() || !pass.is_old();
-            let closed = pass.close().await;
-            passed?;
-            closed?;
+            at_end = pass.saw_all();
+            pass.close().await.and(passed)?;
         }
         Ok(())
     }
@@ -195,83 +214,50 @@ impl Run<'_> {
         let mut wave = self.next_wave(ramp);
         let mut at_end = false;
         while !at_end && self.came.stopped.is_none() {
-            let room = ramp.map_or(u64::MAX, |ramp| ramp.size() as u64 - wave.sent);
-            let batch = self.batch(pass, source, room).await?;
-            at_end = self.plan.left(source) == 0 || pass.saw_all() || pass.is_old() || batch.is_empty();
-            wave.sent += self.send(pass, batch, wave.name.as_deref()).await?;
+            let room = ramp.map_or(BATCH, |ramp| ramp.size().saturating_sub(wave.sent.len()));
+            let size = self.batch_size().min(room).max(1);
+            let batch = pass.batch(&mut self.plan, &self.journal, size, self.tools.stop).await?;
+            at_end = batch.is_empty() || self.plan.left(source) == 0 || pass.saw_all() || pass.is_old();
+            let sent = self.send(pass, batch, wave.name.as_deref()).await?;
+            let letters = sent.len();
+            wave.sent.extend(sent);
             (self.progress)(Progress::Letters(self.came.sent + self.came.already_done + self.came.held_back));
             if self.tools.stop.is_cancelled() {
                 self.came.stopped = Some(Stopped::Asked);
             }
             if let (Some(ramp), Some(canary)) = (ramp.as_mut(), self.replay.canary)
-                && wave.sent > 0
-                && (at_end || wave.sent >= ramp.size() as u64)
+                && !wave.sent.is_empty()
+                && (at_end || wave.sent.len() >= ramp.size())
             {
                 self.judge(&wave, ramp, canary).await?;
                 wave = self.next_wave(&Some(*ramp));
             }
-            self.keep_pace().await;
+            self.keep_pace(letters).await;
         }
         Ok(())
     }
 
+    /// A tenth of a second's worth, where there is a pace.
+    fn batch_size(&self) -> usize {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a handful of letters")]
+        self.replay.rate.map_or(BATCH, |rate| (rate / 10.0).ceil() as usize).clamp(1, BATCH)
+    }
+
     fn next_wave(&mut self, ramp: &Option<Ramp>) -> Wave {
         self.waves += 1;
-        Wave { name: ramp.map(|_| format!("{}/{}", self.job.id, self.waves)), sent: 0 }
+        Wave { name: ramp.map(|_| format!("{}/{}", self.job.id, self.waves)), sent: HashSet::new() }
     }
 
-    /// The next letters that are meant. What an earlier job has settled and could not ack any more is acked on the way.
-    async fn batch(
-        &mut self,
-        pass: &mut Pass<'_>,
-        source: &SourceName,
-        room: u64,
-    ) -> Result<Vec<Held>, DeadLetterError> {
-        // A tenth of a second's worth, where there is a pace.
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a handful of letters")]
-        let paced = self.replay.rate.map_or(BATCH, |rate| (rate / 10.0).ceil() as usize).clamp(1, BATCH);
-        let size = paced.min(usize::try_from(room).unwrap_or(BATCH)).max(1);
-        let mut batch = Vec::with_capacity(size);
-        while batch.len() < size && self.plan.left(source) > 0 && !self.tools.stop.is_cancelled() {
-            let Some(held) = pass.next().await? else { break };
-            if self.journal.is_settled(held.letter.id) {
-                pass.ack(&held).await?;
-            } else if self.plan.take(held.letter.id, source) {
-                batch.push(held);
-            }
-        }
-        Ok(batch)
-    }
-
-    /// Publishes letters, writes them in the journal, and only then takes them out of the queue. How many were sent.
+    /// Publishes letters, writes them in the journal, and only then takes them out of the queue. Those that were sent.
     async fn send(
         &mut self,
         pass: &mut Pass<'_>,
         batch: Vec<Held>,
         wave: Option<&str>,
-    ) -> Result<u64, DeadLetterError> {
-        let tried: Vec<_> =
-            batch.iter().map(|held| (&held.letter, attempt(self.desk.config, &held.letter))).collect();
-        let standings = standings(self.tools.store, &tried).await?;
-        for ((letter, read), standing) in tried.iter().zip(&standings) {
-            if let (Standing::DoneByAnother, true, Ok(read)) = (standing, self.replay.again, read) {
-                self.tools.store.forget(&letter.inbound.webhook.source, &read.key).await?;
-            }
-        }
-        drop(tried);
-        let (mut done, mut sending) = (Vec::new(), Vec::new());
-        for (held, standing) in batch.into_iter().zip(standings) {
-            match standing {
-                Standing::Done => done.push(held),
-                Standing::DoneByAnother if !self.replay.again => self.came.held_back += 1,
-                Standing::Open | Standing::DoneByAnother => sending.push(held),
-            }
-        }
+    ) -> Result<Vec<DeliveryId>, DeadLetterError> {
+        let (done, sending) = self.sort(batch).await?;
         for held in &done {
-            let inbound = &held.letter.inbound;
-            if let Some(entry) = inbound.entry {
-                self.tools.store.record(&inbound.webhook.source, entry, State::Duplicate).await?;
-            }
+            note(&self.tools, &held.letter, State::Duplicate).await?;
         }
         if faults::is(Mutant::RemoveBeforeReplay) {
             for held in &sending {
@@ -291,23 +277,53 @@ impl Run<'_> {
             .filter(|(_, verdict)| verdict.is_ok())
             .map(|(h, _)| h)
             .collect();
-        self.settle(pass, Fate::AlreadyDone, &done).await?;
-        self.settle(pass, Fate::Replayed, &sent).await?;
-        self.came.already_done += done.len() as u64;
         self.came.sent += sent.len() as u64;
+        settle_all(self.job, pass, Fate::Replayed, &sent).await?;
+        settle_all(self.job, pass, Fate::AlreadyDone, &done).await?;
+        self.came.already_done += done.len() as u64;
         match failed {
             Some(error) => Err(DeadLetterError::NotMoved(error)),
-            None => Ok(sent.len() as u64),
+            None => Ok(sent.iter().map(|held| held.letter.inbound.webhook.delivery_id).collect()),
         }
     }
 
-    async fn settle(
-        &mut self,
-        pass: &mut Pass<'_>,
-        fate: Fate,
-        letters: &[Held],
-    ) -> Result<(), DeadLetterError> {
-        settle_all(self.job, pass, fate, letters).await
+    /// Those whose webhook is done, and those to send. What has a key that is done, or on its way, by another body is held
+    /// back: it would be taken for a duplicate.
+    async fn sort(&mut self, batch: Vec<Held>) -> Result<(Vec<Held>, Vec<Held>), DeadLetterError> {
+        let tried: Vec<_> =
+            batch.iter().map(|held| (&held.letter, attempt(self.desk.config, &held.letter))).collect();
+        let standings = standings(self.tools.store, &tried).await?;
+        let mut fates = Vec::with_capacity(batch.len());
+        if self.on_their_way.len() > ON_THEIR_WAY_MAX {
+            self.on_their_way.clear();
+        }
+        for ((letter, read), standing) in tried.iter().zip(standings) {
+            let webhook = &letter.inbound.webhook;
+            let Ok(read) = read else {
+                fates.push(Standing::Open);
+                continue;
+            };
+            let fingerprint = key::body_fingerprint(&webhook.body);
+            let ahead = *self.on_their_way.entry(read.key.store_name(&webhook.source)).or_insert(fingerprint);
+            fates.push(match standing {
+                _ if ahead != fingerprint => Standing::DoneByAnother,
+                Standing::DoneByAnother if self.replay.again => {
+                    self.tools.store.forget(&webhook.source, &read.key).await?;
+                    Standing::Open
+                }
+                Standing::Open | Standing::Done | Standing::DoneByAnother => standing,
+            });
+        }
+        drop(tried);
+        let (mut done, mut sending) = (Vec::new(), Vec::new());
+        for (held, fate) in batch.into_iter().zip(fates) {
+            match fate {
+                Standing::Open => sending.push(held),
+                Standing::Done => done.push(held),
+                Standing::DoneByAnother => self.came.held_back += 1,
+            }
+        }
+        Ok((done, sending))
     }
 
     /// Waits for the outcome of a wave, and stops the replay if it is bad.
@@ -315,8 +331,8 @@ impl Run<'_> {
         let Some(name) = &wave.name else { return Ok(()) };
         let asked = Instant::now();
         let fates = loop {
-            let fates = self.tools.store.fates(name, wave.sent).await?;
-            (self.progress)(Progress::Waiting { sent: wave.sent, open: fates.open() });
+            let fates = self.tools.store.fates(name, wave.sent.len() as u64).await?;
+            (self.progress)(Progress::Waiting { sent: fates.sent, open: fates.open() });
             if fates.open() == 0 || asked.elapsed() > canary.patience || self.tools.stop.is_cancelled() {
                 break fates;
             }
@@ -324,6 +340,7 @@ impl Run<'_> {
         };
         self.came.fates += fates;
         drop(self.tools.store.forget_wave(name).await);
+        self.on_their_way.clear();
         if self.came.stopped.is_none() {
             self.came.stopped = match ramp.judge(&fates) {
                 Verdict::GoOn => None,
@@ -335,34 +352,15 @@ impl Run<'_> {
         Ok(())
     }
 
-    async fn keep_pace(&self) {
+    /// Waits until the next letters may go. Time that was lost is not made up for.
+    async fn keep_pace(&mut self, letters: usize) {
         let Some(rate) = self.replay.rate else { return };
-        #[expect(clippy::cast_precision_loss, reason = "a count of letters")]
-        let due = self.began + Duration::from_secs_f64(self.came.sent as f64 / rate);
-        let pause = due.saturating_duration_since(Instant::now());
-        wait(self.tools.stop, pause).await;
-    }
-}
-
-/// Writes letters in the journal and takes them out of the queue.
-pub(super) async fn settle_all(
-    job: &Running<'_>,
-    pass: &mut Pass<'_>,
-    fate: Fate,
-    letters: &[Held],
-) -> Result<(), DeadLetterError> {
-    job.gone(fate, letters.iter().map(|held| held.letter.id.key()).collect()).await?;
-    if !faults::is(Mutant::RemoveBeforeReplay) {
-        for held in letters {
-            pass.ack(held).await?;
+        #[expect(clippy::cast_precision_loss, reason = "a handful of letters")]
+        let worth = Duration::from_secs_f64(letters as f64 / rate);
+        self.due = self.due.max(Instant::now()) + worth;
+        tokio::select! {
+            () = sleep_until(self.due.into()) => {}
+            () = self.tools.stop.cancelled() => {}
         }
-    }
-    Ok(())
-}
-
-async fn wait(stop: &CancellationToken, pause: Duration) {
-    tokio::select! {
-        () = sleep(pause) => {}
-        () = stop.cancelled() => {}
     }
 }

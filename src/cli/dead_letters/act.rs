@@ -1,8 +1,9 @@
 //! replay, discard, export, import and reindex: the jobs.
 
 use std::{
+    collections::BTreeMap,
     io::{IsTerminal, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -17,7 +18,7 @@ use crate::{
     app::dead_letters::{Archive, Canary, Plan, Progress, Replay, Replayed},
     cli::{DATA, FAILED, OK},
     config::{Config, units},
-    core::letters::{Kind, Letter},
+    core::letters::{Filter, Kind},
 };
 
 #[derive(clap::Args)]
@@ -25,6 +26,9 @@ pub(in crate::cli) struct ReplayArgs {
     /// Only say what would be sent
     #[arg(long)]
     dry_run: bool,
+    /// All letters of all sources
+    #[arg(long)]
+    all: bool,
     /// At most this many, the oldest
     #[arg(long, default_value_t = u64::MAX, hide_default_value = true, value_name = "N")]
     limit: u64,
@@ -34,8 +38,8 @@ pub(in crate::cli) struct ReplayArgs {
     /// Stop when more than this share of a wave fails again
     #[arg(long, default_value = "10%", value_name = "SHARE", value_parser = share)]
     max_failing: f64,
-    /// How long to wait for the outcome of a wave
-    #[arg(long, default_value = "60s", value_name = "TIME", value_parser = duration)]
+    /// How long to wait for the outcome of a wave, at most 20m
+    #[arg(long, default_value = "60s", value_name = "TIME", value_parser = patience)]
     wait: Duration,
     /// Send all at once, and wait for no outcome
     #[arg(long, conflicts_with_all = ["max_failing", "wait"])]
@@ -57,6 +61,9 @@ pub(in crate::cli) struct DiscardArgs {
     /// Only say what would be thrown away
     #[arg(long)]
     dry_run: bool,
+    /// All letters of all sources
+    #[arg(long)]
+    all: bool,
     /// At most this many, the oldest
     #[arg(long, default_value_t = u64::MAX, hide_default_value = true, value_name = "N")]
     limit: u64,
@@ -133,33 +140,30 @@ fn share(text: &str) -> Result<f64, String> {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    units::parse_duration(text).ok_or_else(|| "expected a time, as in 30s or 5m".to_owned())
+/// The broker closes a channel that holds a letter for 30 minutes.
+fn patience(text: &str) -> Result<Duration, String> {
+    let patience = units::parse_duration(text).filter(|time| *time <= Duration::from_secs(1_200));
+    patience.ok_or_else(|| "expected a time of at most 20m, as in 30s or 5m".to_owned())
 }
 
 /// The letters that are meant, while a spinner turns.
-async fn plan(
-    session: &Session<'_>,
-    choice: &Choice,
-    limit: u64,
-    each: impl FnMut(&Letter),
-) -> anyhow::Result<Plan> {
+async fn plan(session: &Session<'_>, filter: &Filter, limit: u64) -> anyhow::Result<Plan> {
     let progress = bar(None, "looking");
-    let (filter, mut each) = (choice.filter(session.config)?, each);
-    let plan = session
-        .desk()
-        .plan(&filter, limit, |letter| {
-            progress.inc(1);
-            each(letter);
-        })
-        .await;
+    let plan = session.desk().plan(filter, limit, |_| progress.inc(1)).await;
     progress.finish_and_clear();
-    Ok(plan?)
+    let plan = plan?;
+    for (source, letters) in plan.unconfigured() {
+        let letters = number(*letters);
+        eprintln!(
+            "{letters} letters are left out: no source `{source}` is configured, so nobody knows their queue"
+        );
+    }
+    Ok(plan)
 }
 
 /// How many of which source, for people.
 fn in_words(plan: &Plan) -> String {
-    let sources = plan.sources().iter().map(|(source, letters)| format!("{} of {source}", number(*letters)));
+    let sources = plan.sources().map(|(source, letters)| format!("{} of {source}", number(letters)));
     let sources: Vec<_> = sources.collect();
     let letters = if plan.len() == 1 { "letter" } else { "letters" };
     let which = if sources.is_empty() { String::new() } else { format!(" ({})", sources.join(", ")) };
@@ -173,7 +177,10 @@ fn nothing(choice: &Choice) -> u8 {
 
 fn dry(plan: &Plan, json: bool, what: &str) -> u8 {
     if json {
-        println!("{}", json!({ "dry_run": true, "letters": plan.len(), "sources": plan.sources() }));
+        println!(
+            "{}",
+            json!({ "dry_run": true, "letters": plan.len(), "sources": plan.sources().collect::<BTreeMap<_, _>>() })
+        );
     } else {
         println!("{} would be {what}; nothing was done", in_words(plan));
     }
@@ -181,15 +188,16 @@ fn dry(plan: &Plan, json: bool, what: &str) -> u8 {
 }
 
 pub(super) async fn replay(config: &Config, args: &ReplayArgs) -> anyhow::Result<u8> {
+    let filter = args.choice.filter_or_all(config, args.all)?;
     let session = Session::open(config).await?;
-    let plan = plan(&session, &args.choice, args.limit, |_| {}).await?;
+    let plan = plan(&session, &filter, args.limit).await?;
     if args.dry_run {
         return Ok(dry(&plan, args.json, "sent back"));
     }
     if plan.is_empty() {
         return Ok(nothing(&args.choice));
     }
-    let order = args.who.order(Kind::Replay, args.choice.filter(config)?.to_string(), plan.len())?;
+    let order = args.who.order(Kind::Replay, filter.to_string(), Some(plan.len()))?;
     let tools = session.tools().await?;
     let canary = Canary { max_failing: args.max_failing, patience: args.wait };
     let how = Replay { canary: (!args.no_canary).then_some(canary), rate: args.rate, again: args.again };
@@ -211,7 +219,11 @@ pub(super) async fn replay(config: &Config, args: &ReplayArgs) -> anyhow::Result
     } else {
         replayed(&came, how.canary.is_some());
     }
-    Ok(if came.stopped.is_some() { FAILED } else { OK })
+    let whole = came.stopped.is_none() && came.not_found + came.held_back == 0;
+    match came.error {
+        Some(error) => Err(error.into()),
+        None => Ok(if whole { OK } else { FAILED }),
+    }
 }
 
 fn replayed_json(came: &Replayed) -> serde_json::Value {
@@ -219,10 +231,12 @@ fn replayed_json(came: &Replayed) -> serde_json::Value {
         "sent": came.sent,
         "already_done": came.already_done,
         "done_by_another_body": came.held_back,
+        "left_meanwhile": came.left_meanwhile,
         "not_found": came.not_found,
         "not_reached": came.not_reached,
         "outcomes": came.fates,
         "stopped": came.stopped.map(|stopped| stopped.to_string()),
+        "error": came.error.as_ref().map(ToString::to_string),
     })
 }
 
@@ -243,6 +257,7 @@ fn replayed(came: &Replayed, watched: bool) {
     let others = [
         (came.already_done, "letters taken out and not sent: their webhooks were done meanwhile"),
         (came.held_back, "letters left: their key is done by another body (--again sends them)"),
+        (came.left_meanwhile, "letters had left meanwhile through another job"),
         (came.not_found, "letters were not in their queue: somebody took them away (`dead-letters reindex`)"),
         (came.not_reached, "letters not reached"),
     ];
@@ -255,59 +270,83 @@ fn replayed(came: &Replayed, watched: bool) {
 }
 
 pub(super) async fn discard(config: &Config, args: &DiscardArgs) -> anyhow::Result<u8> {
+    let filter = args.choice.filter_or_all(config, args.all)?;
     let session = Session::open(config).await?;
-    let plan = plan(&session, &args.choice, args.limit, |_| {}).await?;
+    let plan = plan(&session, &filter, args.limit).await?;
     if args.dry_run {
         return Ok(dry(&plan, args.json, "thrown away"));
     }
     if plan.is_empty() {
         return Ok(nothing(&args.choice));
     }
-    let filter = args.choice.filter(config)?.to_string();
-    let order = args.who.order_with_reason(Kind::Discard, filter, plan.len())?;
-    if !args.yes && !confirmed(&plan)? {
+    let order = args.who.order_with_reason(Kind::Discard, filter.to_string(), Some(plan.len()))?;
+    if !args.yes && !confirmed(&plan).await? {
         return Ok(FAILED);
     }
     let tools = session.tools().await?;
     let named = args.export.clone().unwrap_or_else(default_file);
-    let mut file = if args.no_export { None } else { Some(LetterFile::create(&named)?) };
+    let mut file = if args.no_export { None } else { Some(LetterFile::new(&named)?) };
     let progress = bar(Some(plan.len()), "thrown away");
     let archive = file.as_mut().map(|file| file as &mut dyn Archive);
     let came = session.desk().discard(tools.lend(), &order, plan, archive, &mut counted(&progress)).await;
     progress.finish_and_clear();
-    let (discarded, stopped) = came?;
-    let path = file.as_ref().map(LetterFile::path).map(Path::display);
+    let came = came?;
+    let path = file.as_ref().and_then(LetterFile::path).map(|path| path.display().to_string());
     if args.json {
-        let path = path.map(|path| path.to_string());
-        println!("{}", json!({ "discarded": discarded, "export": path, "stopped": stopped }));
+        println!(
+            "{}",
+            json!({
+                "discarded": came.discarded,
+                "left_meanwhile": came.left_meanwhile,
+                "not_discarded": came.not_discarded,
+                "export": path,
+                "stopped": came.stopped,
+                "error": came.error.as_ref().map(ToString::to_string),
+            })
+        );
     } else {
-        println!("{} letters thrown away", number(discarded));
+        println!("{} letters thrown away", number(came.discarded));
         if let Some(path) = path {
             println!("they are in {path}: `hookswitch dead-letters import {path}` puts them back");
         }
-        if stopped {
+        if came.left_meanwhile > 0 {
+            println!("{} letters had left meanwhile through another job", number(came.left_meanwhile));
+        }
+        if came.stopped {
             println!("stopped by hand; run it again to go on");
+        } else if came.not_discarded > 0 {
+            let letters = number(came.not_discarded);
+            println!(
+                "{letters} letters were not in their queue: somebody took them away (`dead-letters reindex`)"
+            );
         }
     }
-    Ok(if stopped { FAILED } else { OK })
+    match came.error {
+        Some(error) => Err(error.into()),
+        None => Ok(if came.not_discarded > 0 { FAILED } else { OK }),
+    }
 }
 
 fn default_file() -> PathBuf {
     jiff::Timestamp::now().strftime("dead-letters-%Y%m%dT%H%M%S.ndjson").to_string().into()
 }
 
-fn confirmed(plan: &Plan) -> anyhow::Result<bool> {
+async fn confirmed(plan: &Plan) -> anyhow::Result<bool> {
+    let words = in_words(plan);
     if !std::io::stdin().is_terminal() {
-        let words = in_words(plan);
         return Err(
             Usage(format!("{words} would be thrown away: add --yes, or look first with --dry-run")).into()
         );
     }
-    eprint!("{} will be thrown away. Type yes: ", in_words(plan));
-    std::io::stderr().flush()?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    let yes = answer.trim() == "yes";
+    // Apart, since the connection to the broker must live while somebody thinks.
+    let asked = tokio::task::spawn_blocking(move || {
+        eprint!("{words} will be thrown away. Type yes: ");
+        std::io::stderr().flush()?;
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer)?;
+        std::io::Result::Ok(answer.trim() == "yes")
+    });
+    let yes = asked.await??;
     if !yes {
         eprintln!("nothing was thrown away");
     }
@@ -317,9 +356,9 @@ fn confirmed(plan: &Plan) -> anyhow::Result<bool> {
 pub(super) async fn export(config: &Config, args: &ExportArgs) -> anyhow::Result<u8> {
     let session = Session::open(config).await?;
     let filter = args.choice.filter(config)?;
-    let order = args.who.order_with_reason(Kind::Export, filter.to_string(), 0)?;
+    let order = args.who.order_with_reason(Kind::Export, filter.to_string(), None)?;
     let tools = session.tools().await?;
-    let mut file = LetterFile::create(&args.file)?;
+    let mut file = LetterFile::new(&args.file)?;
     let progress = bar(None, "written");
     let written = session
         .desk()
@@ -364,7 +403,7 @@ pub(super) async fn import(config: &Config, args: &ImportArgs) -> anyhow::Result
         letters += 1;
     }
     let session = Session::open(config).await?;
-    let order = args.who.order(Kind::Import, format!("file {}", args.file.display()), letters)?;
+    let order = args.who.order(Kind::Import, format!("file {}", args.file.display()), Some(letters))?;
     let tools = session.tools().await?;
     let progress = bar(Some(letters), "put back");
     // A line that is no letter any more was changed since it was read.
@@ -383,13 +422,18 @@ pub(super) async fn import(config: &Config, args: &ImportArgs) -> anyhow::Result
             println!("stopped by hand; run it again to go on");
         }
     }
+    if !came.stopped && came.put_back + came.there != letters {
+        anyhow::bail!(
+            "the file has changed while it was read; run it again: what is there is not put back twice"
+        );
+    }
     Ok(if came.stopped { FAILED } else { OK })
 }
 
 pub(super) async fn reindex(config: &Config, args: &ReindexArgs) -> anyhow::Result<u8> {
     let session = Session::open(config).await?;
     let filter = args.choice.filter(config)?;
-    let order = args.who.order(Kind::Reindex, filter.to_string(), 0)?;
+    let order = args.who.order(Kind::Reindex, filter.to_string(), None)?;
     let tools = session.tools().await?;
     let progress = bar(None, "seen");
     let came = session.desk().reindex(tools.lend(), &order, &filter, &mut counted(&progress)).await;
@@ -398,9 +442,15 @@ pub(super) async fn reindex(config: &Config, args: &ReindexArgs) -> anyhow::Resu
     if args.json {
         println!(
             "{}",
-            json!({ "seen": came.seen, "listed": came.listed, "missing": came.missing, "finished": came.finished })
+            json!({
+                "seen": came.seen,
+                "listed": came.listed,
+                "missing": came.missing,
+                "finished": came.finished,
+                "stopped": came.stopped,
+            })
         );
-        return Ok(OK);
+        return Ok(if came.stopped { FAILED } else { OK });
     }
     println!("{} letters in the queues", number(came.seen));
     let parts = [
@@ -411,5 +461,8 @@ pub(super) async fn reindex(config: &Config, args: &ReindexArgs) -> anyhow::Resu
     for (letters, what) in parts.into_iter().filter(|(letters, _)| *letters > 0) {
         println!("  {} {what}", number(letters));
     }
-    Ok(OK)
+    if came.stopped {
+        println!("stopped by hand: these are not all; run it again");
+    }
+    Ok(if came.stopped { FAILED } else { OK })
 }

@@ -50,7 +50,8 @@ pub(in crate::cli) struct Choice {
     /// With this captured HTTP header; may be given again, then all must hold
     #[arg(long = "header", value_name = "NAME=VALUE", value_parser = header)]
     headers: Vec<Condition>,
-    /// With this value in the body, by JSON pointer, as in /payload/call_id=17; may be given again, then all must hold
+    /// With this value in the body, by JSON pointer, as in /payload/call_id=17; may be given again, then all must hold.
+    /// /from=@FILE takes the value from a file, since other users of the machine may see command lines
     #[arg(long = "pointer", value_name = "POINTER=VALUE", value_parser = pointer)]
     pointers: Vec<Condition>,
 }
@@ -78,6 +79,20 @@ impl Choice {
             headers: self.headers.clone(),
             pointers: self.pointers.clone(),
         })
+    }
+
+    /// The filter of a job that moves letters: it must say which, or say that all are meant. A variable of a script that is
+    /// empty must not mean all.
+    pub(super) fn filter_or_all(&self, config: &Config, all: bool) -> Result<Filter, Usage> {
+        let filter = self.filter(config)?;
+        let chooses = filter != Filter::default();
+        match (chooses, all) {
+            (false, false) => Err(Usage("say which letters, or --all for all of them".to_owned())),
+            (true, true) => {
+                Err(Usage("--all means every letter: leave it out, or leave the rest out".to_owned()))
+            }
+            (true, false) | (false, true) => Ok(filter),
+        }
     }
 
     /// The letters with this id.
@@ -109,5 +124,11 @@ fn header(text: &str) -> Result<Condition, String> {
 
 fn pointer(text: &str) -> Result<Condition, String> {
     let condition = text.parse::<Condition>().ok().filter(|condition| condition.name.starts_with('/'));
-    condition.ok_or_else(|| "expected a JSON pointer and a value, as in /payload/call_id=17".to_owned())
+    let mut condition = condition
+        .ok_or_else(|| "expected a JSON pointer and a value, as in /payload/call_id=17".to_owned())?;
+    if let Some(file) = condition.value.strip_prefix('@') {
+        let value = std::fs::read_to_string(file).map_err(|error| format!("{file}: {error}"))?;
+        condition.value = value.trim_end_matches('\n').to_owned();
+    }
+    Ok(condition)
 }

@@ -14,24 +14,30 @@ use crate::{
     core::letters::{Archived, Letter},
 };
 
-/// A new file of letters.
+/// A new file of letters. It is made with the first letter.
 pub(super) struct LetterFile {
-    file: File,
     path: PathBuf,
+    file: Option<File>,
 }
 
 impl LetterFile {
-    /// Makes it; one that is there is left alone.
-    pub(super) fn create(path: &Path) -> anyhow::Result<Self> {
-        let mut options = OpenOptions::new();
-        let file = options.write(true).create_new(true).mode(0o600).open(path);
-        let file = file.with_context(|| format!("cannot write {}; nothing was done", path.display()))?;
-        Ok(Self { file, path: path.to_owned() })
+    /// Says where it will be; one that is there is left alone.
+    pub(super) fn new(path: &Path) -> anyhow::Result<Self> {
+        anyhow::ensure!(!path.exists(), "{} is there already; nothing was done", path.display());
+        Ok(Self { path: path.to_owned(), file: None })
     }
 
-    /// Where it is.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    /// Where it is; none if no letter came.
+    pub(super) fn path(&self) -> Option<&Path> {
+        self.file.as_ref().map(|_| self.path.as_path())
+    }
+
+    fn create(&self) -> std::io::Result<File> {
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.path)?;
+        // So that its name survives a crash too.
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+        Ok(file)
     }
 }
 
@@ -42,8 +48,14 @@ impl Archive for LetterFile {
             serde_json::to_writer(&mut text, line)?;
             text.push(b'\n');
         }
-        self.file.write_all(&text)?;
-        self.file.sync_data()
+        let mut file = match self.file.take() {
+            Some(file) => file,
+            None if lines.is_empty() => return Ok(()),
+            None => self.create()?,
+        };
+        let kept = file.write_all(&text).and_then(|()| file.sync_data());
+        self.file = Some(file);
+        kept
     }
 }
 

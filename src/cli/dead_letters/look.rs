@@ -12,14 +12,14 @@ use super::{
 };
 use crate::{
     app::{
-        dead_letters::{self, Desk, Standing},
+        dead_letters::{self, Standing},
         reading::Readout,
     },
     cli::{DATA, FAILED, OK, ledger::open_store},
     config::Config,
     core::{
         disposition::{Fault, Reason},
-        letters::{Archived, Filter, Fingerprint, Kind, Letter, Stats},
+        letters::{Archived, Filter, Fingerprint, Job, Kind, Letter, Stats},
         redact,
         webhook::SourceName,
     },
@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Letters that are tried together: one question to Redis.
-const BATCH: usize = 256;
+const BATCH: usize = 64;
 
 /// Bars of the histogram.
 const BARS: usize = 24;
@@ -108,6 +108,10 @@ pub(super) async fn stats(config: &Config, args: &StatsArgs) -> anyhow::Result<u
     let session = Session::open(config).await?;
     let desk = session.desk();
     let progress = bar(None, "reading");
+    // A narrower filter says nothing of how many there are.
+    let whole =
+        Filter { sources: filter.sources.clone(), providers: filter.providers.clone(), ..Filter::default() };
+    let before = if filter == whole { desk.depths(&filter).await? } else { BTreeMap::new() };
     let mut browsing = desk.browse(filter.clone(), None).await?;
     let mut stats = Stats::default();
     while let Some((_, letter)) = browsing.next().await? {
@@ -116,14 +120,11 @@ pub(super) async fn stats(config: &Config, args: &StatsArgs) -> anyhow::Result<u
     }
     browsing.close().await;
     progress.finish_and_clear();
-    // A narrower filter says nothing of how many there are.
-    let whole =
-        Filter { sources: filter.sources.clone(), providers: filter.providers.clone(), ..Filter::default() };
-    let depths = if filter == whole { desk.depths(&filter).await? } else { BTreeMap::new() };
-    let differences = differences(&stats, &depths);
+    let after = if filter == whole { desk.depths(&filter).await? } else { BTreeMap::new() };
+    let differences = differences(&stats, &before, &after);
     let mut out = Out::new();
     if args.json {
-        out.line(&stats_json(&stats, &depths).to_string())?;
+        out.line(&stats_json(&stats, &after).to_string())?;
     } else {
         for line in stats_lines(&stats, Timestamp::now()) {
             out.line(&line)?;
@@ -205,26 +206,31 @@ fn width(minutes: i64) -> String {
     }
 }
 
-/// Where the queues do not hold what is listed.
-fn differences(stats: &Stats, depths: &BTreeMap<SourceName, u64>) -> Vec<String> {
-    let line = |(source, depth): (&SourceName, &u64)| {
-        let listed = stats.of_source(source);
-        if *depth > listed {
-            let more = number(depth - listed);
+/// Where the queues do not hold what is listed, neither before nor after it was read: letters may die meanwhile.
+fn differences(
+    stats: &Stats,
+    before: &BTreeMap<SourceName, u64>,
+    after: &BTreeMap<SourceName, u64>,
+) -> Vec<String> {
+    let line = |(source, before): (&SourceName, &u64)| {
+        let (listed, after) = (stats.of_source(source), after.get(source)?);
+        let (least, most) = (before.min(after), before.max(after));
+        if *least > listed {
+            let more = number(least - listed);
             Some(format!(
                 "dead.{source} holds {more} letters that are not listed: run `hookswitch dead-letters reindex`"
             ))
-        } else if *depth < listed {
-            let fewer = number(listed - depth);
+        } else if *most < listed {
+            let fewer = number(listed - most);
             Some(format!(
-                "dead.{source} holds {fewer} letters fewer than are listed: a job has them in hand, or somebody took them \
-                 away by other means; if no job runs, run `hookswitch dead-letters reindex`"
+                "dead.{source} holds {fewer} letters fewer than are listed: a job has them in hand, or somebody took \
+                 them away by other means; if no job runs, run `hookswitch dead-letters reindex`"
             ))
         } else {
             None
         }
     };
-    depths.iter().filter_map(line).collect()
+    before.iter().filter_map(line).collect()
 }
 
 fn word(reason: Option<Reason>) -> String {
@@ -318,8 +324,9 @@ pub(super) async fn show(config: &Config, args: &ShowArgs) -> anyhow::Result<u8>
         return Ok(FAILED);
     }
     if args.reveal {
-        let filter = format!("id {}", args.id);
-        reveal(&session, &desk, &args.who, filter, found.len() as u64).await?;
+        let shown = found.len() as u64;
+        let order = args.who.order_with_reason(Kind::Reveal, format!("id {}", args.id), Some(shown))?;
+        desk.reveal(&session.publisher().await?, &order).await?.end(shown).await?;
     }
     let mut out = Out::new();
     for letter in &found {
@@ -333,19 +340,6 @@ pub(super) async fn show(config: &Config, args: &ShowArgs) -> anyhow::Result<u8>
     }
     out.finish()?;
     Ok(OK)
-}
-
-/// Puts on record that somebody sees personal data, before it is shown.
-async fn reveal(
-    session: &Session<'_>,
-    desk: &Desk<'_>,
-    who: &Who,
-    filter: String,
-    letters: u64,
-) -> anyhow::Result<()> {
-    let order = who.order_with_reason(Kind::Reveal, filter, letters)?;
-    desk.record(&session.publisher().await?, &order).await?;
-    Ok(())
 }
 
 fn whole_json(letter: &Letter, reveal: bool) -> anyhow::Result<Value> {
@@ -391,18 +385,24 @@ fn whole(letter: &Letter, reveal: bool) -> Vec<String> {
     lines
         .push(format!("headers       {}", if webhook.headers.iter().next().is_none() { "none" } else { "" }));
     for (name, value) in webhook.headers.iter() {
-        let value = if reveal { value.to_owned() } else { redact::header(webhook.provider, name, value) };
+        let value = if reveal { printable(value) } else { redact::header(webhook.provider, name, value) };
         lines.push(format!("  {name}: {value}"));
     }
     let redacted = if reveal { "" } else { ", personal data taken out: --reveal --reason \"…\" shows it" };
     lines.push(format!("body          {} bytes{redacted}", webhook.body.len()));
     let body = if reveal {
-        String::from_utf8_lossy(&webhook.body).into_owned()
+        printable(&String::from_utf8_lossy(&webhook.body))
     } else {
         redact::body(webhook.provider, &webhook.body)
     };
     lines.extend(body.lines().map(|line| format!("  {line}")));
     lines
+}
+
+/// A sender's text without what a terminal would take for a command.
+fn printable(text: &str) -> String {
+    let shown = |c: char| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c };
+    text.chars().map(shown).collect()
 }
 
 /// What trying letters came to.
@@ -439,9 +439,14 @@ pub(super) async fn attempt(config: &Config, args: &TryArgs) -> anyhow::Result<u
         let filter = args.choice.filter(config)?;
         let session = Session::open(config).await?;
         let desk = session.desk();
-        if args.reveal {
-            reveal(&session, &desk, &args.who, filter.to_string(), 0).await?;
-        }
+        let publisher = if args.reveal { Some(session.publisher().await?) } else { None };
+        let reveal = match &publisher {
+            Some(publisher) => {
+                let order = args.who.order_with_reason(Kind::Reveal, filter.to_string(), None)?;
+                Some(desk.reveal(publisher, &order).await?)
+            }
+            None => None,
+        };
         let store = open_store(config)
             .await
             .map_err(|error| eprintln!("{error}; what is done meanwhile is not known"))
@@ -456,7 +461,6 @@ pub(super) async fn attempt(config: &Config, args: &TryArgs) -> anyhow::Result<u
             batch.extend(letter.map(|(_, letter)| letter));
             if at_end || batch.len() == BATCH {
                 progress.inc(batch.len() as u64);
-                progress.suspend(|| ());
                 tried.batch(config, store.as_ref(), &batch, args, &mut out).await?;
                 batch.clear();
             }
@@ -466,6 +470,9 @@ pub(super) async fn attempt(config: &Config, args: &TryArgs) -> anyhow::Result<u
         }
         browsing.close().await;
         progress.finish_and_clear();
+        if let Some(reveal) = reveal {
+            reveal.end(tried.succeed).await?;
+        }
     }
     tried.print(args, &mut out)?;
     out.finish()?;
@@ -575,6 +582,7 @@ fn print_events(letter: &Letter, read: &Readout, args: &TryArgs, out: &mut Out) 
 pub(super) async fn jobs(config: &Config, args: &JobsArgs) -> anyhow::Result<u8> {
     let session = Session::open(config).await?;
     let journal = session.desk().journal().await?;
+    let busy = session.desk().is_busy().await?;
     let jobs = journal.jobs();
     let jobs = &jobs[jobs.len().saturating_sub(args.limit)..];
     let mut out = Out::new();
@@ -585,7 +593,9 @@ pub(super) async fn jobs(config: &Config, args: &JobsArgs) -> anyhow::Result<u8>
     } else if jobs.is_empty() {
         out.line("no jobs yet")?;
     } else {
-        let rows: Vec<_> = jobs.iter().map(job_row).collect();
+        let last = journal.jobs().iter().rev().find(|job| job.kind.is_alone());
+        let runs = |job: &Job| busy && last.is_some_and(|last| last.id == job.id);
+        let rows: Vec<_> = jobs.iter().map(|job| job_row(job, runs(job))).collect();
         let head = ["began (UTC)", "took", "job", "who", "outcome", "letters", "which", "why"];
         for line in table(&head, &rows) {
             out.line(&line)?;
@@ -606,7 +616,7 @@ fn handled(kind: Kind) -> &'static str {
     }
 }
 
-fn job_row(job: &crate::core::letters::Job) -> Vec<String> {
+fn job_row(job: &Job, runs: bool) -> Vec<String> {
     let mut letters: Vec<_> =
         job.gone.iter().map(|(fate, letters)| format!("{} {}", number(*letters), fate.as_str())).collect();
     if job.handled > 0 {
@@ -616,6 +626,8 @@ fn job_row(job: &crate::core::letters::Job) -> Vec<String> {
     let outcome = match (job.outcome, &job.note) {
         (Some(outcome), Some(note)) => format!("{}: {note}", outcome.as_str()),
         (Some(outcome), None) => outcome.as_str().to_owned(),
+        (None, _) if runs => "runs".to_owned(),
+        (None, _) if job.kind.is_alone() => "killed".to_owned(),
         (None, _) => "runs, or was killed".to_owned(),
     };
     vec![
@@ -624,7 +636,7 @@ fn job_row(job: &crate::core::letters::Job) -> Vec<String> {
         job.kind.as_str().to_owned(),
         job.actor.clone(),
         outcome,
-        format!("{letters} of {}", number(job.letters)),
+        job.letters.map_or_else(|| letters.clone(), |of| format!("{letters} of {}", number(of))),
         job.filter.clone(),
         job.reason.clone().unwrap_or_default(),
     ]

@@ -77,7 +77,7 @@ pub(in crate::cli) struct Who {
 pub(super) struct Usage(String);
 
 impl Who {
-    fn order(&self, kind: Kind, filter: String, letters: u64) -> Result<Order, Usage> {
+    fn order(&self, kind: Kind, filter: String, letters: Option<u64>) -> Result<Order, Usage> {
         let named = ["HOOKSWITCH_ACTOR", "SUDO_USER", "USER"]
             .into_iter()
             .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
@@ -93,7 +93,7 @@ impl Who {
         Ok(Order { kind, actor, reason: self.reason.clone(), filter, letters })
     }
 
-    fn order_with_reason(&self, kind: Kind, filter: String, letters: u64) -> Result<Order, Usage> {
+    fn order_with_reason(&self, kind: Kind, filter: String, letters: Option<u64>) -> Result<Order, Usage> {
         if self.reason.as_ref().is_none_or(|reason| reason.trim().is_empty()) {
             return Err(Usage("say why with --reason \"…\": it goes on record".to_owned()));
         }

@@ -57,8 +57,8 @@ pub struct Archived {
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// Not JSON, or not these fields.
-    #[error("not a line of `dead-letters export`: {0}")]
-    NotALetter(#[from] serde_json::Error),
+    #[error("not a line of `dead-letters export`: it goes wrong at column {0}")]
+    NotALetter(usize),
     /// Written by another program, or by a newer one.
     #[error("its format is not {FORMAT}: a newer hookswitch may have written it")]
     Format,
@@ -105,7 +105,9 @@ impl Archived {
     /// # Errors
     /// [`ArchiveError`]
     pub fn read(line: &str) -> Result<Letter, ArchiveError> {
-        let archived: Self = serde_json::from_str(line)?;
+        // serde's own text may quote what stands there.
+        let archived: Self =
+            serde_json::from_str(line).map_err(|error| ArchiveError::NotALetter(error.column()))?;
         if archived.format != FORMAT {
             return Err(ArchiveError::Format);
         }

@@ -70,6 +70,16 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// Whether it works on the queues, and so alone.
+    pub fn is_alone(self) -> bool {
+        match self {
+            Self::Replay | Self::Discard | Self::Import | Self::Reindex => true,
+            Self::Reveal | Self::Export => false,
+        }
+    }
+}
+
 /// How a letter left its dead-letter queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -141,8 +151,9 @@ pub enum Record {
         reason: Option<String>,
         /// Which letters are meant, in words.
         filter: String,
-        /// How many there were when it began.
-        letters: u64,
+        /// How many there were when it began, where that was known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        letters: Option<u64>,
         /// The version of the program.
         version: String,
     },
@@ -192,8 +203,8 @@ pub struct Job {
     pub reason: Option<String>,
     /// Which letters were meant.
     pub filter: String,
-    /// How many there were when it began.
-    pub letters: u64,
+    /// How many there were when it began, where that was known.
+    pub letters: Option<u64>,
     /// How many left their queue, and how.
     pub gone: BTreeMap<Fate, u64>,
     /// Letters that it has shown, written to a file, put back or listed.
@@ -213,6 +224,8 @@ pub struct Job {
 /// The whole journal, read.
 #[derive(Clone, Debug, Default)]
 pub struct Journal {
+    /// Letters that left before this are in the log no more: their keys need not be remembered.
+    forget_before: Option<Timestamp>,
     /// Safe elsewhere, or thrown away: a copy that is still in the queue may be acked.
     settled: HashSet<u64>,
     /// Nobody knows where they are.
@@ -221,6 +234,11 @@ pub struct Journal {
 }
 
 impl Journal {
+    /// A journal that remembers which letters have left only of jobs that began at this moment or later.
+    pub fn since(forget_before: Timestamp) -> Self {
+        Self { forget_before: Some(forget_before), ..Self::default() }
+    }
+
     /// Reads one more record. One of a job whose beginning is not known any more counts for its letters only.
     pub fn note(&mut self, record: Record) {
         match record {
@@ -240,8 +258,12 @@ impl Journal {
                 note: None,
             }),
             Record::Gone { job, fate, letters } => {
+                let forget_before = self.forget_before;
                 if let Some(job) = self.job(job) {
                     *job.gone.entry(fate).or_default() += letters.len() as u64;
+                    if forget_before.is_some_and(|before| job.begun_at < before) {
+                        return;
+                    }
                 }
                 match fate {
                     Fate::Replayed | Fate::Discarded | Fate::AlreadyDone => self.settled.extend(letters),
@@ -266,9 +288,9 @@ impl Journal {
         self.jobs.iter_mut().rev().find(|job| job.id == id)
     }
 
-    /// Whether a letter has left its queue, for all that is known.
-    pub fn has_left(&self, letter: LetterId) -> bool {
-        self.is_settled(letter) || self.is_missing(letter)
+    /// Whether the letter with this [`LetterId::key`] has left its queue, for all that is known.
+    pub fn has_left(&self, key: u64) -> bool {
+        self.settled.contains(&key) || self.missing.contains(&key)
     }
 
     /// Whether what was to be done to a letter is done: if a copy is still in its queue, somebody was killed before the
@@ -300,7 +322,7 @@ mod tests {
             actor: "ann".into(),
             reason: None,
             filter: "all".into(),
-            letters: 3,
+            letters: Some(3),
             version: "0.1.0".into(),
         }
     }
@@ -317,8 +339,8 @@ mod tests {
             assert_eq!(read, record);
             journal.note(read);
         }
-        assert!(journal.has_left(letter));
-        assert!(!journal.has_left(LetterId::new(Uuid::now_v7())));
+        assert!(journal.has_left(letter.key()));
+        assert!(!journal.has_left(LetterId::new(Uuid::now_v7()).key()));
         let [job] = journal.jobs() else { panic!("{journal:?}") };
         assert_eq!((job.gone[&Fate::Replayed], job.outcome), (2, None));
     }
@@ -333,13 +355,29 @@ mod tests {
     }
 
     #[test]
+    fn what_left_before_the_log_began_is_counted_and_not_remembered() {
+        let (old, new) = (JobId::new(Uuid::now_v7()), JobId::new(Uuid::now_v7()));
+        let mut journal = Journal::since("2026-01-02T03:00:01Z".parse().unwrap());
+        journal.note(begun(old));
+        journal.note(Record::Gone { job: old, fate: Fate::Replayed, letters: vec![1] });
+        let Record::Begun { kind, actor, reason, filter, letters, version, .. } = begun(new) else {
+            panic!()
+        };
+        let at = "2026-01-02T03:00:02Z".parse().unwrap();
+        journal.note(Record::Begun { job: new, at, kind, actor, reason, filter, letters, version });
+        journal.note(Record::Gone { job: new, fate: Fate::Replayed, letters: vec![2] });
+        assert_eq!((journal.has_left(1), journal.has_left(2)), (false, true));
+        assert_eq!(journal.jobs()[0].gone[&Fate::Replayed], 1);
+    }
+
+    #[test]
     fn a_letter_that_was_missing_is_not_settled_and_may_be_found_again() {
         let letter = LetterId::new(Uuid::now_v7());
         let job = JobId::new(Uuid::now_v7());
         let mut journal = Journal::default();
         journal.note(Record::Gone { job, fate: Fate::Missing, letters: vec![letter.key()] });
-        assert!(journal.has_left(letter) && !journal.is_settled(letter));
+        assert!(journal.has_left(letter.key()) && !journal.is_settled(letter));
         journal.note(Record::Found { job, letters: vec![letter.key()] });
-        assert!(!journal.has_left(letter));
+        assert!(!journal.has_left(letter.key()));
     }
 }

@@ -22,7 +22,7 @@ pub struct Fates {
     pub done: u64,
     /// Their webhooks had been done before; nothing was published.
     pub duplicate: u64,
-    /// They failed again: dead once more, or waiting for another try.
+    /// They failed again: dead once more, waiting for another try, or taken for duplicates of other bodies.
     pub failed: u64,
 }
 

@@ -1,6 +1,6 @@
 //! Reading a stream from some place to its present end. It changes nothing in the broker.
 
-use std::time::Duration;
+use std::{ops::ControlFlow, time::Duration};
 
 use futures_util::{FutureExt, StreamExt};
 use jiff::Timestamp;
@@ -12,8 +12,8 @@ use lapin::{
 
 use super::{message, topology};
 
-/// How many messages the broker sends ahead. A stream's consumer acks only to get more.
-const AHEAD: u16 = 256;
+/// How many messages the broker sends ahead. A stream's consumer acks only to get more. Bodies may be large.
+const AHEAD: u16 = 64;
 
 /// How long a stream that is known to hold more may be silent before reading it counts as failed.
 const SILENCE_MAX: Duration = Duration::from_secs(20);
@@ -21,6 +21,13 @@ const SILENCE_MAX: Duration = Duration::from_secs(20);
 /// What the broker has at hand it sends before it answers the next question on the channel. That it may still be on its
 /// way within the broker is what this pause is for. Whoever writes at this moment may or may not be seen.
 const TAIL_PAUSE: Duration = Duration::from_millis(30);
+
+/// How often the broker is asked for more of the last chunk: it holds thousands at most, and somebody may be writing.
+const ROUNDS_MAX: usize = 100;
+
+/// How long the first message may take after a moment is looked up. A moment after the last chunk leads to the end of the
+/// stream, where nothing comes.
+const SEEK_MAX: Duration = Duration::from_millis(500);
 
 /// Where to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +59,11 @@ pub enum StreamError {
     /// It is not there.
     #[error("there is no stream `{0}`: run `hookswitch topology apply`")]
     Missing(&'static str),
+    /// This node cannot give it out: it may have no copy of the stream.
+    #[error(
+        "the broker does not give `{0}` out ({1}); a node that joined later has no copy of it: name another one in amqp.urls"
+    )]
+    Refused(&'static str, lapin::Error),
     /// The broker went away.
     #[error("the broker went away: {0}; run the command again")]
     Lost(#[from] lapin::Error),
@@ -68,6 +80,8 @@ pub struct Reading {
     consumer: Consumer,
     /// The offset of the last message; none once it has been read, and none of an empty stream.
     end: Option<u64>,
+    /// What was read when looking for the beginning.
+    first: Option<(u64, Stored)>,
     unacked: u16,
 }
 
@@ -82,9 +96,45 @@ impl Reading {
         start: Start,
     ) -> Result<Self, StreamError> {
         let end = end_of(connection, stream).await?;
-        let (channel, consumer) = consume(connection, stream, start).await?;
         let end = end.filter(|end| !matches!(start, Start::Offset(from) if from > *end));
-        Ok(Self { stream, channel, consumer, end, unacked: 0 })
+        let (mut channel, mut consumer) = consume(connection, stream, start).await?;
+        let mut first = None;
+        if matches!(start, Start::Time(_)) && end.is_some() {
+            match tokio::time::timeout(SEEK_MAX, read(&mut consumer)).await {
+                Ok(stored) => first = stored?,
+                Err(_) => {
+                    // It may only be slow: read all, which is always right.
+                    channel.close(200, "seen".into()).await?;
+                    (channel, consumer) = consume(connection, stream, Start::First).await?;
+                }
+            }
+        }
+        Ok(Self { stream, channel, consumer, end, first, unacked: 0 })
+    }
+
+    /// Reads from the beginning until `each` has seen what it waits for.
+    ///
+    /// # Errors
+    /// [`StreamError`]
+    pub async fn until(
+        connection: &Connection,
+        stream: &'static str,
+        mut each: impl FnMut(Stored) -> ControlFlow<()>,
+    ) -> Result<(), StreamError> {
+        let (channel, consumer) = consume(connection, stream, Start::First).await?;
+        let mut reading = Self { stream, channel, consumer, end: Some(u64::MAX), first: None, unacked: 0 };
+        while let Some(stored) = reading.next().await? {
+            if each(stored).is_break() {
+                break;
+            }
+        }
+        reading.close().await;
+        Ok(())
+    }
+
+    /// Whether there is nothing to read.
+    pub fn is_empty(&self) -> bool {
+        self.end.is_none()
     }
 
     /// The next message; none at the end.
@@ -93,9 +143,12 @@ impl Reading {
     /// [`StreamError`]
     pub async fn next(&mut self) -> Result<Option<Stored>, StreamError> {
         let Some(end) = self.end else { return Ok(None) };
-        let stored = match tokio::time::timeout(SILENCE_MAX, read(&mut self.consumer)).await {
-            Ok(stored) => stored?,
-            Err(_) => return Err(StreamError::Silent(self.stream)),
+        let stored = match self.first.take() {
+            Some(first) => Some(first),
+            None => match tokio::time::timeout(SILENCE_MAX, read(&mut self.consumer)).await {
+                Ok(stored) => stored?,
+                Err(_) => return Err(StreamError::Silent(self.stream)),
+            },
         };
         let (tag, stored) = stored.ok_or(StreamError::Silent(self.stream))?;
         self.unacked += 1;
@@ -125,29 +178,38 @@ async fn end_of(connection: &Connection, stream: &'static str) -> Result<Option<
     }
     channel.close(200, "seen".into()).await?;
     let (channel, mut consumer) = consume(connection, stream, Start::Last).await?;
-    let (mut end, mut paused) = (None, false);
-    loop {
+    let mut end = drain(&channel, &mut consumer).await?;
+    tokio::time::sleep(TAIL_PAUSE).await;
+    // Once more is enough: whoever goes on writing would keep us here for ever.
+    end = drain(&channel, &mut consumer).await?.or(end);
+    channel.close(200, "seen".into()).await?;
+    Ok(end)
+}
+
+/// Takes what the broker has at hand, up to what it sends ahead and a last chunk holds; the last offset.
+async fn drain(channel: &Channel, consumer: &mut Consumer) -> Result<Option<u64>, StreamError> {
+    let mut end = None;
+    for _ in 0..ROUNDS_MAX {
         // Any question does.
         channel.basic_qos(AHEAD, BasicQosOptions { global: false }).await?;
-        let mut last = None;
-        while let Some(stored) = read(&mut consumer).now_or_never() {
-            let (tag, stored) = stored?.ok_or(StreamError::Silent(stream))?;
-            (end, last) = (Some(stored.offset), Some(tag));
+        let (mut last, mut taken) = (None, 0);
+        while let Some(stored) = read(consumer).now_or_never() {
+            let Some((tag, stored)) = stored? else { break };
+            (end, last, taken) = (Some(stored.offset), Some(tag), taken + 1);
         }
-        match last {
-            Some(tag) => channel.basic_ack(tag, BasicAckOptions { multiple: true }).await?,
-            None if paused => break,
-            None => tokio::time::sleep(TAIL_PAUSE).await,
+        if let Some(tag) = last {
+            channel.basic_ack(tag, BasicAckOptions { multiple: true }).await?;
         }
-        paused = last.is_none();
+        if taken < AHEAD {
+            break;
+        }
     }
-    channel.close(200, "seen".into()).await?;
     Ok(end)
 }
 
 async fn consume(
     connection: &Connection,
-    stream: &str,
+    stream: &'static str,
     start: Start,
 ) -> Result<(Channel, Consumer), StreamError> {
     let offset = match start {
@@ -161,8 +223,11 @@ async fn consume(
     let channel = connection.create_channel().await?;
     channel.basic_qos(AHEAD, BasicQosOptions { global: false }).await?;
     let options = BasicConsumeOptions { no_local: false, no_ack: false, exclusive: false, nowait: false };
-    let consumer = channel.basic_consume(stream.into(), "".into(), options, arguments).await?;
-    Ok((channel, consumer))
+    match channel.basic_consume(stream.into(), "".into(), options, arguments).await {
+        Ok(consumer) => Ok((channel, consumer)),
+        Err(error) if topology::is_refusal(&error) => Err(StreamError::Refused(stream, error)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The next message with its delivery tag; none when the broker cancels.

@@ -301,6 +301,12 @@ pub fn is_refusal(error: &lapin::Error) -> bool {
     matches!(error.kind(), lapin::ErrorKind::ProtocolError(_))
 }
 
+/// Whether the broker has said that somebody else has it for themselves.
+pub fn is_locked(error: &lapin::Error) -> bool {
+    let lapin::ErrorKind::ProtocolError(refusal) = error.kind() else { return false };
+    matches!(refusal.kind(), AMQPErrorKind::Soft(AMQPSoftError::RESOURCELOCKED))
+}
+
 /// How many messages are ready in a queue.
 ///
 /// # Errors

@@ -13,6 +13,9 @@ use crate::core::{
 /// How long what became of a wave is kept if nobody fetches it.
 const KEPT: Duration = Duration::from_secs(3_600);
 
+/// The letter counts as a duplicate of a webhook with another body: its own facts are published nowhere.
+const SWALLOWED: &str = "duplicate_of_another";
+
 /// Notes a fate. A retry is not the last word; after any other nothing changes, since the copy of a letter that comes
 /// later is only a duplicate.
 pub(super) const NOTE: &str = r"
@@ -41,7 +44,9 @@ impl Store {
             return Ok(());
         }
         let mut call = self.shared.note_fate.prepare_invoke();
-        call.key(name(wave)).arg(letter.to_string()).arg(disposition.as_str()).arg(millis(KEPT));
+        let swallowed = matches!(disposition, Disposition::Duplicate { other_body: true });
+        let word = if swallowed { SWALLOWED } else { disposition.as_str() };
+        call.key(name(wave)).arg(letter.to_string()).arg(word).arg(millis(KEPT));
         self.within_deadline(async |link| call.invoke_async(&mut link.connection).await).await
     }
 
@@ -59,7 +64,7 @@ impl Store {
             *counts.entry(word).or_default() += 1;
         }
         let count = |word| counts.get(word).copied().unwrap_or_default();
-        let failed = count("dead_letter") + count("retry");
+        let failed = count("dead_letter") + count("retry") + count(SWALLOWED);
         Ok(Fates { sent, done: count("done"), duplicate: count("duplicate"), failed })
     }
 
