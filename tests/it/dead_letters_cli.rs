@@ -277,31 +277,36 @@ async fn assert_on_record(tool: &Program, kind: &str, killed: usize, last: &Said
     assert!(nothing_was_left || jobs.last().unwrap()["outcome"] == "finished", "{last:?} {jobs:?}");
 }
 
-/// What a killed job leaves behind are copies of letters that are settled on record; `stats` tells of them, and says
-/// what to do.
-async fn reindex_if_told(tool: &Program) {
+/// What killed jobs leave behind are copies of letters that are settled on record, of each job at most those that it had
+/// in hand; `stats` tells of them, and says what to do.
+async fn reindex_if_told(tool: &Program, killed: usize) {
+    const IN_HAND: usize = 64;
     let stats = tool.ok("dead-letters stats").await;
     if stats.err.contains("dead-letters reindex") {
-        let came = tool.ok("dead-letters reindex --json").await;
-        eprintln!("{}{}", stats.err, came.out);
-        assert_eq!((&came.json()["missing"], &came.json()["listed"]), (&0.into(), &0.into()), "{stats:?}");
+        let came = tool.ok("dead-letters reindex --json").await.json();
+        eprintln!("{}{came}", stats.err);
+        assert_eq!((&came["missing"], &came["listed"]), (&0.into(), &0.into()), "{stats:?}");
+        assert!(came["finished"].as_u64().unwrap() as usize <= killed * IN_HAND, "{came}");
     }
     assert_in_agreement(tool).await;
 }
 
 #[tokio::test]
 async fn a_replay_killed_at_any_moment_and_run_again_sends_every_letter_and_gives_each_event_once() {
-    const MANY: usize = 240;
+    const MANY: usize = 700;
     let world = World::new().await;
     let (tool, mut dice) = (Program::of(&world), dice());
     world.bury(&of_two_kinds(MANY)).await;
     let mut others = all_dead(&world).await;
     others.values_mut().for_each(|l| l.retain(|(_, l)| l.history.error.as_deref() == Some(OTHER)));
-    let line = |rate| format!("dead-letters replay --no-canary --fingerprint {} {rate}", fingerprint(MENDED));
-    let within = Duration::from_millis(250);
-    let killed = kill_often(&world, &tool, &mut dice, (9, within), |_| line("--rate 300")).await;
-    let last = finish(&tool, |_| line("")).await;
-    reindex_if_told(&tool).await;
+    let line = |n: usize| {
+        // Some are slow and are killed between two batches, and some within one.
+        let rate = if n.is_multiple_of(3) { "--rate 300" } else { "" };
+        format!("dead-letters replay --no-canary --fingerprint {} {rate}", fingerprint(MENDED))
+    };
+    let killed = kill_often(&world, &tool, &mut dice, (10, Duration::from_millis(120)), line).await;
+    let last = finish(&tool, |_| line(1)).await;
+    reindex_if_told(&tool, killed).await;
     assert!(all_dead(&world).await == others, "the others are where they were");
     assert_eq!(listed(&tool).await.len(), MANY);
     assert_on_record(&tool, "replay", killed, &last).await;
@@ -332,7 +337,7 @@ async fn a_discard_killed_at_any_moment_and_run_again_throws_away_what_is_in_its
     };
     let killed = kill_often(&world, &tool, &mut dice, (9, Duration::from_millis(60)), line).await;
     let last = finish(&tool, line).await;
-    reindex_if_told(&tool).await;
+    reindex_if_told(&tool, killed).await;
     assert!(all_dead(&world).await == others, "the others are where they were");
     assert_on_record(&tool, "discard", killed, &last).await;
     let files: Vec<PathBuf> = std::fs::read_dir(tool.file(".")).unwrap().map(|f| f.unwrap().path()).collect();
@@ -357,7 +362,7 @@ async fn an_import_killed_at_any_moment_and_run_again_puts_every_letter_back_onc
     let line = |_| "dead-letters import letters.ndjson".to_owned();
     let killed = kill_often(&world, &tool, &mut dice, (9, Duration::from_millis(120)), line).await;
     let last = finish(&tool, line).await;
-    reindex_if_told(&tool).await;
+    reindex_if_told(&tool, killed).await;
     let expected: BTreeMap<_, _> = all.into_iter().map(|letter| (letter.id, letter.inbound)).collect();
     let there: Vec<_> = all_dead(&world).await.into_values().flatten().collect();
     assert_eq!(there.len(), MANY, "each once");
@@ -419,7 +424,7 @@ async fn a_broker_killed_in_the_middle_of_a_replay_loses_no_letter_and_run_again
     assert_eq!(said.code, Some(1));
     assert!(said.err.contains("broker"), "{said:?}");
     finish(&tool, |_| "dead-letters replay --no-canary".to_owned()).await;
-    reindex_if_told(&tool).await;
+    reindex_if_told(&tool, 1).await;
     for source in ["salpre", "other"] {
         world.wait_for_depth(&format!("dead.{source}"), 0).await;
     }
