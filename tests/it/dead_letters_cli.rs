@@ -304,7 +304,7 @@ async fn a_replay_killed_at_any_moment_and_run_again_sends_every_letter_and_give
         let rate = if n.is_multiple_of(3) { "--rate 300" } else { "" };
         format!("dead-letters replay --no-canary --fingerprint {} {rate}", fingerprint(MENDED))
     };
-    let killed = kill_often(&world, &tool, &mut dice, (10, Duration::from_millis(120)), line).await;
+    let killed = kill_often(&world, &tool, &mut dice, (10, Duration::from_millis(250)), line).await;
     let last = finish(&tool, |_| line(1)).await;
     reindex_if_told(&tool, killed).await;
     assert!(all_dead(&world).await == others, "the others are where they were");
@@ -324,7 +324,7 @@ fn letters_of(path: &Path) -> Vec<Letter> {
 
 #[tokio::test]
 async fn a_discard_killed_at_any_moment_and_run_again_throws_away_what_is_in_its_files_and_nothing_else() {
-    const MANY: usize = 300;
+    const MANY: usize = 900;
     let world = World::new().await;
     let (tool, mut dice) = (Program::of(&world), dice());
     let all = of_two_kinds(MANY);
@@ -335,7 +335,7 @@ async fn a_discard_killed_at_any_moment_and_run_again_throws_away_what_is_in_its
         let print = fingerprint(MENDED);
         format!("dead-letters discard --yes --export {n}.ndjson --reason ticket-7 --fingerprint {print}")
     };
-    let killed = kill_often(&world, &tool, &mut dice, (9, Duration::from_millis(60)), line).await;
+    let killed = kill_often(&world, &tool, &mut dice, (10, Duration::from_millis(250)), line).await;
     let last = finish(&tool, line).await;
     reindex_if_told(&tool, killed).await;
     assert!(all_dead(&world).await == others, "the others are where they were");
@@ -352,7 +352,7 @@ async fn a_discard_killed_at_any_moment_and_run_again_throws_away_what_is_in_its
 
 #[tokio::test]
 async fn an_import_killed_at_any_moment_and_run_again_puts_every_letter_back_once() {
-    const MANY: usize = 600;
+    const MANY: usize = 1_000;
     let world = World::new().await;
     let (tool, mut dice) = (Program::of(&world), dice());
     let all = letters(0..MANY, MENDED);
@@ -360,7 +360,7 @@ async fn an_import_killed_at_any_moment_and_run_again_puts_every_letter_back_onc
         all.iter().map(|letter| serde_json::to_string(&Archived::from(letter)).unwrap() + "\n").collect();
     std::fs::write(tool.file("letters.ndjson"), lines.concat()).unwrap();
     let line = |_| "dead-letters import letters.ndjson".to_owned();
-    let killed = kill_often(&world, &tool, &mut dice, (9, Duration::from_millis(120)), line).await;
+    let killed = kill_often(&world, &tool, &mut dice, (10, Duration::from_millis(400)), line).await;
     let last = finish(&tool, line).await;
     reindex_if_told(&tool, killed).await;
     let expected: BTreeMap<_, _> = all.into_iter().map(|letter| (letter.id, letter.inbound)).collect();
@@ -389,7 +389,7 @@ async fn a_reindex_killed_at_any_moment_and_run_again_makes_the_list_true_and_lo
     world.publish(gone.iter().map(|letter| settle::log(settle::shelve(letter)))).await;
     world.publish(good[..50].iter().map(settle::shelve)).await;
     let line = |_| "dead-letters reindex".to_owned();
-    let killed = kill_often(&world, &tool, &mut dice, (9, Duration::from_millis(150)), line).await;
+    let killed = kill_often(&world, &tool, &mut dice, (10, Duration::from_millis(600)), line).await;
     let last = finish(&tool, line).await;
     assert_in_agreement(&tool).await;
     let expected: BTreeMap<_, _> =
