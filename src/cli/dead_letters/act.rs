@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{
     Choice, Session, Usage, Who, bar,
     files::{self, LetterFile},
-    output::number,
+    output::{number, say},
 };
 use crate::{
     app::dead_letters::{Archive, Canary, Plan, Progress, Replay, Replayed},
@@ -175,16 +175,13 @@ fn nothing(choice: &Choice) -> u8 {
     if choice.names_letters() { FAILED } else { OK }
 }
 
-fn dry(plan: &Plan, json: bool, what: &str) -> u8 {
+fn dry(plan: &Plan, json: bool, what: &str) -> std::io::Result<u8> {
     if json {
-        println!(
-            "{}",
-            json!({ "dry_run": true, "letters": plan.len(), "sources": plan.sources().collect::<BTreeMap<_, _>>() })
-        );
+        say(&json!({ "dry_run": true, "letters": plan.len(), "sources": plan.sources().collect::<BTreeMap<_, _>>() }).to_string())?;
     } else {
-        println!("{} would be {what}; nothing was done", in_words(plan));
+        say(&format!("{} would be {what}; nothing was done", in_words(plan)))?;
     }
-    OK
+    Ok(OK)
 }
 
 pub(super) async fn replay(config: &Config, args: &ReplayArgs) -> anyhow::Result<u8> {
@@ -192,7 +189,7 @@ pub(super) async fn replay(config: &Config, args: &ReplayArgs) -> anyhow::Result
     let session = Session::open(config).await?;
     let plan = plan(&session, &filter, args.limit).await?;
     if args.dry_run {
-        return Ok(dry(&plan, args.json, "sent back"));
+        return Ok(dry(&plan, args.json, "sent back")?);
     }
     if plan.is_empty() {
         return Ok(nothing(&args.choice));
@@ -215,9 +212,9 @@ pub(super) async fn replay(config: &Config, args: &ReplayArgs) -> anyhow::Result
     progress.finish_and_clear();
     let came = came?;
     if args.json {
-        println!("{}", replayed_json(&came));
+        say(&replayed_json(&came).to_string())?;
     } else {
-        replayed(&came, how.canary.is_some());
+        replayed(&came, how.canary.is_some())?;
     }
     let whole = came.stopped.is_none() && came.not_found + came.held_back == 0;
     match came.error {
@@ -240,18 +237,18 @@ fn replayed_json(came: &Replayed) -> serde_json::Value {
     })
 }
 
-fn replayed(came: &Replayed, watched: bool) {
-    println!("{} letters sent back", number(came.sent));
+fn replayed(came: &Replayed, watched: bool) -> std::io::Result<()> {
+    say(&format!("{} letters sent back", number(came.sent)))?;
     if watched {
         let fates = &came.fates;
-        println!("  {} succeeded", number(fates.done));
+        say(&format!("  {} succeeded", number(fates.done)))?;
         let others = [
             (fates.duplicate, "were duplicates: their webhooks were done meanwhile"),
             (fates.failed, "failed again"),
             (fates.open(), "have not been heard of yet"),
         ];
         for (letters, what) in others.into_iter().filter(|(letters, _)| *letters > 0) {
-            println!("  {} {what}", number(letters));
+            say(&format!("  {} {what}", number(letters)))?;
         }
     }
     let others = [
@@ -262,11 +259,12 @@ fn replayed(came: &Replayed, watched: bool) {
         (came.not_reached, "letters not reached"),
     ];
     for (letters, what) in others.into_iter().filter(|(letters, _)| *letters > 0) {
-        println!("{} {what}", number(letters));
+        say(&format!("{} {what}", number(letters)))?;
     }
     if let Some(stopped) = came.stopped {
-        println!("stopped: {stopped}; run it again to go on");
+        say(&format!("stopped: {stopped}; run it again to go on"))?;
     }
+    Ok(())
 }
 
 pub(super) async fn discard(config: &Config, args: &DiscardArgs) -> anyhow::Result<u8> {
@@ -274,7 +272,7 @@ pub(super) async fn discard(config: &Config, args: &DiscardArgs) -> anyhow::Resu
     let session = Session::open(config).await?;
     let plan = plan(&session, &filter, args.limit).await?;
     if args.dry_run {
-        return Ok(dry(&plan, args.json, "thrown away"));
+        return Ok(dry(&plan, args.json, "thrown away")?);
     }
     if plan.is_empty() {
         return Ok(nothing(&args.choice));
@@ -293,32 +291,30 @@ pub(super) async fn discard(config: &Config, args: &DiscardArgs) -> anyhow::Resu
     let came = came?;
     let path = file.as_ref().and_then(LetterFile::path).map(|path| path.display().to_string());
     if args.json {
-        println!(
-            "{}",
-            json!({
-                "discarded": came.discarded,
-                "left_meanwhile": came.left_meanwhile,
-                "not_discarded": came.not_discarded,
-                "export": path,
-                "stopped": came.stopped,
-                "error": came.error.as_ref().map(ToString::to_string),
-            })
-        );
+        say(&json!({
+            "discarded": came.discarded,
+            "left_meanwhile": came.left_meanwhile,
+            "not_discarded": came.not_discarded,
+            "export": path,
+            "stopped": came.stopped,
+            "error": came.error.as_ref().map(ToString::to_string),
+        })
+        .to_string())?;
     } else {
-        println!("{} letters thrown away", number(came.discarded));
+        say(&format!("{} letters thrown away", number(came.discarded)))?;
         if let Some(path) = path {
-            println!("they are in {path}: `hookswitch dead-letters import {path}` puts them back");
+            say(&format!("they are in {path}: `hookswitch dead-letters import {path}` puts them back"))?;
         }
         if came.left_meanwhile > 0 {
-            println!("{} letters had left meanwhile through another job", number(came.left_meanwhile));
+            say(&format!("{} letters had left meanwhile through another job", number(came.left_meanwhile)))?;
         }
         if came.stopped {
-            println!("stopped by hand; run it again to go on");
+            say("stopped by hand; run it again to go on")?;
         } else if came.not_discarded > 0 {
             let letters = number(came.not_discarded);
-            println!(
+            say(&format!(
                 "{letters} letters were not in their queue: somebody took them away (`dead-letters reindex`)"
-            );
+            ))?;
         }
     }
     match came.error {
@@ -366,14 +362,14 @@ pub(super) async fn export(config: &Config, args: &ExportArgs) -> anyhow::Result
         .await;
     progress.finish_and_clear();
     let written = written?;
-    println!(
+    say(&format!(
         "{} letters written to {}, whole: they hold personal data",
         number(written),
         args.file.display()
-    );
+    ))?;
     let stopped = tools.stop.is_cancelled();
     if stopped {
-        println!("stopped by hand: these are not all");
+        say("stopped by hand: these are not all")?;
     }
     Ok(if stopped || (written == 0 && args.choice.names_letters()) { FAILED } else { OK })
 }
@@ -412,14 +408,16 @@ pub(super) async fn import(config: &Config, args: &ImportArgs) -> anyhow::Result
     progress.finish_and_clear();
     let came = came?;
     if args.json {
-        println!(
-            "{}",
-            json!({ "put_back": came.put_back, "there_already": came.there, "stopped": came.stopped })
-        );
+        say(&json!({ "put_back": came.put_back, "there_already": came.there, "stopped": came.stopped })
+            .to_string())?;
     } else {
-        println!("{} letters put back, {} were there already", number(came.put_back), number(came.there));
+        say(&format!(
+            "{} letters put back, {} were there already",
+            number(came.put_back),
+            number(came.there)
+        ))?;
         if came.stopped {
-            println!("stopped by hand; run it again to go on");
+            say("stopped by hand; run it again to go on")?;
         }
     }
     if !came.stopped && came.put_back + came.there != letters {
@@ -440,29 +438,27 @@ pub(super) async fn reindex(config: &Config, args: &ReindexArgs) -> anyhow::Resu
     progress.finish_and_clear();
     let came = came?;
     if args.json {
-        println!(
-            "{}",
-            json!({
-                "seen": came.seen,
-                "listed": came.listed,
-                "missing": came.missing,
-                "finished": came.finished,
-                "stopped": came.stopped,
-            })
-        );
+        say(&json!({
+            "seen": came.seen,
+            "listed": came.listed,
+            "missing": came.missing,
+            "finished": came.finished,
+            "stopped": came.stopped,
+        })
+        .to_string())?;
         return Ok(if came.stopped { FAILED } else { OK });
     }
-    println!("{} letters in the queues", number(came.seen));
+    say(&format!("{} letters in the queues", number(came.seen)))?;
     let parts = [
         (came.listed, "were not listed, and are now"),
         (came.missing, "were listed and are in no queue; they are not listed any more"),
         (came.finished, "had been settled by a job that was killed, or were there twice: taken out"),
     ];
     for (letters, what) in parts.into_iter().filter(|(letters, _)| *letters > 0) {
-        println!("  {} {what}", number(letters));
+        say(&format!("  {} {what}", number(letters)))?;
     }
     if came.stopped {
-        println!("stopped by hand: these are not all; run it again");
+        say("stopped by hand: these are not all; run it again")?;
     }
     Ok(if came.stopped { FAILED } else { OK })
 }

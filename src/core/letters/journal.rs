@@ -68,10 +68,8 @@ impl Kind {
             Self::Reindex => "reindex",
         }
     }
-}
 
-impl Kind {
-    /// Whether it works on the queues, and so alone.
+    /// Whether such a job moves letters, and so works alone.
     pub fn is_alone(self) -> bool {
         match self {
             Self::Replay | Self::Discard | Self::Import | Self::Reindex => true,
