@@ -380,7 +380,7 @@ async fn a_reindex_killed_at_any_moment_and_run_again_makes_the_list_true_and_lo
     // Some are in the queue and listed, some not listed, some listed and gone, some there twice, and some settled.
     let settled = letters(0..100, OTHER);
     world.bury(&settled).await;
-    tool.ok("dead-letters discard --yes --no-export --reason ticket-7").await;
+    tool.ok("dead-letters discard --all --yes --no-export --reason ticket-7").await;
     world.publish(settled.iter().map(settle::shelve)).await;
     let good = letters(100..300, MENDED);
     world.bury(&good).await;
@@ -413,7 +413,7 @@ async fn a_broker_killed_in_the_middle_of_a_replay_loses_no_letter_and_run_again
     tokio::time::sleep(Duration::from_secs(6)).await;
     let tool = Program::of(&world);
     world.bury(&letters(0..MANY, MENDED)).await;
-    let replay = tool.start("dead-letters replay --no-canary --rate 50");
+    let replay = tool.start("dead-letters replay --all --no-canary --rate 50");
     let connection = world.connect().await;
     until("the replay has begun", async || depth(&connection, "raw.other").await >= 10).await;
     tokio::task::block_in_place(|| {
@@ -424,7 +424,7 @@ async fn a_broker_killed_in_the_middle_of_a_replay_loses_no_letter_and_run_again
     eprintln!("{said:?}");
     assert_eq!(said.code, Some(1));
     assert!(said.err.contains("broker"), "{said:?}");
-    finish(&tool, |_| "dead-letters replay --no-canary".to_owned()).await;
+    finish(&tool, |_| "dead-letters replay --all --no-canary".to_owned()).await;
     reindex_if_told(&tool, 1).await;
     for source in ["salpre", "other"] {
         world.wait_for_depth(&format!("dead.{source}"), 0).await;
@@ -444,7 +444,7 @@ async fn while_redis_is_away_nothing_is_moved_and_letters_can_still_be_looked_at
     world.bury(&letters(0..60, MENDED)).await;
     let before = all_dead(&world).await;
     redis.kill();
-    for job in ["replay --no-canary", "discard --yes --no-export --reason ticket-7"] {
+    for job in ["replay --all --no-canary", "discard --all --yes --no-export --reason ticket-7"] {
         let said = tool.run(&format!("dead-letters {job}")).await;
         assert_eq!(said.code, Some(69), "{said:?}");
         assert!(said.err.contains("Redis does not answer") && said.out.is_empty(), "{said:?}");
@@ -458,7 +458,7 @@ async fn while_redis_is_away_nothing_is_moved_and_letters_can_still_be_looked_at
 
     // It goes in the middle of a replay.
     tokio::task::block_in_place(|| redis.start_again());
-    let replay = tool.start("dead-letters replay --no-canary --rate 20");
+    let replay = tool.start("dead-letters replay --all --no-canary --rate 20");
     let connection = world.connect().await;
     until("the replay has begun", async || depth(&connection, "raw.other").await >= 4).await;
     redis.kill();
@@ -470,7 +470,7 @@ async fn while_redis_is_away_nothing_is_moved_and_letters_can_still_be_looked_at
     let job = jobs(&tool).await.pop().unwrap();
     assert_eq!((&job["outcome"], &job["gone"]["replayed"]), (&"failed".into(), &sent.into()), "{job}");
     tokio::task::block_in_place(|| redis.start_again());
-    tool.ok("dead-letters replay --no-canary").await;
+    tool.ok("dead-letters replay --all --no-canary").await;
     assert_in_agreement(&tool).await;
     let worker = world.worker();
     assert_eq!(calls(&world.events(60).await), (0..60).collect::<Vec<_>>());
@@ -487,7 +487,7 @@ async fn a_second_job_says_whose_the_first_one_is_and_ctrl_c_ends_the_first_one_
     let world = World::new().await;
     let tool = Program::of(&world);
     world.bury(&letters(0..60, MENDED)).await;
-    let first = tool.start("dead-letters replay --no-canary --rate 10 --reason mended");
+    let first = tool.start("dead-letters replay --all --no-canary --rate 10 --reason mended");
     let connection = world.connect().await;
     until("the replay has begun", async || depth(&connection, "raw.other").await >= 2).await;
     // An export disturbs nobody, and is not what the second one has to wait for.
@@ -497,8 +497,12 @@ async fn a_second_job_says_whose_the_first_one_is_and_ctrl_c_ends_the_first_one_
         moment().await;
     }
     drop(export.kill());
-    for job in ["replay", "discard --yes --reason ticket-7 --export x.ndjson", "reindex", "import all.ndjson"]
-    {
+    for job in [
+        "replay --all",
+        "discard --all --yes --reason ticket-7 --export x.ndjson",
+        "reindex",
+        "import all.ndjson",
+    ] {
         let second = tool.run(&format!("dead-letters {job} --actor bob")).await;
         assert_eq!(second.code, Some(1), "{second:?}");
         assert!(
@@ -524,8 +528,8 @@ async fn a_second_job_says_whose_the_first_one_is_and_ctrl_c_ends_the_first_one_
         (&"interrupted".into(), &"mended".into())
     );
     // What was told to wait can be done now, under the same command line.
-    tool.ok("dead-letters discard --yes --reason ticket-7 --export x.ndjson --limit 1").await;
-    tool.ok("dead-letters replay --no-canary").await;
+    tool.ok("dead-letters discard --all --yes --reason ticket-7 --export x.ndjson --limit 1").await;
+    tool.ok("dead-letters replay --all --no-canary").await;
     assert_eq!(sent(&connection).await, 59);
     assert_in_agreement(&tool).await;
 }
@@ -535,7 +539,7 @@ async fn ctrl_c_ends_a_replay_that_waits_for_workers_that_do_not_run() {
     let world = World::new().await;
     let tool = Program::of(&world);
     world.bury(&letters(0..60, MENDED)).await;
-    let replay = tool.start("dead-letters replay --wait 10m --json");
+    let replay = tool.start("dead-letters replay --all --wait 10m --json");
     let connection = world.connect().await;
     until("a wave is sent", async || sent(&connection).await == 10).await;
     replay.signal("INT");
@@ -720,9 +724,9 @@ async fn a_command_whose_output_nobody_reads_ends_well_and_a_job_is_done_all_the
         "try",
         "jobs",
         "replay --dry-run",
-        "replay --no-canary --limit 100 --json",
-        "replay --no-canary --limit 100",
-        "discard --yes --no-export --reason ticket-7 --limit 100",
+        "replay --all --no-canary --limit 100 --json",
+        "replay --all --no-canary --limit 100",
+        "discard --all --yes --no-export --reason ticket-7 --limit 100",
         "export all.ndjson --reason ticket-7",
         "import all.ndjson",
         "reindex",
@@ -882,7 +886,7 @@ async fn a_wrong_filter_is_refused_and_the_message_says_what_is_expected() {
         ("replay --rate 0", "more than 0 letters a second"),
         ("replay --rate fast", "expected a number, as in 50 or 50/s"),
         ("replay --max-failing 120%", "between 0% and 100%"),
-        ("replay --wait long", "expected a time, as in 30s or 5m"),
+        ("replay --wait long", "expected a time of at most 20m, as in 30s or 5m"),
         ("discard --yes", "say why with --reason"),
         ("discard --yes --reason malformed_json", "--died-of malformed_json"),
         ("export x.ndjson", "say why with --reason"),

@@ -230,14 +230,14 @@ async fn the_commands_do_what_their_help_says() {
     assert!(
         run(&["dead-letters", "replay", "--dry-run"]).1.contains("1 letter (1 of salpre) would be sent back")
     );
-    let discard = ["dead-letters", "discard", "--actor", "ann", "--no-export", "--reason"];
+    let discard = ["dead-letters", "discard", "--actor", "ann", "--no-export", "--all", "--reason"];
     assert_eq!(run(&[&discard[..], &["a test"]].concat()).0, 64, "it asks first");
     assert_eq!(
         run(&[&discard[..], &["malformed_json", "--yes"]].concat()).0,
         64,
         "that is no reason of a person"
     );
-    let replay = ["dead-letters", "replay", "--actor", "ann", "--no-canary"];
+    let replay = ["dead-letters", "replay", "--actor", "ann", "--all", "--no-canary"];
     assert!(run(&replay).1.contains("1 letters sent back"));
     let worker = world.worker();
     world.dead("salpre", 1).await;

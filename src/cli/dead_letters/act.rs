@@ -185,7 +185,7 @@ fn dry(plan: &Plan, json: bool, what: &str) -> std::io::Result<u8> {
 }
 
 pub(super) async fn replay(config: &Config, args: &ReplayArgs) -> anyhow::Result<u8> {
-    let filter = args.choice.filter_or_all(config, args.all)?;
+    let filter = args.choice.filter_or_all(config, args.all || args.dry_run)?;
     let session = Session::open(config).await?;
     let plan = plan(&session, &filter, args.limit).await?;
     if args.dry_run {
@@ -268,16 +268,19 @@ fn replayed(came: &Replayed, watched: bool) -> std::io::Result<()> {
 }
 
 pub(super) async fn discard(config: &Config, args: &DiscardArgs) -> anyhow::Result<u8> {
-    let filter = args.choice.filter_or_all(config, args.all)?;
+    let filter = args.choice.filter_or_all(config, args.all || args.dry_run);
+    // The reason first: it is what is forgotten most.
+    let words = filter.as_ref().map_or_else(|_| String::new(), Filter::to_string);
+    let order =
+        (!args.dry_run).then(|| args.who.order_with_reason(Kind::Discard, words, None)).transpose()?;
+    let filter = filter?;
     let session = Session::open(config).await?;
     let plan = plan(&session, &filter, args.limit).await?;
-    if args.dry_run {
-        return Ok(dry(&plan, args.json, "thrown away")?);
-    }
+    let Some(mut order) = order else { return Ok(dry(&plan, args.json, "thrown away")?) };
+    order.letters = Some(plan.len());
     if plan.is_empty() {
         return Ok(nothing(&args.choice));
     }
-    let order = args.who.order_with_reason(Kind::Discard, filter.to_string(), Some(plan.len()))?;
     if !args.yes && !confirmed(&plan).await? {
         return Ok(FAILED);
     }

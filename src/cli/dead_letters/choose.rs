@@ -86,13 +86,10 @@ impl Choice {
     pub(super) fn filter_or_all(&self, config: &Config, all: bool) -> Result<Filter, Usage> {
         let filter = self.filter(config)?;
         let chooses = filter != Filter::default();
-        match (chooses, all) {
-            (false, false) => Err(Usage("say which letters, or --all for all of them".to_owned())),
-            (true, true) => {
-                Err(Usage("--all means every letter: leave it out, or leave the rest out".to_owned()))
-            }
-            (true, false) | (false, true) => Ok(filter),
+        if chooses || all {
+            return Ok(filter);
         }
+        Err(Usage("say which letters, or --all for all of them".to_owned()))
     }
 
     /// The letters with this id.

@@ -13,7 +13,7 @@ use lapin::{
 use super::{message, topology};
 
 /// How many messages the broker sends ahead. A stream's consumer acks only to get more. Bodies may be large.
-const AHEAD: u16 = 64;
+const AHEAD: u16 = 128;
 
 /// How long a stream that is known to hold more may be silent before reading it counts as failed.
 const SILENCE_MAX: Duration = Duration::from_secs(20);
@@ -152,7 +152,7 @@ impl Reading {
         };
         let (tag, stored) = stored.ok_or(StreamError::Silent(self.stream))?;
         self.unacked += 1;
-        if self.unacked >= AHEAD / 4 {
+        if self.unacked >= AHEAD / 2 {
             self.channel.basic_ack(tag, BasicAckOptions { multiple: true }).await?;
             self.unacked = 0;
         }

@@ -303,7 +303,12 @@ impl World {
     /// Waits until a queue holds exactly `count` messages ready.
     pub async fn wait_for_depth(&self, queue: &str, count: u32) {
         let connection = self.connect().await;
-        until(&format!("{queue} holds {count}"), async || depth(&connection, queue).await == count).await;
+        let (mut holds, began) = (depth(&connection, queue).await, Instant::now());
+        while holds != count {
+            assert!(began.elapsed() < PATIENCE, "{queue} holds {holds} after {PATIENCE:?}, not {count}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            holds = depth(&connection, queue).await;
+        }
     }
 
     /// What lies in a queue, in its order; it stays there. How often the broker counts it as given out goes up by one.
