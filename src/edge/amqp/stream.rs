@@ -66,7 +66,9 @@ pub struct Reading {
     stream: &'static str,
     channel: Channel,
     consumer: Consumer,
-    /// The offset of the last message; none once it has been read, and none of an empty stream.
+    /// Read already, and the next to be told.
+    ahead: Option<(u64, Stored)>,
+    /// The offset of the last message; none once it has been read, and none where there is none to read.
     end: Option<u64>,
     unacked: u16,
 }
@@ -82,9 +84,19 @@ impl Reading {
         start: Start,
     ) -> Result<Self, StreamError> {
         let end = end_of(connection, stream).await?;
-        let (channel, consumer) = consume(connection, stream, start).await?;
-        let end = end.filter(|end| !matches!(start, Start::Offset(from) if from > *end));
-        Ok(Self { stream, channel, consumer, end, unacked: 0 })
+        let (channel, mut consumer) = consume(connection, stream, start).await?;
+        let (ahead, is_beyond) = match (start, end) {
+            // The broker takes a moment after all that is there for "whatever comes next".
+            (Start::Time(_), Some(_)) => {
+                let first = first_at_hand(stream, &channel, &mut consumer).await?;
+                let nothing = first.is_none();
+                (first, nothing)
+            }
+            (Start::Offset(from), Some(end)) => (None, from > end),
+            (Start::First | Start::Last, _) | (_, None) => (None, false),
+        };
+        let end = end.filter(|_| !is_beyond);
+        Ok(Self { stream, channel, consumer, ahead, end, unacked: 0 })
     }
 
     /// The next message; none at the end.
@@ -93,9 +105,12 @@ impl Reading {
     /// [`StreamError`]
     pub async fn next(&mut self) -> Result<Option<Stored>, StreamError> {
         let Some(end) = self.end else { return Ok(None) };
-        let stored = match tokio::time::timeout(SILENCE_MAX, read(&mut self.consumer)).await {
-            Ok(stored) => stored?,
-            Err(_) => return Err(StreamError::Silent(self.stream)),
+        let stored = match self.ahead.take() {
+            Some(first) => Some(first),
+            None => match tokio::time::timeout(SILENCE_MAX, read(&mut self.consumer)).await {
+                Ok(stored) => stored?,
+                Err(_) => return Err(StreamError::Silent(self.stream)),
+            },
         };
         let (tag, stored) = stored.ok_or(StreamError::Silent(self.stream))?;
         self.unacked += 1;
@@ -143,6 +158,23 @@ async fn end_of(connection: &Connection, stream: &'static str) -> Result<Option<
     }
     channel.close(200, "seen".into()).await?;
     Ok(end)
+}
+
+/// The first message that the broker has at hand for a new consumer; none if it has none.
+async fn first_at_hand(
+    stream: &'static str,
+    channel: &Channel,
+    consumer: &mut Consumer,
+) -> Result<Option<(u64, Stored)>, StreamError> {
+    for pause in [Duration::ZERO, TAIL_PAUSE] {
+        tokio::time::sleep(pause).await;
+        // Any question does.
+        channel.basic_qos(AHEAD, BasicQosOptions { global: false }).await?;
+        if let Some(stored) = read(consumer).now_or_never() {
+            return Ok(Some(stored?.ok_or(StreamError::Silent(stream))?));
+        }
+    }
+    Ok(None)
 }
 
 async fn consume(
