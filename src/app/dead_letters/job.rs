@@ -75,7 +75,8 @@ impl Desk<'_> {
                 return Err(error.into());
             }
             let journal = self.journal().await?;
-            let running = journal.jobs().iter().rev().find(|job| job.outcome.is_none());
+            let running =
+                journal.jobs().iter().rev().find(|job| job.outcome.is_none() && job.kind.is_alone());
             return Err(DeadLetterError::Busy(running.cloned().map(Box::new)));
         }
         let job = Running { id: JobId::new(Uuid::now_v7()), publisher, lock: Some(lock) };

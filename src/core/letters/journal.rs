@@ -68,6 +68,14 @@ impl Kind {
             Self::Reindex => "reindex",
         }
     }
+
+    /// Whether such a job moves letters, and so works alone.
+    pub fn is_alone(self) -> bool {
+        match self {
+            Self::Replay | Self::Discard | Self::Import | Self::Reindex => true,
+            Self::Reveal | Self::Export => false,
+        }
+    }
 }
 
 /// How a letter left its dead-letter queue.
