@@ -36,6 +36,8 @@ pub struct Reindexed {
     pub missing: u64,
     /// Letters that a killed job had settled and not taken out of the queue, and second copies: now they are out.
     pub finished: u64,
+    /// Whether somebody stopped it before its end.
+    pub stopped: bool,
 }
 
 impl Desk<'_> {
@@ -60,7 +62,8 @@ impl Desk<'_> {
                 break;
             }
         }
-        let how = if tools.stop.is_cancelled() { Outcome::Interrupted } else { Outcome::Finished };
+        came.stopped = tools.stop.is_cancelled();
+        let how = if came.stopped { Outcome::Interrupted } else { Outcome::Finished };
         job.end_with(outcome.map(|()| (how, came.listed, None, came))).await
     }
 

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{
     Choice, Session, Usage, Who, bar,
     files::{self, LetterFile},
-    output::number,
+    output::{number, say},
 };
 use crate::{
     app::dead_letters::{Archive, Canary, Plan, Progress, Replay, Replayed},
@@ -171,20 +171,20 @@ fn nothing(choice: &Choice) -> u8 {
     if choice.names_letters() { FAILED } else { OK }
 }
 
-fn dry(plan: &Plan, json: bool, what: &str) -> u8 {
+fn dry(plan: &Plan, json: bool, what: &str) -> std::io::Result<u8> {
     if json {
-        println!("{}", json!({ "dry_run": true, "letters": plan.len(), "sources": plan.sources() }));
+        say(&json!({ "dry_run": true, "letters": plan.len(), "sources": plan.sources() }).to_string())?;
     } else {
-        println!("{} would be {what}; nothing was done", in_words(plan));
+        say(&format!("{} would be {what}; nothing was done", in_words(plan)))?;
     }
-    OK
+    Ok(OK)
 }
 
 pub(super) async fn replay(config: &Config, args: &ReplayArgs) -> anyhow::Result<u8> {
     let session = Session::open(config).await?;
     let plan = plan(&session, &args.choice, args.limit, |_| {}).await?;
     if args.dry_run {
-        return Ok(dry(&plan, args.json, "sent back"));
+        return Ok(dry(&plan, args.json, "sent back")?);
     }
     if plan.is_empty() {
         return Ok(nothing(&args.choice));
@@ -207,9 +207,9 @@ pub(super) async fn replay(config: &Config, args: &ReplayArgs) -> anyhow::Result
     progress.finish_and_clear();
     let came = came?;
     if args.json {
-        println!("{}", replayed_json(&came));
+        say(&replayed_json(&came).to_string())?;
     } else {
-        replayed(&came, how.canary.is_some());
+        replayed(&came, how.canary.is_some())?;
     }
     Ok(if came.stopped.is_some() { FAILED } else { OK })
 }
@@ -226,18 +226,18 @@ fn replayed_json(came: &Replayed) -> serde_json::Value {
     })
 }
 
-fn replayed(came: &Replayed, watched: bool) {
-    println!("{} letters sent back", number(came.sent));
+fn replayed(came: &Replayed, watched: bool) -> std::io::Result<()> {
+    say(&format!("{} letters sent back", number(came.sent)))?;
     if watched {
         let fates = &came.fates;
-        println!("  {} succeeded", number(fates.done));
+        say(&format!("  {} succeeded", number(fates.done)))?;
         let others = [
             (fates.duplicate, "were duplicates: their webhooks were done meanwhile"),
             (fates.failed, "failed again"),
             (fates.open(), "have not been heard of yet"),
         ];
         for (letters, what) in others.into_iter().filter(|(letters, _)| *letters > 0) {
-            println!("  {} {what}", number(letters));
+            say(&format!("  {} {what}", number(letters)))?;
         }
     }
     let others = [
@@ -247,24 +247,27 @@ fn replayed(came: &Replayed, watched: bool) {
         (came.not_reached, "letters not reached"),
     ];
     for (letters, what) in others.into_iter().filter(|(letters, _)| *letters > 0) {
-        println!("{} {what}", number(letters));
+        say(&format!("{} {what}", number(letters)))?;
     }
     if let Some(stopped) = came.stopped {
-        println!("stopped: {stopped}; run it again to go on");
+        say(&format!("stopped: {stopped}; run it again to go on"))?;
     }
+    Ok(())
 }
 
 pub(super) async fn discard(config: &Config, args: &DiscardArgs) -> anyhow::Result<u8> {
+    // Before anything else, so that a script without a reason fails at once.
+    let filter = args.choice.filter(config)?.to_string();
+    let order = (!args.dry_run).then(|| args.who.order_with_reason(Kind::Discard, filter, 0)).transpose()?;
     let session = Session::open(config).await?;
     let plan = plan(&session, &args.choice, args.limit, |_| {}).await?;
-    if args.dry_run {
-        return Ok(dry(&plan, args.json, "thrown away"));
-    }
+    let Some(mut order) = order else {
+        return Ok(dry(&plan, args.json, "thrown away")?);
+    };
     if plan.is_empty() {
         return Ok(nothing(&args.choice));
     }
-    let filter = args.choice.filter(config)?.to_string();
-    let order = args.who.order_with_reason(Kind::Discard, filter, plan.len())?;
+    order.letters = plan.len();
     if !args.yes && !confirmed(&plan)? {
         return Ok(FAILED);
     }
@@ -275,18 +278,26 @@ pub(super) async fn discard(config: &Config, args: &DiscardArgs) -> anyhow::Resu
     let archive = file.as_mut().map(|file| file as &mut dyn Archive);
     let came = session.desk().discard(tools.lend(), &order, plan, archive, &mut counted(&progress)).await;
     progress.finish_and_clear();
-    let (discarded, stopped) = came?;
+    let (discarded, stopped) = match came {
+        Ok(came) => came,
+        Err(error) => {
+            if let Some(file) = file {
+                file.remove_if_empty();
+            }
+            return Err(error.into());
+        }
+    };
     let path = file.as_ref().map(LetterFile::path).map(Path::display);
     if args.json {
         let path = path.map(|path| path.to_string());
-        println!("{}", json!({ "discarded": discarded, "export": path, "stopped": stopped }));
+        say(&json!({ "discarded": discarded, "export": path, "stopped": stopped }).to_string())?;
     } else {
-        println!("{} letters thrown away", number(discarded));
+        say(&format!("{} letters thrown away", number(discarded)))?;
         if let Some(path) = path {
-            println!("they are in {path}: `hookswitch dead-letters import {path}` puts them back");
+            say(&format!("they are in {path}: `hookswitch dead-letters import {path}` puts them back"))?;
         }
         if stopped {
-            println!("stopped by hand; run it again to go on");
+            say("stopped by hand; run it again to go on")?;
         }
     }
     Ok(if stopped { FAILED } else { OK })
@@ -327,14 +338,14 @@ pub(super) async fn export(config: &Config, args: &ExportArgs) -> anyhow::Result
         .await;
     progress.finish_and_clear();
     let written = written?;
-    println!(
+    say(&format!(
         "{} letters written to {}, whole: they hold personal data",
         number(written),
         args.file.display()
-    );
+    ))?;
     let stopped = tools.stop.is_cancelled();
     if stopped {
-        println!("stopped by hand: these are not all");
+        say("stopped by hand: these are not all")?;
     }
     Ok(if stopped || (written == 0 && args.choice.names_letters()) { FAILED } else { OK })
 }
@@ -373,14 +384,17 @@ pub(super) async fn import(config: &Config, args: &ImportArgs) -> anyhow::Result
     progress.finish_and_clear();
     let came = came?;
     if args.json {
-        println!(
-            "{}",
-            json!({ "put_back": came.put_back, "there_already": came.there, "stopped": came.stopped })
-        );
+        let shown =
+            json!({ "put_back": came.put_back, "there_already": came.there, "stopped": came.stopped });
+        say(&shown.to_string())?;
     } else {
-        println!("{} letters put back, {} were there already", number(came.put_back), number(came.there));
+        say(&format!(
+            "{} letters put back, {} were there already",
+            number(came.put_back),
+            number(came.there)
+        ))?;
         if came.stopped {
-            println!("stopped by hand; run it again to go on");
+            say("stopped by hand; run it again to go on")?;
         }
     }
     Ok(if came.stopped { FAILED } else { OK })
@@ -396,20 +410,27 @@ pub(super) async fn reindex(config: &Config, args: &ReindexArgs) -> anyhow::Resu
     progress.finish_and_clear();
     let came = came?;
     if args.json {
-        println!(
-            "{}",
-            json!({ "seen": came.seen, "listed": came.listed, "missing": came.missing, "finished": came.finished })
-        );
-        return Ok(OK);
+        let shown = json!({
+            "seen": came.seen,
+            "listed": came.listed,
+            "missing": came.missing,
+            "finished": came.finished,
+            "stopped": came.stopped,
+        });
+        say(&shown.to_string())?;
+        return Ok(if came.stopped { FAILED } else { OK });
     }
-    println!("{} letters in the queues", number(came.seen));
+    say(&format!("{} letters in the queues", number(came.seen)))?;
     let parts = [
         (came.listed, "were not listed, and are now"),
         (came.missing, "were listed and are in no queue; they are not listed any more"),
         (came.finished, "had been settled by a job that was killed, or were there twice: taken out"),
     ];
     for (letters, what) in parts.into_iter().filter(|(letters, _)| *letters > 0) {
-        println!("  {} {what}", number(letters));
+        say(&format!("  {} {what}", number(letters)))?;
     }
-    Ok(OK)
+    if came.stopped {
+        say("stopped by hand; run it again to go on")?;
+    }
+    Ok(if came.stopped { FAILED } else { OK })
 }

@@ -29,6 +29,14 @@ impl LetterFile {
         Ok(Self { file, path: path.to_owned() })
     }
 
+    /// Takes it away again if nothing was written to it.
+    pub(super) fn remove_if_empty(self) {
+        if self.file.metadata().is_ok_and(|file| file.len() == 0) {
+            // An empty file does no harm.
+            drop(std::fs::remove_file(&self.path));
+        }
+    }
+
     /// Where it is.
     pub(super) fn path(&self) -> &Path {
         &self.path

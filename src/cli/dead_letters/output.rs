@@ -50,6 +50,13 @@ impl Out {
     }
 }
 
+/// Writes one line to standard output. That nobody reads it is no error.
+pub(super) fn say(line: &str) -> io::Result<()> {
+    let mut out = Out::new();
+    out.line(line)?;
+    out.finish()
+}
+
 /// How far back something is, in the unit that people would use.
 pub(super) fn age(at: Timestamp, now: Timestamp) -> String {
     let seconds = now.duration_since(at).as_secs().max(0);
