@@ -9,6 +9,7 @@
 
 mod cuts;
 mod dead_letters;
+mod dead_letters_cli;
 mod delivery;
 #[path = "../support/frames.rs"]
 mod frames;

@@ -1,6 +1,7 @@
 //! What the tests stand on: private services, and a world of one vhost and one Redis database per test.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub mod program;
 pub mod services;
 
 use std::{
@@ -27,11 +28,16 @@ use hookswitch::{
     config::{Config, Log, LogFormat},
     core::{
         inbound::{History, Inbound},
+        letters::Letter,
         providers,
         webhook::{DeliveryId, Headers, Webhook},
     },
     edge::{
-        amqp::{self, message, publisher::Publisher, topology::Topology},
+        amqp::{
+            self, message,
+            publisher::{Publication, Publisher},
+            topology::Topology,
+        },
         http::{self, Client, Limits},
         metrics::{self, LinkMetrics, WorkerMetrics},
         store::Store,
@@ -51,7 +57,7 @@ use tokio_util::sync::CancellationToken;
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Vhosts made when the shared broker starts; each test takes one.
-const VHOSTS: usize = 60;
+const VHOSTS: usize = 80;
 
 pub struct Shared {
     pub broker: Broker,
@@ -117,6 +123,14 @@ impl World {
         Self::at(&shared.broker.url(n), &shared.redis.url(n), more).await
     }
 
+    /// A world on the shared broker and a Redis of its own, which may be killed.
+    pub async fn with_redis(redis: &Redis) -> Self {
+        let shared = tokio::task::spawn_blocking(shared).await.unwrap();
+        let n = shared.next.fetch_add(1, Ordering::Relaxed);
+        assert!(n <= VHOSTS, "more tests than vhosts");
+        Self::at(&shared.broker.url(n), &redis.url(0), "").await
+    }
+
     /// A world on services of its own, which may be killed.
     pub async fn at(amqp: &str, redis: &str, more: &str) -> Self {
         let world = Self::configured(amqp, redis, more);
@@ -138,8 +152,9 @@ impl World {
         std::fs::write(file.path(), &toml).unwrap();
         let config = Config::load(Some(file.path()), &BTreeMap::new()).unwrap();
         // HOOKSWITCH_TEST_LOG=debug shows what the program says.
-        let filter = std::env::var("HOOKSWITCH_TEST_LOG").unwrap_or_else(|_| "off".to_owned());
-        hookswitch::edge::telemetry::start(&Log { filter, format: LogFormat::Pretty });
+        if let Ok(filter) = std::env::var("HOOKSWITCH_TEST_LOG") {
+            hookswitch::edge::telemetry::start(&Log { filter, format: LogFormat::Pretty });
+        }
         Self { config, toml }
     }
 
@@ -183,21 +198,28 @@ impl World {
 
     /// Puts webhooks into the raw queue as the receiver does.
     pub async fn accept(&self, source: &str, bodies: impl IntoIterator<Item = Vec<u8>>) -> Vec<DeliveryId> {
+        let webhooks: Vec<_> = bodies.into_iter().map(|body| inbound(source, body)).collect();
+        self.publish(webhooks.iter().map(settle::accept)).await;
+        webhooks.iter().map(|inbound| inbound.webhook.delivery_id).collect()
+    }
+
+    /// Publishes messages, each with a confirm.
+    pub async fn publish(&self, publications: impl IntoIterator<Item = Publication>) {
         let publisher = self.publisher().await;
-        let mut ids = Vec::new();
         let mut pending = Vec::new();
-        for body in bodies {
-            let inbound = inbound(source, body);
-            ids.push(inbound.webhook.delivery_id);
+        for publication in publications {
             let publisher = publisher.clone();
-            pending.push(tokio::spawn(
-                async move { publisher.publish(settle::accept(&inbound), PATIENCE).await },
-            ));
+            pending.push(tokio::spawn(async move { publisher.publish(publication, PATIENCE).await }));
         }
         for publish in pending {
             publish.await.unwrap().unwrap();
         }
-        ids
+    }
+
+    /// Puts letters into their dead-letter queues, and then into the log.
+    pub async fn bury(&self, letters: &[Letter]) {
+        self.publish(letters.iter().map(settle::shelve)).await;
+        self.publish(letters.iter().map(|letter| settle::log(settle::shelve(letter)))).await;
     }
 
     /// Starts a worker in this process.

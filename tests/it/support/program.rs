@@ -1,0 +1,149 @@
+//! The program as a process that does one thing and ends: run, piped, interrupted, killed.
+
+use std::{
+    io::Read,
+    os::unix::process::ExitStatusExt,
+    path::PathBuf,
+    process::{Child, ChildStdout, Command, Output, Stdio},
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use super::{PATIENCE, World};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_hookswitch");
+
+/// The program with one world's configuration, in a folder of its own.
+pub struct Program {
+    dir: tempfile::TempDir,
+}
+
+/// What a process said, and how it ended.
+#[derive(Debug)]
+pub struct Said {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl Said {
+    fn of(output: Output) -> Self {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    /// Its one JSON object.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Its JSON objects, one a line.
+    pub fn lines(&self) -> Vec<Value> {
+        self.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+impl Program {
+    pub fn of(world: &World) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("hookswitch.toml"), &world.toml).unwrap();
+        Self { dir }
+    }
+
+    /// Where a file of this name is.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// The program as ann starts it, with arguments that have no spaces in them.
+    pub fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command
+            .args(line.split_whitespace())
+            .env("HOOKSWITCH_CONFIG", self.file("hookswitch.toml"))
+            .env("HOOKSWITCH_ACTOR", "ann")
+            .current_dir(self.dir.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs it to its end.
+    pub async fn run(&self, line: &str) -> Said {
+        let mut command = self.command(line);
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap());
+        Said::of(tokio::time::timeout(2 * PATIENCE, output).await.expect("the program ends").unwrap())
+    }
+
+    /// Runs it, and it works.
+    pub async fn ok(&self, line: &str) -> Said {
+        let said = self.run(line).await;
+        assert_eq!(said.code, Some(0), "{line}: {said:?}");
+        said
+    }
+
+    /// Starts it.
+    pub fn start(&self, line: &str) -> Running {
+        let child = self.command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Running { child }
+    }
+}
+
+/// A program that runs; killed when dropped.
+pub struct Running {
+    child: Child,
+}
+
+impl Running {
+    pub fn is_over(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    pub fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
+    }
+
+    /// Its standard output, to be read, or closed by dropping it.
+    pub fn take_out(&mut self) -> ChildStdout {
+        self.child.stdout.take().unwrap()
+    }
+
+    /// Kills it as `kill -9` does; whether it was still alive. What it said if not.
+    pub fn kill(mut self) -> Result<(), Said> {
+        self.child.kill().unwrap();
+        let status = self.child.wait().unwrap();
+        if status.signal() == Some(9) { Ok(()) } else { Err(self.said(status.code())) }
+    }
+
+    /// Waits for its end.
+    pub async fn end(mut self) -> Said {
+        let waiting = tokio::task::spawn_blocking(move || {
+            // What is said is far less than a pipe holds.
+            let code = self.child.wait().unwrap().code();
+            self.said(code)
+        });
+        tokio::time::timeout(2 * PATIENCE, waiting).await.expect("the program ends").unwrap()
+    }
+
+    fn said(&mut self, code: Option<i32>) -> Said {
+        let (mut out, mut err) = (String::new(), String::new());
+        if let Some(mut stdout) = self.child.stdout.take() {
+            stdout.read_to_string(&mut out).unwrap();
+        }
+        self.child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+        Said { code, out, err }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// A moment that is not asked for too often.
+pub async fn moment() {
+    tokio::time::sleep(Duration::from_millis(2)).await;
+}
