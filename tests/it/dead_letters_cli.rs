@@ -305,7 +305,7 @@ async fn a_replay_killed_at_any_moment_and_run_again_sends_every_letter_and_give
         let rate = if n.is_multiple_of(3) { "--rate 300" } else { "" };
         format!("dead-letters replay --no-canary --fingerprint {} {rate}", fingerprint(MENDED))
     };
-    let killed = kill_often(&world, &tool, &mut dice, (10, Duration::from_millis(250)), line).await;
+    let killed = kill_often(&world, &tool, &mut dice, (7, Duration::from_millis(250)), line).await;
     let last = finish(&tool, |_| line(1)).await;
     reindex_if_told(&tool, killed).await;
     assert!(all_dead(&world).await == others, "the others are where they were");
@@ -336,7 +336,7 @@ async fn a_discard_killed_at_any_moment_and_run_again_throws_away_what_is_in_its
         let print = fingerprint(MENDED);
         format!("dead-letters discard --yes --export {n}.ndjson --reason ticket-7 --fingerprint {print}")
     };
-    let killed = kill_often(&world, &tool, &mut dice, (10, Duration::from_millis(250)), line).await;
+    let killed = kill_often(&world, &tool, &mut dice, (7, Duration::from_millis(250)), line).await;
     let last = finish(&tool, line).await;
     reindex_if_told(&tool, killed).await;
     assert!(all_dead(&world).await == others, "the others are where they were");
@@ -361,7 +361,7 @@ async fn an_import_killed_at_any_moment_and_run_again_puts_every_letter_back_onc
         all.iter().map(|letter| serde_json::to_string(&Archived::from(letter)).unwrap() + "\n").collect();
     std::fs::write(tool.file("letters.ndjson"), lines.concat()).unwrap();
     let line = |_| "dead-letters import letters.ndjson".to_owned();
-    let killed = kill_often(&world, &tool, &mut dice, (10, Duration::from_millis(400)), line).await;
+    let killed = kill_often(&world, &tool, &mut dice, (7, Duration::from_millis(400)), line).await;
     let last = finish(&tool, line).await;
     reindex_if_told(&tool, killed).await;
     let expected: BTreeMap<_, _> = all.into_iter().map(|letter| (letter.id, letter.inbound)).collect();
@@ -390,7 +390,7 @@ async fn a_reindex_killed_at_any_moment_and_run_again_makes_the_list_true_and_lo
     world.publish(gone.iter().map(|letter| settle::log(settle::shelve(letter)))).await;
     world.publish(good[..50].iter().map(settle::shelve)).await;
     let line = |_| "dead-letters reindex".to_owned();
-    let killed = kill_often(&world, &tool, &mut dice, (10, Duration::from_millis(600)), line).await;
+    let killed = kill_often(&world, &tool, &mut dice, (7, Duration::from_millis(600)), line).await;
     let last = finish(&tool, line).await;
     assert_in_agreement(&tool).await;
     let expected: BTreeMap<_, _> =
@@ -421,9 +421,10 @@ async fn a_broker_killed_in_the_middle_of_a_replay_loses_no_letter_and_run_again
         broker.start_again();
     });
     let said = replay.end().await;
-    eprintln!("{said:?}");
     assert_eq!(said.code, Some(1));
     assert!(said.err.contains("broker"), "{said:?}");
+    // A broker that has just started may say for a moment that its streams are not there.
+    until("the streams are there", async || tool.run("dead-letters stats").await.code == Some(0)).await;
     finish(&tool, |_| "dead-letters replay --all --no-canary".to_owned()).await;
     reindex_if_told(&tool, 1).await;
     for source in ["salpre", "other"] {
@@ -432,14 +433,15 @@ async fn a_broker_killed_in_the_middle_of_a_replay_loses_no_letter_and_run_again
     let worker = world.worker();
     assert_eq!(calls(&world.events(MANY).await), (0..MANY).collect::<Vec<_>>());
     worker.finish().await;
-    let jobs = jobs(&tool).await;
+    let mut jobs = jobs(&tool).await;
+    jobs.retain(|job| job["kind"] == "replay");
     assert!(jobs.len() == 2 && jobs[0]["outcome"] != "finished", "{jobs:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_redis_is_away_nothing_is_moved_and_letters_can_still_be_looked_at() {
     let redis = tokio::task::spawn_blocking(Redis::start).await.unwrap();
-    let world = World::with_redis(&redis).await;
+    let world = World::with_redis(&redis).await.changed("[redis]", "[redis]\ntimeout = \"300ms\"").await;
     let tool = Program::of(&world);
     world.bury(&letters(0..60, MENDED)).await;
     let before = all_dead(&world).await;
