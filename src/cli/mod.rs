@@ -90,7 +90,7 @@ pub fn main() -> ExitCode {
     match run(cli) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("hookswitch: {error:#}");
+            eprintln!("hookswitch: {}", in_one_line(&error));
             ExitCode::from(code_of(&error))
         }
     }
@@ -129,6 +129,17 @@ fn load_sources(path: Option<&std::path::Path>) -> anyhow::Result<Config> {
 #[derive(Debug, thiserror::Error)]
 #[error("no source is configured; name the configuration file with --config or HOOKSWITCH_CONFIG")]
 struct NoSources;
+
+/// An error and its causes; most errors of ours say their cause themselves.
+fn in_one_line(error: &anyhow::Error) -> String {
+    let mut line = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !line.contains(&cause) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    line
+}
 
 /// Which exit code an error of the top deserves.
 fn code_of(error: &anyhow::Error) -> u8 {

@@ -238,11 +238,11 @@ async fn the_commands_do_what_their_help_says() {
         "that is no reason of a person"
     );
     let replay = ["dead-letters", "replay", "--actor", "ann", "--all", "--no-canary"];
-    assert!(run(&replay).1.contains("1 letters sent back"));
+    assert!(run(&replay).1.contains("1 letter sent back"));
     let worker = world.worker();
     world.dead("salpre", 1).await;
     worker.finish().await;
-    assert!(run(&[&discard[..], &["a test", "--yes"]].concat()).1.contains("1 letters thrown away"));
+    assert!(run(&[&discard[..], &["a test", "--yes"]].concat()).1.contains("1 letter thrown away"));
     assert_eq!(run(&["dead-letters", "show", &id]).0, 1);
     let (_, jobs) = run(&["dead-letters", "jobs"]);
     let kinds: Vec<_> =

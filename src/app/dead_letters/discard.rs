@@ -10,7 +10,7 @@ use super::{
 };
 use crate::core::{
     ledger::State,
-    letters::{Archived, Fate, Outcome},
+    letters::{Archived, Fate, Journal, Outcome},
 };
 
 /// Letters that are thrown away at a time.
@@ -44,27 +44,39 @@ impl Desk<'_> {
         mut archive: Option<&mut dyn Archive>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Discarded, DeadLetterError> {
-        let (job, journal) = self.begin(tools.publisher, order).await?;
+        let (job, mut journal) = self.begin(tools, order).await?;
         let mut came = Discarded { left_meanwhile: plan.without(&journal), ..Discarded::default() };
         for source in plan.names() {
             let mut at_end = false;
             while !at_end && came.error.is_none() && plan.left(&source) > 0 && !tools.stop.is_cancelled() {
                 let passed = async {
                     let mut pass = Pass::open(self, &source).await?;
-                    let passed = async {
+                    let passed: Result<(), DeadLetterError> = async {
                         loop {
                             let batch = pass.batch(&mut plan, &journal, BATCH, tools.stop).await?;
                             if batch.is_empty() {
                                 return Ok(());
                             }
-                            throw_away(&job, &mut pass, &tools, &batch, archive.as_deref_mut()).await?;
+                            throw_away(
+                                (&job, &mut journal),
+                                &mut pass,
+                                &tools,
+                                &batch,
+                                archive.as_deref_mut(),
+                            )
+                            .await?;
                             came.discarded += batch.len() as u64;
                             progress(Progress::Letters(came.discarded));
                         }
                     }
                     .await;
                     at_end = pass.saw_all();
-                    pass.close().await.and(passed)
+                    let came_back = pass.close().await;
+                    passed?;
+                    if came_back? {
+                        self.take_out_settled(&source, &journal).await?;
+                    }
+                    Ok(())
                 };
                 came.error = passed.await.err();
             }
@@ -85,7 +97,7 @@ impl Desk<'_> {
 }
 
 async fn throw_away(
-    job: &Running<'_>,
+    (job, journal): (&Running<'_>, &mut Journal),
     pass: &mut Pass<'_>,
     tools: &Tools<'_>,
     batch: &[Held],
@@ -99,5 +111,5 @@ async fn throw_away(
     for noted in join_all(noting).await {
         noted?;
     }
-    settle_all(job, pass, Fate::Discarded, batch).await
+    settle_all(job, journal, pass, Fate::Discarded, batch).await
 }

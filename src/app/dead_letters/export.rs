@@ -1,7 +1,12 @@
 //! Writing letters to a file, whole.
 
-use super::{DeadLetterError, Desk, Order, Progress, Tools};
-use crate::core::letters::{Archived, Filter, Outcome};
+use tokio_util::sync::CancellationToken;
+
+use super::{DeadLetterError, Desk, Order, Progress};
+use crate::{
+    core::letters::{Archived, Filter, Outcome},
+    edge::amqp::publisher::Publisher,
+};
 
 /// Letters that are written at a time.
 const BATCH: usize = 64;
@@ -22,15 +27,15 @@ impl Desk<'_> {
     /// [`DeadLetterError`]; nothing is written before it is on record.
     pub async fn export(
         &self,
-        tools: Tools<'_>,
+        (publisher, stop): (&Publisher, &CancellationToken),
         order: &Order,
         (filter, limit): (&Filter, u64),
         archive: &mut dyn Archive,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<u64, DeadLetterError> {
-        let job = self.begin_reading(tools.publisher, order).await?;
-        let written = self.write(filter, limit, archive, tools, progress).await;
-        let outcome = if tools.stop.is_cancelled() { Outcome::Interrupted } else { Outcome::Finished };
+        let job = self.begin_reading(publisher, order).await?;
+        let written = self.write(filter, limit, archive, stop, progress).await;
+        let outcome = if stop.is_cancelled() { Outcome::Interrupted } else { Outcome::Finished };
         job.end_with(written.map(|written| (outcome, written, None, written))).await
     }
 
@@ -39,13 +44,13 @@ impl Desk<'_> {
         filter: &Filter,
         limit: u64,
         archive: &mut dyn Archive,
-        tools: Tools<'_>,
+        stop: &CancellationToken,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<u64, DeadLetterError> {
         let mut browsing = self.browse(filter.clone(), None).await?;
         let (mut written, mut lines) = (0, Vec::with_capacity(BATCH));
         loop {
-            let wanted = written + (lines.len() as u64) < limit && !tools.stop.is_cancelled();
+            let wanted = written + (lines.len() as u64) < limit && !stop.is_cancelled();
             let letter = if wanted { browsing.next().await? } else { None };
             let at_end = letter.is_none();
             lines.extend(letter.map(|(_, letter)| Archived::from(&letter)));

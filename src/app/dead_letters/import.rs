@@ -34,7 +34,7 @@ impl Desk<'_> {
         letters: impl Iterator<Item = Letter>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Imported, DeadLetterError> {
-        let (job, journal) = self.begin(tools.publisher, order).await?;
+        let (job, journal) = self.begin(tools, order).await?;
         let came = self.put_all_back(tools, &journal, letters, progress).await;
         let came = came.map(|came| {
             let outcome = if came.stopped { Outcome::Interrupted } else { Outcome::Finished };

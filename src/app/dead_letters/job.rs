@@ -79,10 +79,11 @@ impl Desk<'_> {
         Ok(job)
     }
 
-    /// Begins a job that moves letters: one at a time. The journal is that of all jobs before.
+    /// Begins a job that moves letters: one at a time. The journal is that of all jobs before. If the last of them was
+    /// killed, what it could not finish is finished first.
     pub(super) async fn begin<'a>(
         &self,
-        publisher: &'a Publisher,
+        tools: Tools<'a>,
         order: &Order,
     ) -> Result<(Running<'a>, Journal), DeadLetterError> {
         let lock = self.connection.create_channel().await?;
@@ -100,14 +101,29 @@ impl Desk<'_> {
             }
             return Err(DeadLetterError::Busy(self.running(&self.journal().await?).map(Box::new)));
         }
-        let job = Running { id: JobId::new(Uuid::now_v7()), publisher, lock: Some(lock) };
+        let job = Running { id: JobId::new(Uuid::now_v7()), publisher: tools.publisher, lock: Some(lock) };
         job.begin(order).await?;
-        // Its own beginning in the journal proves that nothing before it is missing.
-        let journal = match self.journal_before(job.id).await {
-            Ok(journal) => journal,
-            Err(error) => return job.end_with(Err(error)).await,
+        let ready = async {
+            // Its own beginning in the journal proves that nothing before it is missing.
+            let journal = self.journal_before(job.id).await?;
+            let last = journal.jobs().iter().rev().filter(|job| job.kind.is_alone()).nth(1);
+            if order.kind != Kind::Reindex && last.is_some_and(|job| job.outcome.is_none()) {
+                self.mend(tools, &job, &journal).await?;
+            }
+            Ok(journal)
         };
-        Ok((job, journal))
+        match ready.await {
+            Ok(journal) => Ok((job, journal)),
+            Err(error) => job.end_with(Err(error)).await,
+        }
+    }
+
+    /// Whether the last job was killed: the next one finishes what it left, whatever it is itself.
+    ///
+    /// # Errors
+    /// [`DeadLetterError`]
+    pub async fn was_killed(&self) -> Result<bool, DeadLetterError> {
+        Ok(self.running(&self.journal().await?).is_some() && !self.is_busy().await?)
     }
 
     /// The job that seems to run: of those that work alone the last one, if it has no end.
@@ -197,14 +213,17 @@ impl Running<'_> {
     }
 }
 
-/// Writes letters in the journal and takes them out of the queue.
+/// Writes letters in the journal, and in our reading of it, and takes them out of the queue.
 pub(super) async fn settle_all(
     job: &Running<'_>,
+    journal: &mut Journal,
     pass: &mut Pass<'_>,
     fate: Fate,
     letters: &[Held],
 ) -> Result<(), DeadLetterError> {
-    job.gone(fate, letters.iter().map(|held| held.letter.id.key()).collect()).await?;
+    let keys: Vec<u64> = letters.iter().map(|held| held.letter.id.key()).collect();
+    job.gone(fate, keys.clone()).await?;
+    journal.note(Record::Gone { job: job.id, fate, letters: keys });
     if !faults::is(Mutant::RemoveBeforeReplay) {
         for held in letters {
             pass.ack(held).await?;

@@ -65,7 +65,9 @@ pub enum DeadLetterError {
     #[error("the broker went away: {0}; run the command again, and it goes on where it was")]
     Lost(#[from] lapin::Error),
     /// A letter was not taken by the queue that it should go to; it stays where it is.
-    #[error("a letter could not be moved, and stays where it is: {0}")]
+    #[error(
+        "a letter could not be moved, and stays where it is: {0}; when that is mended, run the command again"
+    )]
     NotMoved(PublishError),
     /// The journal could not be written; the letters meant stay where they are.
     #[error("the journal of jobs cannot be written: {0}")]
@@ -330,7 +332,7 @@ impl<'a> Desk<'a> {
                 channel.close(200, "seen".into()).await?;
                 Ok(letters)
             }
-            Err(error) if topology::is_refusal(&error) => Err(DeadLetterError::NoQueue(source.clone())),
+            Err(error) if topology::is_missing(&error) => Err(DeadLetterError::NoQueue(source.clone())),
             Err(error) => Err(error.into()),
         }
     }

@@ -32,6 +32,9 @@ const SHARE: u16 = 1_000;
 /// How long the broker may take to give back the letters of a job that was killed.
 const RETURN_MAX: Duration = Duration::from_secs(60);
 
+/// How often a queue is gone through for acks that were forgotten; what is left then waits for the next job.
+const SWEEPS_MAX: usize = 5;
+
 /// Two looks at a queue's depth that agree are so far apart.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
@@ -88,6 +91,29 @@ impl Desk<'_> {
             }
             depth = now;
         }
+    }
+}
+
+impl Desk<'_> {
+    /// Takes out what is settled on record and came back all the same: RabbitMQ passes acks on to a quorum queue in
+    /// portions, and forgets those that wait when their channel closes.
+    pub(super) async fn take_out_settled(
+        &self,
+        source: &SourceName,
+        journal: &Journal,
+    ) -> Result<(), DeadLetterError> {
+        for _ in 0..SWEEPS_MAX {
+            let mut pass = Pass::open(self, source).await?;
+            while let Some(held) = pass.next().await? {
+                if journal.is_settled(held.letter.id) {
+                    pass.ack(&held).await?;
+                }
+            }
+            if !pass.close().await? {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -187,8 +213,8 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    /// Gives back what was not acked, each letter to its place, and makes sure that the acks have arrived.
-    pub(super) async fn close(self) -> Result<(), DeadLetterError> {
+    /// Gives back what was not acked, each letter to its place. Whether more came back than should have.
+    pub(super) async fn close(self) -> Result<bool, DeadLetterError> {
         for channel in self.full.into_iter().chain(self.taking.map(|taking| taking.channel)) {
             channel.close(200, "done".into()).await?;
         }
@@ -196,10 +222,12 @@ impl<'a> Pass<'a> {
         // ever, since somebody else may have taken some.
         let left = self.total.saturating_sub(self.acked);
         let closed = Instant::now();
-        while self.desk.settled_depth(self.source).await? < left && closed.elapsed() < SILENCE_MAX {
-            tokio::time::sleep(LOOK_AGAIN).await;
+        loop {
+            let depth = self.desk.settled_depth(self.source).await?;
+            if depth >= left || closed.elapsed() > SILENCE_MAX {
+                return Ok(self.acked > 0 && depth > left);
+            }
         }
-        Ok(())
     }
 
     async fn consume(&self) -> lapin::Result<Taking> {

@@ -70,7 +70,7 @@ impl Desk<'_> {
         filter: &Filter,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Reindexed, DeadLetterError> {
-        let (job, journal) = self.begin(tools.publisher, order).await?;
+        let (job, journal) = self.begin(tools, order).await?;
         let mut came = Reindexed::default();
         let mut outcome = Ok(());
         for source in self.sources(filter) {
@@ -82,6 +82,20 @@ impl Desk<'_> {
         }
         let how = if came.stopped { Outcome::Interrupted } else { Outcome::Finished };
         job.end_with(outcome.map(|()| (how, came.listed, None, came))).await
+    }
+
+    /// Goes through all queues after a job was killed.
+    pub(super) async fn mend(
+        &self,
+        tools: Tools<'_>,
+        job: &Running<'_>,
+        journal: &Journal,
+    ) -> Result<(), DeadLetterError> {
+        let mut came = Reindexed::default();
+        for source in self.config.sources.keys() {
+            self.reindex_source((tools, job, journal), source, &mut came, &mut |_| {}).await?;
+        }
+        Ok(())
     }
 
     async fn reindex_source(
@@ -100,7 +114,11 @@ impl Desk<'_> {
         let mut run = Run { tools, job, journal, began, unmet, met, unlisted, found };
         let mut pass = Pass::open(self, source).await?;
         let passed = run.pass(&mut pass, came, progress).await;
-        pass.close().await.and(passed)?;
+        let came_back = pass.close().await;
+        passed?;
+        if came_back? {
+            self.take_out_settled(source, journal).await?;
+        }
         if !tools.stop.is_cancelled() {
             let missing: Vec<u64> = run.unmet.into_iter().collect();
             came.missing += missing.len() as u64;

@@ -128,7 +128,7 @@ impl Desk<'_> {
         replay: Replay,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Replayed, DeadLetterError> {
-        let (job, journal) = self.begin(tools.publisher, order).await?;
+        let (job, journal) = self.begin(tools, order).await?;
         let left_meanwhile = plan.without(&journal);
         let mut run = Run {
             desk: self,
@@ -200,7 +200,11 @@ impl Run<'_> {
             let mut pass = Pass::open(self.desk, source).await?;
             let passed = self.pass(&mut pass, source, &mut ramp).await;
             at_end = pass.saw_all();
-            pass.close().await.and(passed)?;
+            let came_back = pass.close().await;
+            passed?;
+            if came_back? {
+                self.desk.take_out_settled(source, &self.journal).await?;
+            }
         }
         Ok(())
     }
@@ -278,8 +282,8 @@ impl Run<'_> {
             .map(|(h, _)| h)
             .collect();
         self.came.sent += sent.len() as u64;
-        settle_all(self.job, pass, Fate::Replayed, &sent).await?;
-        settle_all(self.job, pass, Fate::AlreadyDone, &done).await?;
+        settle_all(self.job, &mut self.journal, pass, Fate::Replayed, &sent).await?;
+        settle_all(self.job, &mut self.journal, pass, Fate::AlreadyDone, &done).await?;
         self.came.already_done += done.len() as u64;
         match failed {
             Some(error) => Err(DeadLetterError::NotMoved(error)),

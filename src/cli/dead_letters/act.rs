@@ -12,7 +12,8 @@ use serde_json::json;
 use super::{
     Choice, Session, Usage, Who, bar,
     files::{self, LetterFile},
-    output::{number, say},
+    output::{complain, letters, number, say},
+    stop_on_interrupt,
 };
 use crate::{
     app::dead_letters::{Archive, Canary, Plan, Progress, Replay, Replayed},
@@ -154,9 +155,9 @@ async fn plan(session: &Session<'_>, filter: &Filter, limit: u64) -> anyhow::Res
     let plan = plan?;
     for (source, letters) in plan.unconfigured() {
         let letters = number(*letters);
-        eprintln!(
+        complain(&format!(
             "{letters} letters are left out: no source `{source}` is configured, so nobody knows their queue"
-        );
+        ));
     }
     Ok(plan)
 }
@@ -165,14 +166,29 @@ async fn plan(session: &Session<'_>, filter: &Filter, limit: u64) -> anyhow::Res
 fn in_words(plan: &Plan) -> String {
     let sources = plan.sources().map(|(source, letters)| format!("{} of {source}", number(letters)));
     let sources: Vec<_> = sources.collect();
-    let letters = if plan.len() == 1 { "letter" } else { "letters" };
     let which = if sources.is_empty() { String::new() } else { format!(" ({})", sources.join(", ")) };
-    format!("{} {letters}{which}", number(plan.len()))
+    format!("{}{which}", letters(plan.len()))
 }
 
-fn nothing(choice: &Choice) -> u8 {
-    eprintln!("no dead letter is meant by this; nothing was done");
-    if choice.names_letters() { FAILED } else { OK }
+/// Nothing is meant; unless the last job was killed, there is nothing to do.
+async fn nothing(
+    session: &Session<'_>,
+    plan: &Plan,
+    choice: &Choice,
+    json: bool,
+) -> anyhow::Result<Option<u8>> {
+    if !plan.is_empty() {
+        return Ok(None);
+    }
+    if session.desk().was_killed().await? {
+        complain("no dead letter is meant by this; the last job was killed, and is finished now");
+        return Ok(None);
+    }
+    if json {
+        say(&json!({ "letters": 0 }).to_string())?;
+    }
+    complain("no dead letter is meant by this; nothing was done");
+    Ok(Some(if choice.names_letters() { FAILED } else { OK }))
 }
 
 fn dry(plan: &Plan, json: bool, what: &str) -> std::io::Result<u8> {
@@ -191,8 +207,8 @@ pub(super) async fn replay(config: &Config, args: &ReplayArgs) -> anyhow::Result
     if args.dry_run {
         return Ok(dry(&plan, args.json, "sent back")?);
     }
-    if plan.is_empty() {
-        return Ok(nothing(&args.choice));
+    if let Some(code) = nothing(&session, &plan, &args.choice, args.json).await? {
+        return Ok(code);
     }
     let order = args.who.order(Kind::Replay, filter.to_string(), Some(plan.len()))?;
     let tools = session.tools().await?;
@@ -238,7 +254,7 @@ fn replayed_json(came: &Replayed) -> serde_json::Value {
 }
 
 fn replayed(came: &Replayed, watched: bool) -> std::io::Result<()> {
-    say(&format!("{} letters sent back", number(came.sent)))?;
+    say(&format!("{} sent back", letters(came.sent)))?;
     if watched {
         let fates = &came.fates;
         say(&format!("  {} succeeded", number(fates.done)))?;
@@ -278,8 +294,8 @@ pub(super) async fn discard(config: &Config, args: &DiscardArgs) -> anyhow::Resu
     let plan = plan(&session, &filter, args.limit).await?;
     let Some(mut order) = order else { return Ok(dry(&plan, args.json, "thrown away")?) };
     order.letters = Some(plan.len());
-    if plan.is_empty() {
-        return Ok(nothing(&args.choice));
+    if let Some(code) = nothing(&session, &plan, &args.choice, args.json).await? {
+        return Ok(code);
     }
     if !args.yes && !confirmed(&plan).await? {
         return Ok(FAILED);
@@ -304,7 +320,7 @@ pub(super) async fn discard(config: &Config, args: &DiscardArgs) -> anyhow::Resu
         })
         .to_string())?;
     } else {
-        say(&format!("{} letters thrown away", number(came.discarded)))?;
+        say(&format!("{} thrown away", letters(came.discarded)))?;
         if let Some(path) = path {
             say(&format!("they are in {path}: `hookswitch dead-letters import {path}` puts them back"))?;
         }
@@ -347,34 +363,34 @@ async fn confirmed(plan: &Plan) -> anyhow::Result<bool> {
     });
     let yes = asked.await??;
     if !yes {
-        eprintln!("nothing was thrown away");
+        complain("nothing was thrown away");
     }
     Ok(yes)
 }
 
 pub(super) async fn export(config: &Config, args: &ExportArgs) -> anyhow::Result<u8> {
-    let session = Session::open(config).await?;
     let filter = args.choice.filter(config)?;
     let order = args.who.order_with_reason(Kind::Export, filter.to_string(), None)?;
-    let tools = session.tools().await?;
+    let session = Session::open(config).await?;
+    let (publisher, stop) = (session.publisher().await?, stop_on_interrupt());
     let mut file = LetterFile::new(&args.file)?;
     let progress = bar(None, "written");
     let written = session
         .desk()
-        .export(tools.lend(), &order, (&filter, args.limit), &mut file, &mut counted(&progress))
+        .export((&publisher, &stop), &order, (&filter, args.limit), &mut file, &mut counted(&progress))
         .await;
     progress.finish_and_clear();
     let written = written?;
-    say(&format!(
-        "{} letters written to {}, whole: they hold personal data",
-        number(written),
-        args.file.display()
-    ))?;
-    let stopped = tools.stop.is_cancelled();
-    if stopped {
+    match file.path() {
+        Some(path) => {
+            say(&format!("{} written to {}, whole: with personal data", letters(written), path.display()))?;
+        }
+        None => complain("no dead letter is meant by this; no file was made"),
+    }
+    if stop.is_cancelled() {
         say("stopped by hand: these are not all")?;
     }
-    Ok(if stopped || (written == 0 && args.choice.names_letters()) { FAILED } else { OK })
+    Ok(if stop.is_cancelled() || (written == 0 && args.choice.names_letters()) { FAILED } else { OK })
 }
 
 /// Shows how many letters are through.
@@ -396,7 +412,7 @@ pub(super) async fn import(config: &Config, args: &ImportArgs) -> anyhow::Result
             Ok(())
         });
         if let Err(error) = checked {
-            eprintln!("hookswitch: {error:#}; nothing was put back");
+            complain(&format!("hookswitch: {error:#}; nothing was put back"));
             return Ok(DATA);
         }
         letters += 1;
@@ -451,7 +467,7 @@ pub(super) async fn reindex(config: &Config, args: &ReindexArgs) -> anyhow::Resu
         .to_string())?;
         return Ok(if came.stopped { FAILED } else { OK });
     }
-    say(&format!("{} letters in the queues", number(came.seen)))?;
+    say(&format!("{} in the queues", letters(came.seen)))?;
     let parts = [
         (came.listed, "were not listed, and are now"),
         (came.missing, "were listed and are in no queue; they are not listed any more"),

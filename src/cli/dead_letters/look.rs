@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     Choice, Session, Usage, Who, bar, files,
-    output::{Out, age, bars, moment, number, table},
+    output::{Out, age, bars, complain, moment, number, table},
 };
 use crate::{
     app::{
@@ -126,13 +126,13 @@ pub(super) async fn stats(config: &Config, args: &StatsArgs) -> anyhow::Result<u
     if args.json {
         out.line(&stats_json(&stats, &after).to_string())?;
     } else {
-        for line in stats_lines(&stats, Timestamp::now()) {
+        for line in stats_lines(&stats, filter == Filter::default(), Timestamp::now()) {
             out.line(&line)?;
         }
     }
     out.finish()?;
     for line in differences {
-        eprintln!("{line}");
+        complain(&line);
     }
     Ok(OK)
 }
@@ -161,9 +161,9 @@ fn stats_json(stats: &Stats, depths: &BTreeMap<SourceName, u64>) -> Value {
     })
 }
 
-fn stats_lines(stats: &Stats, now: Timestamp) -> Vec<String> {
+fn stats_lines(stats: &Stats, of_all: bool, now: Timestamp) -> Vec<String> {
     if stats.letters() == 0 {
-        return vec!["no dead letters".to_owned()];
+        return vec![if of_all { "no dead letters" } else { "no dead letter is meant by this" }.to_owned()];
     }
     let old = |at: Option<Timestamp>| at.map_or_else(|| "?".to_owned(), |at| age(at, now));
     let rows: Vec<_> = stats
@@ -268,8 +268,8 @@ pub(super) async fn list(config: &Config, args: &ListArgs) -> anyhow::Result<u8>
     }
     out.finish()?;
     match last {
-        Some(last) if more => eprintln!("there are more: --after {last}"),
-        None => eprintln!("no dead letter is meant by this"),
+        Some(last) if more => complain(&format!("there are more: --after {last}")),
+        None => complain("no dead letter is meant by this"),
         Some(_) => {}
     }
     Ok(if listed == 0 && args.choice.names_letters() { FAILED } else { OK })
@@ -320,7 +320,7 @@ pub(super) async fn show(config: &Config, args: &ShowArgs) -> anyhow::Result<u8>
     }
     browsing.close().await;
     if found.is_empty() {
-        eprintln!("no dead letter {}", args.id);
+        complain(&format!("no dead letter {}", args.id));
         return Ok(FAILED);
     }
     if args.reveal {
@@ -429,7 +429,7 @@ pub(super) async fn attempt(config: &Config, args: &TryArgs) -> anyhow::Result<u
             let letter = match letter {
                 Ok(letter) => letter,
                 Err(error) => {
-                    eprintln!("hookswitch: {error:#}");
+                    complain(&format!("hookswitch: {error:#}"));
                     return Ok(DATA);
                 }
             };
@@ -449,7 +449,7 @@ pub(super) async fn attempt(config: &Config, args: &TryArgs) -> anyhow::Result<u
         };
         let store = open_store(config)
             .await
-            .map_err(|error| eprintln!("{error}; what is done meanwhile is not known"))
+            .map_err(|error| complain(&format!("{error}; what is done meanwhile is not known")))
             .ok();
         let mut browsing = desk.browse(filter, None).await?;
         let progress = bar(None, "trying");

@@ -128,9 +128,8 @@ impl<'a> Session<'a> {
     }
 
     async fn tools(&self) -> anyhow::Result<OwnTools> {
-        let stop = CancellationToken::new();
-        tokio::spawn(stop_on_interrupt(stop.clone()));
-        Ok(OwnTools { publisher: self.publisher().await?, store: open_store(self.config).await?, stop })
+        let (publisher, store) = (self.publisher().await?, open_store(self.config).await?);
+        Ok(OwnTools { publisher, store, stop: stop_on_interrupt() })
     }
 }
 
@@ -148,15 +147,19 @@ impl OwnTools {
 }
 
 /// The first Ctrl-C stops the job at the next letter; the second one ends the program, which loses nothing either.
-async fn stop_on_interrupt(stop: CancellationToken) {
-    if tokio::signal::ctrl_c().await.is_err() {
-        return;
-    }
-    eprintln!("stopping at the next letter; again to stop at once");
-    stop.cancel();
-    if tokio::signal::ctrl_c().await.is_ok() {
-        std::process::exit(130);
-    }
+fn stop_on_interrupt() -> CancellationToken {
+    let stop = CancellationToken::new();
+    let asked = stop.clone();
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            output::complain("stopping at the next letter; again to stop at once");
+            asked.cancel();
+            if tokio::signal::ctrl_c().await.is_ok() {
+                std::process::exit(130);
+            }
+        }
+    });
+    stop
 }
 
 /// A bar on a terminal, nothing elsewhere. Of an unknown length where `total` is none.

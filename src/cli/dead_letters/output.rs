@@ -57,6 +57,16 @@ pub(super) fn say(line: &str) -> io::Result<()> {
     out.finish()
 }
 
+/// Writes one line to standard error. Nothing is to be done if nobody reads it.
+pub(super) fn complain(line: &str) {
+    drop(writeln!(io::stderr(), "{line}"));
+}
+
+/// So many letters, in words.
+pub(super) fn letters(n: u64) -> String {
+    format!("{} letter{}", number(n), if n == 1 { "" } else { "s" })
+}
+
 /// How far back something is, in the unit that people would use.
 pub(super) fn age(at: Timestamp, now: Timestamp) -> String {
     let seconds = now.duration_since(at).as_secs().max(0);

@@ -174,7 +174,7 @@ impl Reading {
 async fn end_of(connection: &Connection, stream: &'static str) -> Result<Option<u64>, StreamError> {
     let channel = connection.create_channel().await?;
     if let Err(error) = topology::depth(&channel, stream).await {
-        return Err(if topology::is_refusal(&error) { StreamError::Missing(stream) } else { error.into() });
+        return Err(if topology::is_missing(&error) { StreamError::Missing(stream) } else { error.into() });
     }
     channel.close(200, "seen".into()).await?;
     let (channel, mut consumer) = consume(connection, stream, Start::Last).await?;

@@ -301,6 +301,11 @@ pub fn is_refusal(error: &lapin::Error) -> bool {
     matches!(error.kind(), lapin::ErrorKind::ProtocolError(_))
 }
 
+/// Whether the broker has said that there is no such thing.
+pub fn is_missing(error: &lapin::Error) -> bool {
+    matches!(error.kind(), lapin::ErrorKind::ProtocolError(refusal) if says_missing(refusal.get_message().as_str()))
+}
+
 /// Whether the broker has said that somebody else has it for themselves.
 pub fn is_locked(error: &lapin::Error) -> bool {
     let lapin::ErrorKind::ProtocolError(refusal) = error.kind() else { return false };
@@ -348,7 +353,7 @@ async fn declare_queue(channel: &Channel, queue: &Queue, passive: bool) -> lapin
 
 /// Whether a 404 says that there is no such thing. Others: "failed to perform operation on queue 'raw.x' in vhost '/' due
 /// to timeout", "home node 'rabbit@one' of durable queue 'x' in vhost '/' is down or inaccessible".
-fn is_missing(broker_says: &str) -> bool {
+fn says_missing(broker_says: &str) -> bool {
     ["NOT_FOUND - no queue ", "NOT_FOUND - no exchange "].iter().any(|text| broker_says.starts_with(text))
 }
 
@@ -360,7 +365,7 @@ fn difference(step: &Step<'_>, error: lapin::Error) -> Result<Difference, Topolo
     let broker_says = refusal.get_message();
     let how = match refusal.kind() {
         // Also what RabbitMQ says of a queue that is there and has no leader at the moment.
-        AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND) if !is_missing(broker_says.as_str()) => {
+        AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND) if !says_missing(broker_says.as_str()) => {
             return Err(TopologyError::Lost(error));
         }
         AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND) => {
@@ -382,16 +387,16 @@ fn difference(step: &Step<'_>, error: lapin::Error) -> Result<Difference, Topolo
 
 #[cfg(test)]
 mod tests {
-    use super::is_missing;
+    use super::says_missing;
 
     #[test]
     fn a_queue_that_does_not_answer_is_not_missing() {
-        assert!(is_missing("NOT_FOUND - no queue 'raw.x' in vhost '/'"));
-        assert!(is_missing("NOT_FOUND - no exchange 'hookswitch.raw' in vhost '/'"));
-        assert!(!is_missing(
+        assert!(says_missing("NOT_FOUND - no queue 'raw.x' in vhost '/'"));
+        assert!(says_missing("NOT_FOUND - no exchange 'hookswitch.raw' in vhost '/'"));
+        assert!(!says_missing(
             "NOT_FOUND - failed to perform operation on queue 'raw.x' in vhost '/' due to timeout"
         ));
-        assert!(!is_missing(
+        assert!(!says_missing(
             "NOT_FOUND - home node 'r@a' of durable queue 'raw.x' in vhost '/' is down or inaccessible"
         ));
     }
