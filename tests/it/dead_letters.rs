@@ -430,7 +430,7 @@ async fn reindex(world: &World) -> hookswitch::app::dead_letters::Reindexed {
         (world.connect().await, world.publisher().await, world.store().await);
     let desk = Desk::new(&connection, &world.config);
     let tools = Tools { publisher: &publisher, store: &store, stop: &CancellationToken::new() };
-    desk.reindex(tools, &order(Kind::Reindex, 0), &Filter::default(), &mut |_| {}).await.unwrap()
+    desk.reindex(tools, &order(Kind::Reindex, 0), (&Filter::default(), true), &mut |_| {}).await.unwrap()
 }
 
 #[tokio::test]

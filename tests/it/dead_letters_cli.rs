@@ -389,7 +389,7 @@ async fn a_reindex_killed_at_any_moment_and_run_again_makes_the_list_true_and_lo
     let gone = letters(600..700, MENDED);
     world.publish(gone.iter().map(|letter| settle::log(settle::shelve(letter)))).await;
     world.publish(good[..50].iter().map(settle::shelve)).await;
-    let line = |_| "dead-letters reindex".to_owned();
+    let line = |_| "dead-letters reindex --forget-missing".to_owned();
     let killed = kill_often(&world, &tool, &mut dice, (7, Duration::from_millis(600)), line).await;
     let last = finish(&tool, line).await;
     assert_in_agreement(&tool).await;

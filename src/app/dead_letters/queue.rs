@@ -193,6 +193,11 @@ impl<'a> Pass<'a> {
         Ok(batch)
     }
 
+    /// Whether the letter is of this queue's source.
+    pub(super) fn is_home_of(&self, held: &Held) -> bool {
+        held.letter.inbound.webhook.source == *self.source
+    }
+
     /// Whether it has seen every letter that was there when it began.
     pub(super) fn saw_all(&self) -> bool {
         self.seen >= self.total

@@ -35,8 +35,10 @@ pub struct Reindexed {
     pub seen: u64,
     /// Letters that were in their queue and not in the log: now they are.
     pub listed: u64,
-    /// Letters that were in the log and not in their queue: now they are not shown any more.
+    /// Letters that are in the log and not in their queue. They stay listed, whole, unless they are to be forgotten.
     pub missing: u64,
+    /// Letters that lie in the queue of another source than their own: somebody moved them. Nothing is done to them.
+    pub misplaced: u64,
     /// Letters that a killed job had settled and not taken out of the queue, and second copies: now they are out.
     pub finished: u64,
     /// Whether somebody stopped it before its end.
@@ -49,13 +51,38 @@ struct Run<'a> {
     job: &'a Running<'a>,
     journal: &'a Journal,
     began: Timestamp,
-    /// Listed, and not met yet.
-    unmet: HashSet<u64>,
-    met: HashSet<u64>,
+    listed: Roll,
+    /// Met, and not listed.
+    strangers: HashSet<u64>,
     /// In their queue and not in the log.
     unlisted: Vec<Held>,
     /// Taken for missing before.
     found: Vec<u64>,
+}
+
+/// The keys of the letters that are listed, and which of them were met; in little memory.
+struct Roll {
+    /// In their order.
+    keys: Vec<u64>,
+    met: Vec<bool>,
+}
+
+impl Roll {
+    fn of(keys: HashSet<u64>) -> Self {
+        let mut keys: Vec<u64> = keys.into_iter().collect();
+        keys.sort_unstable();
+        Self { met: vec![false; keys.len()], keys }
+    }
+
+    /// Notes that a letter is there. Whether that is news; none if it is not listed.
+    fn meet(&mut self, key: u64) -> Option<bool> {
+        let place = self.keys.binary_search(&key).ok()?;
+        Some(!std::mem::replace(&mut self.met[place], true))
+    }
+
+    fn missing(&self) -> Vec<u64> {
+        self.keys.iter().zip(&self.met).filter(|(_, met)| !**met).map(|(key, _)| *key).collect()
+    }
 }
 
 impl Desk<'_> {
@@ -67,14 +94,15 @@ impl Desk<'_> {
         &self,
         tools: Tools<'_>,
         order: &Order,
-        filter: &Filter,
+        (filter, forget_missing): (&Filter, bool),
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Reindexed, DeadLetterError> {
         let (job, journal) = self.begin(tools, order).await?;
         let mut came = Reindexed::default();
         let mut outcome = Ok(());
         for source in self.sources(filter) {
-            outcome = self.reindex_source((tools, &job, &journal), source, &mut came, progress).await;
+            let work = (tools, &job, &journal, forget_missing);
+            outcome = self.reindex_source(work, source, &mut came, progress).await;
             came.stopped = tools.stop.is_cancelled();
             if outcome.is_err() || came.stopped {
                 break;
@@ -93,14 +121,14 @@ impl Desk<'_> {
     ) -> Result<(), DeadLetterError> {
         let mut came = Reindexed::default();
         for source in self.config.sources.keys() {
-            self.reindex_source((tools, job, journal), source, &mut came, &mut |_| {}).await?;
+            self.reindex_source((tools, job, journal, false), source, &mut came, &mut |_| {}).await?;
         }
         Ok(())
     }
 
     async fn reindex_source(
         &self,
-        (tools, job, journal): (Tools<'_>, &Running<'_>, &Journal),
+        (tools, job, journal, forget_missing): (Tools<'_>, &Running<'_>, &Journal, bool),
         source: &SourceName,
         came: &mut Reindexed,
         progress: &mut dyn FnMut(Progress),
@@ -109,9 +137,9 @@ impl Desk<'_> {
         // dies meanwhile.
         let began = Timestamp::now();
         let only = Filter { sources: vec![source.clone()], ..Filter::default() };
-        let unmet = self.plan(&only, u64::MAX, |_| {}).await?.sources.remove(source).unwrap_or_default();
-        let (met, unlisted, found) = (HashSet::new(), Vec::new(), Vec::new());
-        let mut run = Run { tools, job, journal, began, unmet, met, unlisted, found };
+        let keys = self.plan(&only, u64::MAX, |_| {}).await?.sources.remove(source).unwrap_or_default();
+        let (listed, strangers, unlisted, found) = (Roll::of(keys), HashSet::new(), Vec::new(), Vec::new());
+        let mut run = Run { tools, job, journal, began, listed, strangers, unlisted, found };
         let mut pass = Pass::open(self, source).await?;
         let passed = run.pass(&mut pass, came, progress).await;
         let came_back = pass.close().await;
@@ -120,9 +148,9 @@ impl Desk<'_> {
             self.take_out_settled(source, journal).await?;
         }
         if !tools.stop.is_cancelled() {
-            let missing: Vec<u64> = run.unmet.into_iter().collect();
+            let missing = run.listed.missing();
             came.missing += missing.len() as u64;
-            for keys in missing.chunks(RECORD) {
+            for keys in missing.chunks(RECORD).filter(|_| forget_missing) {
                 job.gone(Fate::Missing, keys.to_vec()).await?;
             }
         }
@@ -138,14 +166,20 @@ impl Run<'_> {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(), DeadLetterError> {
         while let Some(held) = pass.next().await? {
+            if !pass.is_home_of(&held) {
+                came.misplaced += 1;
+                continue;
+            }
             let key = held.letter.id.key();
             came.seen += 1;
-            if self.journal.is_settled(held.letter.id) || !self.met.insert(key) {
+            let listed = self.listed.meet(key);
+            let is_news = listed.unwrap_or_else(|| self.strangers.insert(key));
+            if self.journal.is_settled(held.letter.id) || !is_news {
                 pass.ack(&held).await?;
                 came.finished += 1;
             } else if self.journal.is_missing(held.letter.id) {
                 self.found.push(key);
-            } else if !self.unmet.remove(&key) && !is_on_its_way(&held, self.began) {
+            } else if listed.is_none() && !is_on_its_way(&held, self.began) {
                 self.unlisted.push(held);
             }
             if self.unlisted.len() + self.found.len() >= BATCH {

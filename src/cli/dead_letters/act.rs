@@ -16,7 +16,7 @@ use super::{
     stop_on_interrupt,
 };
 use crate::{
-    app::dead_letters::{Archive, Canary, Plan, Progress, Replay, Replayed},
+    app::dead_letters::{Archive, Canary, Plan, Progress, Replay, Replayed, Stopped},
     cli::{DATA, FAILED, OK},
     config::{Config, units},
     core::letters::{Filter, Kind},
@@ -112,6 +112,9 @@ pub(in crate::cli) struct ImportArgs {
 
 #[derive(clap::Args)]
 pub(in crate::cli) struct ReindexArgs {
+    /// Take letters off the list that are in no queue; `export` them first: the list is all that is left of them
+    #[arg(long)]
+    forget_missing: bool,
     /// One JSON object
     #[arg(long)]
     json: bool,
@@ -253,6 +256,14 @@ fn replayed_json(came: &Replayed) -> serde_json::Value {
     })
 }
 
+fn what_now(stopped: Stopped) -> &'static str {
+    match stopped {
+        Stopped::Asked => "run it again to go on",
+        Stopped::TooManyFailed(_) => "mend the cause and `try` before the next replay",
+        Stopped::Unheard(_) => "see that workers run, or --wait longer, before you run it again",
+    }
+}
+
 fn replayed(came: &Replayed, watched: bool) -> std::io::Result<()> {
     say(&format!("{} sent back", letters(came.sent)))?;
     if watched {
@@ -267,6 +278,9 @@ fn replayed(came: &Replayed, watched: bool) -> std::io::Result<()> {
             say(&format!("  {} {what}", number(letters)))?;
         }
     }
+    if !watched {
+        say("  nobody waited for their outcome: `dead-letters stats` shows those that die again")?;
+    }
     let others = [
         (came.already_done, "letters taken out and not sent: their webhooks were done meanwhile"),
         (came.held_back, "letters left: their key is done by another body (--again sends them)"),
@@ -278,7 +292,8 @@ fn replayed(came: &Replayed, watched: bool) -> std::io::Result<()> {
         say(&format!("{} {what}", number(letters)))?;
     }
     if let Some(stopped) = came.stopped {
-        say(&format!("stopped: {stopped}; run it again to go on"))?;
+        let head = if stopped == Stopped::Asked { "" } else { "stopped: " };
+        say(&format!("{head}{stopped}; {}", what_now(stopped)))?;
     }
     Ok(())
 }
@@ -453,7 +468,8 @@ pub(super) async fn reindex(config: &Config, args: &ReindexArgs) -> anyhow::Resu
     let order = args.who.order(Kind::Reindex, filter.to_string(), None)?;
     let tools = session.tools().await?;
     let progress = bar(None, "seen");
-    let came = session.desk().reindex(tools.lend(), &order, &filter, &mut counted(&progress)).await;
+    let which = (&filter, args.forget_missing);
+    let came = session.desk().reindex(tools.lend(), &order, which, &mut counted(&progress)).await;
     progress.finish_and_clear();
     let came = came?;
     if args.json {
@@ -461,6 +477,7 @@ pub(super) async fn reindex(config: &Config, args: &ReindexArgs) -> anyhow::Resu
             "seen": came.seen,
             "listed": came.listed,
             "missing": came.missing,
+            "misplaced": came.misplaced,
             "finished": came.finished,
             "stopped": came.stopped,
         })
@@ -468,9 +485,15 @@ pub(super) async fn reindex(config: &Config, args: &ReindexArgs) -> anyhow::Resu
         return Ok(if came.stopped { FAILED } else { OK });
     }
     say(&format!("{} in the queues", letters(came.seen)))?;
+    let missing = if args.forget_missing {
+        "were listed and are in no queue; they are not listed any more"
+    } else {
+        "are listed and in no queue: `export` has them whole; then --forget-missing, and `import` if you want them"
+    };
     let parts = [
         (came.listed, "were not listed, and are now"),
-        (came.missing, "were listed and are in no queue; they are not listed any more"),
+        (came.missing, missing),
+        (came.misplaced, "lie in the queue of another source than their own: move them back by hand"),
         (came.finished, "had been settled by a job that was killed, or were there twice: taken out"),
     ];
     for (letters, what) in parts.into_iter().filter(|(letters, _)| *letters > 0) {

@@ -425,7 +425,11 @@ pub(super) async fn attempt(config: &Config, args: &TryArgs) -> anyhow::Result<u
             )
             .into());
         }
+        let filter = args.choice.filter(config)?;
         for letter in files::letters(path)? {
+            if tried.letters == args.limit {
+                break;
+            }
             let letter = match letter {
                 Ok(letter) => letter,
                 Err(error) => {
@@ -433,7 +437,9 @@ pub(super) async fn attempt(config: &Config, args: &TryArgs) -> anyhow::Result<u
                     return Ok(DATA);
                 }
             };
-            tried.batch(config, None, &[letter], args, &mut out).await?;
+            if filter.matches(&letter) {
+                tried.batch(config, None, &[letter], args, &mut out).await?;
+            }
         }
     } else {
         let filter = args.choice.filter(config)?;

@@ -29,8 +29,8 @@ The usual way, in five commands:
   hookswitch dead-letters replay --fingerprint F       send them back: ten first, then more while they do well
   hookswitch dead-letters stats                        what is left
 
-stats, list, show and try change nothing, however often they are run. The others are jobs: one at a time, each on
-record with who, what, why and what came of it (`dead-letters jobs`). Stopped or killed at any moment they lose
+stats, list, show and try change nothing, however often they are run. The others are jobs, on record with who, what,
+why and what came of it (`dead-letters jobs`); those that move letters run one at a time. Stopped or killed at any moment they lose
 nothing; run again they finish. Who: --actor, else HOOKSWITCH_ACTOR, SUDO_USER or USER.
 
 docs/runbook.md tells what to do for each state that is worth an alert.";
@@ -81,7 +81,8 @@ impl Who {
         let named = ["HOOKSWITCH_ACTOR", "SUDO_USER", "USER"]
             .into_iter()
             .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
-        let actor = self.actor.clone().or(named).ok_or_else(|| {
+        let given = self.actor.clone().filter(|actor| !actor.trim().is_empty());
+        let actor = given.or(named).ok_or_else(|| {
             Usage("who are you? Give --actor NAME or set HOOKSWITCH_ACTOR: it goes on record".to_owned())
         })?;
         // The mistake that would throw everything away.
