@@ -25,6 +25,9 @@ use crate::{
 /// counted as unlisted while it does not.
 const ON_THEIR_WAY_MAX: usize = 256;
 
+/// How long a letter's way to the log may take. It holds up nothing but the letters behind it, of which there must be many.
+const WRITING_MAX: Duration = Duration::from_secs(60);
+
 /// The log, as a worker writes it. It has a connection of its own, made with the first letter, since a confirm that does
 /// not come ends the connection that it was awaited on.
 pub struct DeadLog {
@@ -55,7 +58,8 @@ impl DeadLog {
         let publisher = self.publisher.get_or_init(start).clone();
         let (metrics, takes_letters) = (self.metrics.clone(), self.takes_letters.clone());
         self.writing.spawn(async move {
-            let written = settle::publish_surely(&publisher, || settle::log(shelved.clone())).await;
+            let written =
+                settle::publish_surely(&publisher, WRITING_MAX, || settle::log(shelved.clone())).await;
             takes_letters.store(written.is_ok(), Ordering::Relaxed);
             if written.is_err() {
                 metrics.unlisted(&shelved.routing_key);

@@ -108,19 +108,20 @@ pub fn record(record: &Record, now: Timestamp) -> Publication {
     }
 }
 
-/// Publishes what may be published twice, trying again for a while.
+/// Publishes what may be published twice, trying again until `patience` is over.
 ///
 /// # Errors
 /// What the last try came to.
 pub async fn publish_surely(
     publisher: &Publisher,
+    patience: Duration,
     publication: impl Fn() -> Publication,
 ) -> Result<(), PublishError> {
     let (began, mut backoff) = (Instant::now(), Reconnect::default());
     loop {
         match publisher.publish(publication(), PATIENCE).await {
             Ok(()) => return Ok(()),
-            Err(error) if began.elapsed() > PATIENCE => return Err(error),
+            Err(error) if began.elapsed() > patience => return Err(error),
             Err(_) => tokio::time::sleep(backoff.next_delay()).await,
         }
     }

@@ -94,7 +94,7 @@ impl Desk<'_> {
         let putting = batch.iter().map(async |letter| {
             let shelved = settle::shelve(letter);
             tools.publisher.publish(shelved.clone(), settle::PATIENCE).await?;
-            settle::publish_surely(tools.publisher, || settle::log(shelved.clone())).await
+            settle::publish_surely(tools.publisher, settle::PATIENCE, || settle::log(shelved.clone())).await
         });
         for put in join_all(putting).await {
             put.map_err(DeadLetterError::NotMoved)?;

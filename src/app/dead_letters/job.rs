@@ -207,7 +207,7 @@ impl Running<'_> {
     }
 
     async fn write(&self, record: &Record) -> Result<(), DeadLetterError> {
-        settle::publish_surely(self.publisher, || settle::record(record, Timestamp::now()))
+        settle::publish_surely(self.publisher, settle::PATIENCE, || settle::record(record, Timestamp::now()))
             .await
             .map_err(DeadLetterError::NoJournal)
     }

@@ -202,7 +202,10 @@ impl Run<'_> {
                 note(&self.tools, &held.letter, State::Dead).await?;
             }
             let letter = settle::shelve(&held.letter);
-            let listed = settle::publish_surely(self.tools.publisher, || settle::log(letter.clone())).await;
+            let listed = settle::publish_surely(self.tools.publisher, settle::PATIENCE, || {
+                settle::log(letter.clone())
+            })
+            .await;
             listed.map_err(DeadLetterError::NotMoved)
         });
         for listed in join_all(listing).await {
