@@ -46,8 +46,8 @@ const BATCH_BYTES: usize = 4 << 20;
 
 /// A way once through a source's queue, as far as it reached when the way began.
 ///
-/// One channel after the other takes letters, each until it holds its share; so each holds a stretch of the queue, and
-/// when they are closed one after the other the broker puts every letter back in its place.
+/// One channel after the other takes letters, each until it holds its share; so each holds a stretch of the queue, which
+/// the broker puts back in its order. Which stretch comes first is the broker's choice: the log keeps the order that counts.
 pub(super) struct Pass<'a> {
     desk: &'a Desk<'a>,
     source: &'a SourceName,
@@ -218,7 +218,7 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    /// Gives back what was not acked, each letter to its place. Whether more came back than should have.
+    /// Gives back what was not acked. Whether more came back than should have.
     pub(super) async fn close(self) -> Result<bool, DeadLetterError> {
         for channel in self.full.into_iter().chain(self.taking.map(|taking| taking.channel)) {
             channel.close(200, "done".into()).await?;

@@ -57,7 +57,7 @@ use tokio_util::sync::CancellationToken;
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Vhosts made when the shared broker starts; each test takes one.
-const VHOSTS: usize = 80;
+const VHOSTS: usize = 120;
 
 pub struct Shared {
     pub broker: Broker,
