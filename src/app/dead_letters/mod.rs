@@ -2,7 +2,7 @@
 //!
 //! Browsing reads the log and the journal (see [`crate::core::letters`]) and never touches a queue. A job reads the log
 //! first to know which letters it means, then takes them out of their queues, each safe elsewhere and written in the
-//! journal before it is acked; all others it gives back, in their order. Killed at any moment it loses nothing, and run
+//! journal before it is acked; all others it gives back. Killed at any moment it loses nothing, and run
 //! again it finishes.
 
 mod discard;

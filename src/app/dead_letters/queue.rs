@@ -1,4 +1,4 @@
-//! Going through a dead-letter queue: taking the letters that are meant, and leaving all others in their order.
+//! Going through a dead-letter queue: taking the letters that are meant, and leaving all others.
 
 use std::time::{Duration, Instant};
 
