@@ -95,8 +95,8 @@ impl Desk<'_> {
 }
 
 impl Desk<'_> {
-    /// Takes out what is settled on record and came back all the same: RabbitMQ passes acks on to a quorum queue in
-    /// portions, and forgets those that wait when their channel closes.
+    /// Takes out what is settled on record and came back all the same: RabbitMQ 3.10 may forget acks whose
+    /// channel closes right after them.
     pub(super) async fn take_out_settled(
         &self,
         source: &SourceName,
