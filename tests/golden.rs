@@ -3,15 +3,15 @@
 //! `HOOKSWITCH_BLESS=1 cargo test --test golden` rewrites what is expected; then read the difference.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+#[path = "support/golden.rs"]
+mod cases;
+
+use std::fs;
 
 use hookswitch::core::{
     envelope,
     providers::{self, Provider},
-    webhook::{Headers, Webhook},
+    webhook::Webhook,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -39,23 +39,6 @@ struct Failed {
 struct Error {
     reason: &'static str,
     text: String,
-}
-
-fn webhook(provider: Provider, case: &Path) -> Webhook {
-    let headers = fs::read_to_string(case.join("headers.txt")).unwrap_or_default();
-    let headers: Headers = headers
-        .lines()
-        .filter_map(|line| line.split_once(':'))
-        .map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()))
-        .collect();
-    Webhook {
-        delivery_id: "01900000-0000-7000-8000-000000000001".parse().unwrap(),
-        source: provider.as_str().parse().unwrap(),
-        provider,
-        received_at: "2026-01-02T03:04:05.678Z".parse().unwrap(),
-        headers,
-        body: fs::read(case.join("body.json")).unwrap().into(),
-    }
 }
 
 /// Indents JSON without touching a number or a string.
@@ -123,22 +106,13 @@ fn outcome(webhook: &Webhook) -> String {
     pretty(&json.unwrap())
 }
 
-fn cases(provider: Provider) -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(provider.as_str());
-    let entries = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
-    let mut cases: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-    cases.sort();
-    assert!(!cases.is_empty(), "no case in {}", folder.display());
-    cases
-}
-
 #[test]
 fn every_golden_case_gives_what_is_expected() {
     let bless = std::env::var_os("HOOKSWITCH_BLESS").is_some();
     let mut wrong = Vec::new();
     for provider in Provider::ALL {
-        for case in cases(provider) {
-            let outcome = outcome(&webhook(provider, &case));
+        for case in cases::of(provider) {
+            let outcome = outcome(&cases::read(provider, &case));
             let file = case.join("expected.json");
             if bless {
                 fs::write(&file, &outcome).unwrap();
@@ -153,7 +127,8 @@ fn every_golden_case_gives_what_is_expected() {
 #[test]
 fn every_provider_has_cases_that_succeed_and_cases_of_each_failure() {
     for provider in Provider::ALL {
-        let outcomes: Vec<_> = cases(provider).iter().map(|case| outcome(&webhook(provider, case))).collect();
+        let outcomes: Vec<_> =
+            cases::of(provider).iter().map(|case| outcome(&cases::read(provider, case))).collect();
         for word in ["\"events\"", "malformed_json", "invalid_payload", "unsupported_event", "\"drift\": [\n"]
         {
             assert!(

@@ -1,7 +1,8 @@
 //! Normalizing loses no field: every leaf of a payload is mapped onto a typed field or kept under `unmapped`.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
-use std::{fs, path::Path};
+#[path = "support/golden.rs"]
+mod cases;
 
 use hookswitch::core::{
     envelope,
@@ -15,18 +16,11 @@ use serde_json::{Value, json};
 fn bodies() -> Vec<(Provider, String, Headers, Value)> {
     let mut found = Vec::new();
     for provider in Provider::ALL {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(provider.as_str());
-        for case in fs::read_dir(folder).unwrap() {
-            let case = case.unwrap().path();
+        for case in cases::of(provider) {
             let name = case.file_name().unwrap().to_str().unwrap().to_owned();
-            let headers = fs::read_to_string(case.join("headers.txt")).unwrap_or_default();
-            let headers = headers.lines().filter_map(|line| line.split_once(':'));
-            let headers =
-                headers.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned())).collect();
-            let Ok(body) = serde_json::from_slice(&fs::read(case.join("body.json")).unwrap()) else {
-                continue;
-            };
-            found.push((provider, name, headers, body));
+            let webhook = cases::read(provider, &case);
+            let Ok(body) = serde_json::from_slice(&webhook.body) else { continue };
+            found.push((provider, name, webhook.headers, body));
         }
     }
     assert!(found.len() > 100, "only {} cases", found.len());
@@ -34,14 +28,7 @@ fn bodies() -> Vec<(Provider, String, Headers, Value)> {
 }
 
 fn webhook(provider: Provider, headers: &Headers, body: impl Into<Vec<u8>>) -> Webhook {
-    Webhook {
-        delivery_id: "01900000-0000-7000-8000-000000000001".parse().unwrap(),
-        source: provider.as_str().parse().unwrap(),
-        provider,
-        received_at: "2026-01-02T03:04:05.678Z".parse().unwrap(),
-        headers: headers.clone(),
-        body: body.into().into(),
-    }
+    cases::webhook(provider, headers.clone(), body)
 }
 
 /// The events as text, but for the ids, which follow from the key and so from more than the events show.

@@ -4,13 +4,14 @@
 //! that a path which is public by mistake shows up.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
-use std::{fs, path::Path};
+#[path = "support/golden.rs"]
+mod cases;
 
 use hookswitch::core::{
     envelope,
     providers::{self, Provider},
     redact,
-    webhook::{Headers, Webhook},
+    webhook::Webhook,
 };
 use serde_json::Value;
 
@@ -37,34 +38,17 @@ const NOT_PERSONAL: &[&str] = &["data.transcriptions[].source"];
 fn webhooks() -> Vec<(String, Webhook)> {
     let mut found = Vec::new();
     for provider in Provider::ALL {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(provider.as_str());
-        for case in fs::read_dir(folder).unwrap() {
-            let case = case.unwrap().path();
-            let headers = fs::read_to_string(case.join("headers.txt")).unwrap_or_default();
-            let headers = headers.lines().filter_map(|line| line.split_once(':'));
-            let headers = headers.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()));
-            let body = fs::read(case.join("body.json")).unwrap();
-            found.push((case.display().to_string(), webhook(provider, headers.collect(), body)));
+        for case in cases::of(provider) {
+            found.push((case.display().to_string(), cases::read(provider, &case)));
         }
     }
     assert!(found.len() > 150, "only {} cases", found.len());
     for sample in hookswitch::samples::all() {
         let headers = sample.headers.into_iter().collect();
         let name = format!("{} {}", sample.provider, sample.name);
-        found.push((name, webhook(sample.provider, headers, sample.body.to_vec())));
+        found.push((name, cases::webhook(sample.provider, headers, sample.body)));
     }
     found
-}
-
-fn webhook(provider: Provider, headers: Headers, body: Vec<u8>) -> Webhook {
-    Webhook {
-        delivery_id: "01900000-0000-7000-8000-000000000001".parse().unwrap(),
-        source: provider.as_str().parse().unwrap(),
-        provider,
-        received_at: "2026-01-02T03:04:05.678Z".parse().unwrap(),
-        headers,
-        body: body.into(),
-    }
 }
 
 /// The events of a webhook as they are published; none of one that cannot be normalized.
@@ -195,7 +179,7 @@ fn no_single_word_in_a_personal_place_survives_in_what_is_shown() {
         let provider = original.provider;
         let Ok(mut body) = serde_json::from_slice(&original.body) else { continue };
         plant(provider, &mut body, "", &mut planted);
-        let webhook = webhook(provider, original.headers, body.to_string().into());
+        let webhook = cases::webhook(provider, original.headers, body.to_string());
         let events = events(&webhook);
         shown_events += events.len();
         let events = events.iter().map(|event| redact::event(event));

@@ -4,7 +4,7 @@
 //! `unmapped`, byte for byte as it was written, big integers and decimals included. A field whose value
 //! does not fit what was asked for is not taken: it stays, is carried, and shows up as [drift](Drift).
 
-use std::borrow::Cow;
+use std::{borrow::Cow, marker::PhantomData};
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use serde::{
@@ -32,6 +32,12 @@ pub enum Value<'a> {
     Object(Vec<(Cow<'a, str>, Value<'a>)>),
     /// What is left of an array's objects, in their places.
     Array(Vec<Value<'a>>),
+}
+
+impl<'a> From<&'a RawValue> for Value<'a> {
+    fn from(raw: &'a RawValue) -> Self {
+        Self::Raw(raw)
+    }
 }
 
 impl Serialize for Value<'_> {
@@ -85,9 +91,8 @@ impl<'a> Object<'a> {
         if !raw.get().starts_with('{') {
             return Err(invalid(&path, &format!("is {}, expected an object", class(raw))));
         }
-        let Fields(fields) = serde_json::from_str(raw.get())
+        let Fields(entries): Fields<'_, Value<'_>> = serde_json::from_str(raw.get())
             .map_err(|e| NormalizeError::MalformedJson { problem: describe(&e) })?;
-        let entries: Vec<_> = fields.into_iter().map(|(key, raw)| (key, Value::Raw(raw))).collect();
         for (index, (key, _)) in entries.iter().enumerate() {
             if entries[..index].iter().any(|(earlier, _)| earlier == key) {
                 return Err(invalid(
@@ -455,28 +460,28 @@ fn check_depth(text: &str) -> Result<(), NormalizeError> {
 }
 
 /// An object's fields in their order, values unread.
-struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+struct Fields<'a, V>(Vec<(Cow<'a, str>, V)>);
 
 /// A key, borrowed where it holds no escape.
 #[derive(Deserialize)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+impl<'de, V: From<&'de RawValue>> Deserialize<'de> for Fields<'de, V> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct FieldsVisitor;
-        impl<'de> Visitor<'de> for FieldsVisitor {
-            type Value = Fields<'de>;
+        struct FieldsVisitor<V>(PhantomData<V>);
+        impl<'de, V: From<&'de RawValue>> Visitor<'de> for FieldsVisitor<V> {
+            type Value = Fields<'de, V>;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("an object")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut fields = Vec::with_capacity(16);
                 while let Some(Key(key)) = map.next_key()? {
-                    fields.push((key, map.next_value()?));
+                    fields.push((key, map.next_value::<&RawValue>()?.into()));
                 }
                 Ok(Fields(fields))
             }
         }
-        deserializer.deserialize_map(FieldsVisitor)
+        deserializer.deserialize_map(FieldsVisitor(PhantomData))
     }
 }

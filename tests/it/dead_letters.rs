@@ -520,13 +520,10 @@ async fn a_letter_that_stands_in_the_log_twice_is_shown_once() {
 #[tokio::test]
 async fn two_letters_of_one_webhook_are_one_fact_and_the_replay_goes_on() {
     let world = World::new().await;
-    let publisher = world.publisher().await;
     // As after a worker that died between the letter's confirm and the ack.
     let mut twin = letter(0);
     for _ in 0..2 {
-        let shelved = settle::shelve(&twin);
-        publisher.publish(shelved.clone(), PATIENCE).await.unwrap();
-        publisher.publish(settle::log(shelved), PATIENCE).await.unwrap();
+        world.bury(std::slice::from_ref(&twin)).await;
         twin.id = uuid::Uuid::now_v7().to_string().parse().unwrap();
     }
     mended_letters(&world, 20).await;
@@ -542,13 +539,10 @@ async fn two_letters_of_one_webhook_are_one_fact_and_the_replay_goes_on() {
 #[tokio::test]
 async fn of_two_bodies_with_one_key_the_second_is_held_back_and_not_swallowed() {
     let world = World::new().await;
-    let publisher = world.publisher().await;
     for end in [" ", "  "] {
         let mut letter = letter(7);
         letter.inbound.webhook.body = [&call(7)[..], end.as_bytes()].concat().into();
-        let shelved = settle::shelve(&letter);
-        publisher.publish(shelved.clone(), PATIENCE).await.unwrap();
-        publisher.publish(settle::log(shelved), PATIENCE).await.unwrap();
+        world.bury(&[letter]).await;
     }
     for how in [BLIND, watched(0.0)] {
         let came = replay(&world, &Filter::default(), u64::MAX, how).await.unwrap();

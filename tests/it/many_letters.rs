@@ -2,7 +2,7 @@
 //! shows how long each command takes.
 
 use std::{
-    process::{Command, Stdio},
+    process::Stdio,
     time::{Duration, Instant},
 };
 
@@ -12,12 +12,10 @@ use hookswitch::{
     core::{disposition::Reason, letters::Letter},
 };
 
-use super::{
-    processes::{PROGRAM, write_config},
-    support::{
-        PATIENCE, World, call, inbound,
-        services::{Broker, Redis},
-    },
+use super::support::{
+    PATIENCE, World, call, inbound,
+    program::Program,
+    services::{Broker, Redis},
 };
 
 /// What the on-call engineer's command may take, in KiB.
@@ -38,14 +36,11 @@ fn letter(n: usize) -> Letter {
 }
 
 /// Runs a command to its end: what it printed, how long it took, and its peak memory in KiB.
-fn run(config: &std::path::Path, arguments: &[&str]) -> (String, Duration, u64) {
+fn run(tool: &Program, arguments: &[&str]) -> (String, Duration, u64) {
     let began = Instant::now();
-    let child = Command::new(PROGRAM)
-        .arg("--config")
-        .arg(config)
-        .arg("dead-letters")
+    let child = tool
+        .command("dead-letters")
         .args(arguments)
-        .env("HOOKSWITCH_ACTOR", "ann")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -88,13 +83,12 @@ async fn memory_does_not_grow_with_the_number_of_letters() {
     println!("{letters} letters made in {:.1?}", began.elapsed());
     drop(publisher);
 
-    let dir = tempfile::tempdir().unwrap();
-    let config = write_config(&world, dir.path());
+    let tool = Program::of(&world);
     let fingerprint = letter(0).fingerprint().to_string();
     let mended = letters.div_ceil(100);
     let mut failed = Vec::new();
     let mut check = |arguments: &[&str], expected: &str| {
-        let (text, elapsed, peak) = run(&config, arguments);
+        let (text, elapsed, peak) = run(&tool, arguments);
         println!(
             "{:<50} {elapsed:>8.1?} {:>6.1} MiB",
             arguments.join(" "),

@@ -9,9 +9,12 @@ use std::{
 use bytes::Bytes;
 use hookswitch::edge::http::{Client, Reply};
 
-use super::support::{PATIENCE, World, call, calls, services::free_port, until};
-
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_hookswitch");
+use super::support::{
+    PATIENCE, World, call, calls,
+    program::{PROGRAM, Program},
+    services::free_port,
+    until,
+};
 
 struct Process {
     child: Child,
@@ -81,16 +84,14 @@ impl Drop for Process {
     }
 }
 
-pub fn write_config(world: &World, dir: &Path) -> PathBuf {
+fn write_config(world: &World, dir: &Path) -> PathBuf {
     let path = dir.join("hookswitch.toml");
     std::fs::write(&path, &world.toml).unwrap();
     path
 }
 
 fn command(world: &World, arguments: &[&str]) -> Output {
-    let dir = tempfile::tempdir().unwrap();
-    let config = write_config(world, dir.path());
-    Command::new(PROGRAM).args(arguments).arg("--config").arg(config).output().unwrap()
+    Program::of(world).command("").args(arguments).output().unwrap()
 }
 
 #[tokio::test]

@@ -31,6 +31,18 @@ pub struct Discarded {
     pub error: Option<DeadLetterError>,
 }
 
+/// A discard under way.
+struct Run<'a> {
+    desk: &'a Desk<'a>,
+    tools: Tools<'a>,
+    job: &'a Running<'a>,
+    journal: Journal,
+    plan: Plan,
+    archive: Option<&'a mut dyn Archive>,
+    discarded: u64,
+    progress: &'a mut dyn FnMut(Progress),
+}
+
 impl Desk<'_> {
     /// Throws the letters of `plan` away, after they are in `archive`, if there is one.
     ///
@@ -41,75 +53,61 @@ impl Desk<'_> {
         tools: Tools<'_>,
         order: &Order,
         mut plan: Plan,
-        mut archive: Option<&mut dyn Archive>,
+        archive: Option<&mut dyn Archive>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Discarded, DeadLetterError> {
-        let (job, mut journal) = self.begin(tools, order).await?;
-        let mut came = Discarded { left_meanwhile: plan.without(&journal), ..Discarded::default() };
-        for source in plan.names() {
-            let mut at_end = false;
-            while !at_end && came.error.is_none() && plan.left(&source) > 0 && !tools.stop.is_cancelled() {
-                let passed = async {
-                    let mut pass = Pass::open(self, &source).await?;
-                    let passed: Result<(), DeadLetterError> = async {
-                        loop {
-                            let batch = pass.batch(&mut plan, &journal, BATCH, tools.stop).await?;
-                            if batch.is_empty() {
-                                return Ok(());
-                            }
-                            throw_away(
-                                (&job, &mut journal),
-                                &mut pass,
-                                &tools,
-                                &batch,
-                                archive.as_deref_mut(),
-                            )
-                            .await?;
-                            came.discarded += batch.len() as u64;
-                            progress(Progress::Letters(came.discarded));
-                        }
-                    }
-                    .await;
-                    at_end = pass.saw_all();
-                    let came_back = pass.close().await;
-                    passed?;
-                    if came_back? {
-                        self.take_out_settled(&source, &journal).await?;
-                    }
-                    Ok(())
-                };
-                came.error = passed.await.err();
-            }
-        }
-        came.not_discarded = plan.len();
-        came.stopped = tools.stop.is_cancelled();
-        let outcome = match (&came.error, came.stopped) {
-            (Some(_), _) => Outcome::Failed,
-            (None, true) => Outcome::Interrupted,
-            (None, false) => Outcome::Finished,
+        let (job, journal) = self.begin(tools, order).await?;
+        let left_meanwhile = plan.without(&journal);
+        let archive = archive.map(|archive| archive as &mut dyn Archive);
+        let mut run = Run { desk: self, tools, job: &job, journal, plan, archive, discarded: 0, progress };
+        let ran = run.all().await;
+        let came = Discarded {
+            discarded: run.discarded,
+            left_meanwhile,
+            not_discarded: run.plan.len(),
+            stopped: tools.stop.is_cancelled(),
+            error: ran.err(),
         };
-        let ended = job.end(outcome, 0, came.error.as_ref().map(ToString::to_string)).await;
-        if came.error.is_none() {
-            ended?;
-        }
+        job.end_counted(came.error.as_ref(), Outcome::unless(came.stopped), None).await?;
         Ok(came)
     }
 }
 
-async fn throw_away(
-    (job, journal): (&Running<'_>, &mut Journal),
-    pass: &mut Pass<'_>,
-    tools: &Tools<'_>,
-    batch: &[Held],
-    archive: Option<&mut (dyn Archive + '_)>,
-) -> Result<(), DeadLetterError> {
-    if let Some(archive) = archive {
-        let lines: Vec<_> = batch.iter().map(|held| Archived::from(&held.letter)).collect();
-        archive.keep(&lines).map_err(DeadLetterError::NoFile)?;
+impl Run<'_> {
+    async fn all(&mut self) -> Result<(), DeadLetterError> {
+        for source in self.plan.names() {
+            let mut at_end = false;
+            while !at_end && self.plan.left(&source) > 0 && !self.tools.stop.is_cancelled() {
+                let mut pass = Pass::open(self.desk, &source).await?;
+                let passed = self.pass(&mut pass).await;
+                at_end = pass.saw_all();
+                pass.finish(passed, &self.journal).await?;
+            }
+        }
+        Ok(())
     }
-    let noting = batch.iter().map(|held| note(tools, &held.letter, State::Discarded));
-    for noted in join_all(noting).await {
-        noted?;
+
+    async fn pass(&mut self, pass: &mut Pass<'_>) -> Result<(), DeadLetterError> {
+        loop {
+            let batch = pass.batch(&mut self.plan, &self.journal, BATCH, self.tools.stop).await?;
+            if batch.is_empty() {
+                return Ok(());
+            }
+            self.throw_away(pass, &batch).await?;
+            self.discarded += batch.len() as u64;
+            (self.progress)(Progress::Letters(self.discarded));
+        }
     }
-    settle_all(job, journal, pass, Fate::Discarded, batch).await
+
+    async fn throw_away(&mut self, pass: &mut Pass<'_>, batch: &[Held]) -> Result<(), DeadLetterError> {
+        if let Some(archive) = self.archive.as_deref_mut() {
+            let lines: Vec<_> = batch.iter().map(|held| Archived::from(&held.letter)).collect();
+            archive.keep(&lines).map_err(DeadLetterError::NoFile)?;
+        }
+        let noting = batch.iter().map(|held| note(&self.tools, &held.letter, State::Discarded));
+        for noted in join_all(noting).await {
+            noted?;
+        }
+        settle_all(self.job, &mut self.journal, pass, Fate::Discarded, batch).await
+    }
 }

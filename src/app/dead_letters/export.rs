@@ -35,8 +35,8 @@ impl Desk<'_> {
     ) -> Result<u64, DeadLetterError> {
         let job = self.begin_reading(publisher, order).await?;
         let written = self.write(filter, limit, archive, stop, progress).await;
-        let outcome = if stop.is_cancelled() { Outcome::Interrupted } else { Outcome::Finished };
-        job.end_with(written.map(|written| (outcome, written, None, written))).await
+        let outcome = Outcome::unless(stop.is_cancelled());
+        job.end_with(written.map(|written| (outcome, written, written))).await
     }
 
     async fn write(

@@ -36,11 +36,7 @@ impl Desk<'_> {
     ) -> Result<Imported, DeadLetterError> {
         let (job, journal) = self.begin(tools, order).await?;
         let came = self.put_all_back(tools, &journal, letters, progress).await;
-        let came = came.map(|came| {
-            let outcome = if came.stopped { Outcome::Interrupted } else { Outcome::Finished };
-            (outcome, came.put_back, None, came)
-        });
-        job.end_with(came).await
+        job.end_with(came.map(|came| (Outcome::unless(came.stopped), came.put_back, came))).await
     }
 
     async fn put_all_back(

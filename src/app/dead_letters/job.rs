@@ -12,7 +12,7 @@ use crate::{
     app::settle,
     core::{
         ledger::State,
-        letters::{Fate, Job, JobId, Journal, Kind, Letter, Outcome, Record},
+        letters::{Fate, JobId, Journal, Kind, Letter, Outcome, Record},
     },
     edge::amqp::{names, publisher::Publisher, topology},
     faults::{self, Mutant},
@@ -99,15 +99,14 @@ impl Desk<'_> {
             if !topology::is_locked(&error) {
                 return Err(error.into());
             }
-            return Err(DeadLetterError::Busy(self.running(&self.journal().await?).map(Box::new)));
+            return Err(DeadLetterError::Busy(self.journal().await?.unfinished().cloned().map(Box::new)));
         }
         let job = Running { id: JobId::new(Uuid::now_v7()), publisher: tools.publisher, lock: Some(lock) };
         job.begin(order).await?;
         let ready = async {
             // Its own beginning in the journal proves that nothing before it is missing.
             let journal = self.journal_before(job.id).await?;
-            let last = journal.jobs().iter().rev().filter(|job| job.kind.is_alone()).nth(1);
-            if order.kind != Kind::Reindex && last.is_some_and(|job| job.outcome.is_none()) {
+            if order.kind != Kind::Reindex && journal.unfinished().is_some() {
                 self.mend(tools, &job, &journal).await?;
             }
             Ok(journal)
@@ -123,13 +122,7 @@ impl Desk<'_> {
     /// # Errors
     /// [`DeadLetterError`]
     pub async fn was_killed(&self) -> Result<bool, DeadLetterError> {
-        Ok(self.running(&self.journal().await?).is_some() && !self.is_busy().await?)
-    }
-
-    /// The job that seems to run: of those that work alone the last one, if it has no end.
-    fn running(&self, journal: &Journal) -> Option<Job> {
-        let last = journal.jobs().iter().rev().find(|job| job.kind.is_alone());
-        last.filter(|job| job.outcome.is_none()).cloned()
+        Ok(self.journal().await?.unfinished().is_some() && !self.is_busy().await?)
     }
 
     /// Whether somebody works on letters now.
@@ -188,22 +181,42 @@ impl Running<'_> {
         written
     }
 
-    /// Ends the job as what came of it: an error is put on record and passed on.
+    /// Ends the job as what came of it: an outcome, letters handled, and a value; an error is put on record and passed on.
     pub(super) async fn end_with<T>(
         self,
-        came: Result<(Outcome, u64, Option<String>, T), DeadLetterError>,
+        came: Result<(Outcome, u64, T), DeadLetterError>,
     ) -> Result<T, DeadLetterError> {
         match came {
-            Ok((outcome, handled, note, value)) => {
-                self.end(outcome, handled, note).await?;
+            Ok((outcome, handled, value)) => {
+                self.end(outcome, handled, None).await?;
                 Ok(value)
             }
             Err(error) => {
-                // The error that matters is the first one.
-                drop(self.end(Outcome::Failed, 0, Some(error.to_string())).await);
+                self.fail(&error).await;
                 Err(error)
             }
         }
+    }
+
+    /// Ends a job that has something to tell even if it failed: `error` is put on record instead of the outcome.
+    pub(super) async fn end_counted(
+        self,
+        error: Option<&DeadLetterError>,
+        outcome: Outcome,
+        note: Option<String>,
+    ) -> Result<(), DeadLetterError> {
+        match error {
+            None => self.end(outcome, 0, note).await,
+            Some(error) => {
+                self.fail(error).await;
+                Ok(())
+            }
+        }
+    }
+
+    async fn fail(self, error: &DeadLetterError) {
+        // The error that matters is the first one.
+        drop(self.end(Outcome::Failed, 0, Some(error.to_string())).await);
     }
 
     async fn write(&self, record: &Record) -> Result<(), DeadLetterError> {

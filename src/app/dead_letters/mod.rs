@@ -5,6 +5,7 @@
 //! journal before it is acked; all others it gives back. Killed at any moment it loses nothing, and run
 //! again it finishes.
 
+mod census;
 mod discard;
 mod export;
 mod import;
@@ -13,6 +14,7 @@ mod queue;
 mod reindex;
 mod replay;
 mod standing;
+mod trial;
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -23,14 +25,16 @@ use jiff::{SignedDuration, Timestamp};
 use lapin::Connection;
 use tokio_util::sync::CancellationToken;
 
+use self::standing::{Standing, attempt, standings};
 pub use self::{
+    census::{Census, Difference},
     discard::Discarded,
     export::Archive,
     import::Imported,
     job::{Order, Reveal},
     reindex::Reindexed,
     replay::{Canary, Replay, Replayed, Stopped},
-    standing::{Standing, attempt, standings},
+    trial::Trial,
 };
 use crate::{
     config::Config,
@@ -225,7 +229,7 @@ impl<'a> Desk<'a> {
         let mut reading = Reading::begin(self.connection, names::DEAD_JOBS, Start::First).await?;
         let mut journal = empty_journal();
         while let Some(stored) = reading.next().await? {
-            note(&mut journal, &stored);
+            record(&stored).into_iter().for_each(|record| journal.note(record));
         }
         reading.close().await;
         Ok(journal)
@@ -235,14 +239,14 @@ impl<'a> Desk<'a> {
     /// missing of it must not be taken for "has not left".
     async fn journal_before(&self, job: JobId) -> Result<Journal, DeadLetterError> {
         let mut journal = empty_journal();
-        let mut each = |stored: Stored| {
-            note(&mut journal, &stored);
-            if journal.jobs().last().is_some_and(|last| last.id == job) {
-                return ControlFlow::Break(());
+        let each = |stored: Stored| match record(&stored) {
+            Some(Record::Begun { job: begun, .. }) if begun == job => ControlFlow::Break(()),
+            record => {
+                record.into_iter().for_each(|record| journal.note(record));
+                ControlFlow::Continue(())
             }
-            ControlFlow::Continue(())
         };
-        Reading::until(self.connection, names::DEAD_JOBS, &mut each).await?;
+        Reading::until(self.connection, names::DEAD_JOBS, each).await?;
         Ok(journal)
     }
 
@@ -288,7 +292,7 @@ impl<'a> Desk<'a> {
         let mut plan = Plan::default();
         let mut letters = 0;
         while letters < limit {
-            let Some((_, letter)) = browsing.next().await? else { break };
+            let Some((_, letter)) = browsing.next_entry().await? else { break };
             each(&letter);
             let source = &letter.inbound.webhook.source;
             if self.config.sources.contains_key(source) {
@@ -296,8 +300,6 @@ impl<'a> Desk<'a> {
             } else {
                 *plan.unconfigured.entry(source.clone()).or_default() += 1;
             }
-            // The plan knows them: once is enough.
-            browsing.seen.clear();
         }
         browsing.close().await;
         Ok(plan)
@@ -349,13 +351,12 @@ fn empty_journal() -> Journal {
     Journal::since(now.saturating_sub(FORGOTTEN).unwrap_or(now))
 }
 
-fn note(journal: &mut Journal, stored: &Stored) {
-    match serde_json::from_slice::<Record>(&stored.body) {
-        Ok(record) => journal.note(record),
-        Err(_) => {
-            tracing::warn!(offset = stored.offset, "a record of a newer hookswitch stands in the journal")
-        }
+fn record(stored: &Stored) -> Option<Record> {
+    let record = serde_json::from_slice(&stored.body).ok();
+    if record.is_none() {
+        tracing::warn!(offset = stored.offset, "a record of a newer hookswitch stands in the journal");
     }
+    record
 }
 
 /// How far the clocks of workers and brokers may be apart.
@@ -367,11 +368,20 @@ impl Browsing {
     /// # Errors
     /// [`DeadLetterError`]
     pub async fn next(&mut self) -> Result<Option<(u64, Letter)>, DeadLetterError> {
+        while let Some((offset, letter)) = self.next_entry().await? {
+            if self.seen.insert(letter.id.key()) {
+                return Ok(Some((offset, letter)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The next entry; a letter may have two.
+    async fn next_entry(&mut self) -> Result<Option<(u64, Letter)>, DeadLetterError> {
         while let Some(stored) = self.reading.next().await? {
             let offset = stored.offset;
             let Some(letter) = read(stored) else { continue };
-            let key = letter.id.key();
-            if !self.journal.has_left(key) && self.filter.matches(&letter) && self.seen.insert(key) {
+            if !self.journal.has_left(letter.id.key()) && self.filter.matches(&letter) {
                 return Ok(Some((offset, letter)));
             }
         }

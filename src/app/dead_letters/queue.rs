@@ -92,16 +92,10 @@ impl Desk<'_> {
             depth = now;
         }
     }
-}
 
-impl Desk<'_> {
     /// Takes out what is settled on record and came back all the same: RabbitMQ 3.10 may forget acks whose
     /// channel closes right after them.
-    pub(super) async fn take_out_settled(
-        &self,
-        source: &SourceName,
-        journal: &Journal,
-    ) -> Result<(), DeadLetterError> {
+    async fn take_out_settled(&self, source: &SourceName, journal: &Journal) -> Result<(), DeadLetterError> {
         for _ in 0..SWEEPS_MAX {
             let mut pass = Pass::open(self, source).await?;
             while let Some(held) = pass.next().await? {
@@ -218,8 +212,21 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
+    /// Ends the pass, whatever came of it: gives back what was not acked, and takes out again what should not have come
+    /// back.
+    pub(super) async fn finish(
+        self,
+        passed: Result<(), DeadLetterError>,
+        journal: &Journal,
+    ) -> Result<(), DeadLetterError> {
+        let (desk, source) = (self.desk, self.source);
+        let came_back = self.close().await;
+        passed?;
+        if came_back? { desk.take_out_settled(source, journal).await } else { Ok(()) }
+    }
+
     /// Gives back what was not acked. Whether more came back than should have.
-    pub(super) async fn close(self) -> Result<bool, DeadLetterError> {
+    async fn close(self) -> Result<bool, DeadLetterError> {
         for channel in self.full.into_iter().chain(self.taking.map(|taking| taking.channel)) {
             channel.close(200, "done".into()).await?;
         }

@@ -108,8 +108,7 @@ impl Desk<'_> {
                 break;
             }
         }
-        let how = if came.stopped { Outcome::Interrupted } else { Outcome::Finished };
-        job.end_with(outcome.map(|()| (how, came.listed, None, came))).await
+        job.end_with(outcome.map(|()| (Outcome::unless(came.stopped), came.listed, came))).await
     }
 
     /// Goes through all queues after a job was killed.
@@ -142,11 +141,7 @@ impl Desk<'_> {
         let mut run = Run { tools, job, journal, began, listed, strangers, unlisted, found };
         let mut pass = Pass::open(self, source).await?;
         let passed = run.pass(&mut pass, came, progress).await;
-        let came_back = pass.close().await;
-        passed?;
-        if came_back? {
-            self.take_out_settled(source, journal).await?;
-        }
+        pass.finish(passed, journal).await?;
         if !tools.stop.is_cancelled() {
             let missing = run.listed.missing();
             came.missing += missing.len() as u64;

@@ -147,18 +147,13 @@ impl Desk<'_> {
         let mut came = run.came;
         came.not_reached = run.plan.len().saturating_sub(came.not_found);
         came.error = ran.err();
-        let outcome = match (&came.error, came.stopped) {
-            (Some(_), _) => Outcome::Failed,
-            (None, None) => Outcome::Finished,
-            (None, Some(Stopped::Asked)) => Outcome::Interrupted,
-            (None, Some(Stopped::TooManyFailed(_) | Stopped::Unheard(_))) => Outcome::Stopped,
+        let outcome = match came.stopped {
+            None => Outcome::Finished,
+            Some(Stopped::Asked) => Outcome::Interrupted,
+            Some(Stopped::TooManyFailed(_) | Stopped::Unheard(_)) => Outcome::Stopped,
         };
-        let error = came.error.as_ref().map(ToString::to_string);
-        let note = error.or_else(|| came.stopped.map(|stopped| stopped.to_string()));
-        let ended = job.end(outcome, 0, note).await;
-        if came.error.is_none() {
-            ended?;
-        }
+        let note = came.stopped.map(|stopped| stopped.to_string());
+        job.end_counted(came.error.as_ref(), outcome, note).await?;
         Ok(came)
     }
 }
@@ -200,11 +195,7 @@ impl Run<'_> {
             let mut pass = Pass::open(self.desk, source).await?;
             let passed = self.pass(&mut pass, source, &mut ramp).await;
             at_end = pass.saw_all();
-            let came_back = pass.close().await;
-            passed?;
-            if came_back? {
-                self.desk.take_out_settled(source, &self.journal).await?;
-            }
+            pass.finish(passed, &self.journal).await?;
         }
         Ok(())
     }

@@ -11,13 +11,13 @@ use crate::{
 ///
 /// # Errors
 /// [`Fault`]: it would fail again.
-pub fn attempt(config: &Config, letter: &Letter) -> Result<Readout, Fault> {
+pub(super) fn attempt(config: &Config, letter: &Letter) -> Result<Readout, Fault> {
     reading::read(config, providers::normalize, &letter.inbound.webhook)
 }
 
 /// How a letter stands with the keys that are done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub(super) enum Standing {
     /// Its key is not done, or it cannot be read and has none.
     Open,
     /// Done by a webhook with the same body: nothing is left to do.
@@ -30,7 +30,7 @@ pub enum Standing {
 ///
 /// # Errors
 /// [`StoreError`]
-pub async fn standings(
+pub(super) async fn standings(
     store: &Store,
     tried: &[(&Letter, Result<Readout, Fault>)],
 ) -> Result<Vec<Standing>, StoreError> {

@@ -10,13 +10,13 @@ use std::{
 use serde_json::json;
 
 use super::{
-    Choice, Session, Usage, Who, bar,
+    Aim, Choice, Session, Usage, Who, bar, counted,
     files::{self, LetterFile},
-    output::{complain, letters, number, say},
+    output::{complain, counts, letters, number, say},
     stop_on_interrupt,
 };
 use crate::{
-    app::dead_letters::{Archive, Canary, Plan, Progress, Replay, Replayed, Stopped},
+    app::dead_letters::{Archive, Canary, Order, Plan, Progress, Replay, Replayed, Stopped},
     cli::{DATA, FAILED, OK},
     config::{Config, units},
     core::letters::{Filter, Kind},
@@ -24,15 +24,6 @@ use crate::{
 
 #[derive(clap::Args)]
 pub(in crate::cli) struct ReplayArgs {
-    /// Only say what would be sent
-    #[arg(long)]
-    dry_run: bool,
-    /// All letters of all sources
-    #[arg(long)]
-    all: bool,
-    /// At most this many, the oldest
-    #[arg(long, default_value_t = u64::MAX, hide_default_value = true, value_name = "N")]
-    limit: u64,
     /// At most this many a second
     #[arg(long, value_name = "N", value_parser = rate)]
     rate: Option<f64>,
@@ -54,20 +45,11 @@ pub(in crate::cli) struct ReplayArgs {
     #[command(flatten)]
     who: Who,
     #[command(flatten)]
-    choice: Choice,
+    aim: Aim,
 }
 
 #[derive(clap::Args)]
 pub(in crate::cli) struct DiscardArgs {
-    /// Only say what would be thrown away
-    #[arg(long)]
-    dry_run: bool,
-    /// All letters of all sources
-    #[arg(long)]
-    all: bool,
-    /// At most this many, the oldest
-    #[arg(long, default_value_t = u64::MAX, hide_default_value = true, value_name = "N")]
-    limit: u64,
     /// Do not ask
     #[arg(long)]
     yes: bool,
@@ -83,7 +65,7 @@ pub(in crate::cli) struct DiscardArgs {
     #[command(flatten)]
     who: Who,
     #[command(flatten)]
-    choice: Choice,
+    aim: Aim,
 }
 
 #[derive(clap::Args)]
@@ -204,13 +186,13 @@ fn dry(plan: &Plan, json: bool, what: &str) -> std::io::Result<u8> {
 }
 
 pub(super) async fn replay(config: &Config, args: &ReplayArgs) -> anyhow::Result<u8> {
-    let filter = args.choice.filter_or_all(config, args.all || args.dry_run)?;
+    let filter = args.aim.filter(config)?;
     let session = Session::open(config).await?;
-    let plan = plan(&session, &filter, args.limit).await?;
-    if args.dry_run {
+    let plan = plan(&session, &filter, args.aim.limit).await?;
+    if args.aim.dry_run {
         return Ok(dry(&plan, args.json, "sent back")?);
     }
-    if let Some(code) = nothing(&session, &plan, &args.choice, args.json).await? {
+    if let Some(code) = nothing(&session, &plan, &args.aim.choice, args.json).await? {
         return Ok(code);
     }
     let order = args.who.order(Kind::Replay, filter.to_string(), Some(plan.len()))?;
@@ -256,6 +238,10 @@ fn replayed_json(came: &Replayed) -> serde_json::Value {
     })
 }
 
+fn say_all(lines: Vec<String>) -> std::io::Result<()> {
+    lines.iter().try_for_each(|line| say(line))
+}
+
 fn what_now(stopped: Stopped) -> &'static str {
     match stopped {
         Stopped::Asked => "run it again to go on",
@@ -274,11 +260,8 @@ fn replayed(came: &Replayed, watched: bool) -> std::io::Result<()> {
             (fates.failed, "failed again"),
             (fates.open(), "have not been heard of yet"),
         ];
-        for (letters, what) in others.into_iter().filter(|(letters, _)| *letters > 0) {
-            say(&format!("  {} {what}", number(letters)))?;
-        }
-    }
-    if !watched {
+        say_all(counts("  ", &others))?;
+    } else {
         say("  nobody waited for their outcome: `dead-letters stats` shows those that die again")?;
     }
     let others = [
@@ -288,9 +271,7 @@ fn replayed(came: &Replayed, watched: bool) -> std::io::Result<()> {
         (came.not_found, "letters were not in their queue: somebody took them away (`dead-letters reindex`)"),
         (came.not_reached, "letters not reached"),
     ];
-    for (letters, what) in others.into_iter().filter(|(letters, _)| *letters > 0) {
-        say(&format!("{} {what}", number(letters)))?;
-    }
+    say_all(counts("", &others))?;
     if let Some(stopped) = came.stopped {
         let head = if stopped == Stopped::Asked { "" } else { "stopped: " };
         say(&format!("{head}{stopped}; {}", what_now(stopped)))?;
@@ -299,17 +280,15 @@ fn replayed(came: &Replayed, watched: bool) -> std::io::Result<()> {
 }
 
 pub(super) async fn discard(config: &Config, args: &DiscardArgs) -> anyhow::Result<u8> {
-    let filter = args.choice.filter_or_all(config, args.all || args.dry_run);
-    // The reason first: it is what is forgotten most.
-    let words = filter.as_ref().map_or_else(|_| String::new(), Filter::to_string);
-    let order =
-        (!args.dry_run).then(|| args.who.order_with_reason(Kind::Discard, words, None)).transpose()?;
-    let filter = filter?;
+    // The reason first: it is what is forgotten most. Which letters is not known yet.
+    let order = || args.who.order_with_reason(Kind::Discard, String::new(), None);
+    let order = if args.aim.dry_run { None } else { Some(order()?) };
+    let filter = args.aim.filter(config)?;
     let session = Session::open(config).await?;
-    let plan = plan(&session, &filter, args.limit).await?;
-    let Some(mut order) = order else { return Ok(dry(&plan, args.json, "thrown away")?) };
-    order.letters = Some(plan.len());
-    if let Some(code) = nothing(&session, &plan, &args.choice, args.json).await? {
+    let plan = plan(&session, &filter, args.aim.limit).await?;
+    let Some(order) = order else { return Ok(dry(&plan, args.json, "thrown away")?) };
+    let order = Order { filter: filter.to_string(), letters: Some(plan.len()), ..order };
+    if let Some(code) = nothing(&session, &plan, &args.aim.choice, args.json).await? {
         return Ok(code);
     }
     if !args.yes && !confirmed(&plan).await? {
@@ -408,15 +387,6 @@ pub(super) async fn export(config: &Config, args: &ExportArgs) -> anyhow::Result
     Ok(if stop.is_cancelled() || (written == 0 && args.choice.names_letters()) { FAILED } else { OK })
 }
 
-/// Shows how many letters are through.
-fn counted(progress: &indicatif::ProgressBar) -> impl FnMut(Progress) {
-    |now| {
-        if let Progress::Letters(letters) = now {
-            progress.set_position(letters);
-        }
-    }
-}
-
 pub(super) async fn import(config: &Config, args: &ImportArgs) -> anyhow::Result<u8> {
     // All lines are read before the first letter is put back.
     let mut letters = 0;
@@ -496,9 +466,7 @@ pub(super) async fn reindex(config: &Config, args: &ReindexArgs) -> anyhow::Resu
         (came.misplaced, "lie in the queue of another source than their own: move them back by hand"),
         (came.finished, "had been settled by a job that was killed, or were there twice: taken out"),
     ];
-    for (letters, what) in parts.into_iter().filter(|(letters, _)| *letters > 0) {
-        say(&format!("  {} {what}", number(letters)))?;
-    }
+    say_all(counts("  ", &parts))?;
     if came.stopped {
         say("stopped by hand: these are not all; run it again")?;
     }

@@ -56,6 +56,35 @@ pub(in crate::cli) struct Choice {
     pointers: Vec<Condition>,
 }
 
+/// Which letters a job is to take out of their queues.
+#[derive(clap::Args, Clone)]
+pub(in crate::cli) struct Aim {
+    /// Only say which letters are meant
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// All letters of all sources
+    #[arg(long)]
+    all: bool,
+    /// At most this many, the oldest
+    #[arg(long, default_value_t = u64::MAX, hide_default_value = true, value_name = "N")]
+    pub(super) limit: u64,
+    #[command(flatten)]
+    pub(super) choice: Choice,
+}
+
+impl Aim {
+    /// The filter that is meant: it must say which letters, or that all are meant. A variable of a script that is empty
+    /// must not mean all.
+    pub(super) fn filter(&self, config: &Config) -> Result<Filter, Usage> {
+        let filter = self.choice.filter(config)?;
+        if filter != Filter::default() || self.all || self.dry_run {
+            Ok(filter)
+        } else {
+            Err(Usage("say which letters, or --all for all of them".to_owned()))
+        }
+    }
+}
+
 impl Choice {
     /// The filter that is meant.
     pub(super) fn filter(&self, config: &Config) -> Result<Filter, Usage> {
@@ -79,17 +108,6 @@ impl Choice {
             headers: self.headers.clone(),
             pointers: self.pointers.clone(),
         })
-    }
-
-    /// The filter of a job that moves letters: it must say which, or say that all are meant. A variable of a script that is
-    /// empty must not mean all.
-    pub(super) fn filter_or_all(&self, config: &Config, all: bool) -> Result<Filter, Usage> {
-        let filter = self.filter(config)?;
-        let chooses = filter != Filter::default();
-        if chooses || all {
-            return Ok(filter);
-        }
-        Err(Usage("say which letters, or --all for all of them".to_owned()))
     }
 
     /// The letters with this id.

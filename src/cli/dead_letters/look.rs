@@ -1,33 +1,32 @@
 //! stats, list, show, try and jobs: what changes nothing.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{
-    Choice, Session, Usage, Who, bar, files,
-    output::{Out, age, bars, complain, moment, number, table},
+    Choice, Session, Usage, Who, bar, counted, files,
+    output::{Out, age, bars, complain, counts, moment, number, table},
 };
 use crate::{
     app::{
-        dead_letters::{self, Standing},
+        dead_letters::{Census, Difference, Trial},
         reading::Readout,
     },
     cli::{DATA, FAILED, OK, ledger::open_store},
     config::Config,
     core::{
-        disposition::{Fault, Reason},
-        letters::{Archived, Filter, Fingerprint, Job, Kind, Letter, Stats},
+        disposition::Reason,
+        letters::{Archived, Filter, Job, Kind, Letter, Stats},
         redact,
         webhook::SourceName,
     },
-    edge::store::Store,
 };
-
-/// Letters that are tried together: one question to Redis.
-const BATCH: usize = 64;
 
 /// Bars of the histogram.
 const BARS: usize = 24;
@@ -106,38 +105,26 @@ pub(in crate::cli) struct JobsArgs {
 pub(super) async fn stats(config: &Config, args: &StatsArgs) -> anyhow::Result<u8> {
     let filter = args.choice.filter(config)?;
     let session = Session::open(config).await?;
-    let desk = session.desk();
     let progress = bar(None, "reading");
-    // A narrower filter says nothing of how many there are.
-    let whole =
-        Filter { sources: filter.sources.clone(), providers: filter.providers.clone(), ..Filter::default() };
-    let before = if filter == whole { desk.depths(&filter).await? } else { BTreeMap::new() };
-    let mut browsing = desk.browse(filter.clone(), None).await?;
-    let mut stats = Stats::default();
-    while let Some((_, letter)) = browsing.next().await? {
-        stats.add(&letter);
-        progress.inc(1);
-    }
-    browsing.close().await;
+    let census = session.desk().count(&filter, &mut counted(&progress)).await;
     progress.finish_and_clear();
-    let after = if filter == whole { desk.depths(&filter).await? } else { BTreeMap::new() };
-    let differences = differences(&stats, &before, &after);
+    let Census { stats, queued, differences } = census?;
     let mut out = Out::new();
     if args.json {
-        out.line(&stats_json(&stats, &after).to_string())?;
+        out.line(&stats_json(&stats, &queued).to_string())?;
     } else {
         for line in stats_lines(&stats, filter == Filter::default(), Timestamp::now()) {
             out.line(&line)?;
         }
     }
     out.finish()?;
-    for line in differences {
-        complain(&line);
+    for difference in &differences {
+        complain(&in_words(difference));
     }
     Ok(OK)
 }
 
-fn stats_json(stats: &Stats, depths: &BTreeMap<SourceName, u64>) -> Value {
+fn stats_json(stats: &Stats, queued: &BTreeMap<SourceName, u64>) -> Value {
     let groups = stats.groups().into_iter().map(|(key, group)| {
         json!({
             "source": key.source,
@@ -157,7 +144,7 @@ fn stats_json(stats: &Stats, depths: &BTreeMap<SourceName, u64>) -> Value {
         "letters": stats.letters(),
         "groups": groups.collect::<Vec<_>>(),
         "histogram": stats.histogram(BARS),
-        "in_queues": depths,
+        "in_queues": queued,
     })
 }
 
@@ -206,31 +193,20 @@ fn width(minutes: i64) -> String {
     }
 }
 
-/// Where the queues do not hold what is listed, neither before nor after it was read: letters may die meanwhile.
-fn differences(
-    stats: &Stats,
-    before: &BTreeMap<SourceName, u64>,
-    after: &BTreeMap<SourceName, u64>,
-) -> Vec<String> {
-    let line = |(source, before): (&SourceName, &u64)| {
-        let (listed, after) = (stats.of_source(source), after.get(source)?);
-        let (least, most) = (before.min(after), before.max(after));
-        if *least > listed {
-            let more = number(least - listed);
-            Some(format!(
-                "dead.{source} holds {more} letters that are not listed: run `hookswitch dead-letters reindex`"
-            ))
-        } else if *most < listed {
-            let fewer = number(listed - most);
-            Some(format!(
-                "dead.{source} holds {fewer} letters fewer than are listed: a job has them in hand, or somebody took \
-                 them away by other means; if no job runs, run `hookswitch dead-letters reindex`"
-            ))
-        } else {
-            None
-        }
-    };
-    before.iter().filter_map(line).collect()
+fn in_words(difference: &Difference) -> String {
+    let Difference { source, listed, queued } = difference;
+    if queued > listed {
+        let more = number(queued - listed);
+        format!(
+            "dead.{source} holds {more} letters that are not listed: run `hookswitch dead-letters reindex`"
+        )
+    } else {
+        let fewer = number(listed - queued);
+        format!(
+            "dead.{source} holds {fewer} letters fewer than are listed: a job has them in hand, or somebody took \
+             them away by other means; if no job runs, run `hookswitch dead-letters reindex`"
+        )
+    }
 }
 
 fn word(reason: Option<Reason>) -> String {
@@ -405,162 +381,121 @@ fn printable(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// What trying letters came to.
-#[derive(Default)]
-struct Tried {
-    letters: u64,
-    succeed: u64,
-    already_done: u64,
-    held_back: u64,
-    fail: BTreeMap<(Reason, Fingerprint), (u64, String)>,
-}
-
 pub(super) async fn attempt(config: &Config, args: &TryArgs) -> anyhow::Result<u8> {
+    let filter = args.choice.filter(config)?;
     let mut out = Out::new();
-    let mut tried = Tried::default();
-    if let Some(path) = &args.file {
-        if args.reveal {
-            return Err(Usage(
-                "the file holds the letters whole: --reveal is for those on the broker".into(),
-            )
-            .into());
+    let mut printed = Ok(());
+    let mut each = |letter: &Letter, read: &Readout| {
+        if args.events && printed.is_ok() {
+            printed = print_events(letter, read, args, &mut out);
         }
-        let filter = args.choice.filter(config)?;
-        for letter in files::letters(path)? {
-            if tried.letters == args.limit {
-                break;
-            }
-            let letter = match letter {
-                Ok(letter) => letter,
-                Err(error) => {
-                    complain(&format!("hookswitch: {error:#}"));
-                    return Ok(DATA);
-                }
-            };
-            if filter.matches(&letter) {
-                tried.batch(config, None, &[letter], args, &mut out).await?;
-            }
-        }
-    } else {
-        let filter = args.choice.filter(config)?;
-        let session = Session::open(config).await?;
-        let desk = session.desk();
-        let publisher = if args.reveal { Some(session.publisher().await?) } else { None };
-        let reveal = match &publisher {
-            Some(publisher) => {
-                let order = args.who.order_with_reason(Kind::Reveal, filter.to_string(), None)?;
-                Some(desk.reveal(publisher, &order).await?)
-            }
-            None => None,
-        };
-        let store = open_store(config)
-            .await
-            .map_err(|error| complain(&format!("{error}; what is done meanwhile is not known")))
-            .ok();
-        let mut browsing = desk.browse(filter, None).await?;
-        let progress = bar(None, "trying");
-        let mut batch = Vec::with_capacity(BATCH);
-        loop {
-            let letter =
-                if tried.letters + (batch.len() as u64) < args.limit { browsing.next().await? } else { None };
-            let at_end = letter.is_none();
-            batch.extend(letter.map(|(_, letter)| letter));
-            if at_end || batch.len() == BATCH {
-                progress.inc(batch.len() as u64);
-                tried.batch(config, store.as_ref(), &batch, args, &mut out).await?;
-                batch.clear();
-            }
-            if at_end {
-                break;
-            }
-        }
-        browsing.close().await;
-        progress.finish_and_clear();
-        if let Some(reveal) = reveal {
-            reveal.end(tried.succeed).await?;
-        }
-    }
-    tried.print(args, &mut out)?;
+    };
+    let trial = match &args.file {
+        Some(path) => match try_file(config, path, (&filter, args), &mut each).await? {
+            Some(trial) => trial,
+            None => return Ok(DATA),
+        },
+        None => try_listed(config, filter, args, &mut each).await?,
+    };
+    printed?;
+    print_trial(&trial, args, &mut out)?;
     out.finish()?;
-    Ok(if tried.letters == 0 && args.choice.names_letters() { FAILED } else { OK })
+    Ok(if trial.letters == 0 && args.choice.names_letters() { FAILED } else { OK })
 }
 
-impl Tried {
-    async fn batch(
-        &mut self,
-        config: &Config,
-        store: Option<&Store>,
-        letters: &[Letter],
-        args: &TryArgs,
-        out: &mut Out,
-    ) -> anyhow::Result<()> {
-        let tried: Vec<_> =
-            letters.iter().map(|letter| (letter, dead_letters::attempt(config, letter))).collect();
-        let standings = match store {
-            Some(store) => dead_letters::standings(store, &tried).await?,
-            None => vec![Standing::Open; tried.len()],
-        };
-        for ((letter, read), standing) in tried.iter().zip(standings) {
-            self.letters += 1;
-            match (read, standing) {
-                (Ok(read), Standing::Open) => {
-                    self.succeed += 1;
-                    if args.events {
-                        print_events(letter, read, args, out)?;
-                    }
-                }
-                (Ok(_), Standing::Done) => self.already_done += 1,
-                (Ok(_), Standing::DoneByAnother) => self.held_back += 1,
-                (Err(fault), _) => self.fails(letter, fault),
+/// Tries the letters of a file; none if it cannot be read.
+async fn try_file(
+    config: &Config,
+    path: &Path,
+    (filter, args): (&Filter, &TryArgs),
+    each: &mut dyn FnMut(&Letter, &Readout),
+) -> anyhow::Result<Option<Trial>> {
+    if args.reveal {
+        let why = "the file holds the letters whole: --reveal is for those on the broker";
+        return Err(Usage(why.to_owned()).into());
+    }
+    let mut trial = Trial::default();
+    for letter in files::letters(path)? {
+        if trial.letters == args.limit {
+            break;
+        }
+        match letter {
+            Ok(letter) if filter.matches(&letter) => trial.add(config, None, &[letter], each).await?,
+            Ok(_) => {}
+            Err(error) => {
+                complain(&format!("hookswitch: {error:#}"));
+                return Ok(None);
             }
         }
-        Ok(())
     }
+    Ok(Some(trial))
+}
 
-    fn fails(&mut self, letter: &Letter, fault: &Fault) {
-        let (reason, error) = match fault {
-            Fault::Permanent { reason, error } => (*reason, error.clone()),
-            Fault::Panicked { .. } => (Reason::RetriesExhausted, fault.to_string()),
-        };
-        let fingerprint = Fingerprint::of(letter.inbound.webhook.provider, Some(reason), &error);
-        self.fail.entry((reason, fingerprint)).or_insert((0, error)).0 += 1;
+async fn try_listed(
+    config: &Config,
+    filter: Filter,
+    args: &TryArgs,
+    each: &mut dyn FnMut(&Letter, &Readout),
+) -> anyhow::Result<Trial> {
+    let session = Session::open(config).await?;
+    let desk = session.desk();
+    let publisher = if args.reveal { Some(session.publisher().await?) } else { None };
+    let reveal = match &publisher {
+        Some(publisher) => {
+            let order = args.who.order_with_reason(Kind::Reveal, filter.to_string(), None)?;
+            Some(desk.reveal(publisher, &order).await?)
+        }
+        None => None,
+    };
+    let store = open_store(config)
+        .await
+        .map_err(|error| complain(&format!("{error}; what is done meanwhile is not known")))
+        .ok();
+    let progress = bar(None, "trying");
+    let which = (filter, args.limit);
+    let trial = desk.try_all(store.as_ref(), which, each, &mut counted(&progress)).await;
+    progress.finish_and_clear();
+    let trial = trial?;
+    if let Some(reveal) = reveal {
+        reveal.end(trial.succeed).await?;
     }
+    Ok(trial)
+}
 
-    fn print(&self, args: &TryArgs, out: &mut Out) -> std::io::Result<()> {
-        if args.json {
-            let fail = self.fail.iter().map(|((reason, fingerprint), (letters, error))| {
-                json!({ "reason": reason, "fingerprint": fingerprint.to_string(), "letters": letters, "error": error })
-            });
-            let shown = json!({
-                "version": env!("CARGO_PKG_VERSION"),
-                "letters": self.letters,
-                "succeed": self.succeed,
-                "already_done": self.already_done,
-                "done_by_another_body": self.held_back,
-                "fail": fail.collect::<Vec<_>>(),
-            });
-            out.line(&shown.to_string())?;
-            return Ok(());
-        }
-        let version = env!("CARGO_PKG_VERSION");
-        out.line(&format!(
-            "{} letters, tried with hookswitch {version}; nothing was published",
-            number(self.letters)
-        ))?;
-        out.line(&format!("  {} would succeed", number(self.succeed)))?;
-        if self.already_done > 0 {
-            let n = number(self.already_done);
-            out.line(&format!("  {n} are done already: their webhooks were sent again meanwhile"))?;
-        }
-        if self.held_back > 0 {
-            let n = number(self.held_back);
-            out.line(&format!("  {n} have a key that is done by another body: `replay` leaves them, `replay --again` sends them"))?;
-        }
-        for ((reason, fingerprint), (letters, error)) in &self.fail {
-            out.line(&format!("  {} would fail: {reason} {fingerprint} {error}", number(*letters)))?;
-        }
-        Ok(())
+fn print_trial(trial: &Trial, args: &TryArgs, out: &mut Out) -> std::io::Result<()> {
+    let version = env!("CARGO_PKG_VERSION");
+    if args.json {
+        let fail = trial.fail.iter().map(|((reason, fingerprint), (letters, error))| {
+            json!({ "reason": reason, "fingerprint": fingerprint.to_string(), "letters": letters, "error": error })
+        });
+        let shown = json!({
+            "version": version,
+            "letters": trial.letters,
+            "succeed": trial.succeed,
+            "already_done": trial.already_done,
+            "done_by_another_body": trial.held_back,
+            "fail": fail.collect::<Vec<_>>(),
+        });
+        out.line(&shown.to_string())?;
+        return Ok(());
     }
+    let letters = number(trial.letters);
+    out.line(&format!("{letters} letters, tried with hookswitch {version}; nothing was published"))?;
+    out.line(&format!("  {} would succeed", number(trial.succeed)))?;
+    let others = [
+        (trial.already_done, "are done already: their webhooks were sent again meanwhile"),
+        (
+            trial.held_back,
+            "have a key that is done by another body: `replay` leaves them, `replay --again` sends them",
+        ),
+    ];
+    for line in counts("  ", &others) {
+        out.line(&line)?;
+    }
+    for ((reason, fingerprint), (letters, error)) in &trial.fail {
+        out.line(&format!("  {} would fail: {reason} {fingerprint} {error}", number(*letters)))?;
+    }
+    Ok(())
 }
 
 fn print_events(letter: &Letter, read: &Readout, args: &TryArgs, out: &mut Out) -> std::io::Result<()> {
@@ -599,8 +534,7 @@ pub(super) async fn jobs(config: &Config, args: &JobsArgs) -> anyhow::Result<u8>
     } else if jobs.is_empty() {
         out.line("no jobs yet")?;
     } else {
-        let last = journal.jobs().iter().rev().find(|job| job.kind.is_alone());
-        let runs = |job: &Job| busy && last.is_some_and(|last| last.id == job.id);
+        let runs = |job: &Job| busy && journal.unfinished().is_some_and(|unfinished| unfinished.id == job.id);
         let rows: Vec<_> = jobs.iter().map(|job| job_row(job, runs(job))).collect();
         let head = ["began (UTC)", "took", "job", "who", "outcome", "letters", "which", "why"];
         for line in table(&head, &rows) {

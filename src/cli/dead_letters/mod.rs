@@ -12,10 +12,10 @@ use clap::Subcommand;
 use lapin::Connection;
 use tokio_util::sync::CancellationToken;
 
-use self::choose::Choice;
+use self::choose::{Aim, Choice};
 use super::{Unreachable, block_on, connect, ledger::open_store};
 use crate::{
-    app::dead_letters::{Desk, Order, Tools},
+    app::dead_letters::{Desk, Order, Progress, Tools},
     config::Config,
     core::{disposition::Reason, letters::Kind},
     edge::{amqp::publisher::Publisher, metrics::LinkMetrics, store::Store},
@@ -182,6 +182,15 @@ fn bar(total: Option<u64>, what: &'static str) -> indicatif::ProgressBar {
     bar.set_prefix(what);
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
+}
+
+/// Shows how many letters are through.
+fn counted(progress: &indicatif::ProgressBar) -> impl FnMut(Progress) {
+    |now| {
+        if let Progress::Letters(letters) = now {
+            progress.set_position(letters);
+        }
+    }
 }
 
 pub(super) fn run(action: &Action, config: &Config) -> anyhow::Result<u8> {

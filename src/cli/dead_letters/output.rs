@@ -67,6 +67,12 @@ pub(super) fn letters(n: u64) -> String {
     format!("{} letter{}", number(n), if n == 1 { "" } else { "s" })
 }
 
+/// A line for each number that is not 0.
+pub(super) fn counts(indent: &str, counts: &[(u64, &str)]) -> Vec<String> {
+    let there = counts.iter().filter(|(n, _)| *n > 0);
+    there.map(|(n, what)| format!("{indent}{} {what}", number(*n))).collect()
+}
+
 /// How far back something is, in the unit that people would use.
 pub(super) fn age(at: Timestamp, now: Timestamp) -> String {
     let seconds = now.duration_since(at).as_secs().max(0);

@@ -119,6 +119,11 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Of a job that went well, as far as it was let.
+    pub fn unless(stopped: bool) -> Self {
+        if stopped { Self::Interrupted } else { Self::Finished }
+    }
+
     /// For people.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -300,6 +305,11 @@ impl Journal {
     /// Whether a letter was not found in its queue.
     pub fn is_missing(&self, letter: LetterId) -> bool {
         self.missing.contains(&letter.key())
+    }
+
+    /// The last job that works alone, if it has no end: it runs, or was killed.
+    pub fn unfinished(&self) -> Option<&Job> {
+        self.jobs.iter().rev().find(|job| job.kind.is_alone()).filter(|job| job.outcome.is_none())
     }
 
     /// The jobs, the oldest first.

@@ -172,11 +172,6 @@ impl Reading {
 
 /// The offset of the last message that is there now; none if there is none.
 async fn end_of(connection: &Connection, stream: &'static str) -> Result<Option<u64>, StreamError> {
-    let channel = connection.create_channel().await?;
-    if let Err(error) = topology::depth(&channel, stream).await {
-        return Err(if topology::is_missing(&error) { StreamError::Missing(stream) } else { error.into() });
-    }
-    channel.close(200, "seen".into()).await?;
     let (channel, mut consumer) = consume(connection, stream, Start::Last).await?;
     let mut end = drain(&channel, &mut consumer).await?;
     tokio::time::sleep(TAIL_PAUSE).await;
@@ -225,6 +220,7 @@ async fn consume(
     let options = BasicConsumeOptions { no_local: false, no_ack: false, exclusive: false, nowait: false };
     match channel.basic_consume(stream.into(), "".into(), options, arguments).await {
         Ok(consumer) => Ok((channel, consumer)),
+        Err(error) if topology::is_missing(&error) => Err(StreamError::Missing(stream)),
         Err(error) if topology::is_refusal(&error) => Err(StreamError::Refused(stream, error)),
         Err(error) => Err(error.into()),
     }

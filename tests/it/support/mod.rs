@@ -117,17 +117,21 @@ impl World {
 
     /// The same, with more settings.
     pub async fn with(more: &str) -> Self {
+        let (shared, n) = Self::place().await;
+        Self::at(&shared.broker.url(n), &shared.redis.url(n), more).await
+    }
+
+    /// The shared services, and the number of a vhost and a database that nobody else has.
+    async fn place() -> (&'static Shared, usize) {
         let shared = tokio::task::spawn_blocking(shared).await.unwrap();
         let n = shared.next.fetch_add(1, Ordering::Relaxed);
         assert!(n <= VHOSTS, "more tests than vhosts");
-        Self::at(&shared.broker.url(n), &shared.redis.url(n), more).await
+        (shared, n)
     }
 
     /// A world on the shared broker and a Redis of its own, which may be killed.
     pub async fn with_redis(redis: &Redis) -> Self {
-        let shared = tokio::task::spawn_blocking(shared).await.unwrap();
-        let n = shared.next.fetch_add(1, Ordering::Relaxed);
-        assert!(n <= VHOSTS, "more tests than vhosts");
+        let (shared, n) = Self::place().await;
         Self::at(&shared.broker.url(n), &redis.url(0), "").await
     }
 

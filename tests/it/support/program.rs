@@ -12,7 +12,8 @@ use serde_json::Value;
 
 use super::{PATIENCE, World};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_hookswitch");
+/// The program.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_hookswitch");
 
 /// The program with one world's configuration, in a folder of its own.
 pub struct Program {
