@@ -1,51 +1,50 @@
-//! The worker pool: one lane per source, each with its own queue, channel and limit.
+//! The worker pool: one lane per source, each with its own queue, channel and limit. What becomes of its deliveries is
+//! in [`process`].
+
+mod process;
 
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use jiff::Timestamp;
 use lapin::Connection;
 use tokio::{task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::{dead_log::DeadLog, gate::Gate, ledger, reading, settle};
+use self::process::{Batch, Flow, Unmarked};
+use super::{dead_log::DeadLog, gate::Gate, ledger};
 use crate::{
     config::Config,
     core::{
         backoff::{Reconnect, Schedule},
-        disposition::{Disposition, Fault, Reason},
-        envelope::Encoded,
-        inbound::Inbound,
-        key::{self, IdempotencyKey},
-        ledger::{Entry, State},
-        lifecycle::{self, Answer, Claim, Life, Step},
         providers::{NormalizeError, Normalized},
         webhook::{SourceName, Webhook},
     },
     edge::{
         amqp::{
             self,
-            consumer::{Delivery, Intake, MarkIntake, Marks, Settler},
-            message, names,
-            publisher::{Publication, PublishError, Publisher, Trouble},
+            consumer::{Intake, MarkIntake, Marks, Settler},
+            names,
+            publisher::{Publisher, Trouble},
             topology::{Topology, TopologyError},
         },
-        metrics::WorkerMetrics,
+        metrics::{SourceMetrics, WorkerMetrics},
         store::Store,
     },
-    faults::{self, Point},
 };
 
 /// How often a worker draws the ledger's balance for its metrics.
 const BALANCE_EVERY: Duration = Duration::from_secs(15);
+
+/// Batches of a source that are worked on at a time: while one waits for Redis, another waits for confirms.
+const BATCHES_MAX: usize = 4;
 
 /// How many times the time for connecting it may take to check the topology and begin to consume.
 const SET_UP_PATIENCE: u32 = 6;
@@ -73,19 +72,6 @@ pub struct Worker {
     unmarked: Mutex<HashMap<[u8; 18], Unmarked>>,
 }
 
-/// A key whose events are confirmed, and whose done mark is missing.
-#[derive(Clone, Copy)]
-struct Unmarked {
-    /// Of the webhook that was published.
-    entry: Option<Entry>,
-    fingerprint: u64,
-    /// The mark would be gone by then.
-    until: Instant,
-}
-
-/// A delivery that cannot be settled any more, since its channel is gone: the broker gives it out again.
-struct Abandoned;
-
 /// Why consuming ended.
 enum Ended {
     /// We were asked to stop, and everything in flight is settled.
@@ -94,27 +80,12 @@ enum Ended {
     Lost(String),
 }
 
-/// A webhook, read: what is published and under which key.
-struct Work {
-    key: IdempotencyKey,
-    fingerprint: u64,
-    events: Vec<Encoded>,
-    /// Tells this claim from every other; made up when it is first needed.
-    owner: Option<String>,
-    /// Where the claim's fence is.
-    not_after: Instant,
-}
-
-impl Work {
-    fn new(key: IdempotencyKey, body: &[u8], events: Vec<Encoded>) -> Self {
-        let fingerprint = key::body_fingerprint(body);
-        Self { key, fingerprint, events, owner: None, not_after: Instant::now() }
-    }
-
-    /// Of a webhook that cannot be read: no step of its life asks for any of it.
-    fn none() -> Self {
-        Self::new(IdempotencyKey::of_body(&[]), &[], Vec::new())
-    }
+/// One source's part of the pool.
+struct Lane {
+    source: SourceName,
+    done_ttl: Duration,
+    settler: Settler,
+    metrics: SourceMetrics,
 }
 
 impl Worker {
@@ -253,43 +224,59 @@ impl Worker {
             let prefetch = self.config.worker.prefetch;
             let opening = Intake::open(connection, &queue, source.clone(), settings.provider, prefetch);
             let intake = opening.await.map_err(TopologyError::Lost)?;
-            lanes.spawn(self.clone().lane(source.clone(), intake, stop.clone()));
+            let lane = Lane {
+                source: source.clone(),
+                done_ttl: settings.done_ttl.unwrap_or(self.config.dedup.done_ttl),
+                settler: intake.settler(),
+                metrics: self.metrics.of_source(source),
+            };
+            lanes.spawn(self.clone().lane(lane, intake, stop.clone()));
         }
         Ok(lanes)
     }
 
-    /// One source's deliveries, as many at a time as may be.
-    async fn lane(self: Arc<Self>, source: SourceName, mut intake: Intake, stop: CancellationToken) -> Ended {
-        let settler = intake.settler();
+    /// One source's deliveries, as many at a time as may be. What is there is worked on together; whoever gets out of
+    /// step goes on alone.
+    async fn lane(self: Arc<Self>, lane: Lane, mut intake: Intake, stop: CancellationToken) -> Ended {
+        let concurrency = self.config.worker.concurrency;
         // Never more than the prefetch.
         let mut waiting = VecDeque::new();
-        let mut in_work = FuturesUnordered::new();
+        let (mut batches, mut alone) = (FuturesUnordered::new(), FuturesUnordered::new());
+        let mut in_work = 0;
         let mut downstream = Downstream::default();
         let mut ended = None;
-        while ended.is_none() || !in_work.is_empty() {
-            let begins =
-                ended.is_none() && !waiting.is_empty() && in_work.len() < self.config.worker.concurrency;
+        while ended.is_none() || in_work > 0 {
+            let places = concurrency - in_work;
+            let begins = ended.is_none() && !waiting.is_empty() && places > 0 && batches.len() < BATCHES_MAX;
             tokio::select! {
-                Some(outcome) = in_work.next(), if !in_work.is_empty() => {
+                Some(Batch { settled, taken, stragglers }) = batches.next(), if !batches.is_empty() => {
+                    in_work -= settled;
+                    downstream.note(taken.then_some(Flow::Taken));
+                    alone.extend(stragglers.into_iter().map(|work| self.process(&lane, work)));
+                }
+                Some(outcome) = alone.next(), if !alone.is_empty() => {
+                    in_work -= 1;
                     if downstream.note(outcome) {
                         self.metrics.paused(Trouble::DownstreamFull);
                     }
                 }
-                delivery = intake.next(), if ended.is_none() => match delivery {
-                    Some(delivery) => waiting.push_back(delivery),
+                deliveries = intake.next(), if ended.is_none() => match deliveries {
+                    Some(deliveries) => waiting.extend(deliveries),
                     None => ended = Some(Ended::Lost("the channel is gone".to_owned())),
                 },
                 () = self.may_work(&downstream), if begins => {
-                    in_work.extend(waiting.pop_front().map(|delivery| self.process(delivery, &settler)));
+                    let size = waiting.len().min(places).min(concurrency.div_ceil(BATCHES_MAX));
+                    in_work += size;
+                    batches.push(self.process_together(&lane, waiting.drain(..size).collect()));
                 }
                 () = stop.cancelled(), if ended.is_none() => {
                     intake.stop(waiting.drain(..)).await;
                     ended = Some(Ended::Stopped);
                 }
             }
-            self.metrics.in_flight(&source, waiting.len() + in_work.len());
+            lane.metrics.in_flight(waiting.len() + in_work);
         }
-        self.metrics.in_flight(&source, 0);
+        lane.metrics.in_flight(0);
         ended.unwrap_or(Ended::Stopped)
     }
 
@@ -349,256 +336,6 @@ impl Worker {
             }
         }
     }
-
-    /// The life of one delivery: what to do next is [`Life`]'s to say; here it is done, and every trouble of ours is
-    /// waited out. Whether a downstream queue took its events, where there is something to say of that.
-    async fn process(&self, delivery: Delivery, settler: &Settler) -> Option<Flow> {
-        let began = Instant::now();
-        let inbound = &delivery.inbound;
-        let attempt = inbound.history.attempt;
-        let (mut work, mut life) = match self.read(&delivery) {
-            Ok(work) => {
-                let life = Life::of_webhook(attempt, &self.schedule, work.fingerprint, work.events.len());
-                (work, life)
-            }
-            Err(fault) => (Work::none(), Life::of_fault(attempt, &self.schedule, fault)),
-        };
-        faults::at(Point::Taken);
-        let (mut acked, mut refused) = (false, false);
-        let mut backoff = Reconnect::default();
-        loop {
-            let answer = match life.step() {
-                Step::Claim => self.claim(inbound, &mut work).await,
-                Step::Publish(position) => self.publish(&inbound.webhook, &work, position).await,
-                Step::MarkDone => self.mark_done(inbound, &work).await,
-                Step::Release => self.release(&inbound.webhook.source, &work).await,
-                Step::SendOn(disposition) => self.send_on(inbound, disposition).await,
-                Step::NoteDead => self.note_dead(inbound).await,
-                Step::Ack => {
-                    acked = settler.ack(&delivery).await;
-                    faults::at(Point::Acked);
-                    Ok(Answer::Settled)
-                }
-                Step::End => break,
-            };
-            refused |= answer == Ok(Answer::Refused);
-            life.after(answer.unwrap_or(Answer::Trouble));
-            if let Err(trouble) = answer {
-                self.wait_out(trouble, &mut backoff, settler).await.ok()?;
-            }
-        }
-        let disposition = life.disposition()?;
-        if let Some(wave) = &inbound.history.wave {
-            // Whoever waits for it says so if nothing is heard.
-            drop(self.store.note_fate(wave, inbound.webhook.delivery_id, disposition).await);
-        }
-        self.report(&inbound.webhook, disposition, acked, began.elapsed());
-        match disposition {
-            Disposition::Done { .. } => Some(Flow::Taken),
-            Disposition::Retry { .. } if refused => Some(Flow::Refused),
-            Disposition::Duplicate { .. } | Disposition::Retry { .. } | Disposition::DeadLetter { .. } => {
-                None
-            }
-        }
-    }
-
-    /// Turns the delivery into encoded events, or says what is wrong with it. Pure but for counting drift.
-    fn read(&self, delivery: &Delivery) -> Result<Work, Fault> {
-        let webhook = &delivery.inbound.webhook;
-        if let Some(invalid) = &delivery.invalid {
-            return Err(Fault::Permanent { reason: Reason::InvalidMessage, error: invalid.to_string() });
-        }
-        // One more crash, and the broker would dead-letter it without a word to the ledger.
-        if delivery.redeliveries >= self.config.retry.delivery_limit {
-            let error = format!(
-                "given out {} times and never settled: it may kill its worker",
-                delivery.redeliveries
-            );
-            return Err(Fault::Permanent { reason: Reason::DeliveryLimit, error });
-        }
-        let read = reading::read(&self.config, self.normalize, webhook)?;
-        for drift in &read.drift {
-            if self.metrics.drifted(webhook.provider, drift) {
-                let (path, class) = (&drift.path, drift.class);
-                tracing::warn!(provider = %webhook.provider, source = %webhook.source, %path, class, "schema drift: the provider sends what we did not expect; it is carried under `unmapped`");
-            }
-        }
-        Ok(Work::new(read.key, &webhook.body, read.events))
-    }
-
-    async fn claim(&self, inbound: &Inbound, work: &mut Work) -> Result<Answer, Trouble> {
-        let source = &inbound.webhook.source;
-        if self.unmarked().contains_key(&work.key.store_name(source)) {
-            return Ok(Answer::Claim(Claim::Unmarked));
-        }
-        let lease = self.config.dedup.lease;
-        work.owner.get_or_insert_with(|| self.next_owner());
-        work.not_after = Instant::now() + lifecycle::fence(lease, self.config.amqp.confirm_timeout);
-        let owner = work.owner.as_deref().unwrap_or_default();
-        match self.store.claim(source, &work.key, owner, lease, inbound.entry).await {
-            Ok(claim) => {
-                if claim == Claim::Claimed {
-                    faults::at(Point::Claimed);
-                }
-                Ok(Answer::Claim(claim))
-            }
-            Err(error) => {
-                tracing::debug!(%error, "claim");
-                Err(Trouble::StoreDown)
-            }
-        }
-    }
-
-    /// One event after the other: their order is the order of publishing.
-    async fn publish(&self, webhook: &Webhook, work: &Work, position: usize) -> Result<Answer, Trouble> {
-        let event = &work.events[position];
-        let publication = Publication {
-            exchange: names::PUBLISHED_EXCHANGE.to_owned(),
-            routing_key: event.routing_key.clone(),
-            properties: message::event_properties(event, webhook),
-            body: Bytes::from(event.body.clone()),
-            not_after: work.not_after,
-        };
-        match self.publisher.publish(publication, self.config.amqp.confirm_timeout).await {
-            Ok(()) => {
-                faults::at(Point::Confirmed);
-                self.metrics.published(&webhook.source, event.kind);
-                Ok(Answer::Confirmed)
-            }
-            Err(PublishError::Refused) => Ok(Answer::Refused),
-            Err(error) => Err(error.trouble()),
-        }
-    }
-
-    /// Marks the key done: by this webhook, or by the one whose mark is still missing.
-    async fn mark_done(&self, inbound: &Inbound, work: &Work) -> Result<Answer, Trouble> {
-        let source = &inbound.webhook.source;
-        let name = work.key.store_name(source);
-        let ttl =
-            self.config.sources.get(source).and_then(|s| s.done_ttl).unwrap_or(self.config.dedup.done_ttl);
-        let missing = self.unmarked().get(&name).copied();
-        let by = missing.unwrap_or_else(|| Unmarked {
-            entry: inbound.entry,
-            fingerprint: work.fingerprint,
-            until: Instant::now() + ttl,
-        });
-        let marked = async {
-            self.store.done(source, &work.key, by.fingerprint, ttl, by.entry).await?;
-            match inbound.entry.filter(|_| inbound.entry != by.entry) {
-                Some(entry) => self.store.record(source, entry, State::Duplicate).await,
-                None => Ok(()),
-            }
-        };
-        let marked = marked.await;
-        let mut unmarked = self.unmarked();
-        match marked {
-            Ok(()) => {
-                faults::at(Point::Done);
-                unmarked.remove(&name);
-                Ok(Answer::Settled)
-            }
-            Err(error) => {
-                tracing::debug!(%error, "done");
-                let now = Instant::now();
-                // Another process may have marked it since, and then nobody comes here for it any more.
-                unmarked.retain(|_, missing| missing.until > now);
-                unmarked.insert(name, by);
-                Err(Trouble::StoreDown)
-            }
-        }
-    }
-
-    /// If this fails the lease ends by itself.
-    async fn release(&self, source: &SourceName, work: &Work) -> Result<Answer, Trouble> {
-        if let Some(owner) = &work.owner {
-            drop(self.store.release(source, &work.key, owner).await);
-        }
-        Ok(Answer::Settled)
-    }
-
-    /// Publishes the webhook to where it waits or rests.
-    async fn send_on(&self, inbound: &Inbound, disposition: &Disposition) -> Result<Answer, Trouble> {
-        if let Some(publication) = settle::send_on(inbound, disposition, Timestamp::now()) {
-            let logged = matches!(disposition, Disposition::DeadLetter { .. }).then(|| publication.clone());
-            let sent = self.publisher.publish(publication, self.config.amqp.confirm_timeout).await;
-            sent.map_err(PublishError::trouble)?;
-            faults::at(Point::SentOn);
-            if let Some(letter) = logged {
-                self.dead_log.write(letter).await;
-            }
-        }
-        Ok(Answer::Confirmed)
-    }
-
-    /// The dead letter is safe; where Redis cannot be told so, the ledger would miss one.
-    async fn note_dead(&self, inbound: &Inbound) -> Result<Answer, Trouble> {
-        if let Some(entry) = inbound.entry {
-            let noted = self.store.record(&inbound.webhook.source, entry, State::Dead).await;
-            noted.map_err(|error| {
-                tracing::debug!(%error, "ledger");
-                Trouble::StoreDown
-            })?;
-        }
-        Ok(Answer::Settled)
-    }
-
-    fn next_owner(&self) -> String {
-        format!("{}-{:x}", self.owner, self.claims.fetch_add(1, Ordering::Relaxed))
-    }
-
-    fn unmarked(&self) -> MutexGuard<'_, HashMap<[u8; 18], Unmarked>> {
-        self.unmarked.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits until it makes sense to try again; not longer than the delivery can be settled.
-    async fn wait_out(
-        &self,
-        trouble: Trouble,
-        backoff: &mut Reconnect,
-        settler: &Settler,
-    ) -> Result<(), Abandoned> {
-        if matches!(trouble, Trouble::Topology) {
-            tracing::error!("events cannot be routed: {trouble}");
-        }
-        let again = async {
-            tokio::time::sleep(backoff.next_delay()).await;
-            self.gate.open().await;
-        };
-        tokio::select! {
-            () = again => Ok(()),
-            () = settler.gone() => Err(Abandoned),
-        }
-    }
-
-    /// The one log line of a delivery, and its numbers.
-    fn report(&self, webhook: &Webhook, disposition: &Disposition, acked: bool, took: Duration) {
-        self.metrics.settled(&webhook.source, disposition, took);
-        let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        let (source, delivery_id, word) = (&webhook.source, &webhook.delivery_id, disposition.as_str());
-        match disposition {
-            Disposition::Done { events } => {
-                tracing::info!(%source, %delivery_id, disposition = word, acked, took_ms, events, "{word}");
-            }
-            Disposition::Duplicate { other_body } => {
-                tracing::info!(%source, %delivery_id, disposition = word, acked, took_ms, other_body, "{word}");
-            }
-            Disposition::Retry { tier, attempt, error } => {
-                let (tier, attempt, error) = (tier.name(), attempt.0, error.as_deref().unwrap_or_default());
-                tracing::info!(%source, %delivery_id, disposition = word, acked, took_ms, tier, attempt, error, "{word}");
-            }
-            Disposition::DeadLetter { reason, error, attempts } => {
-                let attempts = attempts.0;
-                tracing::warn!(%source, %delivery_id, disposition = word, acked, took_ms, %reason, %error, attempts, "{word}");
-            }
-        }
-    }
-}
-
-/// Whether a downstream queue takes events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Flow {
-    Taken,
-    Refused,
 }
 
 /// Slows a source down whose events are refused, so that its backlog does not race through the delay queue.

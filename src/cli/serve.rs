@@ -33,17 +33,17 @@ pub(super) struct Roles {
 }
 
 pub(super) fn run(config: &Config, roles: Roles) -> anyhow::Result<u8> {
-    telemetry::start(&config.log);
+    let logging = telemetry::start(&config.log);
     panics::install_hook();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let code = runtime.block_on(serve(config, roles))?;
+    let code = runtime.block_on(serve(config, roles, logging.flusher()))?;
     // Whatever still runs has had its grace.
     runtime.shutdown_timeout(Duration::from_millis(100));
     Ok(code)
 }
 
 /// Binds first, spawns second, drains last.
-async fn serve(config: &Config, roles: Roles) -> anyhow::Result<u8> {
+async fn serve(config: &Config, roles: Roles, flush_log: impl Fn() + Send + 'static) -> anyhow::Result<u8> {
     if config.sources.is_empty() {
         anyhow::bail!("no source is configured: add a [sources.<name>] section");
     }
@@ -52,7 +52,7 @@ async fn serve(config: &Config, roles: Roles) -> anyhow::Result<u8> {
         true => Some(bind(config.receiver.listen, "receiver.listen").await?),
         false => None,
     };
-    let stop = stop_on_signals()?;
+    let stop = stop_on_signals(flush_log)?;
     let mut registry = metrics::registry();
     let [broker, store_link] = LinkMetrics::register(&mut registry, ["broker", "redis"]);
     let publisher = Publisher::start(config.amqp.clone(), "publisher", broker);
@@ -176,7 +176,7 @@ fn admin_router(
 }
 
 /// The first SIGTERM or SIGINT asks to stop; the second ends the process at once.
-fn stop_on_signals() -> anyhow::Result<CancellationToken> {
+fn stop_on_signals(flush_log: impl Fn() + Send + 'static) -> anyhow::Result<CancellationToken> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let stop = CancellationToken::new();
@@ -189,6 +189,7 @@ fn stop_on_signals() -> anyhow::Result<CancellationToken> {
             }
             if asked.is_cancelled() {
                 tracing::warn!("asked again: ending at once");
+                flush_log();
                 // What is in flight goes back to the broker by itself.
                 std::process::exit(i32::from(FAILED));
             }

@@ -1,5 +1,6 @@
 //! Writing an [`Event`] as a CloudEvent 1.0 in JSON, structured mode.
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
@@ -21,7 +22,7 @@ pub struct Encoded {
     /// `<type>.<source>`
     pub routing_key: String,
     /// The JSON text.
-    pub body: Vec<u8>,
+    pub body: Bytes,
 }
 
 #[derive(Serialize)]
@@ -93,5 +94,5 @@ pub fn encode(
     };
     let mut body = Vec::with_capacity(1024 + webhook.body.len());
     serde_json::to_writer(&mut body, &cloud_event)?;
-    Ok(Encoded { id, kind, time, routing_key: format!("{kind}.{}", webhook.source), body })
+    Ok(Encoded { id, kind, time, routing_key: format!("{kind}.{}", webhook.source), body: body.into() })
 }

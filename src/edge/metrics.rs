@@ -214,19 +214,22 @@ impl WorkerMetrics {
         Arc::new(metrics)
     }
 
-    /// Counts a settled delivery.
-    pub fn settled(&self, source: &SourceName, disposition: &Disposition, took: Duration) {
-        let labels = DispositionLabels { source: source.to_string(), disposition: disposition.as_str() };
-        self.dispositions.get_or_create(&labels).inc();
-        self.handle_seconds
-            .get_or_create(&SourceLabel { source: source.to_string() })
-            .observe(took.as_secs_f64());
-        match disposition {
-            Disposition::Retry { tier, .. } => self.retried(source, *tier),
-            Disposition::DeadLetter { reason, .. } => self.died(source, *reason),
-            Disposition::Duplicate { other_body } => self.duplicate(source, *other_body),
-            Disposition::Done { .. } => {}
+    /// What is counted of one source, with its names looked up once.
+    pub fn of_source(self: &Arc<Self>, source: &SourceName) -> SourceMetrics {
+        let label = SourceLabel { source: source.to_string() };
+        SourceMetrics {
+            done: self.disposition(source, &Disposition::Done { events: 1 }),
+            handle_seconds: self.handle_seconds.get_or_create(&label).clone(),
+            in_flight: self.in_flight.get_or_create(&label).clone(),
+            events: Mutex::default(),
+            source: source.clone(),
+            all: self.clone(),
         }
+    }
+
+    fn disposition(&self, source: &SourceName, disposition: &Disposition) -> Counter {
+        let labels = DispositionLabels { source: source.to_string(), disposition: disposition.as_str() };
+        self.dispositions.get_or_create(&labels).clone()
     }
 
     fn retried(&self, source: &SourceName, tier: Tier) {
@@ -237,9 +240,8 @@ impl WorkerMetrics {
         self.dead.get_or_create(&ReasonLabels { source: source.to_string(), reason: reason.as_str() }).inc();
     }
 
-    /// Counts a confirmed event.
-    pub fn published(&self, source: &SourceName, kind: &'static str) {
-        self.events.get_or_create(&EventLabels { source: source.to_string(), r#type: kind }).inc();
+    fn event(&self, source: &SourceName, kind: &'static str) -> Counter {
+        self.events.get_or_create(&EventLabels { source: source.to_string(), r#type: kind }).clone()
     }
 
     fn duplicate(&self, source: &SourceName, other_body: bool) {
@@ -272,12 +274,6 @@ impl WorkerMetrics {
         self.ledger_drawn.set(drawn.as_second());
     }
 
-    /// How many deliveries of a source have been taken and are not settled.
-    pub fn in_flight(&self, source: &SourceName, count: usize) {
-        let gauge = self.in_flight.get_or_create(&SourceLabel { source: source.to_string() });
-        gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
-    }
-
     /// Counts a dead letter that is in its source's queue and could not be written to the log.
     pub fn unlisted(&self, source: &str) {
         self.unlisted.get_or_create(&SourceLabel { source: source.to_owned() }).inc();
@@ -299,6 +295,53 @@ impl WorkerMetrics {
             .get_or_create(&DriftLabels { provider: provider.as_str(), path, class: drift.class })
             .inc();
         told_apart && !known
+    }
+}
+
+/// What a worker counts of one source.
+#[derive(Debug)]
+pub struct SourceMetrics {
+    source: SourceName,
+    all: Arc<WorkerMetrics>,
+    done: Counter,
+    handle_seconds: Histogram,
+    in_flight: Gauge,
+    /// By type: a source has few.
+    events: Mutex<Vec<(&'static str, Counter)>>,
+}
+
+impl SourceMetrics {
+    /// Counts a settled delivery.
+    pub fn settled(&self, disposition: &Disposition, took: Duration) {
+        self.handle_seconds.observe(took.as_secs_f64());
+        match disposition {
+            Disposition::Done { .. } => {
+                self.done.inc();
+                return;
+            }
+            Disposition::Retry { tier, .. } => self.all.retried(&self.source, *tier),
+            Disposition::DeadLetter { reason, .. } => self.all.died(&self.source, *reason),
+            Disposition::Duplicate { other_body } => self.all.duplicate(&self.source, *other_body),
+        }
+        self.all.disposition(&self.source, disposition).inc();
+    }
+
+    /// Counts a confirmed event.
+    pub fn published(&self, kind: &'static str) {
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        match events.iter().find(|(known, _)| *known == kind) {
+            Some((_, counter)) => drop(counter.inc()),
+            None => {
+                let counter = self.all.event(&self.source, kind);
+                counter.inc();
+                events.push((kind, counter));
+            }
+        }
+    }
+
+    /// How many deliveries have been taken and are not settled.
+    pub fn in_flight(&self, count: usize) {
+        self.in_flight.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 }
 

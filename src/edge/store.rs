@@ -9,8 +9,8 @@ mod waves;
 use std::{sync::Arc, time::Duration};
 
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionInfo, FromRedisValue, IntoConnectionInfo, RedisResult, Script,
-    ScriptInvocation, Value, aio::MultiplexedConnection, io::tcp::TcpSettings,
+    AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo, RedisResult, Script, Value,
+    aio::MultiplexedConnection, io::tcp::TcpSettings,
 };
 use tokio::sync::{Notify, watch};
 
@@ -18,27 +18,44 @@ use self::ledger::{SETTLE, Since};
 use super::{amqp::publisher::Trouble, metrics::LinkMetrics};
 use crate::{
     config::Redis,
-    core::{backoff::Reconnect, key::IdempotencyKey, ledger::Entry, lifecycle::Claim, webhook::SourceName},
+    core::{
+        backoff::Reconnect,
+        key::IdempotencyKey,
+        ledger::{Entry, State},
+        lifecycle::Claim,
+        webhook::SourceName,
+    },
 };
 
 /// The kernel gives a silent connection up after this long: a black-holed link is not noticed otherwise.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 
-/// Claims a key. Re-entrant for the same owner: a claim that timed out may have succeeded.
+/// Claims every key for the owner at the same place after the lease. Re-entrant for the same owner: a claim that timed
+/// out may have succeeded.
 const CLAIM: &str = r"
-local v = redis.call('GET', KEYS[1])
-if not v or v == ARGV[1] then
-  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-  return 'claimed'
+local answers = {}
+for n, key in ipairs(KEYS) do
+  local owner = ARGV[n + 1]
+  answers[n] = 'claimed'
+  if not redis.call('SET', key, owner, 'NX', 'PX', ARGV[1]) then
+    local v = redis.call('GET', key)
+    if v == owner then
+      redis.call('SET', key, owner, 'PX', ARGV[1])
+    elseif string.sub(v, 1, 1) == 'o' then
+      answers[n] = 'busy'
+    else
+      answers[n] = v
+    end
+  end
 end
-if string.sub(v, 1, 1) == 'o' then return 'busy' end
-if KEYS[2] then settle('2', ARGV[3]) end
-return v";
+return answers";
 
-/// Marks a key done, whoever holds it.
+/// Marks keys done, whoever holds them. The first argument is how many, the second how long they stay, then their
+/// fingerprints; the ledger's part follows.
 const DONE: &str = r"
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-if KEYS[2] then settle('1', ARGV[3]) end";
+local count = tonumber(ARGV[1])
+for n = 1, count do redis.call('SET', KEYS[n], ARGV[n + 2], 'PX', ARGV[2]) end
+if KEYS[count + 1] then settle('1', count + 1, count + 3) end";
 
 /// Gives a claim back, if it is still ours.
 const RELEASE: &str = r"
@@ -49,6 +66,28 @@ return 0";
 #[derive(Debug, thiserror::Error)]
 #[error("Redis: {0}")]
 pub struct StoreError(String);
+
+/// A key to claim.
+#[derive(Clone, Copy, Debug)]
+pub struct ToClaim<'a> {
+    /// See [`IdempotencyKey::store_name`].
+    pub name: [u8; 18],
+    /// Who claims it.
+    pub owner: &'a str,
+    /// The webhook's place in the ledger.
+    pub entry: Option<Entry>,
+}
+
+/// A key to mark done.
+#[derive(Clone, Copy, Debug)]
+pub struct ToMark {
+    /// See [`IdempotencyKey::store_name`].
+    pub name: [u8; 18],
+    /// Of the body that was published.
+    pub fingerprint: u64,
+    /// The webhook's place in the ledger.
+    pub entry: Option<Entry>,
+}
 
 /// The handle to Redis; cheap to clone.
 #[derive(Clone)]
@@ -87,7 +126,7 @@ impl Store {
         let (sender, link) = watch::channel(None);
         let shared = Arc::new(Shared {
             timeout: config.timeout,
-            claim: Script::new(&format!("{SETTLE}{CLAIM}")),
+            claim: Script::new(CLAIM),
             done: Script::new(&format!("{SETTLE}{DONE}")),
             release: Script::new(RELEASE),
             record: Script::new(&format!("{SETTLE}{}", ledger::RECORD)),
@@ -110,61 +149,70 @@ impl Store {
         self.link.clone()
     }
 
-    /// Claims `key` for `owner`. Where it is done already, `entry` is a duplicate.
+    /// Claims keys, all at once; an answer for each. Whoever is done already is counted as a duplicate.
     ///
     /// # Errors
-    /// [`StoreError`]: the claim may or may not have been made; claiming again with the same owner is safe.
+    /// [`StoreError`]: the claims may or may not have been made; claiming again with the same owners is safe.
     pub async fn claim(
         &self,
         source: &SourceName,
-        key: &IdempotencyKey,
-        owner: &str,
+        claims: &[ToClaim<'_>],
         lease: Duration,
-        entry: Option<Entry>,
-    ) -> Result<Claim, StoreError> {
+    ) -> Result<Vec<Claim>, StoreError> {
         let mut call = self.shared.claim.prepare_invoke();
-        call.key(key.store_name(source).as_slice()).arg(owner).arg(millis(lease));
-        let answer: String =
-            self.within_deadline(async |link| link.settle(call, source, entry).await).await?;
-        match answer.as_str() {
+        call.arg(millis(lease));
+        for claim in claims {
+            call.key(claim.name.as_slice()).arg(claim.owner);
+        }
+        let answers: Vec<String> =
+            self.within_deadline(async |link| call.invoke_async(&mut link.connection).await).await?;
+        let read = |answer: String| match answer.as_str() {
             "claimed" => Ok(Claim::Claimed),
             "busy" => Ok(Claim::Busy),
             done => done
                 .parse()
                 .map(|fingerprint| Claim::Done { fingerprint })
                 .map_err(|_| StoreError("a key holds what hookswitch never writes".to_owned())),
+        };
+        let answers = answers.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        let done = |(claim, answer): (&ToClaim<'_>, &Claim)| match answer {
+            Claim::Done { .. } => claim.entry,
+            Claim::Claimed | Claim::Busy | Claim::Unmarked => None,
+        };
+        let duplicates: Vec<Entry> = claims.iter().zip(&answers).filter_map(done).collect();
+        if !duplicates.is_empty() {
+            self.record(source, duplicates.into_iter(), State::Duplicate).await?;
         }
+        Ok(answers)
     }
 
-    /// Marks `key` done, whoever holds it: the confirm of the events has made it true. So is `entry`.
+    /// Marks keys done, all at once, whoever holds them: the confirm of the events has made it true. So are their
+    /// entries.
     ///
     /// # Errors
-    /// [`StoreError`]: it may or may not be marked; marking again is safe.
-    pub async fn done(
-        &self,
-        source: &SourceName,
-        key: &IdempotencyKey,
-        fingerprint: u64,
-        ttl: Duration,
-        entry: Option<Entry>,
-    ) -> Result<(), StoreError> {
+    /// [`StoreError`]: they may or may not be marked; marking again is safe.
+    pub async fn done(&self, source: &SourceName, marks: &[ToMark], ttl: Duration) -> Result<(), StoreError> {
         let mut call = self.shared.done.prepare_invoke();
-        call.key(key.store_name(source).as_slice()).arg(fingerprint).arg(millis(ttl));
-        self.within_deadline(async |link| link.settle(call, source, entry).await).await
+        call.arg(marks.len()).arg(millis(ttl));
+        for mark in marks {
+            call.key(mark.name.as_slice()).arg(mark.fingerprint);
+        }
+        self.within_deadline(async |link| {
+            if let Some(since) = link.since {
+                since.add(&mut call, source, marks.iter().filter_map(|mark| mark.entry));
+            }
+            call.invoke_async(&mut link.connection).await
+        })
+        .await
     }
 
     /// Gives a claim back, so that a retry need not wait for the lease to end.
     ///
     /// # Errors
     /// [`StoreError`]: then the lease ends by itself.
-    pub async fn release(
-        &self,
-        source: &SourceName,
-        key: &IdempotencyKey,
-        owner: &str,
-    ) -> Result<(), StoreError> {
+    pub async fn release(&self, name: [u8; 18], owner: &str) -> Result<(), StoreError> {
         let mut call = self.shared.release.prepare_invoke();
-        call.key(key.store_name(source).as_slice()).arg(owner);
+        call.key(name.as_slice()).arg(owner);
         self.within_deadline(async |link| call.invoke_async::<i64>(&mut link.connection).await)
             .await
             .map(drop)
@@ -199,21 +247,6 @@ impl Store {
         };
         self.shared.broken.notify_one();
         Err(StoreError(error))
-    }
-}
-
-impl Link {
-    /// Runs a script that settles `entry`, if the ledger counts it.
-    async fn settle<T: FromRedisValue>(
-        &mut self,
-        mut call: ScriptInvocation<'_>,
-        source: &SourceName,
-        entry: Option<Entry>,
-    ) -> RedisResult<T> {
-        if let Some(since) = self.since {
-            since.add(&mut call, source, entry);
-        }
-        call.invoke_async(&mut self.connection).await
     }
 }
 

@@ -76,7 +76,7 @@ fn call(published: &Published) -> u64 {
 
 fn acked(to: &Heard, tag: u64) -> Option<Heard> {
     let Heard::Consuming { channel, .. } = to else { panic!("{to:?}") };
-    Some(Heard::Acked { channel: *channel, tag, multiple: false })
+    Some(Heard::Acked { channel: *channel, tag, multiple: true })
 }
 
 /// The broker takes the consumer away, as when its queue is deleted; the channel lives on.
@@ -103,8 +103,11 @@ async fn consumer(peer: &Peer) -> (Connection, Intake, Link, Heard, [Delivery; 2
     for tag in [1, 2] {
         deliver(&mut link, &consuming, tag, tag).await;
     }
-    let taken = [intake.next().await.unwrap(), intake.next().await.unwrap()];
-    (connection, intake, link, consuming, taken)
+    let mut taken = Vec::new();
+    while taken.len() < 2 {
+        taken.extend(intake.next().await.unwrap());
+    }
+    (connection, intake, link, consuming, taken.try_into().unwrap())
 }
 
 /// Ends the connection and expects that nothing but that is said on it.
@@ -118,12 +121,12 @@ async fn an_intake_whose_channel_is_closed_ends_and_acks_nothing_more() {
     let peer = Peer::listen().await;
     let (connection, mut intake, mut link, consuming, [one, two]) = consumer(&peer).await;
     let settler = intake.settler();
-    assert!(settler.ack(&one).await);
+    assert!(settler.ack([&one].into_iter()).await);
     assert_eq!(link.hear().await, acked(&consuming, 1));
     close_channel(&mut link, &consuming).await;
     assert!(soon("the end", intake.next()).await.is_none());
     soon("everybody knows", settler.gone()).await;
-    assert!(!settler.ack(&two).await);
+    assert!(!settler.ack([&two].into_iter()).await);
     end(connection, link).await;
 }
 
@@ -134,7 +137,7 @@ async fn an_intake_whose_consumer_is_cancelled_ends_and_what_it_has_taken_can_be
     let settler = intake.settler();
     cancel(&mut link, &consuming).await;
     assert!(soon("the end", intake.next()).await.is_none());
-    assert!(settler.ack(&one).await);
+    assert!(settler.ack([&one].into_iter()).await);
     assert_eq!(link.hear().await, acked(&consuming, 1));
     end(connection, link).await;
 }
@@ -184,11 +187,9 @@ async fn works() -> Works {
     }
     let mut link = peer.meet().await;
     let consuming = consumes(&mut link).await;
+    let mut published = BTreeMap::new();
     for n in 1..=3 {
         deliver(&mut link, &consuming, n, n).await;
-    }
-    let mut published = BTreeMap::new();
-    while published.len() < 3 {
         let message = publishing.hear_publish().await;
         assert!(published.insert(call(&message), message).is_none(), "published twice");
     }
@@ -208,14 +209,15 @@ impl Works {
         for (tag, n) in [(1, 4), (2, 3), (3, 2)] {
             deliver(&mut link, &consuming, tag, n).await;
         }
-        // Calls 2 and 3 are done, so they are acked and not published again.
-        let mut acks = vec![link.hear().await, link.hear().await];
-        acks.sort_by_key(|heard| format!("{heard:?}"));
-        assert_eq!(acks, [acked(&consuming, 2), acked(&consuming, 3)]);
+        // Calls 2 and 3 are done, so they are not published again.
         let new = self.publishing.hear_publish().await;
         assert_eq!(call(&new), 4);
         self.publishing.ack(&new, false).await;
-        assert_eq!(link.hear().await, acked(&consuming, 1));
+        let (mut ack, mut through) = (link.hear().await, 1);
+        while ack != acked(&consuming, 3) {
+            assert_eq!(ack, acked(&consuming, through));
+            (ack, through) = (link.hear().await, through + 1);
+        }
         self.stop.cancel();
         let ((), (), stopped) =
             tokio::join!(link.hear_nothing_more(), self.publishing.hear_nothing_more(), self.worker);
@@ -241,10 +243,10 @@ async fn a_worker_whose_consumer_is_cancelled_settles_what_it_has_and_starts_ane
     works.confirm(1).await;
     assert_eq!(works.link.hear().await, acked(&works.consuming, 1));
     cancel(&mut works.link, &works.consuming).await;
-    for n in [3, 2] {
-        works.confirm(n).await;
-        assert_eq!(works.link.hear().await, acked(&works.consuming, n));
-    }
+    // The ack of 2 stands for 3 as well.
+    works.confirm(3).await;
+    works.confirm(2).await;
+    assert_eq!(works.link.hear().await, acked(&works.consuming, 3));
     works.link.hear_nothing_more().await;
     works.goes_on().await;
 }

@@ -12,9 +12,9 @@ use hookswitch::{
         key::IdempotencyKey,
         lifecycle::Claim,
         providers::{self, NormalizeError, Normalized},
-        webhook::Webhook,
+        webhook::{SourceName, Webhook},
     },
-    edge::store::Store,
+    edge::store::{Store, ToClaim, ToMark},
 };
 use lapin::options::{BasicGetOptions, BasicRejectOptions};
 
@@ -80,8 +80,9 @@ async fn a_key_that_is_claimed_but_not_done_waits_for_its_lease_and_costs_no_att
     let key = providers::normalize(&webhook).unwrap().key;
     let lease = Duration::from_secs(3);
     // As a worker that died after its claim leaves it.
-    let claimed = store.claim(&webhook.source, &key, "o-dead", lease, None).await.unwrap();
-    assert_eq!(claimed, Claim::Claimed);
+    let name = key.store_name(&webhook.source);
+    let dead = ToClaim { name, owner: "o-dead", entry: None };
+    assert_eq!(store.claim(&webhook.source, &[dead], lease).await.unwrap(), [Claim::Claimed]);
     let began = Instant::now();
     world.accept("salpre", [call(1)]).await;
     let worker = world.worker();
@@ -323,21 +324,26 @@ async fn redis_keeps_keys_as_short_hashes() {
     let world = World::new().await;
     let store = Store::start(&world.config.redis, Default::default()).unwrap();
     until("redis", async || store.trouble().is_none()).await;
-    let (source, key) = ("salpre".parse().unwrap(), IdempotencyKey::from_parts(&["k"]));
+    let source: SourceName = "salpre".parse().unwrap();
+    let name = |key: &str| IdempotencyKey::from_parts(&[key]).store_name(&source);
     let (lease, ttl) = (Duration::from_secs(5), Duration::from_secs(60));
-    assert_eq!(store.claim(&source, &key, "oa", lease, None).await.unwrap(), Claim::Claimed);
-    assert_eq!(store.claim(&source, &key, "oa", lease, None).await.unwrap(), Claim::Claimed, "re-entrant");
-    assert_eq!(store.claim(&source, &key, "ob", lease, None).await.unwrap(), Claim::Busy);
-    store.release(&source, &key, "ob").await.unwrap();
-    assert_eq!(
-        store.claim(&source, &key, "ob", lease, None).await.unwrap(),
-        Claim::Busy,
-        "not the owner's release"
-    );
-    store.release(&source, &key, "oa").await.unwrap();
-    assert_eq!(store.claim(&source, &key, "ob", lease, None).await.unwrap(), Claim::Claimed);
-    store.done(&source, &key, 42, ttl, None).await.unwrap();
-    assert_eq!(store.claim(&source, &key, "oa", lease, None).await.unwrap(), Claim::Done { fingerprint: 42 });
+    let claim = async |claims: &[(&'static str, &'static str)]| {
+        let claims: Vec<_> =
+            claims.iter().map(|(key, owner)| ToClaim { name: name(key), owner, entry: None }).collect();
+        store.claim(&source, &claims, lease).await.unwrap()
+    };
+    assert_eq!(claim(&[("k", "oa")]).await, [Claim::Claimed]);
+    assert_eq!(claim(&[("k", "oa")]).await, [Claim::Claimed], "re-entrant");
+    assert_eq!(claim(&[("k", "ob")]).await, [Claim::Busy]);
+    store.release(name("k"), "ob").await.unwrap();
+    assert_eq!(claim(&[("k", "ob")]).await, [Claim::Busy], "not the owner's release");
+    store.release(name("k"), "oa").await.unwrap();
+    assert_eq!(claim(&[("k", "ob")]).await, [Claim::Claimed]);
+    let mark = |key: &str, fingerprint| ToMark { name: name(key), fingerprint, entry: None };
+    store.done(&source, &[mark("k", 42), mark("m", 43)], ttl).await.unwrap();
+    let mixed = claim(&[("k", "oa"), ("l", "oa"), ("l", "ob"), ("m", "oa")]).await;
+    let done = |fingerprint| Claim::Done { fingerprint };
+    assert_eq!(mixed, [done(42), Claim::Claimed, Claim::Busy, done(43)]);
 }
 
 #[tokio::test]

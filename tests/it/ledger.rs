@@ -185,7 +185,7 @@ async fn a_state_takes_the_place_of_another_as_the_rule_says() {
             number += 16_384;
             let entry = Entry { run, number: number - 1 };
             for state in old.into_iter().chain([new, new]) {
-                store.record(&source, entry, state).await.unwrap();
+                store.record(&source, [entry].into_iter(), state).await.unwrap();
             }
             expected += counted(old.filter(|old| !new.may_follow(Some(*old))).unwrap_or(new));
         }
@@ -230,7 +230,7 @@ async fn a_mark_that_comes_again_after_its_run_was_summed_up_changes_nothing() {
     let run = Run { began: 4_000_000_000_000, nonce: 1 };
     let mark = Mark { source: source.to_string(), run, through: 3, refused: vec![2], closed: true };
     for number in [1, 3] {
-        store.record(&source, Entry { run, number }, State::Done).await.unwrap();
+        store.record(&source, [Entry { run, number }].into_iter(), State::Done).await.unwrap();
     }
     for _ in 0..3 {
         store.mark(&source, &mark).await.unwrap();
@@ -241,7 +241,7 @@ async fn a_mark_that_comes_again_after_its_run_was_summed_up_changes_nothing() {
         }
     }
     // What comes late for it is added all the same.
-    store.record(&source, Entry { run, number: 2 }, State::Dead).await.unwrap();
+    store.record(&source, [Entry { run, number: 2 }].into_iter(), State::Dead).await.unwrap();
     let ledger = store.ledger([&source].into_iter(), 0).await.unwrap().unwrap();
     assert_eq!(ledger.sources["salpre"], sum(3, 2, 0, 0, 1, 0));
 }
@@ -256,11 +256,36 @@ async fn what_a_receiver_that_died_had_not_told_hides_nothing_that_is_lost() {
     store.mark(&source, &mark).await.unwrap();
     // Number 4 is lost; 6 and 7 were never told.
     for number in [1, 2, 3, 5, 6, 7] {
-        store.record(&source, Entry { run, number }, State::Done).await.unwrap();
+        store.record(&source, [Entry { run, number }].into_iter(), State::Done).await.unwrap();
     }
     let long_after = run.began + 86_400_000;
     for _ in 0..2 {
         let ledger = store.ledger([&source].into_iter(), long_after).await.unwrap().unwrap();
         assert_eq!(ledger.sources["salpre"], sum(7, 6, 0, 0, 0, 1));
     }
+}
+
+#[tokio::test]
+async fn many_numbers_are_settled_at_once_each_by_its_own_state() {
+    let world = World::new().await;
+    let store = world.store().await;
+    let source: SourceName = "salpre".parse().unwrap();
+    let runs = [1, 2].map(|nonce| Run { began: 4_000_000_000_000, nonce });
+    let entries = |numbers: &[u64]| -> Vec<Entry> {
+        runs.iter()
+            .flat_map(|run| numbers.iter().map(|number| Entry { run: *run, number: *number }))
+            .collect()
+    };
+    // Numbers 65,535 and 65,536 are of two blocks.
+    let all = entries(&[1, 2, 65_535, 65_536]);
+    store.record(&source, entries(&[2]).into_iter(), State::Done).await.unwrap();
+    store.record(&source, entries(&[65_536]).into_iter(), State::Dead).await.unwrap();
+    // One that is named twice counts once.
+    let twice = all.iter().chain(&all).copied();
+    store.record(&source, twice, State::Duplicate).await.unwrap();
+    let ledger = store.ledger([&source].into_iter(), 0).await.unwrap().unwrap();
+    assert_eq!(ledger.sources["salpre"], sum(8, 2, 6, 0, 0, 0));
+    store.record(&source, all.into_iter(), State::Done).await.unwrap();
+    let ledger = store.ledger([&source].into_iter(), 0).await.unwrap().unwrap();
+    assert_eq!(ledger.sources["salpre"], sum(8, 8, 0, 0, 0, 0));
 }

@@ -248,7 +248,7 @@ pub(super) async fn settle_all(
 /// Notes in the ledger what became of a letter's webhook, where it is counted.
 pub(super) async fn note(tools: &Tools<'_>, letter: &Letter, state: State) -> Result<(), DeadLetterError> {
     if let Some(entry) = letter.inbound.entry {
-        tools.store.record(&letter.inbound.webhook.source, entry, state).await?;
+        tools.store.record(&letter.inbound.webhook.source, [entry].into_iter(), state).await?;
     }
     Ok(())
 }

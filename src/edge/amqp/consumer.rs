@@ -1,5 +1,10 @@
 //! Taking messages from a queue, and settling them.
 
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
 use futures_util::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use lapin::{
@@ -35,11 +40,10 @@ pub struct Delivery {
 /// lapin buffers deliveries without bound, so the prefetch is set before consuming starts.
 #[derive(Debug)]
 pub struct Intake {
-    channel: Channel,
     consumer: Consumer,
     source: SourceName,
     provider: Provider,
-    gone: CancellationToken,
+    settler: Settler,
 }
 
 /// Settles deliveries of one [`Intake`].
@@ -47,6 +51,51 @@ pub struct Intake {
 pub struct Settler {
     channel: Channel,
     gone: CancellationToken,
+    tags: Arc<Mutex<Tags>>,
+    /// Held until an ack is written: one that overtakes another may stand for the same delivery, and the broker ends a
+    /// channel that acks one twice.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// The tags of deliveries that were given out and are not acked.
+///
+/// An ack costs us and the broker more than most of what is done for a message, and one can stand for many: so a
+/// delivery that is settled waits for older ones, unless they may take their time.
+#[derive(Debug, Default)]
+struct Tags {
+    /// Not settled; whether it may take its time.
+    open: BTreeMap<u64, bool>,
+    /// Settled, and waiting for an older one.
+    settled: BTreeSet<u64>,
+}
+
+/// How to ack.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Acks {
+    /// Everything up to this tag at once.
+    through: Option<u64>,
+    /// These one by one.
+    single: Vec<u64>,
+}
+
+impl Tags {
+    fn give_out(&mut self, tag: u64) {
+        self.open.insert(tag, false);
+    }
+
+    fn leave_alone(&mut self, tag: u64) {
+        self.open.entry(tag).and_modify(|alone| *alone = true);
+    }
+
+    fn settle(&mut self, tags: impl Iterator<Item = u64>) -> Acks {
+        self.settled.extend(tags.filter(|tag| self.open.remove(tag).is_some()));
+        let oldest = self.open.keys().next().copied().unwrap_or(u64::MAX);
+        let in_step = self.open.iter().find(|(_, alone)| !**alone).map_or(u64::MAX, |(tag, _)| *tag);
+        let waiting = self.settled.split_off(&in_step);
+        let single = self.settled.split_off(&oldest).into_iter().collect();
+        let through = std::mem::replace(&mut self.settled, waiting).pop_last();
+        Acks { through, single }
+    }
 }
 
 impl Intake {
@@ -62,49 +111,63 @@ impl Intake {
         prefetch: u16,
     ) -> lapin::Result<Self> {
         let (channel, consumer) = consume(connection, queue, prefetch).await?;
-        Ok(Self { channel, consumer, source, provider, gone: CancellationToken::new() })
+        let settler =
+            Settler { channel, gone: CancellationToken::new(), tags: Arc::default(), turn: Arc::default() };
+        Ok(Self { consumer, source, provider, settler })
     }
 
     /// What settles the deliveries.
     pub fn settler(&self) -> Settler {
-        Settler { channel: self.channel.clone(), gone: self.gone.clone() }
+        self.settler.clone()
     }
 
-    /// The next delivery; none when the channel is gone, whatever the cause.
-    pub async fn next(&mut self) -> Option<Delivery> {
-        match self.consumer.next().await {
-            Some(Ok(delivery)) => Some(self.read(delivery)),
-            Some(Err(error)) => {
-                tracing::warn!(source = %self.source, %error, "the consumer failed");
-                self.gone.cancel();
-                None
-            }
-            None => {
-                self.gone.cancel();
-                None
+    /// The next deliveries, all that are there; none when the channel is gone, whatever the cause.
+    pub async fn next(&mut self) -> Option<Vec<Delivery>> {
+        let first = self.consumer.next().await;
+        let mut deliveries = vec![self.read(first)?];
+        while let Some(next) = self.consumer.next().now_or_never() {
+            match self.read(next) {
+                Some(delivery) => deliveries.push(delivery),
+                // The next call says so again.
+                None => break,
             }
         }
+        Some(deliveries)
     }
 
-    fn read(&self, delivery: lapin::message::Delivery) -> Delivery {
+    fn read(&self, next: Option<lapin::Result<lapin::message::Delivery>>) -> Option<Delivery> {
+        let delivery = match next {
+            Some(Ok(delivery)) => delivery,
+            Some(Err(error)) => {
+                tracing::warn!(source = %self.source, %error, "the consumer failed");
+                self.settler.gone.cancel();
+                return None;
+            }
+            None => {
+                self.settler.gone.cancel();
+                return None;
+            }
+        };
         let tag = delivery.delivery_tag;
+        self.settler.tags().give_out(tag);
         let redeliveries = message::redeliveries(&delivery.properties);
-        match message::decode(&delivery.properties, delivery.data) {
+        Some(match message::decode(&delivery.properties, delivery.data) {
             Ok(inbound) => Delivery { inbound, invalid: None, redeliveries, tag },
             Err((error, body)) => {
                 let now = Timestamp::now();
                 let inbound = message::salvage(&delivery.properties, body, &self.source, self.provider, now);
                 Delivery { inbound, invalid: Some(error), redeliveries, tag }
             }
-        }
+        })
     }
 
     /// Stops consuming and gives back what had been delivered and is not in work: `waiting`, and what
     /// [`Intake::next`] has not taken.
     pub async fn stop(&mut self, waiting: impl IntoIterator<Item = Delivery>) {
         let options = BasicCancelOptions { nowait: false };
-        if self.channel.basic_cancel(self.consumer.tag(), options).await.is_err() {
-            self.gone.cancel();
+        let channel = &self.settler.channel;
+        if channel.basic_cancel(self.consumer.tag(), options).await.is_err() {
+            self.settler.gone.cancel();
             return;
         }
         let mut tags: Vec<u64> = waiting.into_iter().map(|delivery| delivery.tag).collect();
@@ -114,14 +177,14 @@ impl Intake {
         for tag in tags {
             let options = BasicNackOptions { multiple: false, requeue: true };
             // If this fails the channel is gone, and the broker takes the message back anyway.
-            drop(self.channel.basic_nack(tag, options).await);
+            drop(channel.basic_nack(tag, options).await);
         }
     }
 }
 
 impl Drop for Intake {
     fn drop(&mut self) {
-        self.gone.cancel();
+        self.settler.gone.cancel();
     }
 }
 
@@ -175,15 +238,67 @@ async fn consume(connection: &Connection, queue: &str, prefetch: u16) -> lapin::
 }
 
 impl Settler {
-    /// Acks. Whether it was written: if not, the broker gives the message out again.
+    /// These deliveries may take their time: nobody waits for them.
+    pub fn leave_alone<'a>(&self, deliveries: impl Iterator<Item = &'a Delivery>) {
+        let mut tags = self.tags();
+        deliveries.for_each(|delivery| tags.leave_alone(delivery.tag));
+    }
+
+    /// Acks, or leaves that to the ack of an older delivery that is about to be settled. Whether what was to be written
+    /// was: if not, the broker gives the messages out again.
     ///
     /// `Channel::basic_ack` rather than the delivery's own acker, which goes through one more task.
-    pub async fn ack(&self, delivery: &Delivery) -> bool {
-        self.channel.basic_ack(delivery.tag, BasicAckOptions { multiple: false }).await.is_ok()
+    pub async fn ack<'a>(&self, deliveries: impl Iterator<Item = &'a Delivery>) -> bool {
+        let _turn = self.turn.lock().await;
+        let Acks { through, single } = self.tags().settle(deliveries.map(|delivery| delivery.tag));
+        let mut written = true;
+        if let Some(tag) = through {
+            written &= self.channel.basic_ack(tag, BasicAckOptions { multiple: true }).await.is_ok();
+        }
+        for tag in single {
+            written &= self.channel.basic_ack(tag, BasicAckOptions { multiple: false }).await.is_ok();
+        }
+        written
+    }
+
+    fn tags(&self) -> MutexGuard<'_, Tags> {
+        self.tags.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends when the channel is gone: then a delivery cannot be settled any more, and holding it is of no use.
     pub async fn gone(&self) {
         self.gone.cancelled().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn acks(through: impl Into<Option<u64>>, single: &[u64]) -> Acks {
+        Acks { through: through.into(), single: single.to_vec() }
+    }
+
+    #[test]
+    fn one_ack_stands_for_all_that_wait_for_the_oldest() {
+        let mut tags = Tags::default();
+        (1..=6).for_each(|tag| tags.give_out(tag));
+        assert_eq!(tags.settle([2, 4].into_iter()), acks(None, &[]));
+        assert_eq!(tags.settle([1].into_iter()), acks(2, &[]));
+        assert_eq!(tags.settle([6, 3].into_iter()), acks(4, &[]));
+        assert_eq!(tags.settle([5, 5].into_iter()), acks(6, &[]));
+        assert_eq!(tags.settle([5].into_iter()), acks(None, &[]));
+    }
+
+    #[test]
+    fn nobody_waits_for_a_delivery_that_is_left_alone() {
+        let mut tags = Tags::default();
+        (1..=6).for_each(|tag| tags.give_out(tag));
+        tags.leave_alone(2);
+        assert_eq!(tags.settle([1, 3, 5].into_iter()), acks(1, &[3]));
+        assert_eq!(tags.settle([4].into_iter()), acks(None, &[4, 5]));
+        tags.leave_alone(6);
+        assert_eq!(tags.settle([2].into_iter()), acks(2, &[]));
+        assert_eq!(tags.settle([6].into_iter()), acks(6, &[]));
     }
 }

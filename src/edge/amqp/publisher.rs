@@ -8,14 +8,16 @@
 use std::{
     collections::HashSet,
     sync::Arc,
+    task::Poll,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use futures_util::{StreamExt, future::join_all, stream::FuturesUnordered};
+use futures_util::{StreamExt, future::maybe_done, stream::FuturesUnordered};
 use lapin::{
     BasicProperties, Channel, Confirmation, Connection, Event,
     options::{BasicPublishOptions, ConfirmSelectOptions},
+    types::ShortString,
 };
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
@@ -119,11 +121,20 @@ impl std::fmt::Display for Trouble {
     }
 }
 
-type Verdict = Result<(), PublishError>;
+/// What became of a publication.
+pub type Verdict = Result<(), PublishError>;
 
+/// Publications that belong together, in their order.
 struct Job {
-    publication: Publication,
-    verdict: oneshot::Sender<Verdict>,
+    publications: Vec<Publication>,
+    verdicts: oneshot::Sender<Vec<Verdict>>,
+}
+
+impl Job {
+    /// Whoever asked may have lost patience; then nobody listens.
+    fn refuse(self, error: PublishError) {
+        drop(self.verdicts.send(vec![Err(error); self.publications.len()]));
+    }
 }
 
 /// The handle that everybody publishes with; cheap to clone.
@@ -159,19 +170,28 @@ impl Publisher {
     /// # Errors
     /// [`PublishError`] says whether the message may be in a queue all the same.
     pub async fn publish(&self, publication: Publication, patience: Duration) -> Verdict {
+        let verdicts = self.publish_all(vec![publication], patience).await;
+        verdicts.into_iter().next().unwrap_or(Err(PublishError::Unknown))
+    }
+
+    /// Publishes several on one channel, in their order, and waits for all of their confirms, as
+    /// [`Publisher::publish`] does for one; a verdict for each.
+    pub async fn publish_all(&self, publications: Vec<Publication>, patience: Duration) -> Vec<Verdict> {
+        let count = publications.len();
+        let all = |error| vec![Err(error); count];
         if let Some(trouble) = self.trouble() {
-            return Err(PublishError::NotSent(trouble));
+            return all(PublishError::NotSent(trouble));
         }
-        let (verdict, answer) = oneshot::channel();
-        let job = Job { publication, verdict };
+        let (verdicts, answer) = oneshot::channel();
         let wait = async {
-            if self.jobs.send(job).await.is_err() {
-                return Err(PublishError::NotSent(Trouble::BrokerDown));
+            if self.jobs.send(Job { publications, verdicts }).await.is_err() {
+                return all(PublishError::NotSent(Trouble::BrokerDown));
             }
-            answer.await.unwrap_or(Err(PublishError::Unknown))
+            answer.await.unwrap_or_else(|_| all(PublishError::Unknown))
         };
         let mut trouble = self.trouble.clone();
-        within_deadline(wait, patience, &mut trouble).await.unwrap_or(Err(PublishError::Unknown))
+        let answered = within_deadline(wait, patience, &mut trouble).await;
+        answered.unwrap_or_else(|| all(PublishError::Unknown))
     }
 }
 
@@ -218,9 +238,7 @@ impl Keeper {
             match tokio::time::timeout_at(until, inbox.recv()).await {
                 Err(_) => return Ok(()),
                 Ok(None) => return Err(Closed),
-                Ok(Some(job)) => {
-                    let _ = job.verdict.send(Err(PublishError::NotSent(Trouble::BrokerDown)));
-                }
+                Ok(Some(job)) => job.refuse(PublishError::NotSent(Trouble::BrokerDown)),
             }
         }
     }
@@ -304,54 +322,66 @@ struct Lane<'a> {
 impl Lane<'_> {
     /// Takes what is waiting, publishes it, awaits all of its confirms, tells; until something fails.
     async fn run(mut self) -> Result<Closed, String> {
-        let mut jobs = Vec::with_capacity(self.batch);
-        loop {
-            if self.inbox.lock().await.recv_many(&mut jobs, self.batch).await == 0 {
-                return Ok(Closed);
-            }
-            self.publish_all(std::mem::take(&mut jobs)).await?;
+        while let Some(jobs) = self.take().await {
+            self.publish_all(jobs).await?;
         }
+        Ok(Closed)
     }
 
-    async fn publish_all(&mut self, jobs: Vec<Job>) -> Result<(), String> {
-        let now = Instant::now();
-        let (jobs, late): (Vec<_>, Vec<_>) =
-            jobs.into_iter().partition(|job| now <= job.publication.not_after && !job.verdict.is_closed());
-        for job in late {
-            let _ = job.verdict.send(Err(PublishError::NotSent(Trouble::Late)));
+    /// About a batch of publications, as soon as there are any.
+    async fn take(&self) -> Option<Vec<Job>> {
+        let mut inbox = self.inbox.lock().await;
+        let mut jobs = vec![inbox.recv().await?];
+        let mut count = jobs[0].publications.len();
+        while count < self.batch
+            && let Ok(job) = inbox.try_recv()
+        {
+            count += job.publications.len();
+            jobs.push(job);
         }
-        let channel = self.channel.clone();
-        // The first poll of each takes its delivery tag and queues its frames; only this task polls.
-        let confirms = join_all(jobs.iter().map(|job| confirm(&channel, &job.publication)));
+        Some(jobs)
+    }
+
+    async fn publish_all(&mut self, mut jobs: Vec<Job>) -> Result<(), String> {
+        jobs.retain(|job| !job.verdicts.is_closed());
+        let now = Instant::now();
+        let on_time = |publication: &Publication| now <= publication.not_after;
+        let publications = jobs.iter_mut().flat_map(|job| &mut job.publications);
+        let mut sent: Vec<_> = publications.filter(|publication| on_time(publication)).collect();
+        let ids: Vec<ShortString> = sent.iter().map(|sent| message_id(&sent.properties)).collect();
+        let confirms = confirm_all(&self.channel, &mut sent);
         let Some(confirms) = within_deadline(confirms, self.confirm_timeout, &mut self.trouble).await else {
             // Dropping the jobs tells their owners that the outcome is unknown. A confirm that is dropped stays
             // in lapin's memory until its channel ends, so the channel ends.
             return Err(format!("no confirm within {:?}", self.confirm_timeout));
         };
-        let returned: HashSet<String> = confirms.iter().flatten().filter_map(returned_id).collect();
+        let returned: HashSet<ShortString> = confirms.iter().flatten().filter_map(returned_id).collect();
         let failure = confirms.iter().find_map(|confirm| Some(confirm.as_ref().err()?.to_string()));
         let mut refused = false;
-        for (job, confirm) in jobs.into_iter().zip(confirms) {
-            let verdict = match confirm {
-                Ok(Confirmation::Ack(own)) if faults::is(Mutant::TrustReturned) => {
-                    own.map_or(Ok(()), |_| Err(PublishError::Unroutable))
-                }
-                Ok(Confirmation::Ack(_)) if returned.contains(message_id(&job.publication.properties)) => {
-                    Err(PublishError::Unroutable)
-                }
-                // Returned messages queue for confirms: this one's own may stand behind the one that came with its
-                // confirm, and the confirm that would have brought it failed.
-                Ok(Confirmation::Ack(Some(_))) if failure.is_some() => Err(PublishError::Unknown),
-                Ok(Confirmation::Ack(_)) => Ok(()),
-                Ok(Confirmation::Nack(_)) => {
-                    refused = true;
-                    Err(PublishError::Refused)
-                }
-                Ok(Confirmation::NotRequested) | Err(_) => Err(PublishError::Unknown),
-            };
+        let mut verdicts = confirms.into_iter().zip(ids).map(|(confirm, id)| match confirm {
+            Ok(Confirmation::Ack(own)) if faults::is(Mutant::TrustReturned) => {
+                own.map_or(Ok(()), |_| Err(PublishError::Unroutable))
+            }
+            Ok(Confirmation::Ack(_)) if returned.contains(&id) => Err(PublishError::Unroutable),
+            // Returned messages queue for confirms: this one's own may stand behind the one that came with its
+            // confirm, and the confirm that would have brought it failed.
+            Ok(Confirmation::Ack(Some(_))) if failure.is_some() => Err(PublishError::Unknown),
+            Ok(Confirmation::Ack(_)) => Ok(()),
+            Ok(Confirmation::Nack(_)) => {
+                refused = true;
+                Err(PublishError::Refused)
+            }
+            Ok(Confirmation::NotRequested) | Err(_) => Err(PublishError::Unknown),
+        });
+        for Job { publications, verdicts: owner } in jobs {
+            let of_job = publications.iter().map(|publication| match on_time(publication) {
+                true => verdicts.next().unwrap_or(Err(PublishError::Unknown)),
+                false => Err(PublishError::NotSent(Trouble::Late)),
+            });
             // Whoever asked may have lost patience; then nobody listens.
-            let _ = job.verdict.send(verdict);
+            drop(owner.send(of_job.collect()));
         }
+        drop(verdicts);
         match failure {
             Some(failure) => Err(failure),
             None if refused => self.renew_channel().await,
@@ -391,14 +421,42 @@ async fn within_deadline<T>(
     }
 }
 
-async fn confirm(channel: &Channel, publication: &Publication) -> lapin::Result<Confirmation> {
+/// Publishes all, then awaits the confirm of each.
+///
+/// The first poll of each takes its delivery tag and queues its frames; only one task may poll. Their properties are
+/// taken out.
+async fn confirm_all(
+    channel: &Channel,
+    publications: &mut [&mut Publication],
+) -> Vec<lapin::Result<Confirmation>> {
+    let sending =
+        publications.iter_mut().map(|publication| Box::pin(maybe_done(confirm(channel, publication))));
+    let mut sending: Vec<_> = sending.collect();
+    let queue_all = std::future::poll_fn(|context| {
+        for one in &mut sending {
+            // Whether it is done already is seen below.
+            let _ = one.as_mut().poll(context);
+        }
+        Poll::Ready(())
+    });
+    queue_all.await;
+    let mut confirms = Vec::with_capacity(sending.len());
+    for mut one in sending {
+        one.as_mut().await;
+        // It is done, and nobody else takes it.
+        confirms.extend(one.as_mut().take_output());
+    }
+    confirms
+}
+
+async fn confirm(channel: &Channel, publication: &mut Publication) -> lapin::Result<Confirmation> {
     let options = BasicPublishOptions { mandatory: true, immediate: false };
     let sent = channel.basic_publish(
         publication.exchange.as_str().into(),
         publication.routing_key.as_str().into(),
         options,
         &publication.body,
-        publication.properties.clone(),
+        std::mem::take(&mut publication.properties),
     );
     let confirmed = sent.await?;
     faults::at(Point::Sent);
@@ -408,16 +466,16 @@ async fn confirm(channel: &Channel, publication: &Publication) -> lapin::Result<
     confirmed.await
 }
 
-fn message_id(properties: &BasicProperties) -> &str {
-    properties.message_id().as_ref().map_or("", |id| id.as_str())
+fn message_id(properties: &BasicProperties) -> ShortString {
+    properties.message_id().clone().unwrap_or_default()
 }
 
-fn returned_id(confirmation: &Confirmation) -> Option<String> {
+fn returned_id(confirmation: &Confirmation) -> Option<ShortString> {
     let returned = match confirmation {
         Confirmation::Ack(returned) | Confirmation::Nack(returned) => returned.as_ref()?,
         Confirmation::NotRequested => return None,
     };
-    Some(message_id(&returned.delivery.properties).to_owned())
+    Some(message_id(&returned.delivery.properties))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@
 //! as a whole, so that what remains still balances.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     time::Duration,
 };
 
@@ -64,30 +64,43 @@ if instance ~= ARGV[1] then
 end
 return redis.call('HGET', KEYS[1], 'since')";
 
-/// `settle(state, place)` for scripts whose keys 2 to 4 are a run, a block and the set of runs, and whose last two
-/// arguments are the run's name and how long states live. See [`State::may_follow`] for the rule.
+/// `settle(state, key, arg)` for scripts: from `key` on stand the set of runs and, for each group of numbers, a run and a
+/// block; from `arg` on, how long states live and, for each group, the run's name and the numbers' places: how many, and
+/// which, each once. See [`State::may_follow`] for the rule.
 pub(super) const SETTLE: &str = r"
 local names = {'done', 'duplicate', 'discarded', 'refused', 'dead'}
-local over = {['2'] = '045', ['3'] = '045', ['4'] = '0', ['5'] = '04'}
-local function settle(state, place)
-  local at = '#' .. place
-  if state ~= '1' then
-    local old = redis.call('BITFIELD', KEYS[3], 'GET', 'u4', at)[1]
-    if not string.find(over[state], tostring(old), 1, true) then return end
-  end
-  local old = redis.call('BITFIELD', KEYS[3], 'SET', 'u4', at, state)[1]
-  if old == tonumber(state) then return end
-  if old ~= 0 then redis.call('HINCRBY', KEYS[2], names[old], -1) end
-  if redis.call('HINCRBY', KEYS[2], names[tonumber(state)], 1) == 1 then
-    redis.call('SADD', KEYS[4], ARGV[#ARGV - 1])
-    redis.call('PEXPIRE', KEYS[2], ARGV[#ARGV])
-    redis.call('PEXPIRE', KEYS[3], ARGV[#ARGV])
+local over = {['1'] = '02345', ['2'] = '045', ['3'] = '045', ['4'] = '0', ['5'] = '04'}
+local function settle(state, key, arg)
+  local runs, ttl = KEYS[key], ARGV[arg]
+  key, arg = key + 1, arg + 1
+  while KEYS[key] do
+    local run, block, member, count = KEYS[key], KEYS[key + 1], ARGV[arg], tonumber(ARGV[arg + 1])
+    local get, set, fresh = {}, {}, 0
+    for n = arg + 2, arg + 1 + count do
+      get[#get + 1], get[#get + 2], get[#get + 3] = 'GET', 'u4', '#' .. ARGV[n]
+    end
+    for n, old in ipairs(redis.call('BITFIELD', block, unpack(get))) do
+      if string.find(over[state], tostring(old), 1, true) then
+        set[#set + 1], set[#set + 2], set[#set + 3], set[#set + 4] = 'SET', 'u4', '#' .. ARGV[arg + 1 + n], state
+        fresh = fresh + 1
+        if old ~= 0 then redis.call('HINCRBY', run, names[old], -1) end
+      end
+    end
+    if fresh > 0 then
+      redis.call('BITFIELD', block, unpack(set))
+      if redis.call('HINCRBY', run, names[tonumber(state)], fresh) == fresh then
+        redis.call('SADD', runs, member)
+        redis.call('PEXPIRE', run, ttl)
+        redis.call('PEXPIRE', block, ttl)
+      end
+    end
+    key, arg = key + 2, arg + 2 + count
   end
 end
 ";
 
-/// Settles one number.
-pub(super) const RECORD: &str = "settle(ARGV[1], ARGV[2])";
+/// Settles numbers.
+pub(super) const RECORD: &str = "settle(ARGV[1], 1, 2)";
 
 /// Notes how far a run has come, and that it is still wanted; fails where Redis has forgotten the ledger, so that it
 /// is opened anew.
@@ -120,7 +133,7 @@ redis.call('SREM', KEYS[2], ARGV[1])
 redis.call('PEXPIRE', KEYS[3], ARGV[2])";
 
 /// Tries what [`SETTLE`] needs to be allowed.
-const PROBE: &str = "settle('1', '0') redis.call('DEL', KEYS[2], KEYS[3], KEYS[4])";
+const PROBE: &str = "settle('1', 1, 1) redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])";
 
 /// The ledger of all sources at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,8 +157,8 @@ impl Since {
         format!("{ROOT}:{}:{member}", self.0)
     }
 
-    fn block(self, member: &str, number: u64) -> String {
-        format!("{ROOT}:{}:{member}/{}", self.0, number / BLOCK)
+    fn block(self, member: &str, block: u64) -> String {
+        format!("{ROOT}:{}:{member}/{block}", self.0)
     }
 
     fn total(self, source: &str) -> String {
@@ -171,11 +184,11 @@ pub(super) async fn open(connection: &mut MultiplexedConnection) -> RedisResult<
     let since: String = call.invoke_async(connection).await?;
     let Some(since) = since.parse().ok().map(Since) else { return Ok(None) };
     let probe = Script::new(&format!("{SETTLE}{PROBE}"));
-    let mut call = probe.key("");
-    for key in ["probe", "probe/0", "probe:runs"] {
+    let mut call = probe.prepare_invoke();
+    for key in ["probe:runs", "probe", "probe/0"] {
         call.key(since.run(key));
     }
-    match call.arg("probe").arg(1_000).invoke_async::<()>(connection).await {
+    match call.arg(1_000).arg("probe").arg(1).arg(0).invoke_async::<()>(connection).await {
         Ok(()) => Ok(Some(since)),
         Err(error) if matches!(error.kind(), ErrorKind::Server(_)) => {
             tracing::warn!(%error, "no ledger is kept: Redis refuses its commands");
@@ -199,36 +212,44 @@ fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
 }
 
 impl Since {
-    /// Adds what [`SETTLE`] needs to a call whose first key is there. Whether the entry is to be counted.
+    /// Adds what [`SETTLE`] needs to a call. Whether there is anything to be counted.
     pub(super) fn add(
         self,
         call: &mut ScriptInvocation<'_>,
         source: &SourceName,
-        entry: Option<Entry>,
+        entries: impl Iterator<Item = Entry>,
     ) -> bool {
-        let Some(entry) = entry.filter(|entry| entry.run.began > self.0) else { return false };
-        let member = format!("{source}/{}", entry.run);
-        call.key(self.run(&member))
-            .key(self.block(&member, entry.number))
-            .key(self.runs())
-            .arg(entry.number % BLOCK)
-            .arg(member)
-            .arg(millis(TTL));
-        true
+        let mut groups: BTreeMap<(Run, u64), BTreeSet<u64>> = BTreeMap::new();
+        for entry in entries.filter(|entry| entry.run.began > self.0) {
+            groups.entry((entry.run, entry.number / BLOCK)).or_default().insert(entry.number % BLOCK);
+        }
+        call.key(self.runs()).arg(millis(TTL));
+        for ((run, block), places) in &groups {
+            let member = format!("{source}/{run}");
+            call.key(self.run(&member)).key(self.block(&member, *block)).arg(member).arg(places.len());
+            for place in places {
+                call.arg(*place);
+            }
+        }
+        !groups.is_empty()
     }
 }
 
 impl Store {
-    /// Notes what became of a webhook; it may be noted again, and late.
+    /// Notes what became of webhooks; it may be noted again, and late.
     ///
     /// # Errors
     /// [`StoreError`]: noting it again is safe.
-    pub async fn record(&self, source: &SourceName, entry: Entry, state: State) -> Result<(), StoreError> {
+    pub async fn record(
+        &self,
+        source: &SourceName,
+        entries: impl Iterator<Item = Entry>,
+        state: State,
+    ) -> Result<(), StoreError> {
         let mut call = self.shared.record.prepare_invoke();
-        // The scripts' first key is that of an idempotency key, which is of no use here.
-        call.key("").arg(state as u8);
+        call.arg(state as u8);
         self.within_deadline(async |link| {
-            if !link.since.is_some_and(|since| since.add(&mut call, source, Some(entry))) {
+            if !link.since.is_some_and(|since| since.add(&mut call, source, entries)) {
                 return Ok(());
             }
             call.invoke_async(&mut link.connection).await
@@ -241,9 +262,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: noting it again is safe.
     pub async fn mark(&self, source: &SourceName, mark: &Mark) -> Result<(), StoreError> {
-        for number in &mark.refused {
-            self.record(source, Entry { run: mark.run, number: *number }, State::Refused).await?;
-        }
+        let refused = mark.refused.iter().map(|number| Entry { run: mark.run, number: *number });
+        self.record(source, refused, State::Refused).await?;
         self.within_deadline(async |link| {
             let Some(since) = link.since.filter(|since| mark.run.began > since.0) else { return Ok(()) };
             let member = format!("{source}/{}", mark.run);

@@ -57,10 +57,13 @@ struct Service {
 
 impl Service {
     fn signal(&self, signal: &str) {
-        let child = self.child.lock().unwrap();
-        let pid = child.as_ref().expect("it runs").id().to_string();
+        let pid = self.pid().to_string();
         let killed = Command::new("kill").args(["-s", signal, &pid]).status().unwrap();
         assert!(killed.success(), "kill -{signal} {pid}");
+    }
+
+    fn pid(&self) -> u32 {
+        self.child.lock().unwrap().as_ref().expect("it runs").id()
     }
 
     fn kill(&self) {
@@ -141,6 +144,11 @@ impl Broker {
         format!("amqp://guest:guest@127.0.0.1:{}/t{n}", self.service.port)
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.service.pid()
+    }
+
     /// Kills it as a power cut would.
     pub fn kill(&self) {
         self.service.kill();
@@ -198,7 +206,8 @@ impl Redis {
         Self::with(vec!["--replicaof".to_owned(), format!("127.0.0.1 {}", master.service.port)])
     }
 
-    fn with(options: Vec<String>) -> Self {
+    /// Starts one with options of its own.
+    pub fn with(options: Vec<String>) -> Self {
         let service = Service { child: Mutex::new(None), dir: folder(), port: free_port() };
         let redis = Self { service, options };
         redis.start_again();
@@ -231,6 +240,11 @@ impl Redis {
     /// The address of database `n`.
     pub fn url(&self, n: usize) -> String {
         format!("redis://127.0.0.1:{}/{n}", self.service.port)
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.service.pid()
     }
 
     /// Kills it as a power cut would.

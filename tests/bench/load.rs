@@ -1,0 +1,68 @@
+//! HTTP load over keep-alive connections.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+/// One keep-alive connection.
+pub struct Client {
+    stream: TcpStream,
+    request: Vec<u8>,
+    answer: Vec<u8>,
+}
+
+impl Client {
+    pub async fn connect(address: &str) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream, request: Vec::new(), answer: vec![0; 4096] }
+    }
+
+    /// Posts `body` to a source; the status of the answer.
+    pub async fn post(&mut self, source: &str, body: &[u8]) -> u16 {
+        self.try_post(source, body).await.expect("the receiver answers")
+    }
+
+    /// As [`Client::post`]; none where the connection ends without an answer.
+    pub async fn try_post(&mut self, source: &str, body: &[u8]) -> Option<u16> {
+        self.request.clear();
+        let head = format!(
+            "POST /in/{source} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        self.request.extend_from_slice(head.as_bytes());
+        self.request.extend_from_slice(body);
+        self.stream.write_all(&self.request).await.ok()?;
+        let mut read = 0;
+        loop {
+            match self.stream.read(&mut self.answer[read..]).await {
+                Ok(0) | Err(_) => return None,
+                Ok(more) => read += more,
+            }
+            // An answer of 200 has no body; that of a refusal is of no interest.
+            if self.answer[..read].windows(4).any(|end| end == b"\r\n\r\n") {
+                return std::str::from_utf8(&self.answer[9..12]).ok()?.parse().ok();
+            }
+        }
+    }
+}
+
+/// Posts as fast as `connections` connections are answered, for so long; how many were answered 200. Whatever else
+/// comes back is an error of the measurement.
+pub async fn closed_loop(address: &str, connections: usize, lasting: Duration, body: &[u8]) -> u64 {
+    let until = Instant::now() + lasting;
+    let clients = (0..connections).map(async |_| {
+        let mut client = Client::connect(address).await;
+        let mut answered = 0;
+        while Instant::now() < until {
+            assert_eq!(client.post(super::webhook::SOURCE, body).await, 200);
+            answered += 1;
+        }
+        answered
+    });
+    join_all(clients).await.into_iter().sum()
+}

@@ -1,0 +1,40 @@
+//! What a process costs, out of `/proc`.
+
+use std::fs;
+
+/// `USER_HZ`, which Linux fixes for whoever reads `/proc`.
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// CPU seconds, user and system, that a process has used so far.
+pub fn cpu_seconds(pid: u32) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let ticks = stat[stat.rfind(')').unwrap() + 2..].split(' ').skip(11).take(2);
+    ticks.map(|ticks| ticks.parse::<f64>().unwrap()).sum::<f64>() / TICKS_PER_SECOND
+}
+
+/// A line of `/proc/<pid>/status` in MiB: `VmRSS`, or `VmHWM` for the peak.
+pub fn memory_mib(pid: u32, line: &str) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|l| l.strip_prefix(line)?.strip_prefix(':')).unwrap();
+    line.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1024.0
+}
+
+/// CPU seconds of the measured process, of the broker and of Redis.
+#[derive(Clone, Copy)]
+pub struct Sample([f64; 3]);
+
+/// Takes samples of three processes.
+#[derive(Clone, Copy)]
+pub struct Meter(pub [u32; 3]);
+
+impl Meter {
+    pub fn sample(&self) -> Sample {
+        Sample(self.0.map(cpu_seconds))
+    }
+
+    /// CPU microseconds since `before` for each of `count`: the process, the broker, Redis.
+    pub fn per_message(&self, before: Sample, count: u64) -> [f64; 3] {
+        let now = self.sample();
+        std::array::from_fn(|n| (now.0[n] - before.0[n]) * 1e6 / count.max(1) as f64)
+    }
+}

@@ -1,0 +1,35 @@
+//! The webhook that is measured with: a telephony resource of about 1.2 KB.
+
+use hookswitch::core::{
+    inbound::{History, Inbound},
+    ledger::{Entry, Run},
+    providers::Provider,
+    webhook::{DeliveryId, Headers, Webhook},
+};
+
+/// The name of the measured source.
+pub const SOURCE: &str = "bench";
+
+const ID: &str = "0000000000000000";
+const BODY: &str = r#"{"event":"telephonyCall::updated","data":{"object":"resource","model":"telephonyCall","id":"call_0000000000000000","fields":{"direction":"inbound","status":"completed","startedAt":"2026-03-06T09:05:04.608Z","endedAt":"2026-03-06T09:15:04.608Z","answeredAt":"2026-03-06T09:05:11.120Z","duration":593,"recordingUrl":"https://recordings.example.com/v1/accounts/8f14e45f/calls/2026/03/06/9b2d5c1e-6f0a-4c8e-8f57-7d1d4f1c2a10.mp3","users":[{"object":"resourceRef","model":"user","id":"usr_4c2f9a1be07d"},{"object":"resourceRef","model":"user","id":"usr_77aa0913cd2e"}],"contacts":[{"object":"resourceRef","model":"contact","id":"cnt_1f0e6d5c4b3a"}],"externalNumber":"+18005559876","internalNumber":"+18005551234"},"createdAt":"2026-03-06T09:05:04.608Z","updatedAt":"2026-03-06T09:15:04.608Z","rawResource":{"provider":"example-pbx","queue":"sales-emea","tags":["vip","callback","q1-campaign"],"hangup":{"by":"customer","cause":"NORMAL_CLEARING","q850":16},"media":{"codec":"opus","mos":4.21,"jitter_ms":11.4,"loss":0.002},"route":["ivr:main","queue:sales-emea","agent:usr_4c2f9a1be07d"],"note":"Kitchen remodel, scheduled for April; customer asked for a call back."},"warnings":[]}}"#;
+
+/// The body of webhook `n`; with `padding` more bytes in a field that is carried as it is.
+pub fn body(n: u64, padding: usize) -> Vec<u8> {
+    let body = BODY.replacen(ID, &format!("{n:016x}"), 1);
+    let body = body.replacen("Kitchen", &format!("{}Kitchen", "x".repeat(padding)), 1);
+    body.into_bytes()
+}
+
+/// Webhook `n` as a receiver puts it on the broker.
+pub fn inbound(source: &str, run: Run, n: u64, padding: usize) -> Inbound {
+    let webhook = Webhook {
+        delivery_id: DeliveryId::new(uuid::Uuid::now_v7()),
+        source: source.parse().unwrap(),
+        provider: Provider::Morph,
+        received_at: jiff::Timestamp::now(),
+        headers: Headers::default(),
+        body: body(n, padding).into(),
+    };
+    let entry = Some(Entry { run, number: n });
+    Inbound { webhook, content_type: Some("application/json".into()), entry, history: History::default() }
+}

@@ -1,0 +1,302 @@
+//! A private RabbitMQ and Redis, and the processes that are measured on them.
+
+use std::{
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use futures_util::future::join_all;
+use hookswitch::{
+    core::ledger::Run,
+    edge::amqp::{message, names},
+};
+use lapin::{
+    BasicProperties, Channel, Connection, ConnectionProperties,
+    options::{
+        BasicPublishOptions, ConfirmSelectOptions, QueueBindOptions, QueueDeclareOptions, QueuePurgeOptions,
+    },
+    types::{AMQPValue, FieldTable, LongString},
+};
+
+use super::{
+    meter::{Meter, memory_mib},
+    services::{Broker, Redis, free_port},
+    webhook, yardstick,
+};
+
+/// The queue that our events end up in.
+pub const QUEUE_OUT: &str = "events.bench";
+
+/// Messages published at a time when a queue is filled.
+const FILL_WINDOW: u64 = 512;
+/// Nothing here takes longer.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How often a queue's length is asked for.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Whose processes are measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Ours,
+    Yardstick,
+}
+
+impl Side {
+    fn queue_in(self) -> String {
+        match self {
+            Self::Ours => names::raw_queue(&webhook::SOURCE.parse().unwrap()),
+            Self::Yardstick => yardstick::QUEUE_IN.to_owned(),
+        }
+    }
+
+    fn queue_out(self) -> &'static str {
+        match self {
+            Self::Ours => QUEUE_OUT,
+            Self::Yardstick => yardstick::QUEUE_OUT,
+        }
+    }
+}
+
+pub struct World {
+    pub broker: Broker,
+    pub redis: Redis,
+    pub channel: Channel,
+    connection: Connection,
+    dir: tempfile::TempDir,
+    next: u64,
+}
+
+/// A process that is measured; killed when dropped.
+pub struct Process {
+    child: Child,
+    /// Where it listens, if it is a receiver.
+    pub address: String,
+}
+
+impl Process {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// What one message has cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Cost {
+    /// Messages a second.
+    pub rate: f64,
+    /// CPU microseconds a message: the process, the broker, Redis.
+    pub cpu: [f64; 3],
+    /// The process's peak memory.
+    pub peak_mib: f64,
+}
+
+impl World {
+    /// Starts the services and makes all queues; `sources` and more configuration as TOML.
+    pub async fn start(more: &str) -> Self {
+        let (broker, redis) = tokio::task::spawn_blocking(|| {
+            (Broker::start(1), Redis::with(vec!["--appendfsync".to_owned(), "everysec".to_owned()]))
+        })
+        .await
+        .unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let config = format!(
+            "[amqp]\nurl = \"{}\"\n[redis]\nurl = \"{}\"\n[log]\nformat = \"json\"\n\
+             [subscriptions.\"{QUEUE_OUT}\"]\npatterns = [\"#\"]\n{more}",
+            broker.url(1),
+            redis.url(0)
+        );
+        std::fs::write(dir.path().join("hookswitch.toml"), config).unwrap();
+        let connection = Connection::connect(&broker.url(1), ConnectionProperties::default()).await.unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
+        let world = Self { broker, redis, channel, connection, dir, next: 1 };
+        let applied = world.program(&["topology", "apply"]).status().unwrap();
+        assert!(applied.success(), "the topology cannot be applied");
+        for queue in [yardstick::QUEUE_IN, yardstick::QUEUE_OUT] {
+            let mut arguments = FieldTable::default();
+            arguments.insert("x-queue-type".into(), AMQPValue::LongString(LongString::from("quorum")));
+            let durable = QueueDeclareOptions::durable();
+            world.channel.queue_declare(queue.into(), durable, arguments).await.unwrap();
+        }
+        let (queue, pattern) = (yardstick::QUEUE_OUT.into(), yardstick::KEY.into());
+        let options = QueueBindOptions::default();
+        world
+            .channel
+            .queue_bind(queue, "amq.topic".into(), pattern, options, FieldTable::default())
+            .await
+            .unwrap();
+        world
+    }
+
+    fn program(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(super::PROGRAM);
+        command
+            .args(arguments)
+            .env("HOOKSWITCH_CONFIG", self.dir.path().join("hookswitch.toml"))
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Starts `hookswitch <role>`; its log goes to a file, as a container's does.
+    pub fn start_ours(&self, role: &str) -> Process {
+        let (listen, admin) = (free_port(), free_port());
+        let log = std::fs::File::create(self.dir.path().join(format!("{role}-{listen}.log"))).unwrap();
+        let address = format!("127.0.0.1:{listen}");
+        let mut command = self.program(&[role]);
+        command
+            .env("HOOKSWITCH_RECEIVER_LISTEN", &address)
+            .env("HOOKSWITCH_ADMIN_LISTEN", format!("127.0.0.1:{admin}"))
+            .stderr(log);
+        Process { child: command.spawn().unwrap(), address }
+    }
+
+    /// Starts the yardstick's `role`.
+    pub fn start_yardstick(&self, role: &str) -> Process {
+        let address = format!("127.0.0.1:{}", free_port());
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args([role, "--amqp", &self.broker.url(1), "--redis", &self.redis.url(1), "--listen", &address])
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
+        Process { child, address }
+    }
+
+    fn start_side(&self, side: Side, role: &str) -> Process {
+        match side {
+            Side::Ours => self.start_ours(role),
+            Side::Yardstick => self.start_yardstick(role),
+        }
+    }
+
+    pub fn meter(&self, process: &Process) -> Meter {
+        Meter([process.pid(), self.broker.pid(), self.redis.pid()])
+    }
+
+    /// Messages that are ready in a queue.
+    pub async fn depth(&self, queue: &str) -> u64 {
+        let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
+        let queue = self.channel.queue_declare(queue.into(), passive, FieldTable::default()).await.unwrap();
+        u64::from(queue.message_count())
+    }
+
+    pub async fn purge(&self, queue: &str) {
+        self.channel.queue_purge(queue.into(), QueuePurgeOptions::default()).await.unwrap();
+    }
+
+    /// Publishes `count` new webhooks, as a receiver would, to where `side` takes them from.
+    pub async fn fill(&mut self, side: Side, source: &str, count: u64, padding: usize) {
+        let began = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap();
+        let run = Run { began, nonce: rand::random() };
+        let numbers: Vec<u64> = (self.next..self.next + count).collect();
+        self.next += count;
+        for window in numbers.chunks(FILL_WINDOW as usize) {
+            let sending = window.iter().map(async |n| {
+                let inbound = webhook::inbound(source, run, *n, padding);
+                let (exchange, key, properties) = match side {
+                    Side::Ours => (names::RAW_EXCHANGE, source, message::properties(&inbound)),
+                    Side::Yardstick => {
+                        let id = inbound.webhook.delivery_id.to_string();
+                        ("", yardstick::QUEUE_IN, yardstick::properties(&id))
+                    }
+                };
+                self.publish(exchange, key, &inbound.webhook.body, properties).await;
+            });
+            join_all(sending).await;
+        }
+    }
+
+    async fn publish(&self, exchange: &str, key: &str, body: &[u8], properties: BasicProperties) {
+        let options = BasicPublishOptions::default();
+        let sent = self.channel.basic_publish(exchange.into(), key.into(), options, body, properties);
+        assert!(sent.await.unwrap().await.unwrap().is_ack());
+    }
+
+    /// What a worker needs to turn `count` queued webhooks into events. The first tenth is not counted, so that what
+    /// starting costs is left out.
+    pub async fn drain(&mut self, side: Side, count: u64, padding: usize) -> Cost {
+        self.fill(side, webhook::SOURCE, count, padding).await;
+        let process = self.start_side(side, "worker");
+        let cost = self.drained(&process, side.queue_out(), count).await;
+        drop(process);
+        self.purge(&side.queue_in()).await;
+        self.purge(side.queue_out()).await;
+        cost
+    }
+
+    async fn drained(&self, process: &Process, queue: &str, count: u64) -> Cost {
+        let meter = self.meter(process);
+        let began = self.reached(queue, count / 10).await;
+        let before = meter.sample();
+        let ended = self.reached(queue, count).await;
+        let messages = ended.0 - began.0;
+        Cost {
+            rate: messages as f64 / (ended.1 - began.1).as_secs_f64(),
+            cpu: meter.per_message(before, messages),
+            peak_mib: memory_mib(process.pid(), "VmHWM"),
+        }
+    }
+
+    /// Waits until a queue holds so many; how many it held, and when.
+    async fn reached(&self, queue: &str, count: u64) -> (u64, Instant) {
+        let began = Instant::now();
+        loop {
+            let depth = self.depth(queue).await;
+            if depth >= count {
+                return (depth, Instant::now());
+            }
+            assert!(began.elapsed() < PATIENCE, "{queue} holds {depth} of {count} messages");
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// What a receiver needs to accept webhooks over so many connections, for so long.
+    pub async fn accept(&self, side: Side, connections: usize, lasting: Duration) -> Cost {
+        let process = self.start_side(side, "receiver");
+        self.answers(&process).await;
+        let body = webhook::body(0, 0);
+        super::load::closed_loop(&process.address, connections, lasting / 5, &body).await;
+        let meter = self.meter(&process);
+        let (before, began) = (meter.sample(), Instant::now());
+        let accepted = super::load::closed_loop(&process.address, connections, lasting, &body).await;
+        let cost = Cost {
+            rate: accepted as f64 / began.elapsed().as_secs_f64(),
+            cpu: meter.per_message(before, accepted),
+            peak_mib: memory_mib(process.pid(), "VmHWM"),
+        };
+        drop(process);
+        self.purge(&side.queue_in()).await;
+        cost
+    }
+
+    /// Waits until a receiver takes webhooks.
+    pub async fn answers(&self, process: &Process) {
+        let began = Instant::now();
+        let body = webhook::body(0, 0);
+        loop {
+            assert!(began.elapsed() < PATIENCE, "the receiver does not answer");
+            if tokio::net::TcpStream::connect(&process.address).await.is_ok() {
+                let mut client = super::load::Client::connect(&process.address).await;
+                if client.try_post(webhook::SOURCE, &body).await == Some(200) {
+                    return;
+                }
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// A connection of one's own.
+    pub async fn connect(&self) -> Connection {
+        Connection::connect(&self.broker.url(1), ConnectionProperties::default()).await.unwrap()
+    }
+
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+}
