@@ -1,4 +1,4 @@
-//! The worker pool: one lane per source, each with its own queue, channel and limit.
+//! The worker pool: one lane per raw queue, each with its own channel and limit.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -28,6 +28,7 @@ use crate::{
         ledger::{Entry, State},
         lifecycle::{self, Answer, Claim, Life, Step},
         providers::{NormalizeError, Normalized},
+        shard::Shard,
         webhook::{SourceName, Webhook},
     },
     edge::{
@@ -36,7 +37,7 @@ use crate::{
             consumer::{Delivery, Intake, MarkIntake, Marks, Settler},
             message, names,
             publisher::{Publication, PublishError, Publisher, Trouble},
-            topology::{Topology, TopologyError},
+            topology::{self, Topology, TopologyError},
         },
         metrics::WorkerMetrics,
         store::Store,
@@ -206,7 +207,7 @@ impl Worker {
             Ok(Err(differs @ TopologyError::Differs(_))) => return Err(differs),
             Err(_) => return Ok(Ended::Lost(format!("consuming could not begin within {patience:?}"))),
         };
-        tracing::info!(sources = lanes.len() - 1, "taking messages");
+        tracing::info!(raw_queues = lanes.len() - 1, "taking messages");
         self.consuming.store(true, Ordering::Relaxed);
         self.has_consumed.store(true, Ordering::Relaxed);
         let mut ended = Ended::Stopped;
@@ -235,7 +236,7 @@ impl Worker {
         Ok(ended)
     }
 
-    /// Checks the topology and begins to consume: the ledger's marks, and every source that is ours.
+    /// Checks the topology and begins to consume: the ledger's marks, and every raw queue of the sources that are ours.
     async fn open_lanes(
         self: &Arc<Self>,
         connection: &Arc<Connection>,
@@ -244,27 +245,29 @@ impl Worker {
         Topology::of(&self.config).check(connection).await?;
         let mut lanes = JoinSet::new();
         let marks = MarkIntake::open(connection).await.map_err(TopologyError::Lost)?;
-        lanes.spawn(self.clone().keep_ledger(connection.clone(), marks, stop.clone()));
-        for (source, settings) in &self.config.sources {
+        let shards = topology::raw_shards(connection, &self.config).await.map_err(TopologyError::Lost)?;
+        for (source, shard) in &shards {
             if self.config.worker.sources.as_ref().is_some_and(|mine| !mine.contains(source)) {
                 continue;
             }
-            let queue = names::raw_queue(source);
+            let Some(settings) = self.config.sources.get(source) else { continue };
             let prefetch = self.config.worker.prefetch;
-            let opening = Intake::open(connection, &queue, source.clone(), settings.provider, prefetch);
+            let opening = Intake::open(connection, source.clone(), *shard, settings.provider, prefetch);
             let intake = opening.await.map_err(TopologyError::Lost)?;
             lanes.spawn(self.clone().lane(source.clone(), intake, stop.clone()));
         }
+        lanes.spawn(self.clone().keep_ledger(connection.clone(), marks, shards, stop.clone()));
         Ok(lanes)
     }
 
-    /// One source's deliveries, as many at a time as may be.
+    /// One raw queue's deliveries, as many at a time as may be.
     async fn lane(self: Arc<Self>, source: SourceName, mut intake: Intake, stop: CancellationToken) -> Ended {
         let settler = intake.settler();
         // Never more than the prefetch.
         let mut waiting = VecDeque::new();
         let mut in_work = FuturesUnordered::new();
         let mut downstream = Downstream::default();
+        let mut in_flight = self.metrics.in_flight(&source);
         let mut ended = None;
         while ended.is_none() || !in_work.is_empty() {
             let begins =
@@ -287,9 +290,8 @@ impl Worker {
                     ended = Some(Ended::Stopped);
                 }
             }
-            self.metrics.in_flight(&source, waiting.len() + in_work.len());
+            in_flight.set(waiting.len() + in_work.len());
         }
-        self.metrics.in_flight(&source, 0);
         ended.unwrap_or(Ended::Stopped)
     }
 
@@ -306,6 +308,7 @@ impl Worker {
         self: Arc<Self>,
         connection: Arc<Connection>,
         mut intake: MarkIntake,
+        shards: Vec<(SourceName, Shard)>,
         stop: CancellationToken,
     ) -> Ended {
         let mut balance_due = tokio::time::interval(BALANCE_EVERY);
@@ -321,15 +324,15 @@ impl Worker {
                     }
                 }
                 _ = balance_due.tick() => tokio::select! {
-                    () = self.show_balance(&connection) => {}
+                    () = self.show_balance(&connection, &shards) => {}
                     () = stop.cancelled() => return Ended::Stopped,
                 },
             }
         }
     }
 
-    async fn show_balance(&self, connection: &Connection) {
-        let drawing = ledger::balance(&self.store, connection, &self.config);
+    async fn show_balance(&self, connection: &Connection, shards: &[(SourceName, Shard)]) {
+        let drawing = ledger::balance(&self.store, connection, &self.config, shards);
         match tokio::time::timeout(BALANCE_EVERY, drawing).await {
             Ok(Ok(balance)) => {
                 let queued = balance.queued + balance.waiting;

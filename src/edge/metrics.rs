@@ -136,6 +136,28 @@ pub struct WorkerMetrics {
     drift_paths: Mutex<HashSet<(Provider, String)>>,
 }
 
+/// A lane's share of the deliveries in flight; dropped, it is none.
+#[derive(Debug)]
+pub struct InFlight {
+    gauge: Gauge,
+    count: i64,
+}
+
+impl InFlight {
+    /// So many are in flight now.
+    pub fn set(&mut self, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.gauge.inc_by(count - self.count);
+        self.count = count;
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
 impl WorkerMetrics {
     /// Makes and registers them.
     pub fn register(registry: &mut Registry) -> Arc<Self> {
@@ -272,10 +294,10 @@ impl WorkerMetrics {
         self.ledger_drawn.set(drawn.as_second());
     }
 
-    /// How many deliveries of a source have been taken and are not settled.
-    pub fn in_flight(&self, source: &SourceName, count: usize) {
-        let gauge = self.in_flight.get_or_create(&SourceLabel { source: source.to_string() });
-        gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+    /// A lane's share of its source's deliveries that have been taken and are not settled.
+    pub fn in_flight(&self, source: &SourceName) -> InFlight {
+        let gauge = self.in_flight.get_or_create(&SourceLabel { source: source.to_string() }).clone();
+        InFlight { gauge, count: 0 }
     }
 
     /// Counts a dead letter that is in its source's queue and could not be written to the log.

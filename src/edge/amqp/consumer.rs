@@ -13,7 +13,7 @@ use super::{
     message::{self, InvalidMessage},
     names,
 };
-use crate::core::{inbound::Inbound, ledger::Mark, providers::Provider, webhook::SourceName};
+use crate::core::{inbound::Inbound, ledger::Mark, providers::Provider, shard::Shard, webhook::SourceName};
 
 /// Messages of marks that a worker takes ahead.
 const MARKS_PREFETCH: u16 = 16;
@@ -38,6 +38,7 @@ pub struct Intake {
     channel: Channel,
     consumer: Consumer,
     source: SourceName,
+    shard: Shard,
     provider: Provider,
     gone: CancellationToken,
 }
@@ -50,19 +51,19 @@ pub struct Settler {
 }
 
 impl Intake {
-    /// Starts consuming `queue`.
+    /// Starts consuming a source's shard.
     ///
     /// # Errors
     /// The channel or the connection failed.
     pub async fn open(
         connection: &Connection,
-        queue: &str,
         source: SourceName,
+        shard: Shard,
         provider: Provider,
         prefetch: u16,
     ) -> lapin::Result<Self> {
-        let (channel, consumer) = consume(connection, queue, prefetch).await?;
-        Ok(Self { channel, consumer, source, provider, gone: CancellationToken::new() })
+        let (channel, consumer) = consume(connection, &names::raw_queue(&source, shard), prefetch).await?;
+        Ok(Self { channel, consumer, source, shard, provider, gone: CancellationToken::new() })
     }
 
     /// What settles the deliveries.
@@ -90,7 +91,12 @@ impl Intake {
         let tag = delivery.delivery_tag;
         let redeliveries = message::redeliveries(&delivery.properties);
         match message::decode(&delivery.properties, delivery.data) {
-            Ok(inbound) => Delivery { inbound, invalid: None, redeliveries, tag },
+            Ok(inbound) => Delivery {
+                inbound: Inbound { shard: self.shard, ..inbound },
+                invalid: None,
+                redeliveries,
+                tag,
+            },
             Err((error, body)) => {
                 let now = Timestamp::now();
                 let inbound = message::salvage(&delivery.properties, body, &self.source, self.provider, now);
