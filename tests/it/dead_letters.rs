@@ -426,7 +426,7 @@ async fn letters_that_are_put_back_are_there_once_however_often_they_are_put_bac
     assert_eq!(browse(&world, Filter::default()).await.len(), 100);
 }
 
-async fn reindex(world: &World) -> hookswitch::app::dead_letters::Reindexed {
+pub(super) async fn reindex(world: &World) -> hookswitch::app::dead_letters::Reindexed {
     let (connection, publisher, store) =
         (world.connect().await, world.publisher().await, world.store().await);
     let desk = Desk::new(&connection, &world.config);

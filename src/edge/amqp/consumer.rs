@@ -90,19 +90,15 @@ impl Intake {
     fn read(&self, delivery: lapin::message::Delivery) -> Delivery {
         let tag = delivery.delivery_tag;
         let redeliveries = message::redeliveries(&delivery.properties);
-        match message::decode(&delivery.properties, delivery.data) {
-            Ok(inbound) => Delivery {
-                inbound: Inbound { shard: self.shard, ..inbound },
-                invalid: None,
-                redeliveries,
-                tag,
-            },
+        let (inbound, invalid) = match message::decode(&delivery.properties, delivery.data) {
+            Ok(inbound) => (inbound, None),
             Err((error, body)) => {
                 let now = Timestamp::now();
                 let inbound = message::salvage(&delivery.properties, body, &self.source, self.provider, now);
-                Delivery { inbound, invalid: Some(error), redeliveries, tag }
+                (inbound, Some(error))
             }
-        }
+        };
+        Delivery { inbound: Inbound { shard: self.shard, ..inbound }, invalid, redeliveries, tag }
     }
 
     /// Stops consuming and gives back what had been delivered and is not in work: `waiting`, and what
