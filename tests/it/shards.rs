@@ -153,7 +153,9 @@ async fn what_is_in_flight_is_the_sum_over_the_queues() {
 
 #[tokio::test]
 async fn a_retry_comes_back_to_its_queue() {
-    let world = world(BY_CALL).await.changed("\"200ms\", \"400ms\"", "\"3s\"").await;
+    let world = world(BY_CALL).await;
+    let world = world.changed("\"200ms\", \"400ms\"", "\"3s\"").await;
+    let world = world.changed("panic_retries = 2", "panic_retries = 1000").await;
     let receiver = receiver(&world).await;
     for n in 0..12 {
         assert_eq!(post(&receiver, &[], call(n)).await, 200);
@@ -219,8 +221,10 @@ async fn dead_letters_of_all_queues_lie_in_one_and_a_replay_goes_by_the_same_rul
 
 #[tokio::test]
 async fn from_1_shard_to_4_and_back_while_webhooks_come_in_nothing_is_lost() {
-    let four = world(BY_CALL).await;
+    // However long it takes here, none is tried so often that it dies.
+    let four = world(BY_CALL).await.changed("panic_retries = 2", "panic_retries = 1000").await;
     let one = World::of_toml(four.toml.replace("shards = 4", "shards = 1"));
+    let old_program = Program::of(&one);
     let old_receiver = receiver(&one).await;
     let mut n = 0;
     let mut send = async |receiver: &RunningReceiver, count: usize| {
@@ -233,15 +237,17 @@ async fn from_1_shard_to_4_and_back_while_webhooks_come_in_nothing_is_lost() {
     let failing = one.worker_with(unlucky);
     send(&old_receiver, 20).await;
     until("some wait", async || failing.metric("hookswitch_retries_total{source=\"split\"") >= 5.0).await;
-    failing.task.abort();
-    let old_worker = one.worker();
+    failing.finish().await;
+    let old_worker = old_program.start("worker");
     send(&old_receiver, 100).await;
+    let connection = one.connect().await;
+    until("it works", async || depth(&connection, "events.all").await >= 50).await;
     let new_receiver = receiver(&four).await;
     send(&new_receiver, 50).await;
     let new_worker = four.worker();
     send(&new_receiver, 50).await;
     send(&old_receiver, 30).await;
-    old_worker.task.abort();
+    old_worker.kill().unwrap();
     old_receiver.close().await;
     send(&new_receiver, 50).await;
     until("all four are worked on", async || depths(&four).await == [0; 4]).await;
