@@ -3,7 +3,10 @@
 
 use std::{collections::BTreeMap, io::Write as _, path::Path, time::Duration};
 
-use hookswitch::{config::Config, core::auth::Auth};
+use hookswitch::{
+    config::Config,
+    core::{auth::Auth, shard::ShardBy},
+};
 
 type Env = BTreeMap<String, String>;
 
@@ -93,10 +96,15 @@ fn the_local_configuration_serves_all_five_providers() {
 #[test]
 fn what_is_shown_loads_again_as_the_same() {
     let text = "[worker]\nprefetch = 7\nconcurrency = 3\nsources = ['a']\n[amqp]\nheartbeat = '90s'\n\
-                [sources.a]\nprovider = 'allo'\nauth = 'none'\n[subscriptions.'x.y']\npatterns = ['call.*']\n";
+                [sources.a]\nprovider = 'allo'\nauth = 'none'\nshards = 4\nshard_by = '/a~1b/~0/0'\n\
+                [sources.b]\nprovider = 'allo'\nauth = 'none'\nshards = 64\nshard_by = 'header:X-Call-Id'\n\
+                [subscriptions.'x.y']\npatterns = ['call.*']\n";
     let shown = parse(text, &Env::new()).unwrap().to_string().replace("[redacted]", "guest");
     let again = parse(&shown, &Env::new()).unwrap().to_string().replace("[redacted]", "guest");
     assert_eq!(shown, again);
+    for part in ["shards = 4\nshard_by = \"/a~1b/~0/0\"", "shards = 64\nshard_by = \"header:x-call-id\""] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
 }
 
 #[test]
@@ -324,5 +332,47 @@ fn a_secret_that_is_not_there_or_empty_is_a_problem_and_never_shown() {
     ] {
         let found = problems(&source(lines), &env);
         assert!(found.contains(expected) && !found.contains("hunter2"), "{lines}\n{found}");
+    }
+}
+
+#[test]
+fn a_source_has_1_to_64_shards_and_a_place_or_a_header_chooses_one() {
+    let sharding = |lines: &str| {
+        let text = source(&format!("auth = 'none'\n{lines}"));
+        parse(&text, &Env::new()).map(|config| config.sources[&"s".parse().unwrap()].sharding.clone())
+    };
+    let plain = sharding("").unwrap();
+    assert_eq!((plain.count(), plain.by()), (1, None));
+    let by_header = sharding("shards = 64\nshard_by = 'header:X-Call-Id'").unwrap();
+    assert_eq!((by_header.count(), by_header.by()), (64, Some(&ShardBy::Header("x-call-id".to_owned()))));
+    let by_pointer = sharding("shards = 2\nshard_by = '/data/id'").unwrap();
+    assert_eq!(by_pointer.by(), Some(&ShardBy::Pointer("/data/id".parse().unwrap())));
+    for shards in ["0", "65", "-1", "'4'"] {
+        assert_problem(
+            &source(&format!("auth = 'none'\nshards = {shards}")),
+            &[&format!(
+                "sources.s.shards = {}: expected an integer from 1 to 64",
+                shards.replace('\'', "\"")
+            )],
+        );
+    }
+    // One whose slash is forgotten is no header either.
+    for by in [
+        "",
+        "data.id",
+        "x-call-id",
+        "header:",
+        "header:a b",
+        "header: x",
+        "header:Cookie",
+        "/a~2",
+        "header:X-Token",
+    ] {
+        assert_problem(
+            &source(&format!(
+                "auth = 'header_token'\nauth_header = 'x-token'\nsecret = 's'\nshard_by = '{by}'"
+            )),
+            &[&format!("sources.s.shard_by = \"{by}\": expected a JSON pointer")],
+        );
     }
 }

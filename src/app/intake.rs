@@ -9,6 +9,7 @@ use super::{
     ledger::{Books, Open},
     receiver::{RawSink, SinkError},
     settle,
+    spread::Spread,
 };
 use crate::{
     core::{
@@ -22,13 +23,14 @@ use crate::{
 pub struct RawExchange {
     publisher: Publisher,
     books: Arc<Books>,
+    spread: Spread,
     patience: Duration,
 }
 
 impl RawExchange {
     /// Waits at most `patience` for a confirm, which is what the receiver itself waits.
-    pub fn new(publisher: Publisher, books: Arc<Books>, patience: Duration) -> Self {
-        Self { publisher, books, patience }
+    pub fn new(publisher: Publisher, books: Arc<Books>, spread: Spread, patience: Duration) -> Self {
+        Self { publisher, books, spread, patience }
     }
 }
 
@@ -40,7 +42,8 @@ impl RawSink for RawExchange {
         }
         let open = self.books.enter(&webhook.source);
         let entry = open.as_ref().map(Open::entry);
-        let inbound = Inbound { webhook, content_type, entry, history: History::default() };
+        let shard = self.spread.shard_of(&webhook);
+        let inbound = Inbound { webhook, content_type, entry, shard, history: History::default() };
         let mut publication = settle::accept(&inbound);
         publication.not_after = Instant::now() + self.patience;
         self.publisher.publish(publication, self.patience).await.map_err(|error| match error {

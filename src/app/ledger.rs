@@ -14,6 +14,7 @@ use crate::{
     config::Config,
     core::{
         ledger::{Book, Entry, Mark, RUN_MAX, Run, Sum},
+        shard::Shard,
         webhook::SourceName,
     },
     edge::{
@@ -203,7 +204,7 @@ pub enum BalanceError {
     NotKept,
 }
 
-/// Draws the balance.
+/// Draws the balance over the raw queues that [`topology::raw_shards`] has found.
 ///
 /// # Errors
 /// [`BalanceError`]
@@ -211,12 +212,21 @@ pub async fn balance(
     store: &Store,
     connection: &Connection,
     config: &Config,
+    shards: &[(SourceName, Shard)],
 ) -> Result<Balance, BalanceError> {
     let ledger = store.ledger(config.sources.keys(), now()).await?.ok_or(BalanceError::NotKept)?;
-    let channel = connection.create_channel().await?;
+    let mut channel = connection.create_channel().await?;
     let (mut queued, mut waiting) = (0, 0);
-    for source in config.sources.keys() {
-        queued += i64::from(topology::depth(&channel, &names::raw_queue(source)).await?);
+    for (source, shard) in shards {
+        let configured = config.sources.get(source).is_some_and(|s| s.sharding.has(*shard));
+        match topology::depth(&channel, &names::raw_queue(source, *shard)).await {
+            Ok(depth) => queued += i64::from(depth),
+            // It was left from when there were more, and has been deleted since.
+            Err(error) if !configured && topology::is_missing(&error) => {
+                channel = connection.create_channel().await?;
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
     for tier in config.retry.schedule().all_tiers() {
         waiting += i64::from(topology::depth(&channel, &names::retry_queue(tier)).await?);

@@ -9,5 +9,6 @@ pub mod reading;
 pub mod receiver;
 pub mod receiver_metrics;
 pub mod settle;
+pub mod spread;
 pub mod tail;
 pub mod worker;

@@ -24,6 +24,7 @@ use crate::{
     config::{self, Source},
     core::{
         auth::AuthError,
+        shard::ShardBy,
         webhook::{DeliveryId, Headers, SourceName, Webhook},
     },
 };
@@ -305,11 +306,16 @@ const NEVER_CAPTURED: [&str; 4] = ["authorization", "cookie", "set-cookie", "pro
 
 /// The headers that go along with the webhook, and how many did not fit.
 ///
-/// Those of the provider's contract come first: the idempotency key may stand in one, and an allowlist must
-/// not push it out.
+/// Those of the provider's contract come first, then the one that chooses the shard: the idempotency key may stand in
+/// one, and an allowlist must not push it out. A replay chooses the shard anew, so that header goes along too.
 fn capture(source: &Source, headers: &HeaderMap, bytes_max: usize) -> (Headers, u64) {
     let allowed = source.capture_headers.iter().map(String::as_str);
-    let wanted = source.provider.headers().iter().copied().chain(["traceparent"]).chain(allowed);
+    let shard_by = match source.sharding.by() {
+        Some(ShardBy::Header(name)) => Some(name.as_str()),
+        Some(ShardBy::Pointer(_)) | None => None,
+    };
+    let contract = source.provider.headers().iter().copied();
+    let wanted = contract.chain(["traceparent"]).chain(shard_by).chain(allowed);
     let (mut captured, mut seen, mut left_out, mut used) = (Headers::default(), Vec::new(), 0, 0);
     for name in wanted {
         let secret = NEVER_CAPTURED.contains(&name) || source.auth.proof_header() == Some(name);

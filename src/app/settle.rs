@@ -12,6 +12,7 @@ use crate::{
         inbound::Inbound,
         key,
         letters::{Letter, LetterId, Record},
+        shard::Shard,
     },
     edge::amqp::{
         message, names,
@@ -79,6 +80,7 @@ pub fn dead_letter(
 /// The message that puts a letter into its source's dead-letter queue.
 pub fn shelve(letter: &Letter) -> Publication {
     Publication {
+        routing_key: letter.inbound.webhook.source.to_string(),
         properties: message::letter_properties(letter.id, &letter.inbound),
         ..publication(&letter.inbound, names::DEAD_EXCHANGE.to_owned())
     }
@@ -89,10 +91,10 @@ pub fn log(shelved: Publication) -> Publication {
     Publication { exchange: String::new(), routing_key: names::DEAD_LOG.to_owned(), ..shelved }
 }
 
-/// The message that sends a dead letter back to its raw queue: attempts start anew, its past deaths stay on record.
+/// The message that sends a dead letter back to a raw queue: attempts start anew, its past deaths stay on record.
 /// What becomes of it is noted under `wave`.
-pub fn replay(letter: &Inbound, wave: Option<String>) -> Publication {
-    let again = Inbound { history: letter.history.replayed(wave), ..letter.clone() };
+pub fn replay(letter: &Inbound, shard: Shard, wave: Option<String>) -> Publication {
+    let again = Inbound { shard, history: letter.history.replayed(wave), ..letter.clone() };
     publication(&again, names::RAW_EXCHANGE.to_owned())
 }
 
@@ -135,7 +137,7 @@ pub fn accept(inbound: &Inbound) -> Publication {
 fn publication(inbound: &Inbound, exchange: String) -> Publication {
     Publication {
         exchange,
-        routing_key: inbound.webhook.source.to_string(),
+        routing_key: names::raw_key(&inbound.webhook.source, inbound.shard),
         properties: message::properties(inbound),
         body: inbound.webhook.body.clone(),
         not_after: Instant::now() + Duration::from_secs(3600),

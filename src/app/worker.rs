@@ -1,5 +1,5 @@
-//! The worker pool: one lane per source, each with its own queue, channel and limit. What becomes of its deliveries is
-//! in [`process`].
+//! The worker pool: one lane per raw queue, each with its own channel and limit. What becomes of its deliveries is in
+//! [`process`].
 
 mod process;
 
@@ -25,15 +25,15 @@ use crate::{
     core::{
         backoff::{Reconnect, Schedule},
         providers::{NormalizeError, Normalized},
+        shard::Shard,
         webhook::{SourceName, Webhook},
     },
     edge::{
         amqp::{
             self,
             consumer::{Intake, MarkIntake, Marks, Settler},
-            names,
             publisher::{Publisher, Trouble},
-            topology::{Topology, TopologyError},
+            topology::{self, Topology, TopologyError},
         },
         metrics::{SourceMetrics, WorkerMetrics},
         store::Store,
@@ -80,7 +80,7 @@ enum Ended {
     Lost(String),
 }
 
-/// One source's part of the pool.
+/// One raw queue's part of the pool.
 struct Lane {
     source: SourceName,
     done_ttl: Duration,
@@ -177,7 +177,7 @@ impl Worker {
             Ok(Err(differs @ TopologyError::Differs(_))) => return Err(differs),
             Err(_) => return Ok(Ended::Lost(format!("consuming could not begin within {patience:?}"))),
         };
-        tracing::info!(sources = lanes.len() - 1, "taking messages");
+        tracing::info!(raw_queues = lanes.len() - 1, "taking messages");
         self.consuming.store(true, Ordering::Relaxed);
         self.has_consumed.store(true, Ordering::Relaxed);
         let mut ended = Ended::Stopped;
@@ -206,7 +206,7 @@ impl Worker {
         Ok(ended)
     }
 
-    /// Checks the topology and begins to consume: the ledger's marks, and every source that is ours.
+    /// Checks the topology and begins to consume: the ledger's marks, and every raw queue of the sources that are ours.
     async fn open_lanes(
         self: &Arc<Self>,
         connection: &Arc<Connection>,
@@ -215,14 +215,14 @@ impl Worker {
         Topology::of(&self.config).check(connection).await?;
         let mut lanes = JoinSet::new();
         let marks = MarkIntake::open(connection).await.map_err(TopologyError::Lost)?;
-        lanes.spawn(self.clone().keep_ledger(connection.clone(), marks, stop.clone()));
-        for (source, settings) in &self.config.sources {
+        let shards = topology::raw_shards(connection, &self.config).await.map_err(TopologyError::Lost)?;
+        for (source, shard) in &shards {
             if self.config.worker.sources.as_ref().is_some_and(|mine| !mine.contains(source)) {
                 continue;
             }
-            let queue = names::raw_queue(source);
+            let Some(settings) = self.config.sources.get(source) else { continue };
             let prefetch = self.config.worker.prefetch;
-            let opening = Intake::open(connection, &queue, source.clone(), settings.provider, prefetch);
+            let opening = Intake::open(connection, source.clone(), *shard, settings.provider, prefetch);
             let intake = opening.await.map_err(TopologyError::Lost)?;
             let lane = Lane {
                 source: source.clone(),
@@ -232,10 +232,11 @@ impl Worker {
             };
             lanes.spawn(self.clone().lane(lane, intake, stop.clone()));
         }
+        lanes.spawn(self.clone().keep_ledger(connection.clone(), marks, shards, stop.clone()));
         Ok(lanes)
     }
 
-    /// One source's deliveries, as many at a time as may be. What is there is worked on together; whoever gets out of
+    /// One raw queue's deliveries, as many at a time as may be. What is there is worked on together; whoever gets out of
     /// step goes on alone.
     async fn lane(self: Arc<Self>, lane: Lane, mut intake: Intake, stop: CancellationToken) -> Ended {
         let concurrency = self.config.worker.concurrency;
@@ -244,6 +245,7 @@ impl Worker {
         let (mut batches, mut alone) = (FuturesUnordered::new(), FuturesUnordered::new());
         let mut in_work = 0;
         let mut downstream = Downstream::default();
+        let mut in_flight = self.metrics.in_flight(&lane.source);
         let mut ended = None;
         while ended.is_none() || in_work > 0 {
             let places = concurrency - in_work;
@@ -274,9 +276,8 @@ impl Worker {
                     ended = Some(Ended::Stopped);
                 }
             }
-            lane.metrics.in_flight(waiting.len() + in_work);
+            in_flight.set(waiting.len() + in_work);
         }
-        lane.metrics.in_flight(0);
         ended.unwrap_or(Ended::Stopped)
     }
 
@@ -293,6 +294,7 @@ impl Worker {
         self: Arc<Self>,
         connection: Arc<Connection>,
         mut intake: MarkIntake,
+        shards: Vec<(SourceName, Shard)>,
         stop: CancellationToken,
     ) -> Ended {
         let mut balance_due = tokio::time::interval(BALANCE_EVERY);
@@ -308,15 +310,15 @@ impl Worker {
                     }
                 }
                 _ = balance_due.tick() => tokio::select! {
-                    () = self.show_balance(&connection) => {}
+                    () = self.show_balance(&connection, &shards) => {}
                     () = stop.cancelled() => return Ended::Stopped,
                 },
             }
         }
     }
 
-    async fn show_balance(&self, connection: &Connection) {
-        let drawing = ledger::balance(&self.store, connection, &self.config);
+    async fn show_balance(&self, connection: &Connection, shards: &[(SourceName, Shard)]) {
+        let drawing = ledger::balance(&self.store, connection, &self.config, shards);
         match tokio::time::timeout(BALANCE_EVERY, drawing).await {
             Ok(Ok(balance)) => {
                 let queued = balance.queued + balance.waiting;

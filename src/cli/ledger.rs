@@ -12,8 +12,12 @@ use super::{FAILED, OK, Unreachable, block_on, connect};
 use crate::{
     app::ledger::{self, Balance, BalanceError, Probe},
     config::Config,
-    core::{ledger::Sum, webhook::SourceName},
-    edge::{amqp::publisher::Publisher, metrics::LinkMetrics, store::Store},
+    core::{ledger::Sum, shard::Shard, webhook::SourceName},
+    edge::{
+        amqp::{publisher::Publisher, topology},
+        metrics::LinkMetrics,
+        store::Store,
+    },
 };
 
 const LOOK_AGAIN_EVERY: Duration = Duration::from_millis(500);
@@ -57,11 +61,13 @@ pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
     block_on(async {
         let connection = connect(&config.amqp).await?;
         let store = open_store(config).await?;
+        let shards = topology::raw_shards(&connection, config).await;
+        let shards = shards.map_err(|error| advise(error.into()))?;
         let (balance, verdict) = match args.check {
-            None => (draw(&store, &connection, config).await?, None),
+            None => (draw(&store, &connection, config, &shards).await?, None),
             Some(seconds) => {
                 let patience = Duration::from_secs(seconds);
-                let (balance, verdict) = check(&store, &connection, config, patience).await?;
+                let (balance, verdict) = check(&store, &connection, config, &shards, patience).await?;
                 (balance, Some(verdict))
             }
         };
@@ -126,6 +132,7 @@ async fn check(
     store: &Store,
     connection: &lapin::Connection,
     config: &Config,
+    shards: &[(SourceName, Shard)],
     patience: Duration,
 ) -> anyhow::Result<(Balance, Verdict)> {
     let began = Instant::now();
@@ -139,7 +146,7 @@ async fn check(
     let probe = Probe::send(&publisher, source).await.map_err(|error| Unreachable(error.to_string()))?;
     loop {
         let noted = probe.is_noted(store).await.map_err(|error| Unreachable(error.to_string()))?;
-        let balance = draw(store, connection, config).await?;
+        let balance = draw(store, connection, config, shards).await?;
         let verdict = match (noted, balance.unaccounted() > 0) {
             (false, _) => Verdict::Unknown,
             (true, true) => Verdict::Open,
@@ -165,14 +172,23 @@ pub(super) async fn open_store(config: &Config) -> anyhow::Result<Store> {
     Ok(store)
 }
 
-async fn draw(store: &Store, connection: &lapin::Connection, config: &Config) -> anyhow::Result<Balance> {
-    ledger::balance(store, connection, config).await.map_err(|error| match error {
+async fn draw(
+    store: &Store,
+    connection: &lapin::Connection,
+    config: &Config,
+    shards: &[(SourceName, Shard)],
+) -> anyhow::Result<Balance> {
+    ledger::balance(store, connection, config, shards).await.map_err(advise)
+}
+
+fn advise(error: BalanceError) -> anyhow::Error {
+    match error {
         BalanceError::NotKept => error.into(),
         BalanceError::Store(_) => Unreachable(error.to_string()).into(),
         BalanceError::Broker(_) => {
             Unreachable(format!("{error}; was `hookswitch topology apply` run?")).into()
         }
-    })
+    }
 }
 
 fn print(balance: &Balance, only: Option<&SourceName>) {

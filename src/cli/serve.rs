@@ -11,7 +11,7 @@ use super::{FAILED, OK};
 use crate::{
     app::{
         gate::Gate, intake::RawExchange, ledger::Books, receiver::Receiver,
-        receiver_metrics::ReceiverMetrics, worker::Worker,
+        receiver_metrics::ReceiverMetrics, spread::Spread, worker::Worker,
     },
     config::Config,
     core::providers,
@@ -62,7 +62,9 @@ async fn serve(config: &Config, roles: Roles, flush_log: impl Fn() + Send + 'sta
     if let Some(listener) = listener {
         let receiver_metrics = Arc::new(ReceiverMetrics::default());
         receiver_metrics.register(&mut registry);
-        let sink = RawExchange::new(publisher.clone(), books.clone(), config.receiver.confirm_timeout);
+        let spread = Spread::new(&config.sources);
+        let sink =
+            RawExchange::new(publisher.clone(), books.clone(), spread, config.receiver.confirm_timeout);
         let router =
             Receiver::new(config.receiver.clone(), config.sources.clone(), sink, receiver_metrics).router();
         tracing::info!(address = %config.receiver.listen, "receiving webhooks");

@@ -5,7 +5,10 @@ use clap::Subcommand;
 use super::{FAILED, OK, block_on, connect};
 use crate::{
     config::Config,
-    edge::amqp::topology::{Topology, TopologyError},
+    edge::amqp::{
+        names,
+        topology::{self, Topology, TopologyError},
+    },
 };
 
 #[derive(Subcommand)]
@@ -34,6 +37,7 @@ pub(super) fn run(action: &Action, config: &Config) -> anyhow::Result<u8> {
         match outcome {
             Ok(text) => {
                 println!("{text}");
+                show_left_over(&connection, config).await?;
                 Ok(OK)
             }
             Err(differs @ TopologyError::Differs(_)) => {
@@ -43,4 +47,20 @@ pub(super) fn run(action: &Action, config: &Config) -> anyhow::Result<u8> {
             Err(lost @ TopologyError::Lost(_)) => Err(lost.into()),
         }
     })
+}
+
+/// Raw queues that no shard has any more: no difference, since workers go on with them, but somebody's to tidy away.
+async fn show_left_over(connection: &lapin::Connection, config: &Config) -> anyhow::Result<()> {
+    let channel = connection.create_channel().await?;
+    for (source, shard) in topology::raw_shards(connection, config).await? {
+        if config.sources.get(&source).is_some_and(|settings| !settings.sharding.has(shard)) {
+            let queue = names::raw_queue(&source, shard);
+            let ready = topology::depth(&channel, &queue).await?;
+            println!(
+                "queue {queue} is left from when the source had more shards, with {ready} messages ready; workers go on \
+                 with it"
+            );
+        }
+    }
+    Ok(())
 }

@@ -18,7 +18,8 @@ use std::{
 pub use problem::{ConfigProblems, Problem};
 
 use crate::core::{
-    auth::Auth, backoff::Schedule, disposition::Reason, providers::Provider, webhook::SourceName,
+    auth::Auth, backoff::Schedule, disposition::Reason, providers::Provider, shard::Sharding,
+    webhook::SourceName,
 };
 
 /// Everything that can be set.
@@ -180,9 +181,9 @@ pub struct Admin {
 /// The worker pool.
 #[derive(Clone, Debug)]
 pub struct Worker {
-    /// Unacked messages per source and process. Default 256.
+    /// Unacked messages per raw queue and process; a source has as many raw queues as shards. Default 256.
     pub prefetch: u16,
-    /// Messages in work at a time per source and process, at most `prefetch`. Default 128.
+    /// Messages in work at a time per raw queue and process, at most `prefetch`. Default 128.
     pub concurrency: usize,
     /// How long a stop may take before what is in flight is given back. Default 30 s.
     pub grace: Duration,
@@ -261,6 +262,8 @@ pub struct Source {
     pub unsupported: Unsupported,
     /// Overrides `dedup.done_ttl`.
     pub done_ttl: Option<Duration>,
+    /// How many raw queues it has, and what chooses one of them. Default one.
+    pub sharding: Sharding,
 }
 
 /// What to do with an event whose name nobody knows.

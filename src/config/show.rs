@@ -128,8 +128,12 @@ fn show_source(f: &mut fmt::Formatter<'_>, source: &Source) -> fmt::Result {
         Unsupported::PassOn => "pass_on",
     };
     writeln!(f, "unsupported = {}", quoted(unsupported))?;
-    match source.done_ttl {
-        Some(ttl) => writeln!(f, "done_ttl = {}", time(ttl)),
+    if let Some(ttl) = source.done_ttl {
+        writeln!(f, "done_ttl = {}", time(ttl))?;
+    }
+    writeln!(f, "shards = {}", source.sharding.count())?;
+    match source.sharding.by() {
+        Some(by) => writeln!(f, "shard_by = {}", quoted(&by.to_string())),
         None => Ok(()),
     }
 }

@@ -11,6 +11,7 @@ use super::{
 use crate::core::{
     auth::{Algorithm, Auth, Encoding, Secrets},
     providers::Provider,
+    shard::{SHARDS_MAX, ShardBy, Sharding},
     webhook::SourceName,
 };
 
@@ -98,6 +99,8 @@ fn source(mut s: Section<'_>) -> Option<Source> {
     let unsupported =
         s.word("unsupported", &[("dead_letter", Unsupported::DeadLetter), ("pass_on", Unsupported::PassOn)]);
     let done_ttl = s.optional_duration("done_ttl", 60 * SECOND..=365 * DAY);
+    let shards = s.number("shards", 1, 1..=SHARDS_MAX);
+    let shard_by = shard_by(&mut s, auth.as_ref());
     s.finish();
     Some(Source {
         provider: provider?,
@@ -108,6 +111,20 @@ fn source(mut s: Section<'_>) -> Option<Source> {
         answer_content_type: answer_content_type.unwrap_or_else(|| "text/plain; charset=utf-8".to_owned()),
         unsupported: unsupported.unwrap_or(Unsupported::DeadLetter),
         done_ttl,
+        sharding: Sharding::new(shards, shard_by),
+    })
+}
+
+/// A header must say so: a pointer whose `/` is forgotten would else be a header that nobody sends.
+fn shard_by(s: &mut Section<'_>, auth: Option<&Auth>) -> Option<ShardBy> {
+    let expected = "a JSON pointer, as in \"/payload/call_id\", or \"header:\" and the name of a header that carries \
+                    no credential, as in \"header:x-call-id\"";
+    let proof = auth.and_then(Auth::proof_header);
+    s.read("shard_by", expected, |given| match given.text()?.strip_prefix("header:") {
+        Some(name) => header_name(name)
+            .filter(|name| !CREDENTIALS.contains(&name.as_str()) && proof != Some(name))
+            .map(ShardBy::Header),
+        None => given.text()?.parse().ok().map(ShardBy::Pointer),
     })
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     disposition::{Attempt, Reason},
     ledger::Entry,
+    shard::Shard,
     webhook::Webhook,
 };
 
@@ -24,6 +25,9 @@ pub struct Inbound {
     pub content_type: Option<String>,
     /// Its place in the ledger; none where a receiver did not put it there.
     pub entry: Option<Entry>,
+    /// Which of its source's raw queues it is in, goes to or comes back to; it rides in the routing key. It means nothing
+    /// for a dead letter: those of all shards are in one queue.
+    pub shard: Shard,
     /// What has happened to it.
     pub history: History,
 }

@@ -136,6 +136,28 @@ pub struct WorkerMetrics {
     drift_paths: Mutex<HashSet<(Provider, String)>>,
 }
 
+/// A lane's share of the deliveries in flight; dropped, it is none.
+#[derive(Debug)]
+pub struct InFlight {
+    gauge: Gauge,
+    count: i64,
+}
+
+impl InFlight {
+    /// So many are in flight now.
+    pub fn set(&mut self, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.gauge.inc_by(count - self.count);
+        self.count = count;
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
 impl WorkerMetrics {
     /// Makes and registers them.
     pub fn register(registry: &mut Registry) -> Arc<Self> {
@@ -220,7 +242,6 @@ impl WorkerMetrics {
         SourceMetrics {
             done: self.disposition(source, &Disposition::Done { events: 1 }),
             handle_seconds: self.handle_seconds.get_or_create(&label).clone(),
-            in_flight: self.in_flight.get_or_create(&label).clone(),
             events: Mutex::default(),
             source: source.clone(),
             all: self.clone(),
@@ -274,6 +295,12 @@ impl WorkerMetrics {
         self.ledger_drawn.set(drawn.as_second());
     }
 
+    /// A lane's share of its source's deliveries that have been taken and are not settled.
+    pub fn in_flight(&self, source: &SourceName) -> InFlight {
+        let gauge = self.in_flight.get_or_create(&SourceLabel { source: source.to_string() }).clone();
+        InFlight { gauge, count: 0 }
+    }
+
     /// Counts a dead letter that is in its source's queue and could not be written to the log.
     pub fn unlisted(&self, source: &str) {
         self.unlisted.get_or_create(&SourceLabel { source: source.to_owned() }).inc();
@@ -305,7 +332,6 @@ pub struct SourceMetrics {
     all: Arc<WorkerMetrics>,
     done: Counter,
     handle_seconds: Histogram,
-    in_flight: Gauge,
     /// By type: a source has few.
     events: Mutex<Vec<(&'static str, Counter)>>,
 }
@@ -337,11 +363,6 @@ impl SourceMetrics {
                 events.push((kind, counter));
             }
         }
-    }
-
-    /// How many deliveries have been taken and are not settled.
-    pub fn in_flight(&self, count: usize) {
-        self.in_flight.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 }
 

@@ -9,6 +9,7 @@ use hookswitch::{
     core::{
         inbound::{History, Inbound},
         providers::{self, Provider},
+        shard::Shard,
         webhook::{DeliveryId, Headers, Webhook},
     },
     edge::{
@@ -64,7 +65,13 @@ async fn deliver(link: &mut Link, to: &Heard, tag: u64, n: u64) {
         headers: Headers::default(),
         body: body.into(),
     };
-    let inbound = Inbound { webhook, content_type: None, entry: None, history: History::default() };
+    let inbound = Inbound {
+        webhook,
+        content_type: None,
+        entry: None,
+        shard: Shard::FIRST,
+        history: History::default(),
+    };
     link.deliver(to, tag, &message::properties(&inbound), &inbound.webhook.body).await;
 }
 
@@ -98,7 +105,7 @@ async fn consumer(peer: &Peer) -> (Connection, Intake, Link, Heard, [Delivery; 2
     let connection = connection.unwrap();
     let source = "salpre".parse().unwrap();
     let (intake, consuming) =
-        tokio::join!(Intake::open(&connection, "raw.salpre", source, Provider::Salpre, 10), link.hear());
+        tokio::join!(Intake::open(&connection, source, Shard::FIRST, Provider::Salpre, 10), link.hear());
     let (mut intake, consuming) = (intake.unwrap(), consuming.unwrap());
     for tag in [1, 2] {
         deliver(&mut link, &consuming, tag, tag).await;

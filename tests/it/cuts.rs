@@ -147,7 +147,7 @@ async fn a_connection_cut_after_a_confirm_loses_nothing() {
 
 #[tokio::test]
 async fn a_connection_cut_before_an_ack_loses_nothing_and_publishes_nothing_needlessly() {
-    a_cut_loses_nothing(Moment::BeforeAck, 40).await;
+    a_cut_loses_nothing(Moment::BeforeAck, 2).await;
 }
 
 /// A worker with work, whose link is black-holed while it works; what it then says is the trouble.

@@ -14,6 +14,7 @@ use hookswitch::{
         disposition::Reason,
         inbound::Inbound,
         letters::{Fate, Filter, Journal, Kind, Letter, Outcome, Stats},
+        shard::Shard,
         webhook::DeliveryId,
     },
     edge::amqp::message,
@@ -303,7 +304,7 @@ async fn a_replay_killed_before_its_ack_finishes_when_run_again_and_gives_no_sec
     let letters = mended_letters(&world, 2).await;
     // As if killed after the publish and before the journal: the letter is in both queues.
     let publisher = world.publisher().await;
-    publisher.publish(settle::replay(&letters[0], None), PATIENCE).await.unwrap();
+    publisher.publish(settle::replay(&letters[0], Shard::FIRST, None), PATIENCE).await.unwrap();
     let came = replay(&world, &Filter::default(), u64::MAX, BLIND).await.unwrap();
     assert_eq!(came.sent, 2);
     world.wait_for_depth("dead.salpre", 0).await;
@@ -425,7 +426,7 @@ async fn letters_that_are_put_back_are_there_once_however_often_they_are_put_bac
     assert_eq!(browse(&world, Filter::default()).await.len(), 100);
 }
 
-async fn reindex(world: &World) -> hookswitch::app::dead_letters::Reindexed {
+pub(super) async fn reindex(world: &World) -> hookswitch::app::dead_letters::Reindexed {
     let (connection, publisher, store) =
         (world.connect().await, world.publisher().await, world.store().await);
     let desk = Desk::new(&connection, &world.config);

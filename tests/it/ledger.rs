@@ -9,6 +9,7 @@ use hookswitch::{
         letters::Filter,
         webhook::SourceName,
     },
+    edge::amqp::topology,
 };
 use lapin::options::QueuePurgeOptions;
 
@@ -20,7 +21,8 @@ use super::{
 /// The balance, once `settled` holds of it.
 async fn balance(world: &World, settled: impl Fn(&Balance) -> bool) -> Balance {
     let (store, connection) = (world.store().await, world.connect().await);
-    let draw = async || ledger::balance(&store, &connection, &world.config).await.unwrap();
+    let shards = topology::raw_shards(&connection, &world.config).await.unwrap();
+    let draw = async || ledger::balance(&store, &connection, &world.config, &shards).await.unwrap();
     let mut last = draw().await;
     let what = "the ledger comes to rest";
     until(what, async || {

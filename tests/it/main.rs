@@ -20,5 +20,6 @@ mod processes;
 #[path = "../support/proxy.rs"]
 mod proxy;
 mod receiving;
+mod shards;
 mod support;
 mod topology;

@@ -285,6 +285,17 @@ impl Link {
             AMQPClass::Exchange(exchange::AMQPMethod::Declare(_)) => {
                 AMQPClass::Exchange(exchange::AMQPMethod::DeclareOk(exchange::DeclareOk {}))
             }
+            // No source has more than one raw queue.
+            AMQPClass::Queue(queue::AMQPMethod::Declare(declare))
+                if declare.queue.as_str().starts_with("raw.") && declare.queue.as_str().ends_with(".1") =>
+            {
+                AMQPClass::Channel(channel::AMQPMethod::Close(channel::Close {
+                    reply_code: 404,
+                    reply_text: format!("NOT_FOUND - no queue '{}' in vhost '/'", declare.queue).into(),
+                    class_id: 50,
+                    method_id: 10,
+                }))
+            }
             AMQPClass::Queue(queue::AMQPMethod::Declare(declare)) => {
                 let queue = declare.queue;
                 let answer = queue::DeclareOk { queue, message_count: 0, consumer_count: 0 };

@@ -15,7 +15,7 @@ use super::{
     standing::{Standing, attempt, standings},
 };
 use crate::{
-    app::settle,
+    app::{settle, spread::Spread},
     core::{
         key,
         ledger::State,
@@ -95,6 +95,7 @@ struct Run<'a> {
     tools: Tools<'a>,
     job: &'a Running<'a>,
     replay: Replay,
+    spread: Spread,
     journal: Journal,
     plan: Plan,
     came: Replayed,
@@ -135,6 +136,7 @@ impl Desk<'_> {
             tools,
             job: &job,
             replay,
+            spread: Spread::new(&self.config.sources),
             journal,
             plan,
             came: Replayed { left_meanwhile, ..Replayed::default() },
@@ -260,7 +262,8 @@ impl Run<'_> {
             }
         }
         let publishing = sending.iter().map(|held| {
-            let mut publication = settle::replay(&held.letter.inbound, wave.map(str::to_owned));
+            let shard = self.spread.shard_of(&held.letter.inbound.webhook);
+            let mut publication = settle::replay(&held.letter.inbound, shard, wave.map(str::to_owned));
             publication.not_after = Instant::now() + settle::PATIENCE;
             self.tools.publisher.publish(publication, settle::PATIENCE * 2)
         });

@@ -10,6 +10,7 @@ use crate::core::{
     inbound::{Death, History, Inbound},
     ledger::Entry,
     providers::Provider,
+    shard::Shard,
     webhook::{DeliveryId, Headers, SourceName, Webhook},
 };
 
@@ -69,7 +70,7 @@ pub enum ArchiveError {
 
 impl From<&Letter> for Archived {
     fn from(letter: &Letter) -> Self {
-        let Inbound { webhook, content_type, entry, history } = &letter.inbound;
+        let Inbound { webhook, content_type, entry, history, .. } = &letter.inbound;
         let text = std::str::from_utf8(&webhook.body).ok().map(str::to_owned);
         Self {
             format: FORMAT.to_owned(),
@@ -144,7 +145,8 @@ impl Archived {
             past: self.past,
             wave: None,
         };
-        Ok(Letter { id, inbound: Inbound { webhook, content_type: self.content_type, entry, history } })
+        let content_type = self.content_type;
+        Ok(Letter { id, inbound: Inbound { webhook, content_type, entry, shard: Shard::FIRST, history } })
     }
 }
 

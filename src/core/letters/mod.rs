@@ -107,6 +107,7 @@ mod tests {
         disposition::{Attempt, Reason},
         inbound::History,
         providers::Provider,
+        shard::Shard,
         webhook::{Headers, Webhook},
     };
 
@@ -129,7 +130,7 @@ mod tests {
             version: Some("0.1.0".into()),
             ..History::default()
         };
-        let inbound = Inbound { webhook, content_type: None, entry: None, history };
+        let inbound = Inbound { webhook, content_type: None, entry: None, shard: Shard::FIRST, history };
         Letter { id: "01900000-0000-7000-8000-000000000002".parse().unwrap(), inbound }
     }
 

@@ -18,7 +18,7 @@ use super::{
     message::{self, InvalidMessage},
     names,
 };
-use crate::core::{inbound::Inbound, ledger::Mark, providers::Provider, webhook::SourceName};
+use crate::core::{inbound::Inbound, ledger::Mark, providers::Provider, shard::Shard, webhook::SourceName};
 
 /// Messages of marks that a worker takes ahead.
 const MARKS_PREFETCH: u16 = 16;
@@ -42,6 +42,7 @@ pub struct Delivery {
 pub struct Intake {
     consumer: Consumer,
     source: SourceName,
+    shard: Shard,
     provider: Provider,
     settler: Settler,
 }
@@ -99,21 +100,21 @@ impl Tags {
 }
 
 impl Intake {
-    /// Starts consuming `queue`.
+    /// Starts consuming a source's shard.
     ///
     /// # Errors
     /// The channel or the connection failed.
     pub async fn open(
         connection: &Connection,
-        queue: &str,
         source: SourceName,
+        shard: Shard,
         provider: Provider,
         prefetch: u16,
     ) -> lapin::Result<Self> {
-        let (channel, consumer) = consume(connection, queue, prefetch).await?;
+        let (channel, consumer) = consume(connection, &names::raw_queue(&source, shard), prefetch).await?;
         let settler =
             Settler { channel, gone: CancellationToken::new(), tags: Arc::default(), turn: Arc::default() };
-        Ok(Self { consumer, source, provider, settler })
+        Ok(Self { consumer, source, shard, provider, settler })
     }
 
     /// What settles the deliveries.
@@ -151,14 +152,15 @@ impl Intake {
         let tag = delivery.delivery_tag;
         self.settler.tags().give_out(tag);
         let redeliveries = message::redeliveries(&delivery.properties);
-        Some(match message::decode(&delivery.properties, delivery.data) {
-            Ok(inbound) => Delivery { inbound, invalid: None, redeliveries, tag },
+        let (inbound, invalid) = match message::decode(&delivery.properties, delivery.data) {
+            Ok(inbound) => (inbound, None),
             Err((error, body)) => {
                 let now = Timestamp::now();
                 let inbound = message::salvage(&delivery.properties, body, &self.source, self.provider, now);
-                Delivery { inbound, invalid: Some(error), redeliveries, tag }
+                (inbound, Some(error))
             }
-        })
+        };
+        Some(Delivery { inbound: Inbound { shard: self.shard, ..inbound }, invalid, redeliveries, tag })
     }
 
     /// Stops consuming and gives back what had been delivered and is not in work: `waiting`, and what

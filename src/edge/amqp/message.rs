@@ -18,6 +18,7 @@ use crate::core::{
     ledger::Mark,
     letters::LetterId,
     providers::Provider,
+    shard::Shard,
     webhook::{DeliveryId, Headers, SourceName, Webhook},
 };
 
@@ -179,7 +180,7 @@ pub fn marks_body(marks: &[Mark]) -> Bytes {
     serde_json::to_vec(marks).unwrap_or_default().into()
 }
 
-/// Reads a raw webhook's message.
+/// Reads a raw webhook's message. Its shard is not in it: the queue that it came from says that.
 ///
 /// # Errors
 /// [`InvalidMessage`] names what is missing; the body comes back with it.
@@ -210,7 +211,8 @@ pub fn salvage(
         body: Bytes::new(),
     };
     let content_type = properties.content_type().as_ref().map(ToString::to_string);
-    with_body(Inbound { webhook, content_type, entry: None, history: History::default() }, body)
+    let (shard, history) = (Shard::FIRST, History::default());
+    with_body(Inbound { webhook, content_type, entry: None, shard, history }, body)
 }
 
 fn with_body(mut inbound: Inbound, body: Vec<u8>) -> Inbound {
@@ -253,7 +255,7 @@ fn decode_head(properties: &BasicProperties) -> Result<Inbound, InvalidMessage> 
     let content_type = properties.content_type().as_ref().map(ToString::to_string);
     // One that cannot be read is one that is not counted.
     let entry = string_of(headers, ENTRY).and_then(|entry| entry.parse().ok());
-    Ok(Inbound { webhook, content_type, entry, history })
+    Ok(Inbound { webhook, content_type, entry, shard: Shard::FIRST, history })
 }
 
 /// How often the broker has given the message out before; RabbitMQ counts that for quorum queues.
@@ -314,7 +316,8 @@ mod tests {
             wave: Some("w/1".into()),
         };
         let entry = Some(Entry { run: Run { began: 1_763_700_000_000, nonce: 7 }, number: 3 });
-        Inbound { webhook, content_type: Some("application/json".into()), entry, history }
+        let content_type = Some("application/json".into());
+        Inbound { webhook, content_type, entry, shard: Shard::FIRST, history }
     }
 
     #[test]

@@ -8,7 +8,10 @@ use lapin::{
 };
 
 use super::names;
-use crate::config::Config;
+use crate::{
+    config::Config,
+    core::{shard::Shard, webhook::SourceName},
+};
 
 /// RabbitMQ 4 gives a message up after 20 deliveries unless told otherwise: a queue that people browse or that
 /// belongs to a consumer must never do that, and none that waits must come early by it. 3.x knows no "unlimited", so: more than anybody will ever reach.
@@ -126,15 +129,17 @@ fn exchanges(config: &Config) -> Vec<Exchange> {
 
 fn queues(config: &Config) -> Vec<Queue> {
     let mut all = Vec::new();
-    for source in config.sources.keys() {
+    for (source, settings) in &config.sources {
         let mut arguments = dead_lettering(names::DEAD_EXCHANGE);
         arguments.push(("x-dead-letter-routing-key", text(source.as_str())));
         arguments.push(("x-delivery-limit", Argument::Number(config.retry.delivery_limit.into())));
-        all.push(Queue {
-            name: names::raw_queue(source),
-            arguments,
-            bindings: vec![(names::RAW_EXCHANGE.to_owned(), source.to_string())],
-        });
+        for shard in settings.sharding.shards() {
+            all.push(Queue {
+                name: names::raw_queue(source, shard),
+                arguments: arguments.clone(),
+                bindings: vec![(names::RAW_EXCHANGE.to_owned(), names::raw_key(source, shard))],
+            });
+        }
         all.push(Queue {
             name: names::dead_queue(source),
             arguments: lasting(),
@@ -325,6 +330,32 @@ pub async fn depth(channel: &Channel, queue: &str) -> lapin::Result<u32> {
         nowait: false,
     };
     Ok(channel.queue_declare(queue.into(), options, FieldTable::default()).await?.message_count())
+}
+
+/// All raw queues that there are: those of the configured shards, and those that are left from when a source had more.
+///
+/// What is left may hold webhooks, or get them back from a delay queue: it is worked on and counted until somebody
+/// deletes it, the highest first, since looking ends at the first that is missing.
+///
+/// # Errors
+/// The broker is not there, or cannot say it of a queue at the moment.
+pub async fn raw_shards(connection: &Connection, config: &Config) -> lapin::Result<Vec<(SourceName, Shard)>> {
+    let mut all = Vec::new();
+    for (source, settings) in &config.sources {
+        all.extend(settings.sharding.shards().map(|shard| (source.clone(), shard)));
+        let channel = connection.create_channel().await?;
+        for shard in settings.sharding.beyond() {
+            match depth(&channel, &names::raw_queue(source, shard)).await {
+                Ok(_) => all.push((source.clone(), shard)),
+                Err(error) if is_missing(&error) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        if channel.status().connected() {
+            channel.close(200, "done".into()).await?;
+        }
+    }
+    Ok(all)
 }
 
 async fn declare_exchange(channel: &Channel, exchange: &Exchange, passive: bool) -> lapin::Result<()> {

@@ -23,6 +23,7 @@ use hookswitch::{
         receiver::Receiver,
         receiver_metrics::ReceiverMetrics,
         settle,
+        spread::Spread,
         worker::{Normalize, Worker},
     },
     config::{Config, Log, LogFormat},
@@ -30,6 +31,7 @@ use hookswitch::{
         inbound::{History, Inbound},
         letters::Letter,
         providers,
+        shard::Shard,
         webhook::{DeliveryId, Headers, Webhook},
     },
     edge::{
@@ -251,7 +253,12 @@ impl World {
         let publisher = Publisher::start(self.config.amqp.clone(), "test receiver", Arc::default());
         let settings = self.config.receiver.clone();
         let books = Arc::new(Books::new(self.config.sources.keys()));
-        let sink = RawExchange::new(publisher.clone(), books.clone(), settings.confirm_timeout);
+        let sink = RawExchange::new(
+            publisher.clone(),
+            books.clone(),
+            Spread::new(&self.config.sources),
+            settings.confirm_timeout,
+        );
         let receiver =
             Receiver::new(settings, self.config.sources.clone(), sink, Arc::new(ReceiverMetrics::default()));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -392,7 +399,8 @@ pub fn inbound(source: &str, body: Vec<u8>) -> Inbound {
         body: body.into(),
     };
     let history = History::default();
-    Inbound { webhook, content_type: Some("application/json".into()), entry: None, history }
+    let content_type = Some("application/json".into());
+    Inbound { webhook, content_type, entry: None, shard: Shard::FIRST, history }
 }
 
 /// A good webhook about call `n`.
