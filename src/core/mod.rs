@@ -18,4 +18,5 @@ pub mod letters;
 pub mod lifecycle;
 pub mod providers;
 pub mod redact;
+pub mod time;
 pub mod webhook;

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Time and throughput of each step of reading a webhook, then instructions a webhook, counted by callgrind.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+deploy/local/install.sh valgrind
+cargo bench --locked --bench micro -- "$@"
+
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+bench=$(cargo bench --locked --bench micro --no-run --message-format=json 2>/dev/null |
+    sed -n 's/.*"name":"micro".*"executable":"\([^"]*\)".*/\1/p')
+
+# One dump for each time that `measured` was left, in the order of what the bench prints.
+HOOKSWITCH_INSTRUCTIONS=1 valgrind --tool=callgrind --callgrind-out-file="$folder/out" \
+    --collect-atstart=no --toggle-collect='*micro*measured*' --dump-after='*micro*measured*' \
+    "$bench" >"$folder/measures" 2>"$folder/log" || { cat "$folder/log" >&2; exit 1; }
+
+echo
+echo 'Instructions a webhook. Valgrind has no SHA instructions: hashes count as if they were computed without.'
+n=0
+while read -r step set webhooks; do
+    n=$((n + 1))
+    counted=$(sed -n 's/^totals: //p' "$folder/out.$n")
+    printf '%-18s %-8s %9d\n' "$step" "$set" $((counted / webhooks))
+done <"$folder/measures"
