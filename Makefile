@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up down clean-data secrets build test test-rabbitmq-4 check million faults faults-long cluster simulate mutants fmt lint doc
+.PHONY: help up down clean-data secrets build test test-rabbitmq-4 check million faults faults-long cluster simulate mutants bench-micro fmt lint doc
 
 help: ## What one can do here
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-15s %s\n", $$1, $$2 }'
@@ -49,6 +49,9 @@ mutants: ## Build known mistakes in, one at a time, and expect a test to notice 
 
 simulate: ## A million simulated schedules of deliveries; COUNT=n for more of them, SEED=n to watch one
 	HOOKSWITCH_SIMULATIONS=$(COUNT) HOOKSWITCH_SIMULATION_SEED=$(SEED) cargo test --locked --test simulation $(ARGS)
+
+bench-micro: ## What one core does for one webhook, step by step: time, throughput of input, instructions
+	@deploy/bench-micro.sh
 
 fmt: ## Format the code
 	cargo fmt

@@ -90,7 +90,7 @@ fn outcome(webhook: &Webhook) -> String {
     let json = match providers::normalize(webhook) {
         Ok(normalized) => {
             let encode = |(position, event)| {
-                let encoded = envelope::encode(webhook, &normalized.key, position, event).unwrap();
+                let encoded = envelope::encode(webhook, &normalized.key, position, event);
                 serde_json::from_slice(&encoded.body).unwrap()
             };
             let events = normalized.events.iter().enumerate().map(encode).collect();

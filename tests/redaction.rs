@@ -52,10 +52,9 @@ fn webhooks() -> Vec<(String, Webhook)> {
 }
 
 /// The events of a webhook as they are published; none of one that cannot be normalized.
-fn events(webhook: &Webhook) -> Vec<Vec<u8>> {
+fn events(webhook: &Webhook) -> Vec<bytes::Bytes> {
     let Ok(normalized) = providers::normalize(webhook) else { return Vec::new() };
-    let encode =
-        |(position, event)| envelope::encode(webhook, &normalized.key, position, event).unwrap().body;
+    let encode = |(position, event)| envelope::encode(webhook, &normalized.key, position, event).body;
     normalized.events.iter().enumerate().map(encode).collect()
 }
 

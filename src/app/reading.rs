@@ -47,8 +47,7 @@ pub fn read(config: &Config, normalize: Normalize, webhook: &Webhook) -> Result<
         .map_err(|error| permanent(error.reason(), error.to_string()))?;
     let mut events = Vec::with_capacity(normalized.events.len());
     for (position, event) in normalized.events.iter().enumerate() {
-        let encoded = envelope::encode(webhook, &normalized.key, position, event)
-            .map_err(|e| permanent(Reason::InvalidPayload, format!("cannot be written as JSON: {e}")))?;
+        let encoded = envelope::encode(webhook, &normalized.key, position, event);
         let (size, max) = (encoded.body.len(), config.worker.event_bytes_max);
         if size > max {
             let error = format!("an event of {size} bytes; worker.event_bytes_max is {max}");

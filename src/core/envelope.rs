@@ -2,13 +2,20 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use serde::Serialize;
 use uuid::Uuid;
 
-use super::{data::Data, event::Event, json::Value, key::IdempotencyKey, webhook::Webhook};
+use super::{
+    event::Event,
+    json::{Fields, write_field, write_object},
+    key::IdempotencyKey,
+    webhook::Webhook,
+};
 
 /// The media type of an encoded event.
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";
+
+/// What an event takes beside the fields of its webhook, more or less.
+const ENVELOPE_BYTES: usize = 720;
 
 /// An event as it goes to the broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,74 +32,53 @@ pub struct Encoded {
     pub body: Bytes,
 }
 
-#[derive(Serialize)]
-struct CloudEvent<'a> {
-    specversion: &'static str,
-    id: Uuid,
-    source: String,
-    #[serde(rename = "type")]
-    kind: &'static str,
-    subject: &'a str,
-    time: Timestamp,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    timesource: Option<&'static str>,
-    datacontenttype: &'static str,
-    dataschema: String,
-    provider: &'static str,
-    providerevent: &'a str,
-    deliveryid: String,
-    idempotencykey: &'a str,
-    receivedtime: Timestamp,
-    test: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tenant: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    traceparent: Option<&'a str>,
-    data: WithUnmapped<'a>,
-}
-
-#[derive(Serialize)]
-struct WithUnmapped<'a> {
-    #[serde(flatten)]
-    data: &'a Data<'a>,
-    #[serde(skip_serializing_if = "Value::is_empty")]
-    unmapped: &'a Value<'a>,
-}
-
 /// Writes the event at `position` of what `webhook` gave.
-///
-/// # Errors
-/// None in practice: every part can be written as JSON; serde_json's signature cannot say so.
-pub fn encode(
-    webhook: &Webhook,
-    key: &IdempotencyKey,
-    position: usize,
-    event: &Event<'_>,
-) -> Result<Encoded, serde_json::Error> {
+pub fn encode(webhook: &Webhook, key: &IdempotencyKey, position: usize, event: &Event<'_>) -> Encoded {
     let id = key.event_id(&webhook.source, position);
     let kind = event.kind.as_str();
     let time = event.time.unwrap_or(webhook.received_at);
-    let cloud_event = CloudEvent {
-        specversion: "1.0",
-        id,
-        source: format!("/hookswitch/{}/{}", webhook.provider.as_str(), webhook.source),
-        kind,
-        subject: &event.subject,
-        time,
-        timesource: event.time.is_none().then_some("received"),
-        datacontenttype: "application/json",
-        dataschema: format!("urn:hookswitch:schema:{}:1", event.data.family()),
-        provider: webhook.provider.as_str(),
-        providerevent: &event.provider_event,
-        deliveryid: webhook.delivery_id.to_string(),
-        idempotencykey: key.as_str(),
-        receivedtime: webhook.received_at,
-        test: event.test,
-        tenant: event.tenant.as_deref(),
-        traceparent: webhook.headers.get("traceparent"),
-        data: WithUnmapped { data: &event.data, unmapped: &event.unmapped },
-    };
-    let mut body = Vec::with_capacity(1024 + webhook.body.len());
-    serde_json::to_writer(&mut body, &cloud_event)?;
-    Ok(Encoded { id, kind, time, routing_key: format!("{kind}.{}", webhook.source), body: body.into() })
+    let routing_key = [kind, ".", webhook.source.as_str()].concat();
+    let mut body = Vec::with_capacity(ENVELOPE_BYTES + webhook.body.len());
+    write_object(&mut body, |out| write_cloud_event(out, webhook, key, id, time, event));
+    Encoded { id, kind, time, routing_key, body: body.into() }
+}
+
+fn write_cloud_event(
+    out: &mut Vec<u8>,
+    webhook: &Webhook,
+    key: &IdempotencyKey,
+    id: Uuid,
+    time: Timestamp,
+    event: &Event<'_>,
+) {
+    let (provider, source) = (webhook.provider.as_str(), webhook.source.as_str());
+    write_field!(out, "specversion", "1.0");
+    write_field!(out, "id", &id);
+    // Names that need no escapes.
+    extend(out, &["\"source\":\"/hookswitch/", provider, "/", source, "\","]);
+    write_field!(out, "type", event.kind.as_str());
+    write_field!(out, "subject", &event.subject);
+    write_field!(out, "time", &time);
+    write_field!(out, "timesource", &event.time.is_none().then_some("received"));
+    write_field!(out, "datacontenttype", "application/json");
+    extend(out, &["\"dataschema\":\"urn:hookswitch:schema:", event.data.family(), ":1\","]);
+    write_field!(out, "provider", provider);
+    write_field!(out, "providerevent", &event.provider_event);
+    write_field!(out, "deliveryid", &webhook.delivery_id.uuid());
+    write_field!(out, "idempotencykey", key.as_str());
+    write_field!(out, "receivedtime", &webhook.received_at);
+    write_field!(out, "test", &event.test);
+    write_field!(out, "tenant", &event.tenant);
+    write_field!(out, "traceparent", &webhook.headers.get("traceparent"));
+    out.extend_from_slice(b"\"data\":");
+    write_object(out, |out| {
+        event.data.write_fields(out);
+        write_field!(out, "unmapped", &event.unmapped);
+    });
+}
+
+fn extend(out: &mut Vec<u8>, parts: &[&str]) {
+    for part in parts {
+        out.extend_from_slice(part.as_bytes());
+    }
 }

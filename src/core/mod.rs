@@ -19,4 +19,5 @@ pub mod lifecycle;
 pub mod providers;
 pub mod redact;
 pub mod shard;
+pub mod time;
 pub mod webhook;

@@ -4,11 +4,9 @@
 //! those of our events. Everything else, above all what is new, is replaced by what it is and how long:
 //! `"‹text, 12 characters›"`.
 
-use serde_json::value::RawValue;
-
 use super::{
     data::e164,
-    json::{self, join},
+    json::{self, ROOT, Raw, extend_path},
     providers::Provider,
 };
 
@@ -125,8 +123,9 @@ impl Document {
 }
 
 fn show(document: Document, text: &[u8]) -> String {
-    let mut page = Page { document, text: String::new(), lines_left_out: 0 };
-    let shown = json::parse(text).ok().and_then(|root| page.value(root, Some(""), 0, "", ""));
+    let Ok(json) = json::Document::parse(text) else { return mask(text) };
+    let mut page = Page { document, json: &json, text: String::new(), lines_left_out: 0 };
+    let shown = page.value(ROOT, Some(""), 0, "", "");
     match (shown, page.lines_left_out) {
         (None, _) => mask(text),
         (Some(()), 0) => page.text,
@@ -155,36 +154,41 @@ fn mask(text: &[u8]) -> String {
 }
 
 /// A document as it is written down.
-struct Page {
+struct Page<'a> {
     document: Document,
+    json: &'a json::Document<'a>,
     text: String,
     lines_left_out: usize,
 }
 
-impl Page {
-    /// Writes the value at `path` between `label` and `end`. Where a value has no path, nobody knows what it is: it
+impl Page<'_> {
+    /// Writes the value at `place`, whose path is `path`, between `label` and `end`. Where a value has no path, nobody knows what it is: it
     /// is not shown, and neither are the keys in it. None if it cannot be read, as with half a surrogate pair.
     fn value(
         &mut self,
-        raw: &RawValue,
+        place: usize,
         path: Option<&str>,
         depth: usize,
         label: &str,
         end: &str,
     ) -> Option<()> {
-        match json::class(raw) {
+        let json = self.json;
+        let raw = json.raw(place);
+        match raw.class() {
             "object" => {
                 let path = path.filter(|path| !self.document.is_keyed(path));
-                let fields = json::fields(raw)?.into_iter().map(|(key, value)| {
+                let field = |place| {
+                    let key = json.key(place)?;
                     let path = path.filter(|_| is_name(&key)).map(|path| join(path, &key));
                     let key = if path.is_some() { key } else { marker("key", &key, "character").into() };
-                    (format!("\"{key}\": "), path, value)
-                });
+                    Some((format!("\"{key}\": "), path, place))
+                };
+                let fields = json.children(place).map(field).collect::<Option<Vec<_>>>()?;
                 self.nested(fields, "{}", depth, label, end)?;
             }
             "array" => {
                 let path = path.map(|path| format!("{path}[]"));
-                let items = json::items(raw)?.into_iter().map(|item| (String::new(), path.clone(), item));
+                let items = json.children(place).map(|place| (String::new(), path.clone(), place)).collect();
                 self.nested(items, "[]", depth, label, end)?;
             }
             class => {
@@ -195,10 +199,10 @@ impl Page {
         Some(())
     }
 
-    /// Writes what is between `brackets`: label, path and value of each.
-    fn nested<'a>(
+    /// Writes what is between `brackets`: label, path and place of each.
+    fn nested(
         &mut self,
-        children: impl ExactSizeIterator<Item = (String, Option<String>, &'a RawValue)>,
+        children: Vec<(String, Option<String>, usize)>,
         brackets: &str,
         depth: usize,
         label: &str,
@@ -210,9 +214,9 @@ impl Page {
             return Some(());
         };
         self.line(depth, &[label, open]);
-        for (index, (label, path, value)) in children.enumerate() {
+        for (index, (label, path, place)) in children.into_iter().enumerate() {
             let end = if index == last { "" } else { "," };
-            self.value(value, path.as_deref(), depth + 1, &label, end)?;
+            self.value(place, path.as_deref(), depth + 1, &label, end)?;
         }
         self.line(depth, &[close, end]);
         Some(())
@@ -231,11 +235,17 @@ impl Page {
     }
 }
 
+fn join(path: &str, key: &str) -> String {
+    let mut joined = path.to_owned();
+    extend_path(&mut joined, key);
+    joined
+}
+
 /// A value that is neither object nor array, as JSON: as it was written, or what it is.
-fn leaf(raw: &RawValue, class: &str, is_public: bool) -> Option<String> {
+fn leaf(raw: Raw<'_>, class: &str, is_public: bool) -> Option<String> {
     Some(match class {
         "string" => {
-            let text = json::text(raw)?;
+            let text = raw.text()?;
             // Quotes are enough: what is plain needs no escape.
             format!(
                 "\"{}\"",

@@ -4,6 +4,7 @@ use hookswitch::core::{
     inbound::{History, Inbound},
     ledger::{Entry, Run},
     providers::Provider,
+    shard::Shard,
     webhook::{DeliveryId, Headers, Webhook},
 };
 
@@ -31,5 +32,12 @@ pub fn inbound(source: &str, run: Run, n: u64, padding: usize) -> Inbound {
         body: body(n, padding).into(),
     };
     let entry = Some(Entry { run, number: n });
-    Inbound { webhook, content_type: Some("application/json".into()), entry, history: History::default() }
+    let shard = Shard::FIRST;
+    Inbound {
+        shard,
+        webhook,
+        content_type: Some("application/json".into()),
+        entry,
+        history: History::default(),
+    }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use futures_util::future::join_all;
 use hookswitch::{
-    core::ledger::Run,
+    core::{ledger::Run, shard::Shard},
     edge::amqp::{message, names},
 };
 use lapin::{
@@ -44,7 +44,7 @@ pub enum Side {
 impl Side {
     fn queue_in(self) -> String {
         match self {
-            Self::Ours => names::raw_queue(&webhook::SOURCE.parse().unwrap()),
+            Self::Ours => names::raw_queue(&webhook::SOURCE.parse().unwrap(), Shard::FIRST),
             Self::Yardstick => yardstick::QUEUE_IN.to_owned(),
         }
     }
@@ -61,7 +61,8 @@ pub struct World {
     pub broker: Broker,
     pub redis: Redis,
     pub channel: Channel,
-    connection: Connection,
+    /// Kept open for the channel.
+    _connection: Connection,
     dir: tempfile::TempDir,
     next: u64,
 }
@@ -116,7 +117,7 @@ impl World {
         let connection = Connection::connect(&broker.url(1), ConnectionProperties::default()).await.unwrap();
         let channel = connection.create_channel().await.unwrap();
         channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
-        let world = Self { broker, redis, channel, connection, dir, next: 1 };
+        let world = Self { broker, redis, channel, _connection: connection, dir, next: 1 };
         let applied = world.program(&["topology", "apply"]).status().unwrap();
         assert!(applied.success(), "the topology cannot be applied");
         for queue in [yardstick::QUEUE_IN, yardstick::QUEUE_OUT] {
@@ -289,14 +290,5 @@ impl World {
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
-    }
-
-    /// A connection of one's own.
-    pub async fn connect(&self) -> Connection {
-        Connection::connect(&self.broker.url(1), ConnectionProperties::default()).await.unwrap()
-    }
-
-    pub fn connection(&self) -> &Connection {
-        &self.connection
     }
 }

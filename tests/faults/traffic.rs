@@ -231,7 +231,7 @@ impl Traffic {
         };
         let events = normalized.events.iter().enumerate();
         let events: Vec<_> = events
-            .map(|(position, event)| envelope::encode(webhook, &normalized.key, position, event).unwrap())
+            .map(|(position, event)| envelope::encode(webhook, &normalized.key, position, event))
             .collect();
         if events.iter().any(|event| event.body.len() > EVENT_BYTES_MAX) {
             return Expected::Dead(Reason::EventTooLarge);

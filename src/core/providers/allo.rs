@@ -12,7 +12,7 @@ use crate::core::{
         Segment, Speaker, Text, TranscriptData, Transfer,
     },
     event::{Event, EventType as E},
-    json::{self, Object, Value},
+    json::{Object, Raw, Value},
     key::{IdempotencyKey, digest_hex},
     redact::Schema,
     webhook::Webhook,
@@ -117,7 +117,7 @@ pub(super) fn normalize(webhook: &Webhook) -> Result<Normalized<'_>, NormalizeEr
             unmapped: std::mem::replace(&mut unmapped, Value::Object(Vec::new())),
         });
     }
-    let drift = drift_of(&events, &expected);
+    let drift = drift_of(&events, |path| expected.contains(&path));
     Ok(Normalized { key, events, drift })
 }
 
@@ -125,7 +125,7 @@ pub(super) fn normalize(webhook: &Webhook) -> Result<Normalized<'_>, NormalizeEr
 fn expected(parsed: Topic, root: &Object<'_>, data: &Object<'_>) -> Vec<&'static str> {
     let mut expected = CARRIED.to_vec();
     // When the webhook was sent: where the payload says itself when it happened, that counts.
-    if root.peek("timestamp").and_then(json::text_or_number).is_some_and(|t| json::parse_time(&t).is_some()) {
+    if root.peek("timestamp").and_then(Raw::time).is_some() {
         expected.push("timestamp");
     }
     // The length is exact only as it was written, in minutes; the seconds are derived from it.
@@ -218,13 +218,13 @@ fn key(
         Topic::Message(_) => (names::ID, false),
         Topic::Contact(kind) => (names::ID, kind == E::ContactUpdated),
     };
-    let id = |name: &&str| data.peek(name).and_then(json::text_or_number).filter(|id| !id.is_empty());
+    let id = |name: &&str| data.peek(name).and_then(Raw::text_or_number).filter(|id| !id.is_empty());
     let Some(id) = ids.iter().find_map(id) else { return IdempotencyKey::of_body(&webhook.body) };
     if !may_happen_again {
         return IdempotencyKey::from_parts(&[topic, &id]);
     }
     let hash = digest_hex(data.raw().get().as_bytes());
-    match root.peek("timestamp").and_then(json::text_or_number) {
+    match root.peek("timestamp").and_then(Raw::text_or_number) {
         Some(time) => IdempotencyKey::from_parts(&[topic, &id, &hash, &time]),
         None => IdempotencyKey::from_parts(&[topic, &id, &hash]),
     }
@@ -317,7 +317,7 @@ fn derive(stage: Stage, call: &mut CallData<'_>, data: &Object<'_>) {
 
 /// The call's length, not taken.
 fn minutes(data: &Object<'_>) -> Option<f64> {
-    let minutes = |name: &&str| data.peek(name).and_then(json::float);
+    let minutes = |name: &&str| data.peek(name).and_then(Raw::float);
     names::MINUTES.iter().find_map(minutes).filter(|minutes| *minutes >= 0.0)
 }
 
@@ -373,7 +373,7 @@ fn transcript<'a>(call: &CallData<'a>, data: &mut Object<'a>) -> Option<Transcri
 }
 
 fn filled_text<'a>(data: &mut Object<'a>, name: &str) -> Option<Text<'a>> {
-    let is_filled = data.peek(name).and_then(json::text).is_some_and(|text| !text.is_empty());
+    let is_filled = data.peek(name).and_then(Raw::text).is_some_and(|text| !text.is_empty());
     if is_filled { data.text(name) } else { None }
 }
 

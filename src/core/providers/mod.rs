@@ -186,13 +186,11 @@ pub fn pass_on(webhook: &Webhook) -> Result<Normalized<'_>, NormalizeError> {
     Ok(Normalized { key: IdempotencyKey::of_body(&webhook.body), events: vec![event], drift: Vec::new() })
 }
 
-/// The drift of a list of events, each leaf once.
-fn drift_of(events: &[Event<'_>], expected: &[&str]) -> Vec<Drift> {
-    let mut found: Vec<Drift> = Vec::new();
-    for drift in events.iter().flat_map(|event| json::drift(&event.unmapped, expected)) {
-        if !found.contains(&drift) {
-            found.push(drift);
-        }
+/// The drift of a list of events, each leaf once: what is not at or under a path that `is_expected`.
+fn drift_of(events: &[Event<'_>], is_expected: impl Fn(&str) -> bool) -> Vec<Drift> {
+    let mut found = Vec::new();
+    for event in events {
+        json::find_drift(&event.unmapped, &is_expected, &mut found);
     }
     found
 }

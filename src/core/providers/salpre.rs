@@ -8,7 +8,7 @@ use super::{NormalizeError, Normalized, drift_of};
 use crate::core::{
     data::{CallData, CallStatus, Data, Direction, EndReason, Party, Segment, Speaker, Text, TranscriptData},
     event::{Event, EventType},
-    json::{Object, Value, items, text_or_number},
+    json::{Object, Raw, Value},
     key::{IdempotencyKey, digest_hex},
     redact::Schema,
     webhook::Webhook,
@@ -54,7 +54,7 @@ pub(super) fn normalize(webhook: &Webhook) -> Result<Normalized<'_>, NormalizeEr
         "error" => error(&head, root, payload)?,
         _ => return Err(NormalizeError::unsupported("event_type")),
     };
-    let drift = drift_of(&events, CARRIED);
+    let drift = drift_of(&events, |path| CARRIED.contains(&path));
     Ok(Normalized { key, events, drift })
 }
 
@@ -149,8 +149,7 @@ fn call<'a>(head: &Head<'a>, mut root: Object<'a>, mut payload: Object<'a>) -> R
 
 /// The final transcript of a call; an empty one, or one of another shape, stays where it is.
 fn spoken<'a>(payload: &mut Object<'a>) -> Option<Vec<Segment<'a>>> {
-    items(payload.peek("transcript")?).filter(|items| !items.is_empty())?;
-    let mut lines = payload.objects("transcript")?;
+    let mut lines = payload.filled_objects("transcript")?;
     let segments =
         lines.iter_mut().filter_map(|line| segment(line, "message", "utc_timestamp")).collect::<Vec<_>>();
     payload.keep_all("transcript", lines);
@@ -170,7 +169,7 @@ fn transcript<'a>(head: &Head<'a>, mut root: Object<'a>, mut payload: Object<'a>
     let call_id = call.require_id("id")?;
     let Parties { direction, from, to } = parties(&mut call);
     payload.keep("call", call);
-    let speaker = payload.peek("type").and_then(text_or_number).unwrap_or_default();
+    let speaker = payload.peek("type").and_then(Raw::text_or_number).unwrap_or_default();
     let Some(line) = segment(&mut payload, "transcript", "timestamp_utc") else {
         return Err(NormalizeError::invalid("payload.transcript", "is missing, expected a string"));
     };

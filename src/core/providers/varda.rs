@@ -7,7 +7,7 @@ use crate::core::{
         MessageData, Money, Outcome, Participant, Party, Text,
     },
     event::{Event, EventType},
-    json::{Object, text_or_number},
+    json::{Object, Raw},
     key::IdempotencyKey,
     redact::Schema,
     webhook::Webhook,
@@ -58,7 +58,7 @@ const OUTCOMES: &[&str] =
 pub(super) fn normalize(webhook: &Webhook) -> Result<Normalized<'_>, NormalizeError> {
     let mut root = Object::root(&webhook.body)?;
     let name = root.require_text("event")?;
-    let written_time = root.peek("timestamp").and_then(text_or_number).unwrap_or_default();
+    let written_time = root.peek("timestamp").and_then(Raw::text_or_number).unwrap_or_default();
     let time = root.require_time("timestamp")?;
     let mut data = root.require_object("data")?;
     let id = data.require_id("id")?;
@@ -91,7 +91,7 @@ pub(super) fn normalize(webhook: &Webhook) -> Result<Normalized<'_>, NormalizeEr
         unmapped: root.into_unmapped(),
     };
     let events = vec![event];
-    let drift = drift_of(&events, CARRIED);
+    let drift = drift_of(&events, |path| CARRIED.contains(&path));
     Ok(Normalized { key, events, drift })
 }
 

@@ -6,7 +6,7 @@ use super::{NormalizeError, Normalized, drift_of};
 use crate::core::{
     data::{CallData, CallStatus, Cost, Data, Direction, EndReason, Money, Party},
     event::{Event, EventType},
-    json::{Object, text_or_number},
+    json::{Object, Raw},
     key::{IdempotencyKey, digest_hex},
     redact::Schema,
     webhook::Webhook,
@@ -53,7 +53,7 @@ pub(super) fn normalize(webhook: &Webhook) -> Result<Normalized<'_>, NormalizeEr
         !root.has("event_type") && ["charge", "per_minute", "disposition"].iter().any(|key| root.has(key));
     let (key, event) = if is_post_call { post_call(root)? } else { call_event(root)? };
     let events = vec![event];
-    let drift = drift_of(&events, CARRIED);
+    let drift = drift_of(&events, |path| CARRIED.contains(&path));
     Ok(Normalized { key, events, drift })
 }
 
@@ -84,7 +84,7 @@ fn call_event(mut root: Object<'_>) -> Read<'_> {
         meaning(&name).ok_or_else(|| NormalizeError::unsupported("event_type"))?;
     // The call's id, the same for all of its events: never a key by itself.
     let uuid = root.require_id("uuid")?;
-    let written_time = root.peek("event_time").and_then(text_or_number).unwrap_or_default();
+    let written_time = root.peek("event_time").and_then(Raw::text_or_number).unwrap_or_default();
     let payload = root.peek("event_payload").map_or("null", |raw| raw.get());
     let key = IdempotencyKey::from_parts(&[&*uuid, &*name, &*written_time, &*digest_hex(payload.as_bytes())]);
     let time = root.require_time("event_time")?;

@@ -13,7 +13,7 @@ use super::{NormalizeError, Normalized, drift_of};
 use crate::core::{
     data::{Data, Link, Reference, Text},
     event::{Event, EventType as E},
-    json::{self, Drift, Object},
+    json::{Object, Raw},
     key::IdempotencyKey,
     redact::Schema,
     webhook::Webhook,
@@ -56,13 +56,13 @@ pub(super) fn normalize(webhook: &Webhook) -> Result<Normalized<'_>, NormalizeEr
     let head = Head {
         id: resource.require_id("id")?,
         action,
-        created_at: peek_time(&resource, "createdAt"),
-        updated_at: peek_time(&resource, "updatedAt"),
+        created_at: resource.peek("createdAt").and_then(Raw::time),
+        updated_at: resource.peek("updatedAt").and_then(Raw::time),
     };
     let key = key(webhook, &name, &head.id, &resource);
     let mut fields = match resource.peek("fields") {
         Some(_) => resource.require_object("fields")?,
-        None => resource.absent("fields"),
+        None => resource.absent(),
     };
     let fact = (model.read)(&head, &mut fields);
     resource.keep("fields", fields);
@@ -83,8 +83,7 @@ pub(super) fn normalize(webhook: &Webhook) -> Result<Normalized<'_>, NormalizeEr
         unmapped: root.into_unmapped(),
     };
     let events = vec![event];
-    let mut drift = drift_of(&events, CARRIED);
-    drift.retain(|leaf| !is_expected(model, leaf, &events));
+    let drift = drift_of(&events, |path| CARRIED.contains(&path) || is_expected(model, path, &events));
     Ok(Normalized { key, events, drift })
 }
 
@@ -256,7 +255,7 @@ fn key(webhook: &Webhook, name: &str, id: &str, resource: &Object<'_>) -> Idempo
     let header = |name| webhook.headers.get(name);
     let connector = header("x-conector-id").or_else(|| header("x-connector-id"));
     let owner = header("x-owner-id");
-    let updated_at = || resource.peek("updatedAt").and_then(json::text_or_number).filter(|t| !t.is_empty());
+    let updated_at = || resource.peek("updatedAt").and_then(Raw::text_or_number).filter(|t| !t.is_empty());
     match (header("x-idempotency-key"), connector, owner, updated_at()) {
         (Some(key), ..) => {
             let (connector, owner) = (connector.unwrap_or_default(), owner.unwrap_or_default());
@@ -283,14 +282,14 @@ fn times_stay(data: &Data<'_>) -> bool {
     matches!(data, Data::Call(_) | Data::Transcript(_))
 }
 
-/// Whether a leaf that stays unmapped is no news.
+/// Whether what stays unmapped at `path` is no news.
 ///
 /// A new name directly under `fields` cannot be told from a custom field, which is one customer's own affair: it
 /// is carried, but an alarm for each would bury those that matter. A documented name with a value that does not
 /// fit is drift as everywhere.
-fn is_expected(model: &Model, leaf: &Drift, events: &[Event<'_>]) -> bool {
-    let Some(path) = leaf.path.strip_prefix("data.fields.") else {
-        let is_time = matches!(leaf.path.as_str(), "data.createdAt" | "data.updatedAt");
+fn is_expected(model: &Model, path: &str, events: &[Event<'_>]) -> bool {
+    let Some(path) = path.strip_prefix("data.fields.") else {
+        let is_time = matches!(path, "data.createdAt" | "data.updatedAt");
         return is_time && events.iter().any(|event| times_stay(&event.data));
     };
     let end = path.find(['.', '[']).unwrap_or(path.len());
@@ -305,14 +304,9 @@ fn at_a_boundary(rest: &str) -> bool {
     rest.is_empty() || rest.starts_with(['.', '['])
 }
 
-/// A time that is not taken.
-fn peek_time(object: &Object<'_>, key: &str) -> Option<Timestamp> {
-    json::parse_time(&json::text_or_number(object.peek(key)?)?)
-}
-
 /// A word out of a list, as written. An unknown one stays where it is.
 fn word<'a>(fields: &mut Object<'a>, key: &str, known: &[&str]) -> Option<Text<'a>> {
-    let is_known = fields.peek(key).and_then(json::text).is_some_and(|word| known.contains(&word.as_ref()));
+    let is_known = fields.peek(key).and_then(Raw::text).is_some_and(|word| known.contains(&word.as_ref()));
     if is_known { fields.text(key) } else { None }
 }
 

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{Fact, Head, links};
 use crate::core::{
     data::{Data, SchedulingData, WidgetData},
-    json::{self, Object},
+    json::{Object, Raw},
 };
 
 pub(super) const EVENT_TYPE: &[&str] =
@@ -47,7 +47,7 @@ pub(super) fn slot<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> {
     // A slot has a time zone of its own: a start without an offset is local there, and must not be read as UTC.
     let is_absolute = fields
         .peek("startTime")
-        .and_then(json::text_or_number)
+        .and_then(Raw::text_or_number)
         .is_some_and(|time| time.parse::<Timestamp>().is_ok() || time.parse::<i64>().is_ok());
     let data = SchedulingData {
         status: fields.text("status"),

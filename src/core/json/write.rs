@@ -1,0 +1,240 @@
+//! Writing JSON straight into a buffer.
+//!
+//! serde would do, but the events are made of records whose names are known when this is compiled: such a field is one
+//! copy of its name, quotes and colon included, and one of its value.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::{Raw, Value, document::plain_len};
+use crate::core::time;
+
+/// What can be written as JSON.
+pub trait Json {
+    /// Appends the value.
+    fn write(&self, out: &mut Vec<u8>);
+
+    /// Whether a field with this value is left out.
+    fn is_absent(&self) -> bool {
+        false
+    }
+}
+
+/// What is written as an object.
+pub trait Fields {
+    /// Appends the fields, a comma behind each.
+    fn write_fields(&self, out: &mut Vec<u8>);
+}
+
+/// Appends an object with the fields that `write_fields` appends, a comma behind each.
+pub(in crate::core) fn write_object(out: &mut Vec<u8>, write_fields: impl FnOnce(&mut Vec<u8>)) {
+    out.push(b'{');
+    write_fields(out);
+    close(out, b'}');
+}
+
+/// Puts the bracket in place of the last comma.
+fn close(out: &mut Vec<u8>, bracket: u8) {
+    if out.last() == Some(&b',') {
+        out.pop();
+    }
+    out.push(bracket);
+}
+
+/// Appends the field `$name` and a comma, unless its value is absent.
+macro_rules! write_field {
+    ($out:expr, $name:expr, $value:expr) => {
+        if !$crate::core::json::Json::is_absent($value) {
+            $out.extend_from_slice(concat!("\"", $name, "\":").as_bytes());
+            $crate::core::json::Json::write($value, $out);
+            $out.push(b',');
+        }
+    };
+}
+
+/// Defines a record whose fields are written under their own names, in their order, but for those that are absent.
+macro_rules! json_object {
+    ($(
+        $(#[$attribute:meta])*
+        pub struct $record:ident<'a> {
+            $($(#[$field_attribute:meta])* pub $field:ident: $type:ty,)*
+        }
+    )*) => {
+        $(
+            $(#[$attribute])*
+            pub struct $record<'a> {
+                $($(#[$field_attribute])* pub $field: $type,)*
+            }
+
+            impl $crate::core::json::Fields for $record<'_> {
+                fn write_fields(&self, out: &mut Vec<u8>) {
+                    $($crate::core::json::write_field!(out, stringify!($field), &self.$field);)*
+                }
+            }
+
+            impl $crate::core::json::Json for $record<'_> {
+                fn write(&self, out: &mut Vec<u8>) {
+                    $crate::core::json::write_object(out, |out| $crate::core::json::Fields::write_fields(self, out));
+                }
+            }
+        )*
+    };
+}
+
+/// Defines a closed list of words that are written as strings.
+macro_rules! json_words {
+    ($(
+        $(#[$attribute:meta])*
+        pub enum $list:ident {
+            $($(#[$word_attribute:meta])* $variant:ident = $word:literal,)*
+        }
+    )*) => {
+        $(
+            $(#[$attribute])*
+            pub enum $list {
+                $($(#[$word_attribute])* $variant,)*
+            }
+
+            impl $crate::core::json::Json for $list {
+                fn write(&self, out: &mut Vec<u8>) {
+                    out.extend_from_slice(match self {
+                        $(Self::$variant => concat!("\"", $word, "\"").as_bytes(),)*
+                    });
+                }
+            }
+        )*
+    };
+}
+
+pub(in crate::core) use {json_object, json_words, write_field};
+
+impl Json for str {
+    fn write(&self, out: &mut Vec<u8>) {
+        if plain_len(self.as_bytes()) == self.len() {
+            out.push(b'"');
+            out.extend_from_slice(self.as_bytes());
+            out.push(b'"');
+        } else {
+            write_with_serde(self, out);
+        }
+    }
+}
+
+/// What is rare or hard to get right: escapes, and the shortest way to write a float.
+fn write_with_serde<T: serde::Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
+    // Writing text and numbers to memory does not fail.
+    serde_json::to_writer(out, value).ok();
+}
+
+impl Json for Cow<'_, str> {
+    fn write(&self, out: &mut Vec<u8>) {
+        (**self).write(out);
+    }
+}
+
+impl Json for String {
+    fn write(&self, out: &mut Vec<u8>) {
+        (**self).write(out);
+    }
+}
+
+impl Json for bool {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(if *self { b"true" } else { b"false" });
+    }
+}
+
+impl Json for i64 {
+    fn write(&self, out: &mut Vec<u8>) {
+        write_with_serde(self, out);
+    }
+}
+
+impl Json for f64 {
+    fn write(&self, out: &mut Vec<u8>) {
+        write_with_serde(self, out);
+    }
+}
+
+impl Json for Timestamp {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.push(b'"');
+        time::write(*self, out);
+        out.push(b'"');
+    }
+}
+
+impl Json for Uuid {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.push(b'"');
+        out.extend_from_slice(self.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
+        out.push(b'"');
+    }
+}
+
+impl Json for Raw<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.get().as_bytes());
+    }
+}
+
+impl<T: Json + ?Sized> Json for &T {
+    fn write(&self, out: &mut Vec<u8>) {
+        (**self).write(out);
+    }
+
+    fn is_absent(&self) -> bool {
+        (**self).is_absent()
+    }
+}
+
+impl<T: Json> Json for Option<T> {
+    fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Some(value) => value.write(out),
+            None => out.extend_from_slice(b"null"),
+        }
+    }
+
+    fn is_absent(&self) -> bool {
+        self.is_none()
+    }
+}
+
+impl<T: Json> Json for Vec<T> {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.push(b'[');
+        for item in self {
+            item.write(out);
+            out.push(b',');
+        }
+        close(out, b']');
+    }
+
+    fn is_absent(&self) -> bool {
+        self.is_empty()
+    }
+}
+
+impl Json for Value<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Raw(raw) => raw.write(out),
+            Self::Array(items) => items.write(out),
+            Self::Object(entries) => write_object(out, |out| {
+                for (key, value) in entries {
+                    key.write(out);
+                    out.push(b':');
+                    value.write(out);
+                    out.push(b',');
+                }
+            }),
+        }
+    }
+
+    fn is_absent(&self) -> bool {
+        self.is_empty()
+    }
+}

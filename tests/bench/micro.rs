@@ -1,0 +1,170 @@
+//! What one core does for one webhook, step by step: `make bench-micro`.
+//!
+//! Inputs are each provider's golden bodies that can be normalized, and one typical webhook of 1.2 KB. Throughput is in
+//! bytes of webhooks' bodies, whatever the step makes of them. With `HOOKSWITCH_INSTRUCTIONS` set each measure runs
+//! once inside [`measured`], for callgrind to count.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a bench that cannot go on fails")]
+
+#[path = "../support/golden.rs"]
+mod cases;
+
+use std::{collections::BTreeMap, fmt, fs, hint::black_box, path::Path, sync::LazyLock};
+
+use divan::{Bencher, counter::BytesCount};
+use hookswitch::{
+    app::reading,
+    config::Config,
+    core::{
+        envelope::{self, Encoded},
+        inbound::{History, Inbound},
+        key::{IdempotencyKey, body_fingerprint},
+        providers::{self, Provider},
+        shard::Shard,
+        webhook::{Headers, Webhook},
+    },
+    edge::amqp::message,
+};
+use lapin::BasicProperties;
+
+/// One webhook, and what the steps before the measured one made of it.
+struct Case {
+    inbound: Inbound,
+    properties: BasicProperties,
+    key: IdempotencyKey,
+    events: Vec<Encoded>,
+}
+
+impl Case {
+    /// None if it cannot be normalized.
+    fn new(webhook: Webhook) -> Option<Self> {
+        let normalized = providers::normalize(&webhook).ok()?;
+        let encode = |(n, event)| envelope::encode(&webhook, &normalized.key, n, event);
+        let events = normalized.events.iter().enumerate().map(encode).collect();
+        let key = normalized.key;
+        let content_type = Some("application/json".to_owned());
+        let shard = Shard::FIRST;
+        let inbound = Inbound { webhook, content_type, entry: None, shard, history: History::default() };
+        Some(Self { properties: message::properties(&inbound), inbound, key, events })
+    }
+}
+
+/// Webhooks that are measured together.
+struct Set {
+    name: &'static str,
+    cases: Vec<Case>,
+}
+
+impl Set {
+    fn golden(provider: Provider) -> Self {
+        let webhooks = cases::of(provider).into_iter().map(|case| cases::read(provider, &case));
+        Self { name: provider.as_str(), cases: webhooks.filter_map(Case::new).collect() }
+    }
+
+    fn typical() -> Self {
+        let body = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bench/typical.json")).unwrap();
+        let headers =
+            Headers::from_iter([("x-owner-id", "own_3c5e7a90"), ("x-idempotency-key", "call-1773044692")]);
+        Self {
+            name: "typical",
+            cases: Case::new(cases::webhook(Provider::Morph, headers, body)).into_iter().collect(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.cases.iter().map(|case| case.inbound.webhook.body.len()).sum()
+    }
+}
+
+static SETS: LazyLock<Vec<Set>> =
+    LazyLock::new(|| Provider::ALL.map(Set::golden).into_iter().chain([Set::typical()]).collect());
+
+static CONFIG: LazyLock<Config> = LazyLock::new(|| {
+    let source =
+        |provider: Provider| format!("[sources.{provider}]\nprovider = \"{provider}\"\nauth = \"none\"\n");
+    let text: String = Provider::ALL.map(source).concat();
+    Config::parse(&text, Path::new("bench.toml"), &BTreeMap::new()).map_err(|e| e.to_string()).unwrap()
+});
+
+type Step = fn(&Case);
+
+/// What is measured on each webhook.
+const STEPS: &[(&str, Step)] = &[
+    ("reading", |case| {
+        let webhook = &case.inbound.webhook;
+        let read = reading::read(&CONFIG, providers::normalize, webhook);
+        let key = &read.as_ref().expect("it could be read before").key;
+        black_box((key.store_name(&webhook.source), body_fingerprint(&webhook.body)));
+        black_box(read).ok();
+    }),
+    ("normalize", |case| drop(black_box(providers::normalize(&case.inbound.webhook)))),
+    ("normalize_encode", |case| {
+        let webhook = &case.inbound.webhook;
+        let normalized = providers::normalize(webhook).expect("it could be normalized before");
+        for (n, event) in normalized.events.iter().enumerate() {
+            black_box(envelope::encode(webhook, &normalized.key, n, event));
+        }
+    }),
+    ("event_id", |case| {
+        for n in 0..case.events.len() {
+            black_box(case.key.event_id(&case.inbound.webhook.source, n));
+        }
+    }),
+    ("store_name", |case| {
+        black_box(case.key.store_name(&case.inbound.webhook.source));
+    }),
+    ("body_fingerprint", |case| {
+        black_box(body_fingerprint(&case.inbound.webhook.body));
+    }),
+    ("event_properties", |case| {
+        for event in &case.events {
+            black_box(message::event_properties(event, &case.inbound.webhook));
+        }
+    }),
+    ("raw_properties", |case| drop(black_box(message::properties(&case.inbound)))),
+    ("raw_decode", |case| drop(black_box(message::decode(&case.properties, Vec::new())))),
+];
+
+/// One step on one set.
+struct Measure {
+    step: &'static str,
+    run: Step,
+    set: &'static Set,
+}
+
+impl Measure {
+    fn all() -> impl Iterator<Item = Self> {
+        STEPS.iter().flat_map(|(step, run)| SETS.iter().map(move |set| Self { step, run: *run, set }))
+    }
+
+    fn run(&self) {
+        self.set.cases.iter().for_each(self.run);
+    }
+}
+
+impl fmt::Display for Measure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{} {}", self.step, self.set.name))
+    }
+}
+
+#[divan::bench(args = Measure::all())]
+fn webhooks(bencher: Bencher<'_, '_>, measure: &Measure) {
+    bencher.counter(BytesCount::new(measure.set.bytes())).bench(|| measure.run());
+}
+
+/// Runs one measure: the one function in which callgrind counts.
+#[inline(never)]
+fn measured(measure: &Measure) {
+    black_box(measure).run();
+}
+
+fn main() {
+    if std::env::var_os("HOOKSWITCH_INSTRUCTIONS").is_none() {
+        return divan::main();
+    }
+    for measure in Measure::all() {
+        measure.run();
+        measured(&measure);
+        println!("{measure} {}", measure.set.cases.len());
+    }
+}
