@@ -35,7 +35,13 @@ pub(super) struct Roles {
 pub(super) fn run(config: &Config, roles: Roles) -> anyhow::Result<u8> {
     let logging = telemetry::start(&config.log);
     panics::install_hook();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // A worker's steps are short and wait for each other: handing them from thread to thread costs more than a second
+    // thread brings. More workers are more processes.
+    let mut runtime = match roles {
+        Roles { worker: true, receiver: false } => tokio::runtime::Builder::new_current_thread(),
+        Roles { .. } => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = runtime.enable_all().build()?;
     let code = runtime.block_on(serve(config, roles, logging.flusher()))?;
     // Whatever still runs has had its grace.
     runtime.shutdown_timeout(Duration::from_millis(100));
