@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up down clean-data secrets build test test-rabbitmq-4 check million faults faults-long cluster simulate mutants bench-micro fmt lint doc
+.PHONY: help up down clean-data secrets build test test-rabbitmq-4 check million faults faults-long cluster simulate mutants bench bench-latency bench-growth bench-fairness bench-micro fmt lint doc
 
 help: ## What one can do here
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-15s %s\n", $$1, $$2 }'
@@ -49,6 +49,22 @@ mutants: ## Build known mistakes in, one at a time, and expect a test to notice 
 
 simulate: ## A million simulated schedules of deliveries; COUNT=n for more of them, SEED=n to watch one
 	HOOKSWITCH_SIMULATIONS=$(COUNT) HOOKSWITCH_SIMULATION_SEED=$(SEED) cargo test --locked --test simulation $(ARGS)
+
+bench: ## Worker and receiver beside a yardstick, in turn: throughput, CPU, memory, and a chart; ARGS="--pairs 9 --help"
+	@deploy/local/install.sh rabbitmq-server redis-server
+	cargo bench --quiet --locked --bench bench -- pairs $(ARGS)
+
+bench-latency: ## How long a webhook takes at 25 to 90 % of the capacity: until 200, until its event is there
+	@deploy/local/install.sh rabbitmq-server redis-server
+	cargo bench --quiet --locked --bench bench -- latency $(ARGS)
+
+bench-growth: ## What an event costs against workers, sources, bytes, backlog, keys, dead letters; ARGS=--full for more
+	@deploy/local/install.sh rabbitmq-server redis-server
+	cargo bench --quiet --locked --bench bench -- growth $(ARGS)
+
+bench-fairness: ## How quiet sources fare while another one floods
+	@deploy/local/install.sh rabbitmq-server redis-server
+	cargo bench --quiet --locked --bench bench -- fairness $(ARGS)
 
 bench-micro: ## What one core does for one webhook, step by step: time, throughput of input, instructions
 	@deploy/bench-micro.sh

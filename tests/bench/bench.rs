@@ -11,9 +11,16 @@
     reason = "a measurement that cannot go on fails"
 )]
 
+mod chain;
+mod chart;
+mod fairness;
+mod growth;
+mod idle;
+mod latency;
 mod load;
 mod meter;
 mod pairs;
+mod report;
 #[path = "../it/support/services.rs"]
 #[allow(dead_code, reason = "other tests ask it for more")]
 mod services;
@@ -40,6 +47,14 @@ struct Cli {
 enum Command {
     /// Worker and receiver, ours and the yardstick in turn
     Pairs(pairs::Options),
+    /// A receiver and a worker with nothing to do
+    Idle(idle::Options),
+    /// How long a webhook takes at a fixed rate: until it is answered, until its event is there
+    Latency(latency::Options),
+    /// How a quiet source fares while another floods
+    Fairness(fairness::Options),
+    /// What an event costs against the number of everything
+    Growth(growth::Options),
     /// The yardstick's worker
     #[command(hide = true)]
     Worker(Addresses),
@@ -65,6 +80,10 @@ fn main() {
     runtime.block_on(async {
         match cli.command {
             Command::Pairs(options) => pairs::run(&options).await,
+            Command::Idle(options) => idle::run(&options).await,
+            Command::Latency(options) => latency::run(&options).await,
+            Command::Fairness(options) => fairness::run(&options).await,
+            Command::Growth(options) => growth::run(&options).await,
             Command::Worker(at) => yardstick::work(&at.amqp, &at.redis).await,
             Command::Receiver(at) => yardstick::receive(&at.amqp, &at.listen).await,
         }

@@ -1,11 +1,16 @@
 //! HTTP load over keep-alive connections.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Mutex,
+    time::{Duration, Instant},
+};
 
+use bytes::Bytes;
 use futures_util::future::join_all;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    sync::{Semaphore, mpsc},
 };
 
 /// One keep-alive connection.
@@ -53,16 +58,65 @@ impl Client {
 
 /// Posts as fast as `connections` connections are answered, for so long; how many were answered 200. Whatever else
 /// comes back is an error of the measurement.
-pub async fn closed_loop(address: &str, connections: usize, lasting: Duration, body: &[u8]) -> u64 {
+pub async fn closed_loop(
+    address: &str,
+    source: &str,
+    connections: usize,
+    lasting: Duration,
+    body: impl Fn() -> Bytes,
+) -> u64 {
     let until = Instant::now() + lasting;
     let clients = (0..connections).map(async |_| {
         let mut client = Client::connect(address).await;
         let mut answered = 0;
         while Instant::now() < until {
-            assert_eq!(client.post(super::webhook::SOURCE, body).await, 200);
+            assert_eq!(client.post(source, &body()).await, 200);
             answered += 1;
         }
         answered
     });
     join_all(clients).await.into_iter().sum()
+}
+
+/// Connections that whoever has something to post takes one of; there are as many as are needed at a time.
+pub struct Pool {
+    address: String,
+    idle: Mutex<Vec<Client>>,
+    room: Semaphore,
+}
+
+impl Pool {
+    pub fn new(address: &str, connections_max: usize) -> Self {
+        Self { address: address.to_owned(), idle: Mutex::default(), room: Semaphore::new(connections_max) }
+    }
+
+    /// As [`Client::try_post`].
+    pub async fn post(&self, source: &str, body: &[u8]) -> Option<u16> {
+        let _room = self.room.acquire().await.unwrap();
+        let idle = self.idle.lock().unwrap().pop();
+        let mut client = match idle {
+            Some(client) => client,
+            None => Client::connect(&self.address).await,
+        };
+        let status = client.try_post(source, body).await?;
+        self.idle.lock().unwrap().push(client);
+        Some(status)
+    }
+}
+
+/// The moments at which something is due, `rate` a second for so long. A thread of its own tells them: the runtime's
+/// timers are only good for milliseconds.
+pub fn moments(rate: f64, lasting: Duration) -> mpsc::UnboundedReceiver<Instant> {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        let began = Instant::now();
+        for n in 0..(rate * lasting.as_secs_f64()) as u64 {
+            let due = began + Duration::from_secs_f64(n as f64 / rate);
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            if sender.send(due).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
 }

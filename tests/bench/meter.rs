@@ -19,22 +19,31 @@ pub fn memory_mib(pid: u32, line: &str) -> f64 {
     line.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1024.0
 }
 
-/// CPU seconds of the measured process, of the broker and of Redis.
+/// CPU seconds of the measured processes together, of the broker and of Redis.
 #[derive(Clone, Copy)]
 pub struct Sample([f64; 3]);
 
-/// Takes samples of three processes.
-#[derive(Clone, Copy)]
-pub struct Meter(pub [u32; 3]);
+/// Takes samples of what is measured.
+pub struct Meter {
+    pub own: Vec<u32>,
+    pub broker: u32,
+    pub redis: u32,
+}
 
 impl Meter {
     pub fn sample(&self) -> Sample {
-        Sample(self.0.map(cpu_seconds))
+        let own = self.own.iter().copied().map(cpu_seconds).sum();
+        Sample([own, cpu_seconds(self.broker), cpu_seconds(self.redis)])
     }
 
-    /// CPU microseconds since `before` for each of `count`: the process, the broker, Redis.
+    /// CPU microseconds since `before` for each of `count`: the processes, the broker, Redis.
     pub fn per_message(&self, before: Sample, count: u64) -> [f64; 3] {
         let now = self.sample();
         std::array::from_fn(|n| (now.0[n] - before.0[n]) * 1e6 / count.max(1) as f64)
+    }
+
+    /// The most memory that one of the processes has held.
+    pub fn peak_mib(&self) -> f64 {
+        self.own.iter().map(|pid| memory_mib(*pid, "VmHWM")).fold(0.0, f64::max)
     }
 }

@@ -1,8 +1,20 @@
 //! Ours and the yardstick in turn: A B A B …
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
-use super::world::{Cost, Side, World};
+use serde::Serialize;
+
+use super::{
+    chart::{self, Bar, Target},
+    idle::{self, Idle},
+    report::{Machine, Output, Spread, say},
+    world::{Cost, ONE_SOURCE, Side, World},
+};
+
+/// What a process of ours may hold under load.
+const MEMORY_MAX_MIB: f64 = 32.0;
+/// How long idle processes are looked at.
+const IDLE: Duration = Duration::from_secs(10);
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -20,31 +32,195 @@ pub struct Options {
     connections: usize,
     /// Only the worker, or only the receiver
     #[arg(long)]
-    only: Option<String>,
+    only: Option<Role>,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+enum Role {
+    Worker,
+    Receiver,
+}
+
+/// One run, as it was measured.
+#[derive(Serialize)]
+struct Run {
+    pair: usize,
+    role: Role,
+    side: Side,
+    #[serde(flatten)]
+    cost: Cost,
+}
+
+/// A figure of a run, and what ours may be of the yardstick's.
+struct Figure {
+    name: &'static str,
+    of: fn(&Cost) -> f64,
+    digits: usize,
+    target: fn(Role) -> Option<Target>,
+}
+
+const FIGURES: [Figure; 5] = [
+    Figure {
+        name: "throughput, 1/s",
+        of: |cost| cost.rate,
+        digits: 0,
+        target: |_| Some(Target::AtLeast(0.9)),
+    },
+    Figure {
+        name: "own CPU, µs",
+        of: |cost| cost.cpu[0],
+        digits: 1,
+        target: |role| (role == Role::Worker).then_some(Target::AtMost(1.25)),
+    },
+    Figure { name: "broker CPU, µs", of: |cost| cost.cpu[1], digits: 1, target: |_| None },
+    Figure { name: "Redis CPU, µs", of: |cost| cost.cpu[2], digits: 1, target: |_| None },
+    Figure { name: "peak RSS, MiB", of: |cost| cost.peak_mib, digits: 1, target: |_| None },
+];
+
+/// One figure of all runs of one role.
+#[derive(Serialize)]
+struct Row {
+    role: Role,
+    figure: &'static str,
+    yardstick: Spread,
+    ours: Spread,
+    /// Of each pair: ours by the yardstick's.
+    ratio: Spread,
+    target: Option<Target>,
+    #[serde(skip)]
+    digits: usize,
+}
+
+#[derive(Serialize)]
+struct Results {
+    machine: Machine,
+    pairs: usize,
+    summary: Vec<Row>,
+    idle: Vec<Idle>,
+    runs: Vec<Run>,
 }
 
 pub async fn run(options: &Options) {
-    let mut world = World::start("[sources.bench]\nprovider = \"morph\"\nauth = \"none\"\n").await;
-    let wanted = |role: &str| options.only.as_deref().is_none_or(|only| only == role);
-    for n in 0..options.pairs {
+    let mut world = World::start(ONE_SOURCE).await;
+    let machine = Machine::of(&world).await;
+    let runs = measure(options, &mut world).await;
+    let idle = idle::measure(&world, IDLE).await;
+    let summary = roles(options).into_iter().flat_map(|role| summary(role, &runs)).collect();
+    let results = Results { machine, pairs: options.pairs, summary, idle, runs };
+    options.output.finish("pairs", &results, &table(&results), &svg(&results));
+}
+
+fn roles(options: &Options) -> Vec<Role> {
+    options.only.map_or_else(|| vec![Role::Worker, Role::Receiver], |only| vec![only])
+}
+
+async fn measure(options: &Options, world: &mut World) -> Vec<Run> {
+    let mut runs = Vec::new();
+    let total = options.pairs * 2 * roles(options).len();
+    for pair in 1..=options.pairs {
         for side in [Side::Yardstick, Side::Ours] {
-            if wanted("worker") {
-                let cost = world.drain(side, options.count, 0).await;
-                show(n, "worker", side, cost);
-            }
-            if wanted("receiver") {
-                let lasting = Duration::from_secs(options.seconds);
-                let cost = world.accept(side, options.connections, lasting).await;
-                show(n, "receiver", side, cost);
+            for role in roles(options) {
+                let cost = match role {
+                    Role::Worker => world.drain(side, options.count).await,
+                    Role::Receiver => {
+                        let lasting = Duration::from_secs(options.seconds);
+                        world.accept(side, options.connections, lasting).await
+                    }
+                };
+                runs.push(Run { pair, role, side, cost });
+                say(&format!("run {} of {total}: {}", runs.len(), line(&runs[runs.len() - 1])));
             }
         }
     }
+    runs
 }
 
-fn show(n: usize, role: &str, side: Side, cost: Cost) {
+fn line(run: &Run) -> String {
+    let (role, side, cost) = (format!("{:?}", run.role), format!("{:?}", run.side), run.cost);
     let [own, broker, redis] = cost.cpu;
-    println!(
-        "{n} {role:<9} {side:<10?} {:>8.0}/s  CPU µs: own {own:>6.1} broker {broker:>6.1} Redis {redis:>6.1}  peak {:>5.1} MiB",
+    format!(
+        "{role:<8} {side:<9} {:>7.0}/s, CPU µs: own {own:.1}, broker {broker:.1}, Redis {redis:.1}; peak {:.1} MiB",
         cost.rate, cost.peak_mib
-    );
+    )
+}
+
+fn summary(role: Role, runs: &[Run]) -> Vec<Row> {
+    let of = |side| {
+        let runs = runs.iter().filter(move |run| run.role == role && run.side == side);
+        runs.map(|run| run.cost).collect::<Vec<_>>()
+    };
+    let (yardstick, ours) = (of(Side::Yardstick), of(Side::Ours));
+    let row = |figure: &Figure| Row {
+        role,
+        figure: figure.name,
+        yardstick: Spread::of(yardstick.iter().map(figure.of)),
+        ours: Spread::of(ours.iter().map(figure.of)),
+        ratio: Spread::of(yardstick.iter().zip(&ours).map(|(theirs, own)| ratio(figure, theirs, own))),
+        target: (figure.target)(role),
+        digits: figure.digits,
+    };
+    // A receiver has nothing to do with Redis but the ledger, and the yardstick's nothing at all.
+    let meant = |figure: &&Figure| role == Role::Worker || !figure.name.starts_with("Redis");
+    FIGURES.iter().filter(meant).map(row).collect()
+}
+
+fn ratio(figure: &Figure, theirs: &Cost, own: &Cost) -> f64 {
+    (figure.of)(own) / (figure.of)(theirs)
+}
+
+fn table(results: &Results) -> String {
+    let mut text = format!("{}\n{} pairs, median (min–max)\n\n", results.machine, results.pairs);
+    let head = ["", "figure", "yardstick", "ours", "ratio"];
+    writeln!(text, "{:<9} {:<16} {:>22} {:>22} {:>18}", head[0], head[1], head[2], head[3], head[4]).unwrap();
+    for Row { role, figure, yardstick, ours, ratio, digits, .. } in &results.summary {
+        let (role, n) = (format!("{role:?}"), *digits);
+        writeln!(text, "{role:<9} {figure:<16} {yardstick:>22.n$} {ours:>22.n$} {ratio:>18.2}").unwrap();
+    }
+    text += "\nTargets\n";
+    for row in &results.summary {
+        if let Some(target) = row.target {
+            text += &verdict(row, target);
+        }
+    }
+    text + &memory(results) + &idle::table(&results.idle)
+}
+
+/// Whether the median meets the target, and whether all pairs agree with it.
+fn verdict(row: &Row, target: Target) -> String {
+    let Spread { median, min, max, .. } = row.ratio;
+    let met = target.is_met(median);
+    let agree = [min, max].iter().all(|ratio| target.is_met(*ratio) == met);
+    let (word, doubt) =
+        (if met { "met" } else { "NOT met" }, if agree { "" } else { ", but not in every pair" });
+    let name = row.figure.split(',').next().unwrap_or_default();
+    let role = format!("{:?}", row.role).to_lowercase();
+    let (sign, bound) = (target.sign(), target.bound());
+    format!("  {role} {name} {sign} {bound} of the yardstick's: {word} ({median:.2}){doubt}\n")
+}
+
+fn memory(results: &Results) -> String {
+    let ours = results.runs.iter().filter(|run| run.side == Side::Ours).map(|run| run.cost.peak_mib);
+    let peak = ours.fold(0.0, f64::max);
+    let word = if peak < MEMORY_MAX_MIB { "met" } else { "NOT met" };
+    format!("  memory under load < {MEMORY_MAX_MIB} MiB: {word} (at most {peak:.1})\n")
+}
+
+fn svg(results: &Results) -> String {
+    let bar = |row: &Row| {
+        let name = row.figure.split(',').next().unwrap_or_default();
+        Bar { label: format!("{:?}: {name}", row.role), ratio: row.ratio, target: row.target }
+    };
+    let bars: Vec<Bar> = results.summary.iter().map(bar).collect();
+    let Machine { cores, cpu, rabbitmq, redis, date, commit, .. } = &results.machine;
+    let lines = [
+        "hookswitch ÷ the least code that does the same work, on the same broker, in turn".to_owned(),
+        format!(
+            "{} pairs, {date}, {commit}, {cores} cores of {cpu}, RabbitMQ {rabbitmq}, Redis {redis}",
+            results.pairs
+        ),
+    ];
+    chart::ratios("What a webhook costs, beside the yardstick", &lines, &bars)
 }

@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use futures_util::future::join_all;
 use hookswitch::{
     core::{ledger::Run, shard::Shard},
@@ -19,7 +20,7 @@ use lapin::{
 };
 
 use super::{
-    meter::{Meter, memory_mib},
+    meter::Meter,
     services::{Broker, Redis, free_port},
     webhook, yardstick,
 };
@@ -27,15 +28,20 @@ use super::{
 /// The queue that our events end up in.
 pub const QUEUE_OUT: &str = "events.bench";
 
-/// Messages published at a time when a queue is filled.
-const FILL_WINDOW: u64 = 512;
+/// The configuration of the one source that most is measured with.
+pub const ONE_SOURCE: &str = "[sources.bench]\nprovider = \"morph\"\nauth = \"none\"\n";
+
+/// Messages published at a time when a queue is filled, and bytes of theirs.
+const FILL_WINDOW: usize = 512;
+const FILL_BYTES: usize = 4 << 20;
 /// Nothing here takes longer.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How often a queue's length is asked for.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Whose processes are measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Side {
     Ours,
     Yardstick,
@@ -88,13 +94,14 @@ impl Drop for Process {
 }
 
 /// What one message has cost.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize)]
 pub struct Cost {
     /// Messages a second.
     pub rate: f64,
-    /// CPU microseconds a message: the process, the broker, Redis.
+    /// CPU microseconds a message: the processes, the broker, Redis.
+    #[serde(rename = "cpu_us_own_broker_redis")]
     pub cpu: [f64; 3],
-    /// The process's peak memory.
+    /// The peak memory of the process that holds most.
     pub peak_mib: f64,
 }
 
@@ -176,8 +183,21 @@ impl World {
         }
     }
 
-    pub fn meter(&self, process: &Process) -> Meter {
-        Meter([process.pid(), self.broker.pid(), self.redis.pid()])
+    pub fn meter(&self, processes: &[Process]) -> Meter {
+        let own = processes.iter().map(Process::pid).collect();
+        Meter { own, broker: self.broker.pid(), redis: self.redis.pid() }
+    }
+
+    /// A section of what Redis says of itself.
+    pub async fn redis_info(&self, section: &str) -> String {
+        redis::cmd("INFO").arg(section).query_async(&mut self.redis().await).await.unwrap()
+    }
+
+    /// A connection to the Redis of ours.
+    pub async fn redis(&self) -> redis::aio::MultiplexedConnection {
+        let client = redis::Client::open(self.redis.url(0)).unwrap();
+        let patient = redis::AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
+        client.get_multiplexed_async_connection_with_config(&patient).await.unwrap()
     }
 
     /// Messages that are ready in a queue.
@@ -191,15 +211,15 @@ impl World {
         self.channel.queue_purge(queue.into(), QueuePurgeOptions::default()).await.unwrap();
     }
 
-    /// Publishes `count` new webhooks, as a receiver would, to where `side` takes them from.
-    pub async fn fill(&mut self, side: Side, source: &str, count: u64, padding: usize) {
+    /// Publishes `count` new webhooks of so many bytes, as a receiver would, to where `side` takes them from.
+    pub async fn fill(&mut self, side: Side, source: &str, count: u64, bytes: usize) {
         let began = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap();
         let run = Run { began, nonce: rand::random() };
         let numbers: Vec<u64> = (self.next..self.next + count).collect();
         self.next += count;
-        for window in numbers.chunks(FILL_WINDOW as usize) {
+        for window in numbers.chunks((FILL_BYTES / bytes).clamp(1, FILL_WINDOW)) {
             let sending = window.iter().map(async |n| {
-                let inbound = webhook::inbound(source, run, *n, padding);
+                let inbound = webhook::inbound(source, run, *n, bytes);
                 let (exchange, key, properties) = match side {
                     Side::Ours => (names::RAW_EXCHANGE, source, message::properties(&inbound)),
                     Side::Yardstick => {
@@ -213,7 +233,7 @@ impl World {
         }
     }
 
-    async fn publish(&self, exchange: &str, key: &str, body: &[u8], properties: BasicProperties) {
+    pub async fn publish(&self, exchange: &str, key: &str, body: &[u8], properties: BasicProperties) {
         let options = BasicPublishOptions::default();
         let sent = self.channel.basic_publish(exchange.into(), key.into(), options, body, properties);
         assert!(sent.await.unwrap().await.unwrap().is_ack());
@@ -221,26 +241,27 @@ impl World {
 
     /// What a worker needs to turn `count` queued webhooks into events. The first tenth is not counted, so that what
     /// starting costs is left out.
-    pub async fn drain(&mut self, side: Side, count: u64, padding: usize) -> Cost {
-        self.fill(side, webhook::SOURCE, count, padding).await;
-        let process = self.start_side(side, "worker");
-        let cost = self.drained(&process, side.queue_out(), count).await;
-        drop(process);
+    pub async fn drain(&mut self, side: Side, count: u64) -> Cost {
+        self.fill(side, webhook::SOURCE, count, webhook::TYPICAL).await;
+        let worker = [self.start_side(side, "worker")];
+        let cost = self.drained(&worker, side.queue_out(), count / 10, count).await;
+        drop(worker);
         self.purge(&side.queue_in()).await;
         self.purge(side.queue_out()).await;
         cost
     }
 
-    async fn drained(&self, process: &Process, queue: &str, count: u64) -> Cost {
-        let meter = self.meter(process);
-        let began = self.reached(queue, count / 10).await;
+    /// What processes need to bring a queue from so many messages to so many.
+    pub async fn drained(&self, processes: &[Process], queue: &str, from: u64, to: u64) -> Cost {
+        let meter = self.meter(processes);
+        let began = self.reached(queue, from).await;
         let before = meter.sample();
-        let ended = self.reached(queue, count).await;
+        let ended = self.reached(queue, to).await;
         let messages = ended.0 - began.0;
         Cost {
             rate: messages as f64 / (ended.1 - began.1).as_secs_f64(),
             cpu: meter.per_message(before, messages),
-            peak_mib: memory_mib(process.pid(), "VmHWM"),
+            peak_mib: meter.peak_mib(),
         }
     }
 
@@ -259,17 +280,20 @@ impl World {
 
     /// What a receiver needs to accept webhooks over so many connections, for so long.
     pub async fn accept(&self, side: Side, connections: usize, lasting: Duration) -> Cost {
-        let process = self.start_side(side, "receiver");
-        self.answers(&process).await;
-        let body = webhook::body(0, 0);
-        super::load::closed_loop(&process.address, connections, lasting / 5, &body).await;
+        let process = [self.start_side(side, "receiver")];
+        self.answers(&process[0]).await;
+        let (address, body) = (&process[0].address, Bytes::from(webhook::body(0, webhook::TYPICAL)));
+        let load = |lasting| {
+            super::load::closed_loop(address, webhook::SOURCE, connections, lasting, || body.clone())
+        };
+        load(lasting / 5).await;
         let meter = self.meter(&process);
         let (before, began) = (meter.sample(), Instant::now());
-        let accepted = super::load::closed_loop(&process.address, connections, lasting, &body).await;
+        let accepted = load(lasting).await;
         let cost = Cost {
             rate: accepted as f64 / began.elapsed().as_secs_f64(),
             cpu: meter.per_message(before, accepted),
-            peak_mib: memory_mib(process.pid(), "VmHWM"),
+            peak_mib: meter.peak_mib(),
         };
         drop(process);
         self.purge(&side.queue_in()).await;
@@ -279,7 +303,7 @@ impl World {
     /// Waits until a receiver takes webhooks.
     pub async fn answers(&self, process: &Process) {
         let began = Instant::now();
-        let body = webhook::body(0, 0);
+        let body = webhook::body(0, webhook::TYPICAL);
         loop {
             assert!(began.elapsed() < PATIENCE, "the receiver does not answer");
             if tokio::net::TcpStream::connect(&process.address).await.is_ok() {

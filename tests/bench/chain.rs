@@ -1,0 +1,186 @@
+//! The whole chain: from a webhook that is due to its event in a consumer's hands.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use futures_util::StreamExt;
+use lapin::{
+    Channel, Connection, ConnectionProperties,
+    options::{BasicConsumeOptions, BasicQosOptions},
+    types::FieldTable,
+};
+use tokio::{sync::Semaphore, task::JoinHandle};
+
+use super::{
+    load::{self, Pool},
+    webhook,
+    world::{QUEUE_OUT, World},
+};
+
+/// A load generator that opens no more connections than this does not wait for answers in practice.
+const CONNECTIONS_MAX: usize = 2_000;
+/// How long is waited for the last events after the last webhook was due.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Webhooks of the chain begin here, so that no other has their number.
+const FIRST: u64 = 1 << 40;
+
+/// What one webhook went through.
+#[derive(Clone, Copy)]
+pub struct Trip {
+    /// When it should have been posted.
+    pub due: Instant,
+    /// When it was: what lies between is the load generator's fault, and counts all the same.
+    pub posted: Instant,
+    /// When it was answered, and what.
+    pub answered: Option<(Instant, u16)>,
+    /// When the consumer had its event.
+    pub arrived: Option<Instant>,
+}
+
+impl Trip {
+    /// From due to 200.
+    pub fn accepted_after(&self) -> Option<Duration> {
+        let (at, status) = self.answered?;
+        (status == 200).then(|| at - self.due)
+    }
+
+    /// From due to the event.
+    pub fn arrived_after(&self) -> Option<Duration> {
+        Some(self.arrived? - self.due)
+    }
+}
+
+/// The webhooks under way.
+struct Book {
+    first: u64,
+    trips: Vec<Trip>,
+    /// Events that have arrived, whosever.
+    events: u64,
+    /// Gets a permit for each event.
+    slots: Arc<Semaphore>,
+}
+
+impl Book {
+    fn trip(&mut self, n: u64) -> Option<&mut Trip> {
+        self.trips.get_mut(usize::try_from(n.checked_sub(self.first)?).ok()?)
+    }
+
+    fn begin(&mut self, due: Instant) -> u64 {
+        self.trips.push(Trip { due, posted: Instant::now(), answered: None, arrived: None });
+        self.first + self.trips.len() as u64 - 1
+    }
+
+    fn arrived(&mut self, event: &[u8]) {
+        self.events += 1;
+        self.slots.add_permits(1);
+        let trip = webhook::number(event).and_then(|n| self.trip(n));
+        if let Some(trip) = trip {
+            trip.arrived.get_or_insert_with(Instant::now);
+        }
+    }
+
+    fn is_complete(&self) -> bool {
+        self.trips.iter().all(|trip| trip.answered.is_some() && trip.arrived.is_some())
+    }
+
+    fn close(&mut self) -> Vec<Trip> {
+        let trips = std::mem::take(&mut self.trips);
+        self.first += trips.len() as u64;
+        trips
+    }
+}
+
+/// Posts webhooks and consumes their events. The consumer has a queue of its own (quorum, as ours are) that is bound to
+/// `hookswitch.events` with `#`; it acks nothing, since that is no cost of hookswitch.
+pub struct Chain {
+    pool: Arc<Pool>,
+    book: Arc<Mutex<Book>>,
+    consumer: JoinHandle<()>,
+}
+
+impl Drop for Chain {
+    fn drop(&mut self) {
+        self.consumer.abort();
+    }
+}
+
+impl Chain {
+    /// Posts to the receiver at `address`.
+    pub async fn start(world: &World, address: &str) -> Self {
+        let book = Book { first: FIRST, trips: Vec::new(), events: 0, slots: Arc::new(Semaphore::new(0)) };
+        let book = Arc::new(Mutex::new(book));
+        let connection =
+            Connection::connect(&world.broker.url(1), ConnectionProperties::default()).await.unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        let consumer = tokio::spawn(consume(connection, channel, Arc::clone(&book)));
+        Self { pool: Arc::new(Pool::new(address, CONNECTIONS_MAX)), book, consumer }
+    }
+
+    /// Events a second while `in_flight` webhooks are always on their way from HTTP to the consumer: what the chain can
+    /// do without a backlog that grows anywhere. The first fifth of the time is not counted.
+    pub async fn capacity(&self, source: &str, in_flight: usize, lasting: Duration) -> f64 {
+        let slots = Arc::new(Semaphore::new(in_flight));
+        self.book.lock().unwrap().slots = Arc::clone(&slots);
+        let (began, warm) = (Instant::now(), lasting / 5);
+        let mut from = None;
+        while began.elapsed() < lasting {
+            slots.acquire().await.unwrap().forget();
+            if from.is_none() && began.elapsed() > warm {
+                from = Some((Instant::now(), self.events()));
+            }
+            self.post(source, Instant::now());
+        }
+        let (at, events) = from.unwrap();
+        let rate = (self.events() - events) as f64 / at.elapsed().as_secs_f64();
+        self.finish().await;
+        rate
+    }
+
+    /// Posts at a fixed rate, to the sources in turn, whether or not earlier webhooks have been answered.
+    pub async fn open_loop(&self, sources: &[String], rate: f64, lasting: Duration) -> Vec<Trip> {
+        let mut moments = load::moments(rate, lasting);
+        let mut sources = sources.iter().cycle();
+        while let Some(due) = moments.recv().await {
+            self.post(sources.next().unwrap(), due);
+        }
+        self.finish().await
+    }
+
+    /// Events that have arrived so far.
+    pub fn events(&self) -> u64 {
+        self.book.lock().unwrap().events
+    }
+
+    /// Posts a webhook, and waits for nothing.
+    fn post(&self, source: &str, due: Instant) {
+        let n = self.book.lock().unwrap().begin(due);
+        let (pool, book, source) = (Arc::clone(&self.pool), Arc::clone(&self.book), source.to_owned());
+        tokio::spawn(async move {
+            let status = pool.post(&source, &webhook::body(n, webhook::TYPICAL)).await;
+            if let Some(trip) = book.lock().unwrap().trip(n) {
+                trip.answered = Some((Instant::now(), status.unwrap_or_default()));
+            }
+        });
+    }
+
+    /// Waits for what is under way.
+    async fn finish(&self) -> Vec<Trip> {
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE && !self.book.lock().unwrap().is_complete() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        self.book.lock().unwrap().close()
+    }
+}
+
+async fn consume(_connection: Connection, channel: Channel, book: Arc<Mutex<Book>>) {
+    channel.basic_qos(1_000, BasicQosOptions::default()).await.unwrap();
+    let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
+    let consuming = channel.basic_consume(QUEUE_OUT.into(), "".into(), options, FieldTable::default());
+    let mut events = consuming.await.unwrap();
+    while let Some(event) = events.next().await {
+        book.lock().unwrap().arrived(&event.unwrap().data);
+    }
+}

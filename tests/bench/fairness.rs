@@ -1,0 +1,246 @@
+//! How quiet sources fare while another floods.
+//!
+//! The flood is a backlog that never ends while it is looked at, which is what a source leaves that sends ten times as
+//! much as can be worked on; in a last phase it comes through the receiver as well, as fast as that takes it.
+
+use std::{
+    fmt::Write as _,
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::{
+    chain::{Chain, Trip},
+    chart::{Lines, Series},
+    load,
+    report::{Machine, Output, Tail, say},
+    webhook,
+    world::{Process, Side, World},
+};
+
+const FLOOD: &str = "flood";
+/// How much slower the quiet sources may get.
+const RATIO_MAX: f64 = 3.0;
+/// Webhooks under way while the capacity is found.
+const IN_FLIGHT: usize = 256;
+/// How long the flood has to get going before anything is measured.
+const RISING: Duration = Duration::from_secs(3);
+/// Floods come over so many connections.
+const CONNECTIONS: usize = 64;
+/// What a second of the chart's lines covers.
+const WINDOW: f64 = 2.0;
+/// The bodies of the flood that comes over HTTP begin here.
+const FIRST: u64 = 1 << 50;
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// Quiet sources
+    #[arg(long, default_value_t = 4)]
+    quiet: usize,
+    /// Webhooks a second of each
+    #[arg(long, default_value_t = 20)]
+    rate: u32,
+    /// Seconds of each phase
+    #[arg(long, default_value_t = 20)]
+    seconds: u64,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// A stretch of time, and how the quiet sources fared in it.
+#[derive(Serialize)]
+struct Phase {
+    name: &'static str,
+    /// Of the quiet sources.
+    due: usize,
+    arrived: usize,
+    accepted_ms: Tail,
+    event_ms: Tail,
+    /// p99 of this phase by that of the first.
+    ratio: f64,
+    /// Events of all sources a second.
+    events_rate: f64,
+    /// What was left of the flood in its queue.
+    backlog_left: u64,
+    /// Start of a window in seconds, p50 and p99 of the webhooks due in it.
+    windows: Vec<[f64; 3]>,
+}
+
+#[derive(Serialize)]
+struct Results {
+    machine: Machine,
+    capacity: f64,
+    quiet: usize,
+    rate: u32,
+    seconds: u64,
+    backlog: u64,
+    ratio_max: f64,
+    phases: Vec<Phase>,
+}
+
+/// What is measured with.
+struct Stage<'a> {
+    world: &'a World,
+    chain: &'a Chain,
+    quiet: Vec<String>,
+    rate: f64,
+    lasting: Duration,
+}
+
+pub async fn run(options: &Options) {
+    let quiet: Vec<String> = (1..=options.quiet).map(|n| format!("quiet-{n}")).collect();
+    let source = |name: &str| format!("[sources.{name}]\nprovider = \"morph\"\nauth = \"none\"\n");
+    let sources = quiet.iter().map(String::as_str).chain([FLOOD, webhook::SOURCE]);
+    let mut world = World::start(&sources.map(source).collect::<String>()).await;
+    let machine = Machine::of(&world).await;
+    let receiver = world.start_ours("receiver");
+    let worker = world.start_ours("worker");
+    world.answers(&receiver).await;
+    let chain = Chain::start(&world, &receiver.address).await;
+    say("capacity");
+    let capacity = chain.capacity(FLOOD, IN_FLIGHT, Duration::from_secs(6)).await;
+    let rate = f64::from(options.rate) * options.quiet as f64;
+    let lasting = Duration::from_secs(options.seconds);
+    let stage = Stage { world: &world, chain: &chain, quiet: quiet.clone(), rate, lasting };
+    say("before the flood");
+    let before = stage.phase("quiet", async {}).await;
+    drop(worker);
+    let backlog = backlog(capacity, lasting);
+    say(&format!("a backlog of {backlog}"));
+    world.fill(Side::Ours, FLOOD, backlog, webhook::TYPICAL).await;
+    let stage = Stage { world: &world, chain: &chain, quiet, rate, lasting };
+    let flooded = stage.flooded(&receiver).await;
+    let phases = compared([before].into_iter().chain(flooded).collect());
+    let Options { quiet, rate, seconds, .. } = *options;
+    let results = Results { machine, capacity, quiet, rate, seconds, backlog, ratio_max: RATIO_MAX, phases };
+    options.output.finish("fairness", &results, &table(&results), &svg(&results));
+}
+
+/// More than can be worked on in the two phases of the flood, and in between.
+fn backlog(capacity: f64, lasting: Duration) -> u64 {
+    (capacity * (2.0 * (lasting + RISING).as_secs_f64()) * 1.5) as u64
+}
+
+impl Stage<'_> {
+    async fn flooded(&self, receiver: &Process) -> [Phase; 2] {
+        let _worker = self.world.start_ours("worker");
+        say("the backlog is worked on");
+        tokio::time::sleep(RISING).await;
+        let backlog = self.phase("backlog", async {}).await;
+        say("more of it comes over HTTP");
+        let next = AtomicU64::new(FIRST);
+        let body = || Bytes::from(webhook::body(next.fetch_add(1, Ordering::Relaxed), webhook::TYPICAL));
+        let flood = async {
+            load::closed_loop(&receiver.address, FLOOD, CONNECTIONS, self.lasting, body).await;
+        };
+        [backlog, self.phase("backlog and HTTP", flood).await]
+    }
+
+    /// Posts of the quiet sources, while something else happens.
+    async fn phase(&self, name: &'static str, meanwhile: impl Future<Output = ()>) -> Phase {
+        let (began, events) = (Instant::now(), self.chain.events());
+        let quiet = self.chain.open_loop(&self.quiet, self.rate, self.lasting);
+        let (trips, ()) = tokio::join!(quiet, meanwhile);
+        let events_rate = (self.chain.events() - events) as f64 / began.elapsed().as_secs_f64();
+        let event_ms = Tail::of(trips.iter().filter_map(Trip::arrived_after));
+        Phase {
+            name,
+            due: trips.len(),
+            arrived: event_ms.n,
+            accepted_ms: Tail::of(trips.iter().filter_map(Trip::accepted_after)),
+            event_ms,
+            ratio: 1.0,
+            events_rate,
+            backlog_left: self.world.depth(&format!("raw.{FLOOD}")).await,
+            windows: windows(&trips, began),
+        }
+    }
+}
+
+fn windows(trips: &[Trip], began: Instant) -> Vec<[f64; 3]> {
+    let of = |trip: &Trip| ((trip.due - began).as_secs_f64() / WINDOW) as usize;
+    let last = trips.iter().map(of).max().unwrap_or_default();
+    let window = |n| {
+        let tail = Tail::of(trips.iter().filter(|trip| of(trip) == n).filter_map(Trip::arrived_after));
+        [n as f64 * WINDOW, tail.p50, tail.p99]
+    };
+    (0..=last).map(window).collect()
+}
+
+fn compared(mut phases: Vec<Phase>) -> Vec<Phase> {
+    let first = phases[0].event_ms.p99;
+    for phase in &mut phases {
+        phase.ratio = phase.event_ms.p99 / first;
+    }
+    phases
+}
+
+fn table(results: &Results) -> String {
+    let Results { machine, capacity, quiet, rate, seconds, backlog, phases, .. } = results;
+    let mut text = format!(
+        "{machine}\n\n{quiet} quiet sources of {rate} webhooks a second each, {seconds} s a phase; one source with a backlog of\n\
+         {backlog}. The chain carries {capacity:.0}/s. Milliseconds from due to event, of the quiet sources.\n\n"
+    );
+    let head = ["phase", "n", "p50", "p99", "max", "ratio", "200: p99", "events/s", "backlog"];
+    let [phase, n, p50, p99, max, ratio, accepted, events, left] = head;
+    writeln!(
+        text,
+        "{phase:<17} {n:>6} {p50:>8} {p99:>8} {max:>8} {ratio:>6} {accepted:>9} {events:>9} {left:>8}"
+    )
+    .unwrap();
+    for Phase { name, due, arrived, accepted_ms, event_ms, ratio, events_rate, backlog_left, .. } in phases {
+        let (Tail { p50, p99, max, .. }, accepted) = (event_ms, accepted_ms.p99);
+        writeln!(
+            text,
+            "{name:<17} {arrived:>6} {p50:>8.2} {p99:>8.2} {max:>8.2} {ratio:>6.2} {accepted:>9.2} {events_rate:>9.0} {backlog_left:>8}"
+        )
+        .unwrap();
+        if arrived < due {
+            writeln!(text, "{name:<17} {} webhooks have no event yet", due - arrived).unwrap();
+        }
+    }
+    text.push_str("\nTarget\n");
+    for Phase { name, ratio, .. } in &phases[1..] {
+        let word = if *ratio <= RATIO_MAX { "met" } else { "NOT met" };
+        writeln!(text, "  p99 with {name} ≤ {RATIO_MAX} × before: {word} ({ratio:.2})").unwrap();
+    }
+    text
+}
+
+fn svg(results: &Results) -> String {
+    let starts: Vec<f64> = (0..results.phases.len()).map(|n| n as f64 * results.seconds as f64).collect();
+    let points = |which: usize| {
+        let of = |(phase, start): (&Phase, &f64)| {
+            let middle = start + WINDOW / 2.0;
+            phase.windows.iter().map(|window| (middle + window[0], window[which])).collect::<Vec<_>>()
+        };
+        results.phases.iter().zip(&starts).flat_map(of).collect()
+    };
+    let series = |name: &str, color, which| Series {
+        name: name.to_owned(),
+        color,
+        dashed: false,
+        points: points(which),
+    };
+    let end = |start: &f64| start + results.seconds as f64;
+    let band = |(phase, start): (&Phase, &f64)| (*start + 0.5, end(start) - 0.5, phase.name.to_owned());
+    let Machine { cores, cpu, rabbitmq, date, commit, .. } = &results.machine;
+    Lines {
+        title: "Quiet sources while another one floods",
+        lines: &[
+            format!(
+                "{} sources of {}/s each, from due to event; the flood: a backlog that never ends, then HTTP too",
+                results.quiet, results.rate
+            ),
+            format!("{date}, {commit}, {cores} cores of {cpu} for all of it, RabbitMQ {rabbitmq}"),
+        ],
+        marks: starts.iter().chain([end(starts.last().unwrap())].iter()).map(|at| (*at, format!("{at} s"))).collect(),
+        x_name: "time; what lies between the phases is left out",
+        series: vec![series("p99 of 2 s", "#d9822b", 2), series("p50 of 2 s", "#2f81c7", 1)],
+        bands: results.phases.iter().zip(&starts).skip(1).map(band).collect(),
+    }
+    .svg()
+}

@@ -1,0 +1,159 @@
+//! How long a webhook takes at a fixed rate.
+//!
+//! Time counts from when a webhook was due, and the generator never waits for an earlier answer: a stall shows in all
+//! webhooks that fall into it, not only in the one that met it.
+
+use std::{fmt::Write as _, time::Duration};
+
+use serde::Serialize;
+
+use super::{
+    chain::{Chain, Trip},
+    chart::{Lines, Series},
+    report::{Machine, Output, Tail, say},
+    webhook,
+    world::{ONE_SOURCE, World},
+};
+
+#[derive(clap::Args)]
+pub struct Options {
+    /// Seconds at each rate
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// Percent of the capacity
+    #[arg(long, value_delimiter = ',', default_values_t = [25, 50, 75, 90])]
+    percent: Vec<u32>,
+    /// Webhooks under way while the capacity is found
+    #[arg(long, default_value_t = 256)]
+    in_flight: usize,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// What came of one rate.
+#[derive(Serialize)]
+struct Step {
+    percent: u32,
+    rate: f64,
+    due: usize,
+    /// Not answered 200.
+    refused: usize,
+    /// Accepted, and no event within 20 s after the last was due.
+    late: usize,
+    /// How much later than due the generator posted; part of all that follows.
+    generator_ms: Tail,
+    accepted_ms: Tail,
+    event_ms: Tail,
+}
+
+impl Step {
+    fn new(percent: u32, rate: f64, trips: &[Trip]) -> Self {
+        let accepted = Tail::of(trips.iter().filter_map(Trip::accepted_after));
+        let event = Tail::of(trips.iter().filter_map(Trip::arrived_after));
+        Self {
+            percent,
+            rate,
+            due: trips.len(),
+            refused: trips.len() - accepted.n,
+            late: accepted.n.saturating_sub(event.n),
+            generator_ms: Tail::of(trips.iter().map(|trip| trip.posted - trip.due)),
+            accepted_ms: accepted,
+            event_ms: event,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Results {
+    machine: Machine,
+    capacity: f64,
+    in_flight: usize,
+    seconds: u64,
+    steps: Vec<Step>,
+}
+
+pub async fn run(options: &Options) {
+    let world = World::start(ONE_SOURCE).await;
+    let machine = Machine::of(&world).await;
+    let receiver = world.start_ours("receiver");
+    let _worker = world.start_ours("worker");
+    world.answers(&receiver).await;
+    let chain = Chain::start(&world, &receiver.address).await;
+    let lasting = Duration::from_secs(options.seconds);
+    say("capacity");
+    let capacity = chain.capacity(webhook::SOURCE, options.in_flight, lasting).await;
+    let mut steps = Vec::new();
+    for percent in &options.percent {
+        let rate = capacity * f64::from(*percent) / 100.0;
+        say(&format!("{percent} % of {capacity:.0}/s"));
+        let trips = chain.open_loop(&[webhook::SOURCE.to_owned()], rate, lasting).await;
+        steps.push(Step::new(*percent, rate, &trips));
+    }
+    let (in_flight, seconds) = (options.in_flight, options.seconds);
+    let results = Results { machine, capacity, in_flight, seconds, steps };
+    options.output.finish("latency", &results, &table(&results), &svg(&results));
+}
+
+fn table(results: &Results) -> String {
+    let Results { machine, capacity, in_flight, seconds, steps } = results;
+    let mut text = format!(
+        "{machine}\n\nThe chain of one receiver, one worker and a consumer carries {capacity:.0} webhooks a second, found with\n\
+         {in_flight} of them always under way. Then {seconds} s at each rate; milliseconds since a webhook was due.\n\n"
+    );
+    let head = ["until", "n", "p50", "p99", "p99.9", "max"];
+    writeln!(
+        text,
+        "{:<16} {:<10} {:>7} {:>8} {:>8} {:>8} {:>8}",
+        "rate", head[0], head[1], head[2], head[3], head[4], head[5]
+    )
+    .unwrap();
+    for step in steps {
+        let rate = format!("{} % = {:.0}/s", step.percent, step.rate);
+        let rows = [("posted", step.generator_ms), ("200", step.accepted_ms), ("the event", step.event_ms)];
+        for (name, Tail { n, p50, p99, p999, max }) in rows {
+            writeln!(text, "{rate:<16} {name:<10} {n:>7} {p50:>8.2} {p99:>8.2} {p999:>8.2} {max:>8.2}")
+                .unwrap();
+        }
+        if step.refused + step.late > 0 {
+            writeln!(text, "{rate:<16} {} not answered 200, {} without an event", step.refused, step.late)
+                .unwrap();
+        }
+    }
+    text
+}
+
+fn svg(results: &Results) -> String {
+    type Pick = fn(&Step) -> f64;
+    let picks: [(&str, &'static str, bool, Pick); 7] = [
+        ("event: max", "#b35900", true, |step| step.event_ms.max),
+        ("event: p99.9", "#d9822b", true, |step| step.event_ms.p999),
+        ("event: p99", "#d9822b", false, |step| step.event_ms.p99),
+        ("event: p50", "#e8b27a", false, |step| step.event_ms.p50),
+        ("200: p99.9", "#2f81c7", true, |step| step.accepted_ms.p999),
+        ("200: p99", "#2f81c7", false, |step| step.accepted_ms.p99),
+        ("200: p50", "#8dbbe3", false, |step| step.accepted_ms.p50),
+    ];
+    let series = picks.map(|(name, color, dashed, pick)| Series {
+        name: name.to_owned(),
+        color,
+        dashed,
+        points: results.steps.iter().map(|step| (f64::from(step.percent), pick(step))).collect(),
+    });
+    let mark = |step: &Step| (f64::from(step.percent), format!("{} % ({:.0}/s)", step.percent, step.rate));
+    let Machine { cores, cpu, rabbitmq, date, commit, .. } = &results.machine;
+    Lines {
+        title: "How long a webhook takes, by load",
+        lines: &[
+            "From when it was due until it is answered 200, and until its event is in a consumer's hands".to_owned(),
+            format!(
+                "capacity {:.0}/s; {date}, {commit}, {cores} cores of {cpu} for all of it, RabbitMQ {rabbitmq}",
+                results.capacity
+            ),
+        ],
+        marks: results.steps.iter().map(mark).collect(),
+        x_name: "rate, as a share of what the whole chain can carry",
+        series: series.into(),
+        bands: Vec::new(),
+    }
+    .svg()
+}

@@ -1,0 +1,169 @@
+//! Figures for people and for programs: spreads, tails, and the files that a run leaves.
+
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use serde::Serialize;
+
+use super::world::World;
+
+/// Where results go, and in what form.
+#[derive(clap::Args)]
+pub struct Output {
+    /// Folder for the results and the chart
+    #[arg(long, default_value = "docs/bench")]
+    out: PathBuf,
+    /// Print the results as JSON instead of tables
+    #[arg(long)]
+    json: bool,
+}
+
+impl Output {
+    /// Prints and writes a run: the table or the JSON, `<name>.json`, and the chart as `<name>.svg`.
+    pub fn finish(&self, name: &str, result: &impl Serialize, table: &str, chart: &str) {
+        let json = serde_json::to_string_pretty(result).unwrap() + "\n";
+        print!("{}", if self.json { &json } else { table });
+        self.write(&format!("{name}.json"), &json);
+        self.write(&format!("{name}.svg"), chart);
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        fs::create_dir_all(&self.out).unwrap();
+        let path = self.out.join(name);
+        fs::write(&path, text).unwrap();
+        say(&format!("written: {}", path.display()));
+    }
+
+    pub fn read(&self, name: &str) -> Option<String> {
+        fs::read_to_string(self.out.join(name)).ok()
+    }
+
+    /// Prints what a run without a chart has found.
+    pub fn print(&self, result: &impl Serialize, table: &str) {
+        let json = || serde_json::to_string_pretty(result).unwrap() + "\n";
+        print!("{}", if self.json { json() } else { table.to_owned() });
+    }
+}
+
+/// Tells whoever waits how far it is; standard output is for results.
+pub fn say(text: &str) {
+    eprintln!("==> {text}");
+}
+
+/// Several measures of the same thing.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Spread {
+    pub n: usize,
+    pub median: f64,
+    pub min: f64,
+    pub max: f64,
+}
+
+impl Spread {
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Self {
+        let mut values: Vec<f64> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        let n = values.len();
+        let median = f64::midpoint(values[(n - 1) / 2], values[n / 2]);
+        Self { n, median, min: values[0], max: values[n - 1] }
+    }
+}
+
+/// `median (min–max)`.
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = f.precision().unwrap_or(1);
+        let text = format!("{:.digits$} ({:.digits$}–{:.digits$})", self.median, self.min, self.max);
+        let room = f.width().unwrap_or(0).saturating_sub(text.chars().count());
+        write!(f, "{}{text}", " ".repeat(room))
+    }
+}
+
+/// How long things took, in milliseconds.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Tail {
+    pub n: usize,
+    pub p50: f64,
+    pub p99: f64,
+    pub p999: f64,
+    pub max: f64,
+}
+
+impl Tail {
+    pub fn of(took: impl IntoIterator<Item = Duration>) -> Self {
+        let mut took: Vec<f64> = took.into_iter().map(|took| took.as_secs_f64() * 1e3).collect();
+        took.sort_by(f64::total_cmp);
+        let at = |share: f64| percentile(&took, share);
+        Self { n: took.len(), p50: at(0.5), p99: at(0.99), p999: at(0.999), max: at(1.0) }
+    }
+}
+
+/// The smallest of the sorted values that so large a share of them does not exceed; 0 of none.
+fn percentile(sorted: &[f64], share: f64) -> f64 {
+    let rank = (share * sorted.len() as f64).ceil() as usize;
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+}
+
+/// What a measurement was made on.
+#[derive(Serialize)]
+pub struct Machine {
+    pub cores: usize,
+    pub cpu: String,
+    pub kernel: String,
+    pub rabbitmq: String,
+    pub redis: String,
+    pub date: String,
+    pub commit: String,
+}
+
+impl Machine {
+    pub async fn of(world: &World) -> Self {
+        let cpu = field(&read("/proc/cpuinfo"), "model name");
+        Self {
+            cores: std::thread::available_parallelism().unwrap().get(),
+            cpu: cpu.unwrap_or_else(|| "unknown".to_owned()),
+            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            rabbitmq: world.broker.ctl(&["version"]).trim().to_owned(),
+            redis: field(&world.redis_info("server").await, "redis_version").unwrap_or_default(),
+            date: jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string(),
+            commit: commit(),
+        }
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cores, cpu, kernel, rabbitmq, redis, date, commit } = self;
+        write!(
+            f,
+            "{date}, {commit}; {cores} cores, {cpu}, Linux {kernel}, RabbitMQ {rabbitmq}, Redis {redis}"
+        )
+    }
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+/// The value of the first line `<name>: <value>`.
+pub fn field(text: &str, name: &str) -> Option<String> {
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix(':'))?;
+    Some(value.trim().to_owned())
+}
+
+/// The commit that was measured, and whether more than results had changed since.
+fn commit() -> String {
+    let git = |arguments: &[&str]| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let output = Command::new("git").args(arguments).current_dir(folder).output().ok()?;
+        output.status.success().then_some(String::from_utf8(output.stdout).ok()?)
+    };
+    let Some(head) = git(&["rev-parse", "--short=10", "HEAD"]) else { return "unknown commit".to_owned() };
+    let changed = git(&["status", "--porcelain", "--", "src", "tests/bench", "Cargo.toml", "Cargo.lock"]);
+    let more = if changed.is_some_and(|changed| !changed.is_empty()) { " with changes" } else { "" };
+    format!("{}{more}", head.trim())
+}
