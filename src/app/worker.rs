@@ -31,7 +31,7 @@ use crate::{
     edge::{
         amqp::{
             self,
-            consumer::{Intake, MarkIntake, Marks, Settler},
+            consumer::{Delivery, Intake, MarkIntake, Marks, Settler},
             publisher::{Publisher, Trouble},
             topology::{self, Topology, TopologyError},
         },
@@ -45,6 +45,9 @@ const BALANCE_EVERY: Duration = Duration::from_secs(15);
 
 /// Batches of a source that are worked on at a time: while one waits for Redis, another waits for confirms.
 const BATCHES_MAX: usize = 4;
+
+/// A batch takes no more webhooks than give about so many bytes: a hundredth of a second's reading.
+const BATCH_BYTES: usize = 1 << 20;
 
 /// How many times the time for connecting it may take to check the topology and begin to consume.
 const SET_UP_PATIENCE: u32 = 6;
@@ -241,7 +244,7 @@ impl Worker {
     async fn lane(self: Arc<Self>, lane: Lane, mut intake: Intake, stop: CancellationToken) -> Ended {
         let concurrency = self.config.worker.concurrency;
         // Never more than the prefetch.
-        let mut waiting = VecDeque::new();
+        let mut waiting: VecDeque<Delivery> = VecDeque::new();
         let (mut batches, mut alone) = (FuturesUnordered::new(), FuturesUnordered::new());
         let mut in_work = 0;
         let mut downstream = Downstream::default();
@@ -267,7 +270,7 @@ impl Worker {
                     None => ended = Some(Ended::Lost("the channel is gone".to_owned())),
                 },
                 () = self.may_work(&downstream), if begins => {
-                    let size = waiting.len().min(places).min(concurrency.div_ceil(BATCHES_MAX));
+                    let size = batch_size(&waiting, places.min(concurrency.div_ceil(BATCHES_MAX)));
                     in_work += size;
                     batches.push(self.process_together(&lane, waiting.drain(..size).collect()));
                 }
@@ -338,6 +341,17 @@ impl Worker {
             }
         }
     }
+}
+
+/// How many of those that wait are worked on together: so many that reading them does not hold up everybody else.
+fn batch_size(waiting: &VecDeque<Delivery>, most: usize) -> usize {
+    let mut bytes = 0;
+    let fits = |delivery: &&Delivery| {
+        let before = bytes;
+        bytes += delivery.inbound.webhook.body.len();
+        before < BATCH_BYTES
+    };
+    waiting.iter().take(most).take_while(fits).count()
 }
 
 /// Slows a source down whose events are refused, so that its backlog does not race through the delay queue.

@@ -35,11 +35,11 @@ pub(super) struct Roles {
 pub(super) fn run(config: &Config, roles: Roles) -> anyhow::Result<u8> {
     let logging = telemetry::start(&config.log);
     panics::install_hook();
-    // A worker's steps are short and wait for each other: handing them from thread to thread costs more than a second
-    // thread brings. More workers are more processes.
+    // All steps are short and wait for each other: handing them from thread to thread costs more than another thread
+    // brings. Each connection to the broker has a thread of its own already; more receivers and workers are more processes.
     let mut runtime = match roles {
-        Roles { worker: true, receiver: false } => tokio::runtime::Builder::new_current_thread(),
-        Roles { .. } => tokio::runtime::Builder::new_multi_thread(),
+        Roles { worker: true, receiver: true } => tokio::runtime::Builder::new_multi_thread(),
+        Roles { .. } => tokio::runtime::Builder::new_current_thread(),
     };
     let runtime = runtime.enable_all().build()?;
     let code = runtime.block_on(serve(config, roles, logging.flusher()))?;

@@ -142,6 +142,9 @@ pub struct Amqp {
     pub publish_channels: usize,
     /// Messages published on a channel before their confirms are awaited. Default 128.
     pub publish_batch: usize,
+    /// The largest frame in bytes; a connection holds 64 of them in memory. All headers of a message must fit in one.
+    /// Default 64 KiB.
+    pub frame_max: u32,
 }
 
 /// The store of idempotency keys.

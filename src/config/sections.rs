@@ -11,7 +11,7 @@ use super::{
     read::{Given, Reader, Section},
     show::address_without_password,
     sources,
-    units::show_duration,
+    units::{show_duration, show_size},
 };
 use crate::core::{disposition::Reason, webhook::SourceName};
 
@@ -24,8 +24,10 @@ const DAY: Duration = Duration::from_secs(86_400);
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
-/// Captured headers travel in a frame's worth of AMQP headers (128 KiB), beside our own.
+/// Captured headers travel in one frame, beside our own, and brokers take frames of 128 KiB.
 const HEADER_BYTES_LIMIT: usize = 64 * KIB;
+/// What a message's headers may take beside the captured ones: error texts, earlier deaths, and their encoding.
+const OWN_HEADER_BYTES: usize = 32 * KIB;
 /// RabbitMQ takes no message over 512 MiB, whatever it is set to.
 const EVENT_BYTES_LIMIT: usize = 512 * MIB;
 
@@ -58,6 +60,7 @@ fn amqp(mut s: Section<'_>) -> Amqp {
         confirm_timeout: s.duration("confirm_timeout", 10 * SECOND, 100 * MS..=5 * MINUTE),
         publish_channels: s.number("publish_channels", 2_u16, 1..=64).into(),
         publish_batch: s.number("publish_batch", 128_u16, 1..=u16::MAX).into(),
+        frame_max: u32::try_from(s.size("frame_max", 64 * KIB, 40 * KIB..=MIB)).unwrap_or(u32::MAX),
     };
     s.finish();
     amqp
@@ -234,6 +237,14 @@ fn check(reader: &Reader<'_>, config: &Config) {
             show_duration(amqp.confirm_timeout)
         );
         reader.problem("dedup.lease", show_duration(dedup.lease), expected);
+    }
+    if receiver.header_bytes_max + OWN_HEADER_BYTES > amqp.frame_max as usize {
+        let expected = format!(
+            "at least {} more than receiver.header_bytes_max = {}: all headers of a message must fit in one frame",
+            show_size(OWN_HEADER_BYTES),
+            show_size(receiver.header_bytes_max)
+        );
+        reader.problem("amqp.frame_max", show_size(amqp.frame_max as usize), expected);
     }
     if worker.concurrency > worker.prefetch.into() {
         let expected = format!("at most worker.prefetch = {}", worker.prefetch);

@@ -77,6 +77,7 @@ impl Config {
         writeln!(f, "confirm_timeout = {}", time(amqp.confirm_timeout))?;
         writeln!(f, "publish_channels = {}", amqp.publish_channels)?;
         writeln!(f, "publish_batch = {}", amqp.publish_batch)?;
+        writeln!(f, "frame_max = {}", amqp.frame_max)?;
         let urls = redis.urls.iter().map(|url| address_without_password(url.reveal()));
         writeln!(f, "\n[redis]\nurls = {}", list(urls))?;
         writeln!(f, "timeout = {}", time(redis.timeout))?;

@@ -71,6 +71,14 @@ struct Addresses {
     redis: String,
     #[arg(long)]
     listen: String,
+    #[arg(long)]
+    lean: bool,
+}
+
+impl Addresses {
+    fn wiring(&self) -> yardstick::Wiring {
+        if self.lean { yardstick::LEAN } else { yardstick::SAME }
+    }
 }
 
 fn main() {
@@ -84,8 +92,8 @@ fn main() {
             Command::Latency(options) => latency::run(&options).await,
             Command::Fairness(options) => fairness::run(&options).await,
             Command::Growth(options) => growth::run(&options).await,
-            Command::Worker(at) => yardstick::work(&at.amqp, &at.redis).await,
-            Command::Receiver(at) => yardstick::receive(&at.amqp, &at.listen).await,
+            Command::Worker(at) => yardstick::work(at.wiring(), &at.amqp, &at.redis).await,
+            Command::Receiver(at) => yardstick::receive(at.wiring(), &at.amqp, &at.listen).await,
         }
     });
 }

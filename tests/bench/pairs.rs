@@ -33,8 +33,17 @@ pub struct Options {
     /// Only the worker, or only the receiver
     #[arg(long)]
     only: Option<Role>,
+    /// Compare with the lean yardstick, which gives the broker less work
+    #[arg(long)]
+    lean: bool,
     #[command(flatten)]
     output: Output,
+}
+
+impl Options {
+    fn yardstick(&self) -> Side {
+        if self.lean { Side::Lean } else { Side::Yardstick }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
@@ -108,9 +117,11 @@ pub async fn run(options: &Options) {
     let machine = Machine::of(&world).await;
     let runs = measure(options, &mut world).await;
     let idle = idle::measure(&world, IDLE).await;
-    let summary = roles(options).into_iter().flat_map(|role| summary(role, &runs)).collect();
+    let summary =
+        roles(options).into_iter().flat_map(|role| summary(role, options.yardstick(), &runs)).collect();
     let results = Results { machine, pairs: options.pairs, summary, idle, runs };
-    options.output.finish("pairs", &results, &table(&results), &svg(&results));
+    let name = if options.lean { "pairs-lean" } else { "pairs" };
+    options.output.finish(name, &results, &table(&results), &svg(&results));
 }
 
 fn roles(options: &Options) -> Vec<Role> {
@@ -121,7 +132,7 @@ async fn measure(options: &Options, world: &mut World) -> Vec<Run> {
     let mut runs = Vec::new();
     let total = options.pairs * 2 * roles(options).len();
     for pair in 1..=options.pairs {
-        for side in [Side::Yardstick, Side::Ours] {
+        for side in [options.yardstick(), Side::Ours] {
             for role in roles(options) {
                 let cost = match role {
                     Role::Worker => world.drain(side, options.count).await,
@@ -147,12 +158,12 @@ fn line(run: &Run) -> String {
     )
 }
 
-fn summary(role: Role, runs: &[Run]) -> Vec<Row> {
+fn summary(role: Role, yardstick: Side, runs: &[Run]) -> Vec<Row> {
     let of = |side| {
         let runs = runs.iter().filter(move |run| run.role == role && run.side == side);
         runs.map(|run| run.cost).collect::<Vec<_>>()
     };
-    let (yardstick, ours) = (of(Side::Yardstick), of(Side::Ours));
+    let (yardstick, ours) = (of(yardstick), of(Side::Ours));
     let row = |figure: &Figure| Row {
         role,
         figure: figure.name,

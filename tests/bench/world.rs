@@ -44,21 +44,24 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 #[serde(rename_all = "snake_case")]
 pub enum Side {
     Ours,
+    /// The least code that gives the same work to the broker.
     Yardstick,
+    /// The least code, and the least work for the broker.
+    Lean,
 }
 
 impl Side {
     fn queue_in(self) -> String {
         match self {
-            Self::Ours => names::raw_queue(&webhook::SOURCE.parse().unwrap(), Shard::FIRST),
-            Self::Yardstick => yardstick::QUEUE_IN.to_owned(),
+            Self::Ours | Self::Yardstick => names::raw_queue(&webhook::SOURCE.parse().unwrap(), Shard::FIRST),
+            Self::Lean => yardstick::LEAN.queue.to_owned(),
         }
     }
 
     fn queue_out(self) -> &'static str {
         match self {
-            Self::Ours => QUEUE_OUT,
-            Self::Yardstick => yardstick::QUEUE_OUT,
+            Self::Ours | Self::Yardstick => QUEUE_OUT,
+            Self::Lean => yardstick::LEAN_OUT,
         }
     }
 }
@@ -127,13 +130,13 @@ impl World {
         let world = Self { broker, redis, channel, _connection: connection, dir, next: 1 };
         let applied = world.program(&["topology", "apply"]).status().unwrap();
         assert!(applied.success(), "the topology cannot be applied");
-        for queue in [yardstick::QUEUE_IN, yardstick::QUEUE_OUT] {
+        for queue in [yardstick::LEAN.queue, yardstick::LEAN_OUT] {
             let mut arguments = FieldTable::default();
             arguments.insert("x-queue-type".into(), AMQPValue::LongString(LongString::from("quorum")));
             let durable = QueueDeclareOptions::durable();
             world.channel.queue_declare(queue.into(), durable, arguments).await.unwrap();
         }
-        let (queue, pattern) = (yardstick::QUEUE_OUT.into(), yardstick::KEY.into());
+        let (queue, pattern) = (yardstick::LEAN_OUT.into(), yardstick::LEAN.events.1.into());
         let options = QueueBindOptions::default();
         world
             .channel
@@ -165,11 +168,12 @@ impl World {
         Process { child: command.spawn().unwrap(), address }
     }
 
-    /// Starts the yardstick's `role`.
-    pub fn start_yardstick(&self, role: &str) -> Process {
+    /// Starts a yardstick's `role`.
+    fn start_yardstick(&self, role: &str, lean: bool) -> Process {
         let address = format!("127.0.0.1:{}", free_port());
         let child = Command::new(std::env::current_exe().unwrap())
             .args([role, "--amqp", &self.broker.url(1), "--redis", &self.redis.url(1), "--listen", &address])
+            .args(lean.then_some("--lean"))
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
@@ -179,7 +183,8 @@ impl World {
     fn start_side(&self, side: Side, role: &str) -> Process {
         match side {
             Side::Ours => self.start_ours(role),
-            Side::Yardstick => self.start_yardstick(role),
+            Side::Yardstick => self.start_yardstick(role, false),
+            Side::Lean => self.start_yardstick(role, true),
         }
     }
 
@@ -221,10 +226,12 @@ impl World {
             let sending = window.iter().map(async |n| {
                 let inbound = webhook::inbound(source, run, *n, bytes);
                 let (exchange, key, properties) = match side {
-                    Side::Ours => (names::RAW_EXCHANGE, source, message::properties(&inbound)),
-                    Side::Yardstick => {
+                    Side::Ours | Side::Yardstick => {
+                        (names::RAW_EXCHANGE, source, message::properties(&inbound))
+                    }
+                    Side::Lean => {
                         let id = inbound.webhook.delivery_id.to_string();
-                        ("", yardstick::QUEUE_IN, yardstick::properties(&id))
+                        ("", yardstick::LEAN.queue, yardstick::properties(&id))
                     }
                 };
                 self.publish(exchange, key, &inbound.webhook.body, properties).await;

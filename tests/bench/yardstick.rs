@@ -1,9 +1,12 @@
-//! What every figure is compared with: the least code that does the same work on the same broker.
+//! What every figure is compared with: the least code that gives the same work to the broker and to Redis.
 //!
-//! The worker claims a key, rewrites the JSON through typed structs that borrow, publishes to a topic exchange, awaits
-//! the confirm, marks the key done, and acks; on one thread, with grouped acks. It promises nothing: no owner of a
-//! claim, no retry, no dead letter, no look at what is returned or refused, no log, no metrics. The receiver is a bare
-//! axum handler that publishes and awaits the confirm.
+//! The worker claims a key, rewrites the JSON through typed structs that borrow, publishes with a confirm, marks the key
+//! done, and acks; on one thread, with grouped acks. The receiver is a bare axum handler that publishes and awaits the
+//! confirm. Both use our queues and exchanges, and messages of our size and with our headers. They promise nothing: no
+//! owner of a claim, no ledger, no retry, no dead letter, no look at what is returned, no log, no metrics.
+//!
+//! The lean one has a plain queue in and out, one exchange, an event of half the size and no headers: less work for the
+//! broker, which is most of what a webhook costs.
 
 use std::{
     collections::VecDeque,
@@ -22,18 +25,43 @@ use lapin::{
     options::{
         BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
     },
-    types::FieldTable,
+    types::{AMQPValue, FieldTable, LongString},
 };
 use redis::aio::MultiplexedConnection;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// Where the worker takes from, and the receiver publishes to.
-pub const QUEUE_IN: &str = "yardstick.in";
-/// Where the worker's events end up.
-pub const QUEUE_OUT: &str = "yardstick.out";
-/// The routing key of the worker's events; its exchange is `amq.topic`.
-pub const KEY: &str = "call.updated.yardstick";
+/// What the yardstick works with.
+#[derive(Clone, Copy)]
+pub struct Wiring {
+    /// Where the worker takes from.
+    pub queue: &'static str,
+    /// Where the receiver publishes to.
+    pub raw: (&'static str, &'static str),
+    /// Where the worker publishes to.
+    pub events: (&'static str, &'static str),
+    /// Whether messages are `mandatory`, have headers, and carry all of the webhook.
+    whole: bool,
+}
+
+/// Ours.
+pub const SAME: Wiring = Wiring {
+    queue: "raw.bench",
+    raw: ("hookswitch.raw", "bench"),
+    events: ("hookswitch.published", "call.ended.bench"),
+    whole: true,
+};
+
+/// As little as can be.
+pub const LEAN: Wiring = Wiring {
+    queue: "lean.in",
+    raw: ("", "lean.in"),
+    events: ("amq.topic", "call.ended.bench"),
+    whole: false,
+};
+
+/// Where the lean worker's events end up.
+pub const LEAN_OUT: &str = "lean.out";
 
 const PREFETCH: u16 = 256;
 /// Deliveries acked at a time.
@@ -45,6 +73,20 @@ pub fn properties(id: &str) -> BasicProperties {
         .with_delivery_mode(2)
         .with_content_type("application/json".into())
         .with_message_id(id.into())
+}
+
+/// As many headers as ours has, and as long ones.
+fn with_headers(properties: BasicProperties, names: &[&str]) -> BasicProperties {
+    let mut headers = FieldTable::default();
+    for name in names {
+        let value = LongString::from("01900000-0000-7000-8000-000000000001");
+        headers.insert((*name).into(), AMQPValue::LongString(value));
+    }
+    properties
+        .with_app_id("yardstick".into())
+        .with_type("event".into())
+        .with_timestamp(1)
+        .with_headers(headers)
 }
 
 /// A confirm channel whose tags and frames stay in step though several tasks publish on it.
@@ -61,8 +103,14 @@ impl Publisher {
     }
 
     /// Whether the broker took it.
-    async fn publish(&self, exchange: &str, key: &str, body: &[u8], properties: BasicProperties) -> bool {
-        let options = BasicPublishOptions::default();
+    async fn publish(
+        &self,
+        (exchange, key): (&str, &str),
+        mandatory: bool,
+        body: &[u8],
+        properties: BasicProperties,
+    ) -> bool {
+        let options = BasicPublishOptions { mandatory, immediate: false };
         let sending = self.channel.basic_publish(exchange.into(), key.into(), options, body, properties);
         let mut sending = std::pin::pin!(sending);
         // lapin takes the tag and queues the frames in the first poll: nobody else may come between.
@@ -79,7 +127,7 @@ impl Publisher {
 }
 
 /// Works until it is killed.
-pub async fn work(amqp: &str, redis: &str) {
+pub async fn work(wiring: Wiring, amqp: &str, redis: &str) {
     let connection = Connection::connect(amqp, ConnectionProperties::default()).await.unwrap();
     let publisher = Publisher::open(&connection).await;
     let redis = redis::Client::open(redis).unwrap().get_multiplexed_async_connection().await.unwrap();
@@ -87,7 +135,7 @@ pub async fn work(amqp: &str, redis: &str) {
     channel.basic_qos(PREFETCH, BasicQosOptions::default()).await.unwrap();
     let options = BasicConsumeOptions::default();
     let mut deliveries =
-        channel.basic_consume(QUEUE_IN.into(), "".into(), options, FieldTable::default()).await.unwrap();
+        channel.basic_consume(wiring.queue.into(), "".into(), options, FieldTable::default()).await.unwrap();
     let mut in_work = FuturesUnordered::new();
     let mut acks = Acks::default();
     let mut taken = 0;
@@ -95,7 +143,7 @@ pub async fn work(amqp: &str, redis: &str) {
         tokio::select! {
             Some(delivery) = deliveries.next() => {
                 taken += 1;
-                in_work.push(handle(delivery.unwrap(), &publisher, redis.clone()));
+                in_work.push(handle(wiring, delivery.unwrap(), &publisher, redis.clone()));
             }
             Some(tag) = in_work.next(), if !in_work.is_empty() => {
                 if let Some(through) = acks.settle(tag, in_work.is_empty(), taken) {
@@ -106,13 +154,22 @@ pub async fn work(amqp: &str, redis: &str) {
     }
 }
 
-async fn handle(delivery: Delivery, publisher: &Publisher, mut redis: MultiplexedConnection) -> u64 {
+async fn handle(
+    wiring: Wiring,
+    delivery: Delivery,
+    publisher: &Publisher,
+    mut redis: MultiplexedConnection,
+) -> u64 {
     let id = delivery.properties.message_id().as_ref().map_or("", |id| id.as_str()).to_owned();
     let name = format!("y:{id}");
     let claim = redis::cmd("SET").arg(&name).arg("claimed").arg("NX").arg("PX").arg(30_000).to_owned();
     if claim.query_async::<Option<String>>(&mut redis).await.unwrap().is_some() {
-        let body = rewrite(&delivery.data, &id);
-        assert!(publisher.publish("amq.topic", KEY, &body, properties(&id)).await);
+        let body = rewrite(&delivery.data, &id, wiring.whole);
+        let mut properties = properties(&id);
+        if wiring.whole {
+            properties = with_headers(properties, &["source", "provider", "delivery-id"]);
+        }
+        assert!(publisher.publish(wiring.events, wiring.whole, &body, properties).await);
         let done = redis::cmd("SET").arg(&name).arg("done").arg("PX").arg(604_800_000).to_owned();
         done.query_async::<()>(&mut redis).await.unwrap();
     }
@@ -150,7 +207,7 @@ impl Acks {
 #[derive(Deserialize)]
 struct Hook<'a> {
     #[serde(borrow)]
-    data: Data<'a>,
+    data: &'a RawValue,
 }
 
 #[derive(Deserialize)]
@@ -206,8 +263,9 @@ struct Event<'a> {
     raw: &'a RawValue,
 }
 
-fn rewrite(body: &[u8], id: &str) -> Vec<u8> {
-    let Hook { data } = serde_json::from_slice(body).unwrap();
+fn rewrite(body: &[u8], id: &str, whole: bool) -> Vec<u8> {
+    let hook: Hook<'_> = serde_json::from_slice(body).unwrap();
+    let data: Data<'_> = serde_json::from_str(hook.data.get()).unwrap();
     let fields = data.fields;
     let event = Event {
         specversion: "1.0",
@@ -226,22 +284,24 @@ fn rewrite(body: &[u8], id: &str) -> Vec<u8> {
         to: fields.internal_number,
         users: fields.users.iter().map(|user| user.id).collect(),
         contacts: fields.contacts.iter().map(|contact| contact.id).collect(),
-        raw: data.raw_resource,
+        raw: if whole { hook.data } else { data.raw_resource },
     };
-    let mut out = Vec::with_capacity(body.len());
+    let mut out = Vec::with_capacity(2 * body.len());
     serde_json::to_writer(&mut out, &event).unwrap();
     out
 }
 
 struct Ingest {
+    wiring: Wiring,
     publisher: Publisher,
     next: AtomicU64,
 }
 
 /// Receives until it is killed.
-pub async fn receive(amqp: &str, listen: &str) {
+pub async fn receive(wiring: Wiring, amqp: &str, listen: &str) {
     let connection = Connection::connect(amqp, ConnectionProperties::default()).await.unwrap();
-    let ingest = Ingest { publisher: Publisher::open(&connection).await, next: AtomicU64::new(0) };
+    let publisher = Publisher::open(&connection).await;
+    let ingest = Ingest { wiring, publisher, next: AtomicU64::new(0) };
     let app = Router::new().route("/in/bench", post(take)).with_state(Arc::new(ingest));
     let listener = tokio::net::TcpListener::bind(listen).await.unwrap();
     let listener = axum::serve::ListenerExt::tap_io(listener, |stream| stream.set_nodelay(true).unwrap());
@@ -250,6 +310,10 @@ pub async fn receive(amqp: &str, listen: &str) {
 
 async fn take(State(ingest): State<Arc<Ingest>>, body: Bytes) -> StatusCode {
     let id = format!("{:016x}", ingest.next.fetch_add(1, Ordering::Relaxed));
-    let stored = ingest.publisher.publish("", QUEUE_IN, &body, properties(&id)).await;
+    let mut properties = properties(&id);
+    if ingest.wiring.whole {
+        properties = with_headers(properties, &["source", "provider", "received-at", "attempt", "entry"]);
+    }
+    let stored = ingest.publisher.publish(ingest.wiring.raw, ingest.wiring.whole, &body, properties).await;
     if stored { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }

@@ -35,6 +35,7 @@ fn config(peer: &Peer, publish_channels: usize, confirm_timeout: Duration) -> Am
         confirm_timeout,
         publish_channels,
         publish_batch: 100,
+        frame_max: 65_536,
     }
 }
 

@@ -347,6 +347,19 @@ async fn redis_keeps_keys_as_short_hashes() {
 }
 
 #[tokio::test]
+async fn an_error_that_names_a_path_of_any_length_fits_into_the_headers_of_its_letter() {
+    let world = World::new().await;
+    let name = "x".repeat(500_000);
+    world.accept("salpre", [format!(r#"{{"{name}":1,"{name}":2}}"#).into_bytes(), call(1)]).await;
+    let worker = world.worker();
+    let letters = world.dead("salpre", 1).await;
+    assert_eq!(letters[0].history.reason, Some(Reason::InvalidPayload));
+    assert_eq!(letters[0].history.error.as_deref().map(str::len), Some(1_000));
+    assert_eq!(calls(&world.events(1).await), [1]);
+    worker.finish().await;
+}
+
+#[tokio::test]
 async fn an_event_as_large_as_allowed_gets_through_the_brokers_own_limit() {
     const LIMIT: usize = 16 << 20;
     let world = World::new().await;

@@ -64,6 +64,7 @@ pub async fn connect(config: &Amqp, purpose: &str) -> Result<Connection, Connect
 async fn connect_to(config: &Amqp, url: &str, purpose: &str) -> Result<Connection, ConnectError> {
     let mut uri: AMQPUri = url.parse().map_err(|_| ConnectError::Address)?;
     uri.query.heartbeat = Some(u16::try_from(config.heartbeat.as_secs()).unwrap_or(u16::MAX).max(1));
+    uri.query.frame_max = Some(config.frame_max);
     let host = format!("{}:{}", uri.authority.host, uri.authority.port);
     let name = format!("hookswitch {purpose}, pid {}", std::process::id());
     let properties = ConnectionProperties::default().with_connection_name(name.into());
