@@ -124,7 +124,7 @@ pub fn ratios(title: &str, lines: &[String], bars: &[Bar]) -> String {
     for (n, bar) in bars.iter().enumerate() {
         row(&mut svg, bar, top + ROW * n as f64, &x);
     }
-    let key = "bar: median of the pairs' ratios (blue: target met, orange: missed, grey: no target); \
+    let key = "bar: median of the pairs (blue: target met, orange: missed, grey: no target); \
                whisker: smallest to largest; dashed: target";
     svg.text(24.0, bottom + 46.0, "start", FAINT, key);
     svg.done()
