@@ -46,6 +46,11 @@ impl Trip {
         (status == 200).then(|| at - self.due)
     }
 
+    /// Whether nothing more is to come of it.
+    fn is_over(&self) -> bool {
+        self.answered.is_some_and(|(_, status)| status != 200 || self.arrived.is_some())
+    }
+
     /// From due to the event.
     pub fn arrived_after(&self) -> Option<Duration> {
         Some(self.arrived? - self.due)
@@ -82,7 +87,7 @@ impl Book {
     }
 
     fn is_complete(&self) -> bool {
-        self.trips.iter().all(|trip| trip.answered.is_some() && trip.arrived.is_some())
+        self.trips.iter().all(Trip::is_over)
     }
 
     fn close(&mut self) -> Vec<Trip> {

@@ -11,6 +11,7 @@ const FAINT: &str = "#59636e";
 const GRID: &str = "#d8dee4";
 const GOOD: &str = "#2f81c7";
 const BAD: &str = "#d9822b";
+const NEUTRAL: &str = "#8c959f";
 
 /// What a ratio should be.
 #[derive(Clone, Copy, serde::Serialize)]
@@ -104,7 +105,7 @@ pub fn ratios(title: &str, lines: &[String], bars: &[Bar]) -> String {
     const ROW: f64 = 38.0;
     const LEFT: f64 = 216.0;
     const RIGHT: f64 = WIDTH - 196.0;
-    let top = 72.0 + 18.0 * lines.len() as f64;
+    let top = 84.0 + 18.0 * lines.len() as f64;
     let bottom = top + ROW * bars.len() as f64;
     let largest = bars.iter().flat_map(|bar| [bar.ratio.max, bar.target.map_or(1.0, Target::bound)]);
     let limit = (largest.fold(1.25, f64::max) * 4.0).ceil() / 4.0;
@@ -116,14 +117,16 @@ pub fn ratios(title: &str, lines: &[String], bars: &[Bar]) -> String {
         let one = (ratio - 1.0).abs() < 1e-9;
         let (color, more) = if one { (INK, r#"stroke-width="1.6""#) } else { (GRID, "") };
         svg.line((x(ratio), top - 4.0), (x(ratio), bottom + 4.0), color, more);
-        let label = if one { "1.0 = yardstick".to_owned() } else { format!("{ratio}") };
-        svg.text(x(ratio), bottom + 20.0, "middle", if one { INK } else { FAINT }, &label);
+        svg.text(x(ratio), bottom + 20.0, "middle", if one { INK } else { FAINT }, &format!("{ratio}"));
     }
+    svg.text(x(1.0), top - 11.0, "middle", INK, "yardstick");
+    svg.text(WIDTH - 24.0, top - 11.0, "end", FAINT, "target");
     for (n, bar) in bars.iter().enumerate() {
         row(&mut svg, bar, top + ROW * n as f64, &x);
     }
-    let key = "bar: median of the pairs' ratios; whisker: smallest to largest; dashed: target";
-    svg.text(LEFT, bottom + 46.0, "start", FAINT, key);
+    let key = "bar: median of the pairs (blue: target met, orange: missed, grey: no target); \
+               whisker: smallest to largest; dashed: target";
+    svg.text(24.0, bottom + 46.0, "start", FAINT, key);
     svg.done()
 }
 
@@ -136,7 +139,11 @@ fn row(svg: &mut Svg, bar: &Bar, y: f64, x: &impl Fn(f64) -> f64) {
         r#"<rect x="{zero:.1}" y="{:.1}" width="{:.1}" height="20" rx="2" fill="{}" fill-opacity="0.85"/>"#,
         y + 7.0,
         x(median) - zero,
-        if met { GOOD } else { BAD }
+        match (bar.target, met) {
+            (None, _) => NEUTRAL,
+            (Some(_), true) => GOOD,
+            (Some(_), false) => BAD,
+        }
     ));
     svg.line((x(min), middle), (x(max), middle), INK, r#"stroke-width="1.4""#);
     for end in [min, max] {

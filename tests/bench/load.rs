@@ -13,6 +13,9 @@ use tokio::{
     sync::{Semaphore, mpsc},
 };
 
+/// A connection that was idle for longer is not used again.
+const IDLE_MAX: Duration = Duration::from_secs(2);
+
 /// One keep-alive connection.
 pub struct Client {
     stream: TcpStream,
@@ -81,7 +84,7 @@ pub async fn closed_loop(
 /// Connections that whoever has something to post takes one of; there are as many as are needed at a time.
 pub struct Pool {
     address: String,
-    idle: Mutex<Vec<Client>>,
+    idle: Mutex<Vec<(Client, Instant)>>,
     room: Semaphore,
 }
 
@@ -93,13 +96,14 @@ impl Pool {
     /// As [`Client::try_post`].
     pub async fn post(&self, source: &str, body: &[u8]) -> Option<u16> {
         let _room = self.room.acquire().await.unwrap();
-        let idle = self.idle.lock().unwrap().pop();
-        let mut client = match idle {
-            Some(client) => client,
+        // The one used last comes first. If it is too old all are, and the receiver may be about to close them.
+        let last = self.idle.lock().unwrap().pop().filter(|(_, since)| since.elapsed() < IDLE_MAX);
+        let mut client = match last {
+            Some((client, _)) => client,
             None => Client::connect(&self.address).await,
         };
         let status = client.try_post(source, body).await?;
-        self.idle.lock().unwrap().push(client);
+        self.idle.lock().unwrap().push((client, Instant::now()));
         Some(status)
     }
 }

@@ -128,7 +128,7 @@ impl World {
         let channel = connection.create_channel().await.unwrap();
         channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
         let world = Self { broker, redis, channel, _connection: connection, dir, next: 1 };
-        let applied = world.program(&["topology", "apply"]).status().unwrap();
+        let applied = world.program(&["topology", "apply"]).stdout(Stdio::null()).status().unwrap();
         assert!(applied.success(), "the topology cannot be applied");
         for queue in [yardstick::LEAN.queue, yardstick::LEAN_OUT] {
             let mut arguments = FieldTable::default();
