@@ -157,8 +157,8 @@ fn contradictions_are_found() {
         &["dedup.lease = 20s: expected more than twice amqp.confirm_timeout"],
     );
     assert_problem(
-        "[worker]\nconcurrency = 300",
-        &["worker.concurrency = 300: expected at most worker.prefetch"],
+        "[worker]\nconcurrency = 3000",
+        &["worker.concurrency = 3000: expected at most worker.prefetch"],
     );
     assert_problem("[admin]\nlisten = '127.0.0.1:8080'", &["admin.listen", "receiver.listen"]);
     assert_problem(
