@@ -129,8 +129,8 @@ fn admin(mut s: Section<'_>) -> Admin {
 
 fn worker(mut s: Section<'_>) -> Worker {
     let worker = Worker {
-        prefetch: s.number("prefetch", 1_024, 1..=u16::MAX),
-        concurrency: s.number("concurrency", 512_u16, 1..=u16::MAX).into(),
+        prefetch: s.number("prefetch", 512, 1..=u16::MAX),
+        concurrency: s.number("concurrency", 256_u16, 1..=u16::MAX).into(),
         grace: s.duration("grace", 30 * SECOND, SECOND..=HOUR),
         event_bytes_max: s.size("event_bytes_max", 16 * MIB, KIB..=EVENT_BYTES_LIMIT),
         sources: s.list("sources", "a list of source names", |name| name.parse::<SourceName>().ok()),
