@@ -14,6 +14,10 @@ use crate::{
     edge::panics,
 };
 
+/// How many characters an error text may have: it names paths, a sender chooses how long those are, and it rides in a
+/// message's headers, which must fit into one frame.
+const ERROR_CHARS_MAX: usize = 1_000;
+
 /// A webhook, read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Readout {
@@ -59,5 +63,5 @@ pub fn read(config: &Config, normalize: Normalize, webhook: &Webhook) -> Result<
 }
 
 fn permanent(reason: Reason, error: String) -> Fault {
-    Fault::Permanent { reason, error }
+    Fault::Permanent { reason, error: error.chars().take(ERROR_CHARS_MAX).collect() }
 }

@@ -23,9 +23,6 @@ use crate::{
 /// How long an operator's command waits for a confirm.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How many characters of an error text a message carries: it names paths, and a sender chooses how long those are.
-const ERROR_CHARS_MAX: usize = 1_000;
-
 /// The message that a disposition asks for; none where the events were all.
 pub fn send_on(inbound: &Inbound, disposition: &Disposition, now: Timestamp) -> Option<Publication> {
     match disposition {
@@ -50,7 +47,7 @@ pub fn retry(
     let mut waiting = inbound.clone();
     waiting.history.attempt = attempt;
     if let Some(error) = error {
-        waiting.history.error = Some(bounded(error));
+        waiting.history.error = Some(error.to_owned());
         waiting.history.first_failed_at.get_or_insert(now);
         waiting.history.last_failed_at = Some(now);
     }
@@ -72,16 +69,12 @@ pub fn dead_letter(
     let mut dead = inbound.clone();
     let history = &mut dead.history;
     history.attempt = attempts;
-    history.error = Some(bounded(error));
+    history.error = Some(error.to_owned());
     history.first_failed_at.get_or_insert(now);
     history.last_failed_at = Some(now);
     history.reason = Some(reason);
     history.version = Some(env!("CARGO_PKG_VERSION").to_owned());
     shelve(&Letter { id: LetterId::new(Uuid::now_v7()), inbound: dead })
-}
-
-fn bounded(error: &str) -> String {
-    error.chars().take(ERROR_CHARS_MAX).collect()
 }
 
 /// The message that puts a letter into its source's dead-letter queue.

@@ -46,6 +46,9 @@ const BALANCE_EVERY: Duration = Duration::from_secs(15);
 /// Batches of a source that are worked on at a time: while one waits for Redis, another waits for confirms.
 const BATCHES_MAX: usize = 4;
 
+/// Webhooks in a batch at most: Redis' scripts take no more than some thousand values at once.
+const BATCH_MAX: usize = 512;
+
 /// A batch takes no more webhooks than give about so many bytes: a hundredth of a second's reading.
 const BATCH_BYTES: usize = 1 << 20;
 
@@ -270,7 +273,8 @@ impl Worker {
                     None => ended = Some(Ended::Lost("the channel is gone".to_owned())),
                 },
                 () = self.may_work(&downstream), if begins => {
-                    let size = batch_size(&waiting, places.min(concurrency.div_ceil(BATCHES_MAX)));
+                    let most = places.min(concurrency.div_ceil(BATCHES_MAX)).min(BATCH_MAX);
+                    let size = batch_size(&waiting, most);
                     in_work += size;
                     batches.push(self.process_together(&lane, waiting.drain(..size).collect()));
                 }

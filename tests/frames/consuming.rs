@@ -1,6 +1,6 @@
 //! Consumers that the broker ends: what was not settled comes again, and no ack goes where it does not belong.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use amq_protocol::protocol::basic;
 use hookswitch::{
@@ -146,6 +146,19 @@ async fn an_intake_whose_consumer_is_cancelled_ends_and_what_it_has_taken_can_be
     assert!(soon("the end", intake.next()).await.is_none());
     assert!(settler.ack([&one].into_iter()).await);
     assert_eq!(link.hear().await, acked(&consuming, 1));
+    end(connection, link).await;
+}
+
+#[tokio::test]
+async fn an_intake_whose_end_stands_behind_a_delivery_gives_the_delivery_and_ends() {
+    let peer = Peer::listen().await;
+    let (connection, mut intake, mut link, consuming, _taken) = consumer(&peer).await;
+    deliver(&mut link, &consuming, 3, 3).await;
+    cancel(&mut link, &consuming).await;
+    // Both are there before anybody asks.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(soon("the delivery", intake.next()).await.map(|deliveries| deliveries.len()), Some(1));
+    assert!(soon("the end", intake.next()).await.is_none());
     end(connection, link).await;
 }
 

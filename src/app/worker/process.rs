@@ -10,6 +10,7 @@ use std::{
     time::Instant,
 };
 
+use futures_util::future::join_all;
 use jiff::Timestamp;
 
 use super::{Lane, Worker};
@@ -147,10 +148,8 @@ impl Worker {
             .leave_alone(all.iter().filter(|work| !work.is_at(&Step::Ack)).map(|work| &work.delivery));
         self.ack(lane, at(&mut all, &Step::Ack)).await;
         let (settled, stragglers): (Vec<_>, _) = all.into_iter().partition(|work| work.is_at(&Step::End));
-        let mut taken = false;
-        for work in &settled {
-            taken |= self.finish(lane, work).await == Some(Flow::Taken);
-        }
+        let flows = join_all(settled.iter().map(|work| self.finish(lane, work))).await;
+        let taken = flows.contains(&Some(Flow::Taken));
         Batch { settled: settled.len(), taken, stragglers }
     }
 

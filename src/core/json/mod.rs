@@ -364,8 +364,14 @@ pub struct Drift {
     pub class: &'static str,
 }
 
-/// Adds to `found` what in `unmapped` is unexpected: everything but `null`, `[]`, `{}` and what lies at or under a path
-/// that `is_expected`.
+/// Drifts told of one webhook: a sender chooses how many there are.
+const DRIFTS_MAX: usize = 100;
+
+/// Characters of a drift's path: a sender chooses how long names are.
+const DRIFT_PATH_CHARS_MAX: usize = 200;
+
+/// Adds to `found` what in `unmapped` is unexpected, up to a bound: everything but `null`, `[]`, `{}` and what lies at or
+/// under a path that `is_expected`.
 pub fn find_drift(unmapped: &Value<'_>, is_expected: impl Fn(&str) -> bool, found: &mut Vec<Drift>) {
     if unmapped.is_empty() {
         return;
@@ -379,7 +385,7 @@ fn find_drift_at(
     is_expected: &impl Fn(&str) -> bool,
     found: &mut Vec<Drift>,
 ) {
-    if is_expected(path) {
+    if is_expected(path) || found.len() >= DRIFTS_MAX {
         return;
     }
     let len = path.len();
@@ -387,7 +393,8 @@ fn find_drift_at(
         Value::Raw(raw) => {
             let is_known = |drift: &Drift| drift.path == *path && drift.class == raw.class();
             if !matches!(raw.get(), "null" | "[]" | "{}") && !found.iter().any(is_known) {
-                found.push(Drift { path: path.clone(), class: raw.class() });
+                let path = path.chars().take(DRIFT_PATH_CHARS_MAX).collect();
+                found.push(Drift { path, class: raw.class() });
             }
         }
         Value::Object(entries) => {

@@ -61,10 +61,10 @@ pub struct Settler {
 /// The tags of deliveries that were given out and are not acked.
 ///
 /// An ack costs us and the broker more than most of what is done for a message, and one can stand for many: so a
-/// delivery that is settled waits for older ones, unless they may take their time.
+/// delivery that is settled waits for older ones, unless it or they went on alone.
 #[derive(Debug, Default)]
 struct Tags {
-    /// Not settled; whether it may take its time.
+    /// Not settled; whether it goes on alone.
     open: BTreeMap<u64, bool>,
     /// Settled, and waiting for an older one.
     settled: BTreeSet<u64>,
@@ -89,12 +89,21 @@ impl Tags {
     }
 
     fn settle(&mut self, tags: impl Iterator<Item = u64>) -> Acks {
-        self.settled.extend(tags.filter(|tag| self.open.remove(tag).is_some()));
+        // What became of a delivery that was left alone is no done mark: given out again it would die, or be sent on, twice.
+        let mut at_once = Vec::new();
+        for tag in tags {
+            match self.open.remove(&tag) {
+                Some(true) => at_once.push(tag),
+                Some(false) => drop(self.settled.insert(tag)),
+                None => {}
+            }
+        }
         let oldest = self.open.keys().next().copied().unwrap_or(u64::MAX);
         let in_step = self.open.iter().find(|(_, alone)| !**alone).map_or(u64::MAX, |(tag, _)| *tag);
         let waiting = self.settled.split_off(&in_step);
-        let single = self.settled.split_off(&oldest).into_iter().collect();
+        let between = self.settled.split_off(&oldest);
         let through = std::mem::replace(&mut self.settled, waiting).pop_last();
+        let single = at_once.into_iter().chain(between).filter(|tag| Some(*tag) > through).collect();
         Acks { through, single }
     }
 }
@@ -124,12 +133,16 @@ impl Intake {
 
     /// The next deliveries, all that are there; none when the channel is gone, whatever the cause.
     pub async fn next(&mut self) -> Option<Vec<Delivery>> {
+        // lapin tells of the end once, and it may have stood behind the last deliveries.
+        if self.settler.gone.is_cancelled() {
+            return None;
+        }
         let first = self.consumer.next().await;
         let mut deliveries = vec![self.read(first)?];
         while let Some(next) = self.consumer.next().now_or_never() {
             match self.read(next) {
                 Some(delivery) => deliveries.push(delivery),
-                // The next call says so again.
+                // The next call says so.
                 None => break,
             }
         }
@@ -240,7 +253,7 @@ async fn consume(connection: &Connection, queue: &str, prefetch: u16) -> lapin::
 }
 
 impl Settler {
-    /// These deliveries may take their time: nobody waits for them.
+    /// These deliveries go on alone: they wait for nobody, and nobody waits for them.
     pub fn leave_alone<'a>(&self, deliveries: impl Iterator<Item = &'a Delivery>) {
         let mut tags = self.tags();
         deliveries.for_each(|delivery| tags.leave_alone(delivery.tag));
@@ -300,7 +313,7 @@ mod tests {
         assert_eq!(tags.settle([1, 3, 5].into_iter()), acks(1, &[3]));
         assert_eq!(tags.settle([4].into_iter()), acks(None, &[4, 5]));
         tags.leave_alone(6);
-        assert_eq!(tags.settle([2].into_iter()), acks(2, &[]));
-        assert_eq!(tags.settle([6].into_iter()), acks(6, &[]));
+        assert_eq!(tags.settle([6].into_iter()), acks(None, &[6]));
+        assert_eq!(tags.settle([2].into_iter()), acks(None, &[2]));
     }
 }
