@@ -1,5 +1,5 @@
 //! The worker pool: one lane per raw queue, each with its own channel and limit. What becomes of its deliveries is in
-//! [`process`].
+//! `worker/process.rs`.
 
 mod process;
 
