@@ -162,8 +162,9 @@ struct Page<'a> {
 }
 
 impl Page<'_> {
-    /// Writes the value at `place`, whose path is `path`, between `label` and `end`. Where a value has no path, nobody knows what it is: it
-    /// is not shown, and neither are the keys in it. None if it cannot be read, as with half a surrogate pair.
+    /// Writes the value at `place`, whose path is `path`, between `label` and `end`. Where a value has no path, nobody
+    /// knows what it is: it is not shown, and neither are the keys in it. None if it cannot be read, as with half a
+    /// surrogate pair.
     fn value(
         &mut self,
         place: usize,

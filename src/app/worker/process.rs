@@ -214,13 +214,8 @@ impl Worker {
     }
 
     async fn claim(&self, lane: &Lane, mut claiming: Vec<&mut InWork<'_>>) {
-        let unmarked: Vec<bool> = {
-            let unmarked = self.unmarked();
-            claiming.iter().map(|work| unmarked.contains_key(&work.work.name)).collect()
-        };
-        let mut unmarked = unmarked.into_iter();
         claiming.retain_mut(|work| {
-            let known = unmarked.next() == Some(true);
+            let known = self.unmarked().contains_key(&work.work.name);
             if known {
                 work.answered(Ok(Answer::Claim(Claim::Unmarked)));
             }
