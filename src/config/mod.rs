@@ -138,10 +138,10 @@ pub struct Amqp {
     pub heartbeat: Duration,
     /// How long to wait for a confirm before its outcome counts as unknown. Default 10 s.
     pub confirm_timeout: Duration,
-    /// Channels to publish on. Default 2.
+    /// Channels to publish on. Default 1: over two, each has half of the confirms together.
     pub publish_channels: usize,
-    /// Messages published on a channel before their confirms are awaited. Default 128.
-    pub publish_batch: usize,
+    /// Messages on a channel that are not confirmed yet, at most. Default 256.
+    pub publish_window: usize,
     /// The largest frame in bytes; a connection holds 64 of them in memory. All headers of a message must fit in one.
     /// Default 64 KiB.
     pub frame_max: u32,

@@ -58,8 +58,8 @@ fn amqp(mut s: Section<'_>) -> Amqp {
         connect_timeout: s.duration("connect_timeout", 10 * SECOND, 100 * MS..=5 * MINUTE),
         heartbeat: s.duration("heartbeat", 10 * SECOND, SECOND..=HOUR),
         confirm_timeout: s.duration("confirm_timeout", 10 * SECOND, 100 * MS..=5 * MINUTE),
-        publish_channels: s.number("publish_channels", 2_u16, 1..=64).into(),
-        publish_batch: s.number("publish_batch", 128_u16, 1..=u16::MAX).into(),
+        publish_channels: s.number("publish_channels", 1_u16, 1..=64).into(),
+        publish_window: s.number("publish_window", 256_u16, 1..=u16::MAX).into(),
         frame_max: u32::try_from(s.size("frame_max", 64 * KIB, 40 * KIB..=MIB)).unwrap_or(u32::MAX),
     };
     s.finish();

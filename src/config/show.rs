@@ -76,7 +76,7 @@ impl Config {
         writeln!(f, "heartbeat = {}", time(amqp.heartbeat))?;
         writeln!(f, "confirm_timeout = {}", time(amqp.confirm_timeout))?;
         writeln!(f, "publish_channels = {}", amqp.publish_channels)?;
-        writeln!(f, "publish_batch = {}", amqp.publish_batch)?;
+        writeln!(f, "publish_window = {}", amqp.publish_window)?;
         writeln!(f, "frame_max = {}", amqp.frame_max)?;
         let urls = redis.urls.iter().map(|url| address_without_password(url.reveal()));
         writeln!(f, "\n[redis]\nurls = {}", list(urls))?;

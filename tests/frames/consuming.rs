@@ -38,7 +38,7 @@ fn config(peer: &Peer, redis: &str) -> Config {
         url = "{}"
         heartbeat = "60s"
         publish_channels = 3
-        publish_batch = 1
+        publish_window = 1
         [redis]
         url = "{redis}"
         [sources.salpre]

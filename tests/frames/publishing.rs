@@ -34,7 +34,7 @@ fn config(peer: &Peer, publish_channels: usize, confirm_timeout: Duration) -> Am
         heartbeat: Duration::from_secs(60),
         confirm_timeout,
         publish_channels,
-        publish_batch: 100,
+        publish_window: 100,
         frame_max: 65_536,
     }
 }
@@ -57,14 +57,18 @@ async fn next_link(peer: &Peer, publisher: &Publisher) -> Link {
     link
 }
 
-fn publish(publisher: &Publisher, id: impl ToString) -> JoinHandle<Verdict> {
-    let publication = Publication {
+fn publication(id: impl ToString) -> Publication {
+    Publication {
         exchange: "an exchange".to_owned(),
         routing_key: "a key".to_owned(),
         properties: BasicProperties::default().with_message_id(id.to_string().into()),
         body: "a body".into(),
         not_after: Instant::now() + PATIENCE,
-    };
+    }
+}
+
+fn publish(publisher: &Publisher, id: impl ToString) -> JoinHandle<Verdict> {
+    let publication = publication(id);
     let publisher = publisher.clone();
     tokio::spawn(async move { publisher.publish(publication, PATIENCE).await })
 }
@@ -205,7 +209,7 @@ fn fate(id: usize) -> Verdict {
 async fn many_tasks_that_publish_at_the_same_time_get_their_own_verdicts() {
     const MESSAGES: usize = 5_000;
     let peer = Peer::listen().await;
-    let config = Amqp { publish_batch: 16, ..config(&peer, 4, PATIENCE) };
+    let config = Amqp { publish_window: 16, ..config(&peer, 4, PATIENCE) };
     let publisher = Publisher::start(config, "test", Arc::default());
     let mut link = next_link(&peer, &publisher).await;
     let broker = tokio::spawn(async move {
@@ -257,11 +261,72 @@ async fn without_any_confirm_the_outcome_is_unknown_and_the_connection_is_replac
     let peer = Peer::listen().await;
     let (publisher, mut link) = connected(&peer, Duration::from_millis(500)).await;
     let (handles, messages) = batch(&publisher, &mut link, 3).await;
-    // Even the message that has its confirm: the others of its batch may hold its return.
     answer(&mut link, &messages, Ack(2)).await;
-    assert_eq!(verdicts(handles).await, [UNKNOWN; 3]);
+    assert_eq!(verdicts(handles).await, [UNKNOWN, OK, UNKNOWN]);
     link.hear_nothing_more().await;
     works_again(&peer, &publisher).await;
+}
+
+/// A confirm that brought another's return says nothing of its own message yet: that one's return may stand behind it.
+#[tokio::test]
+async fn what_a_misplaced_return_leaves_open_is_told_when_all_confirms_are_in_and_nothing_is_sent_until_then() {
+    let peer = Peer::listen().await;
+    let (publisher, mut link) = connected(&peer, PATIENCE).await;
+    let (mut handles, messages) = batch(&publisher, &mut link, 4).await;
+    // The first brings the return of the second, the third that of the first, the last none.
+    for step in [Return(2), Return(1), Ack(1), Ack(3), Ack(4)] {
+        answer(&mut link, &messages, step).await;
+    }
+    assert_eq!(soon("the last", handles.pop().unwrap()).await.unwrap(), OK);
+    assert!(!handles[2].is_finished(), "its own return might come with the confirm that is missing");
+    handles.push(publish(&publisher, "new"));
+    let quiet = tokio::time::timeout(Duration::from_millis(300), link.hear_publish()).await;
+    assert!(quiet.is_err(), "sent though it is not known whose return is where");
+    answer(&mut link, &messages, Ack(2)).await;
+    let new = soon("the new one", link.hear_publish()).await;
+    link.ack(&new, false).await;
+    assert_eq!(verdicts(handles).await, [UNROUTABLE, UNROUTABLE, OK, OK]);
+}
+
+#[tokio::test]
+async fn each_message_has_its_verdict_though_others_before_it_have_none() {
+    let peer = Peer::listen().await;
+    let (publisher, mut link) = connected(&peer, PATIENCE).await;
+    let (mut handles, messages) = batch(&publisher, &mut link, 3).await;
+    answer(&mut link, &messages, Return(3)).await;
+    answer(&mut link, &messages, Ack(3)).await;
+    answer(&mut link, &messages, Ack(2)).await;
+    assert_eq!(soon("the third", handles.pop().unwrap()).await.unwrap(), UNROUTABLE);
+    assert_eq!(soon("the second", handles.pop().unwrap()).await.unwrap(), OK);
+    assert!(!handles[0].is_finished());
+    // The window has room all the while.
+    let later = publish(&publisher, "later");
+    let message = link.hear_publish().await;
+    link.ack(&message, false).await;
+    assert_eq!(soon("the later one", later).await.unwrap(), OK);
+    answer(&mut link, &messages, Ack(1)).await;
+    assert_eq!(verdicts(handles).await, [OK]);
+}
+
+/// Several messages of one job, some of which come too late to be sent.
+#[tokio::test]
+async fn a_job_of_several_messages_is_sent_in_their_order_and_has_a_verdict_for_each() {
+    let peer = Peer::listen().await;
+    let (publisher, mut link) = connected(&peer, PATIENCE).await;
+    let too_late = Publication { not_after: Instant::now(), ..publication("late") };
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let job = vec![publication("a"), too_late, publication("b"), publication("c")];
+    let verdicts = tokio::spawn(async move { publisher.publish_all(job, PATIENCE).await });
+    let mut messages = Vec::new();
+    for id in ["a", "b", "c"] {
+        messages.push(link.hear_publish().await);
+        assert_eq!(messages.last().unwrap().id(), id);
+    }
+    for step in [Return(2), Ack(3), Nack(1), Ack(2)] {
+        answer(&mut link, &messages, step).await;
+    }
+    let late = Err(PublishError::NotSent(Trouble::Late));
+    assert_eq!(soon("verdicts", verdicts).await.unwrap(), [REFUSED, late, UNROUTABLE, OK]);
 }
 
 #[tokio::test]

@@ -2,18 +2,22 @@
 //!
 //! Two defects of lapin 4.12.3 shape this (see ARCHITECTURE.md): two tasks that publish on one channel can get
 //! each other's confirm, and a returned message is handed to whichever confirm resolves next. So a channel belongs
-//! to one task, which publishes a batch, awaits every confirm of it, and only then looks for returned messages, by
-//! id, over the whole batch.
+//! to one task, which looks at everything that has resolved before it believes a confirm, and matches returned
+//! messages by their ids (see [`Window`]).
 
 use std::{
-    collections::HashSet,
-    sync::Arc,
-    task::Poll,
+    collections::{BTreeMap, HashSet, btree_map::Entry},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use futures_util::{StreamExt, future::maybe_done, stream::FuturesUnordered};
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use lapin::{
     BasicProperties, Channel, Confirmation, Connection, Event,
     options::{BasicPublishOptions, ConfirmSelectOptions},
@@ -269,7 +273,7 @@ impl Keeper {
                 connection: &connection,
                 channel,
                 inbox: self.inbox.clone(),
-                batch: self.config.publish_batch,
+                window: self.config.publish_window,
                 confirm_timeout: self.config.confirm_timeout,
                 trouble: self.state.subscribe(),
             }
@@ -314,78 +318,60 @@ struct Lane<'a> {
     connection: &'a Connection,
     channel: Channel,
     inbox: Arc<Mutex<mpsc::Receiver<Job>>>,
-    batch: usize,
+    window: usize,
     confirm_timeout: Duration,
     trouble: watch::Receiver<Option<Trouble>>,
 }
 
+/// Why a lane goes on over a new channel.
+struct Refused;
+
 impl Lane<'_> {
-    /// Takes what is waiting, publishes it, awaits all of its confirms, tells; until something fails.
     async fn run(mut self) -> Result<Closed, String> {
-        while let Some(jobs) = self.take().await {
-            self.publish_all(jobs).await?;
+        loop {
+            match self.publish().await? {
+                Ok(Closed) => return Ok(Closed),
+                Err(Refused) => self.renew_channel().await?,
+            }
         }
-        Ok(Closed)
     }
 
-    /// About a batch of publications, as soon as there are any.
-    async fn take(&self) -> Option<Vec<Job>> {
-        let mut inbox = self.inbox.lock().await;
-        let mut jobs = vec![inbox.recv().await?];
-        let mut count = jobs[0].publications.len();
-        while count < self.batch
-            && let Ok(job) = inbox.try_recv()
-        {
-            count += job.publications.len();
-            jobs.push(job);
-        }
-        Some(jobs)
-    }
-
-    async fn publish_all(&mut self, mut jobs: Vec<Job>) -> Result<(), String> {
-        jobs.retain(|job| !job.verdicts.is_closed());
-        let now = Instant::now();
-        let on_time = |publication: &Publication| now <= publication.not_after;
-        let publications = jobs.iter_mut().flat_map(|job| &mut job.publications);
-        let mut sent: Vec<_> = publications.filter(|publication| on_time(publication)).collect();
-        let ids: Vec<ShortString> = sent.iter().map(|sent| message_id(&sent.properties)).collect();
-        let confirms = confirm_all(&self.channel, &mut sent);
-        let Some(confirms) = within_deadline(confirms, self.confirm_timeout, &mut self.trouble).await else {
-            // Dropping the jobs tells their owners that the outcome is unknown. A confirm that is dropped stays
-            // in lapin's memory until its channel ends, so the channel ends.
-            return Err(format!("no confirm within {:?}", self.confirm_timeout));
-        };
-        let returned: HashSet<ShortString> = confirms.iter().flatten().filter_map(returned_id).collect();
-        let failure = confirms.iter().find_map(|confirm| Some(confirm.as_ref().err()?.to_string()));
-        let mut refused = false;
-        let mut verdicts = confirms.into_iter().zip(ids).map(|(confirm, id)| match confirm {
-            Ok(Confirmation::Ack(own)) if faults::is(Mutant::TrustReturned) => {
-                own.map_or(Ok(()), |_| Err(PublishError::Unroutable))
+    /// Sends what is waiting as long as the window has room, and tells each owner when its confirms are in; until
+    /// something fails or a message is refused.
+    async fn publish(&mut self) -> Result<Result<Closed, Refused>, String> {
+        let channel = self.channel.clone();
+        let mut window = Window::default();
+        let mut counts_from = tokio::time::Instant::now();
+        let overdue = tokio::time::sleep(self.confirm_timeout);
+        tokio::pin!(overdue);
+        loop {
+            if window.is_empty() && window.refused {
+                return Ok(Err(Refused));
             }
-            Ok(Confirmation::Ack(_)) if returned.contains(&id) => Err(PublishError::Unroutable),
-            // Returned messages queue for confirms: this one's own may stand behind the one that came with its
-            // confirm, and the confirm that would have brought it failed.
-            Ok(Confirmation::Ack(Some(_))) if failure.is_some() => Err(PublishError::Unknown),
-            Ok(Confirmation::Ack(_)) => Ok(()),
-            Ok(Confirmation::Nack(_)) => {
-                refused = true;
-                Err(PublishError::Refused)
+            let room = if window.must_empty() { 0 } else { self.window.saturating_sub(window.confirms.len()) };
+            tokio::select! {
+                biased;
+                Some(first) = window.confirms.next(), if !window.is_empty() => window.note(first)?,
+                jobs = take(&self.inbox, room), if room > 0 => match jobs {
+                    Some(jobs) => jobs.into_iter().for_each(|job| window.send(&channel, job)),
+                    None => return Ok(Ok(Closed)),
+                },
+                changed = self.trouble.changed() => {
+                    // While the broker blocks us, time does not count: it takes what is written when it goes on.
+                    counts_from = tokio::time::Instant::now();
+                    changed.map_err(|_| "nobody keeps the connection".to_owned())?;
+                }
+                () = &mut overdue, if !window.is_empty() => {
+                    let blocked = *self.trouble.borrow() == Some(Trouble::BrokerBlocked);
+                    let oldest = window.oldest().unwrap_or(counts_from).max(counts_from);
+                    let due = if blocked { tokio::time::Instant::now() } else { oldest } + self.confirm_timeout;
+                    if due <= tokio::time::Instant::now() {
+                        // A confirm that is dropped stays in lapin's memory until its channel ends, so the channel ends.
+                        return Err(format!("no confirm within {:?}", self.confirm_timeout));
+                    }
+                    overdue.as_mut().reset(due);
+                }
             }
-            Ok(Confirmation::NotRequested) | Err(_) => Err(PublishError::Unknown),
-        });
-        for Job { publications, verdicts: owner } in jobs {
-            let of_job = publications.iter().map(|publication| match on_time(publication) {
-                true => verdicts.next().unwrap_or(Err(PublishError::Unknown)),
-                false => Err(PublishError::NotSent(Trouble::Late)),
-            });
-            // Whoever asked may have lost patience; then nobody listens.
-            drop(owner.send(of_job.collect()));
-        }
-        drop(verdicts);
-        match failure {
-            Some(failure) => Err(failure),
-            None if refused => self.renew_channel().await,
-            None => Ok(()),
         }
     }
 
@@ -400,6 +386,20 @@ impl Lane<'_> {
         let renewed = tokio::time::timeout(self.confirm_timeout, renew).await;
         renewed.map_err(|_| "opening a channel took too long".to_owned())?.map_err(|e| e.to_string())
     }
+}
+
+/// As many publications as there is room for, or a job more, as soon as there are any.
+async fn take(inbox: &Mutex<mpsc::Receiver<Job>>, room: usize) -> Option<Vec<Job>> {
+    let mut inbox = inbox.lock().await;
+    let mut jobs = vec![inbox.recv().await?];
+    let mut count = jobs[0].publications.len();
+    while count < room
+        && let Ok(job) = inbox.try_recv()
+    {
+        count += job.publications.len();
+        jobs.push(job);
+    }
+    Some(jobs)
 }
 
 /// Waits for the confirms, but not for ever; while the broker has blocked us, time does not count.
@@ -421,49 +421,198 @@ async fn within_deadline<T>(
     }
 }
 
-/// Publishes all, then awaits the confirm of each.
+/// What is sent over a channel and not confirmed yet.
 ///
-/// The first poll of each takes its delivery tag and queues its frames; only one task may poll. Their properties are
-/// taken out.
-async fn confirm_all(
-    channel: &Channel,
-    publications: &mut [&mut Publication],
-) -> Vec<lapin::Result<Confirmation>> {
-    let sending =
-        publications.iter_mut().map(|publication| Box::pin(maybe_done(confirm(channel, publication))));
-    let mut sending: Vec<_> = sending.collect();
-    let queue_all = std::future::poll_fn(|context| {
-        for one in &mut sending {
-            // Whether it is done already is seen below.
-            let _ = one.as_mut().poll(context);
-        }
-        Poll::Ready(())
-    });
-    queue_all.await;
-    let mut confirms = Vec::with_capacity(sending.len());
-    for mut one in sending {
-        one.as_mut().await;
-        // It is done, and nobody else takes it.
-        confirms.extend(one.as_mut().take_output());
-    }
-    confirms
+/// A returned message comes before its own confirm, and lapin gives it to whichever confirm resolves next. So once
+/// everything that has resolved was looked at,
+/// - a confirm that brought nothing found no returned message waiting: if its own message was returned, an earlier confirm
+///   has brought it, and it is among `astray`;
+/// - a confirm that brought another's leaves it open whether its own is still waiting. Nothing is sent then until all
+///   confirms are in, when nothing can be waiting any more.
+#[derive(Default)]
+struct Window<'a> {
+    confirms: FuturesUnordered<Pin<Box<dyn Future<Output = Confirmed> + Send + 'a>>>,
+    /// The jobs that they belong to, in the order in which they were sent.
+    flights: BTreeMap<u64, Flight>,
+    next: u64,
+    /// Ids of returned messages that came with the confirm of another.
+    astray: HashSet<ShortString>,
+    /// Taken by the broker, if they do not turn out to be returned.
+    open: Vec<(Place, ShortString)>,
+    refused: bool,
 }
 
-async fn confirm(channel: &Channel, publication: &mut Publication) -> lapin::Result<Confirmation> {
-    let options = BasicPublishOptions { mandatory: true, immediate: false };
-    let sent = channel.basic_publish(
-        publication.exchange.as_str().into(),
-        publication.routing_key.as_str().into(),
-        options,
-        &publication.body,
-        std::mem::take(&mut publication.properties),
-    );
-    let confirmed = sent.await?;
-    faults::at(Point::Sent);
-    if faults::is(Mutant::NoConfirm) {
-        return Ok(Confirmation::Ack(None));
+/// Which message of which flight.
+type Place = (u64, usize);
+
+/// What a confirm says.
+struct Confirmed {
+    place: Place,
+    id: ShortString,
+    confirm: lapin::Result<Confirmation>,
+}
+
+/// A job whose messages are sent. Whatever ends it, its owner is told what is known by then.
+struct Flight {
+    verdicts: Vec<Verdict>,
+    unconfirmed: usize,
+    owner: Option<oneshot::Sender<Vec<Verdict>>>,
+    sent: tokio::time::Instant,
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if let Some(owner) = self.owner.take() {
+            // Whoever asked may have lost patience; then nobody listens.
+            drop(owner.send(std::mem::take(&mut self.verdicts)));
+        }
     }
-    confirmed.await
+}
+
+impl<'a> Window<'a> {
+    fn is_empty(&self) -> bool {
+        self.confirms.is_empty()
+    }
+
+    /// Whether nothing more may be sent until all confirms are in.
+    fn must_empty(&self) -> bool {
+        self.refused || !self.astray.is_empty()
+    }
+
+    /// Since when the oldest waits.
+    fn oldest(&self) -> Option<tokio::time::Instant> {
+        self.flights.first_key_value().map(|(_, flight)| flight.sent)
+    }
+
+    fn send(&mut self, channel: &'a Channel, job: Job) {
+        let Job { publications, verdicts: owner } = job;
+        if owner.is_closed() {
+            return;
+        }
+        let now = Instant::now();
+        let mut flight = Flight {
+            verdicts: vec![Err(PublishError::Unknown); publications.len()],
+            unconfirmed: 0,
+            owner: Some(owner),
+            sent: tokio::time::Instant::now(),
+        };
+        for (n, publication) in publications.into_iter().enumerate() {
+            if publication.not_after < now {
+                flight.verdicts[n] = Err(PublishError::NotSent(Trouble::Late));
+                continue;
+            }
+            flight.unconfirmed += 1;
+            let mut sending = Box::pin(confirm(channel, publication, (self.next, n)));
+            // The first poll takes the delivery tag and queues the frames; only one task may poll.
+            match sending.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Pending => self.confirms.push(sending),
+                Poll::Ready(confirmed) => self.confirms.push(Box::pin(std::future::ready(confirmed))),
+            }
+        }
+        if flight.unconfirmed > 0 {
+            self.flights.insert(self.next, flight);
+            self.next += 1;
+        }
+    }
+
+    /// Looks at all confirms that have resolved, of which this is the first.
+    fn note(&mut self, first: Confirmed) -> Result<(), String> {
+        let mut confirmed = vec![first];
+        drain(&mut self.confirms, &mut confirmed);
+        for Confirmed { id, confirm, .. } in &confirmed {
+            let returned = confirm.as_ref().ok().and_then(returned_id);
+            self.astray.extend(returned.filter(|returned| returned != id));
+        }
+        let mut failure = None;
+        for Confirmed { place, id, confirm } in confirmed {
+            let verdict = match confirm {
+                Ok(Confirmation::Ack(own)) if faults::is(Mutant::TrustReturned) => {
+                    own.map_or(Ok(()), |_| Err(PublishError::Unroutable))
+                }
+                Ok(Confirmation::Ack(None)) if !self.astray.contains(&id) => Ok(()),
+                Ok(Confirmation::Ack(Some(returned))) if message_id(&returned.delivery.properties) != id => {
+                    self.open.push((place, id));
+                    continue;
+                }
+                Ok(Confirmation::Ack(_)) => Err(PublishError::Unroutable),
+                Ok(Confirmation::Nack(_)) => {
+                    self.refused = true;
+                    Err(PublishError::Refused)
+                }
+                Ok(Confirmation::NotRequested) => Err(PublishError::Unknown),
+                Err(error) => {
+                    failure = Some(error.to_string());
+                    Err(PublishError::Unknown)
+                }
+            };
+            self.settle(place, verdict);
+        }
+        if self.is_empty() || failure.is_some() {
+            self.settle_open(failure.is_some());
+        }
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// Those that are left open: every return is known now, or the confirm that would have brought it failed.
+    fn settle_open(&mut self, failed: bool) {
+        for (place, id) in std::mem::take(&mut self.open) {
+            let verdict = match (self.astray.contains(&id), failed) {
+                (true, _) => Err(PublishError::Unroutable),
+                (false, true) => Err(PublishError::Unknown),
+                (false, false) => Ok(()),
+            };
+            self.settle(place, verdict);
+        }
+        self.astray.clear();
+    }
+
+    fn settle(&mut self, (flight, n): Place, verdict: Verdict) {
+        let Entry::Occupied(mut entry) = self.flights.entry(flight) else { return };
+        let flight = entry.get_mut();
+        flight.verdicts[n] = verdict;
+        flight.unconfirmed -= 1;
+        if flight.unconfirmed == 0 {
+            entry.remove();
+        }
+    }
+}
+
+/// Takes what is ready. `FuturesUnordered` may pause before it has looked at everything; then it wakes its task.
+fn drain<F: Future<Output = Confirmed>>(confirms: &mut FuturesUnordered<F>, into: &mut Vec<Confirmed>) {
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(woken.clone());
+    loop {
+        match confirms.poll_next_unpin(&mut Context::from_waker(&waker)) {
+            Poll::Ready(Some(confirmed)) => into.push(confirmed),
+            Poll::Pending if woken.0.swap(false, Ordering::SeqCst) => {}
+            Poll::Ready(None) | Poll::Pending => break,
+        }
+    }
+}
+
+/// Whether somebody wanted to be polled again.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+async fn confirm(channel: &Channel, publication: Publication, place: Place) -> Confirmed {
+    let Publication { exchange, routing_key, properties, body, .. } = publication;
+    let id = message_id(&properties);
+    let options = BasicPublishOptions { mandatory: true, immediate: false };
+    let confirm = async {
+        let sent = channel.basic_publish(exchange.into(), routing_key.into(), options, &body, properties).await?;
+        faults::at(Point::Sent);
+        if faults::is(Mutant::NoConfirm) {
+            return Ok(Confirmation::Ack(None));
+        }
+        sent.await
+    };
+    Confirmed { place, id, confirm: confirm.await }
 }
 
 fn message_id(properties: &BasicProperties) -> ShortString {
@@ -496,6 +645,30 @@ mod tests {
         };
         let waiting = within_deadline(second(29), Duration::from_secs(10), &mut trouble);
         tokio::join!(waiting, change).0.is_some()
+    }
+
+    #[tokio::test]
+    async fn all_that_is_ready_is_drained_though_the_set_pauses() {
+        type Boxed = Pin<Box<dyn Future<Output = Confirmed>>>;
+        let confirmed = |n| Confirmed { place: (0, n), id: "".into(), confirm: Ok(Confirmation::Ack(None)) };
+        // Two that want to be polled again at once make the set pause.
+        let restless = |n| -> Boxed {
+            let mut first = true;
+            Box::pin(std::future::poll_fn(move |context| {
+                if std::mem::take(&mut first) {
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Poll::Ready(confirmed(n))
+            }))
+        };
+        let ready = |n| -> Boxed { Box::pin(std::future::ready(confirmed(n))) };
+        let mut confirms: FuturesUnordered<Boxed> = [restless(0), restless(1), ready(2)].into_iter().collect();
+        let paused = confirms.poll_next_unpin(&mut Context::from_waker(Waker::noop()));
+        assert!(paused.is_pending(), "then there is nothing to guard against");
+        let mut drained = Vec::new();
+        drain(&mut confirms, &mut drained);
+        assert_eq!(drained.len(), 3);
     }
 
     #[tokio::test(start_paused = true)]
