@@ -2,6 +2,7 @@
 //! `worker/process.rs`.
 
 mod process;
+mod shares;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -18,7 +19,10 @@ use lapin::Connection;
 use tokio::{task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use self::process::{Batch, Flow, Unmarked};
+use self::{
+    process::{Batch, Flow, Unmarked},
+    shares::{Share, Shares},
+};
 use super::{dead_log::DeadLog, gate::Gate, ledger};
 use crate::{
     config::Config,
@@ -43,8 +47,11 @@ use crate::{
 /// How often a worker draws the ledger's balance for its metrics.
 const BALANCE_EVERY: Duration = Duration::from_secs(15);
 
-/// Batches of a source that are worked on at a time: while one waits for Redis, another waits for confirms.
+/// Batches of a queue that are worked on at a time: while one waits for Redis, another waits for confirms.
 const BATCHES_MAX: usize = 4;
+
+/// A batch has room for so many webhooks even where there is not room for several batches.
+const BATCH_MIN: usize = 16;
 
 /// Webhooks in a batch at most: Redis' scripts take no more than some thousand values at once.
 const BATCH_MAX: usize = 512;
@@ -92,6 +99,7 @@ struct Lane {
     done_ttl: Duration,
     settler: Settler,
     metrics: SourceMetrics,
+    share: Share,
 }
 
 impl Worker {
@@ -222,6 +230,7 @@ impl Worker {
         let mut lanes = JoinSet::new();
         let marks = MarkIntake::open(connection).await.map_err(TopologyError::Lost)?;
         let shards = topology::raw_shards(connection, &self.config).await.map_err(TopologyError::Lost)?;
+        let room = Shares::new(self.config.worker.concurrency);
         for (source, shard) in &shards {
             if self.config.worker.sources.as_ref().is_some_and(|mine| !mine.contains(source)) {
                 continue;
@@ -235,6 +244,7 @@ impl Worker {
                 done_ttl: settings.done_ttl.unwrap_or(self.config.dedup.done_ttl),
                 settler: intake.settler(),
                 metrics: self.metrics.of_source(source),
+                share: room.join(source.clone()),
             };
             lanes.spawn(self.clone().lane(lane, intake, stop.clone()));
         }
@@ -245,7 +255,6 @@ impl Worker {
     /// One raw queue's deliveries, as many at a time as may be. What is there is worked on together; whoever gets out of
     /// step goes on alone.
     async fn lane(self: Arc<Self>, lane: Lane, mut intake: Intake, stop: CancellationToken) -> Ended {
-        let concurrency = self.config.worker.concurrency;
         // Never more than the prefetch.
         let mut waiting: VecDeque<Delivery> = VecDeque::new();
         let (mut batches, mut alone) = (FuturesUnordered::new(), FuturesUnordered::new());
@@ -254,7 +263,8 @@ impl Worker {
         let mut in_flight = self.metrics.in_flight(&lane.source);
         let mut ended = None;
         while ended.is_none() || in_work > 0 {
-            let places = concurrency - in_work;
+            let share = lane.share.places();
+            let places = share.saturating_sub(in_work);
             let begins = ended.is_none() && !waiting.is_empty() && places > 0 && batches.len() < BATCHES_MAX;
             tokio::select! {
                 Some(Batch { settled, taken, stragglers }) = batches.next(), if !batches.is_empty() => {
@@ -269,11 +279,14 @@ impl Worker {
                     }
                 }
                 deliveries = intake.next(), if ended.is_none() => match deliveries {
-                    Some(deliveries) => waiting.extend(deliveries),
+                    Some(deliveries) => {
+                        lane.share.note();
+                        waiting.extend(deliveries);
+                    }
                     None => ended = Some(Ended::Lost("the channel is gone".to_owned())),
                 },
                 () = self.may_work(&downstream), if begins => {
-                    let most = places.min(concurrency.div_ceil(BATCHES_MAX)).min(BATCH_MAX);
+                    let most = places.min(share.div_ceil(BATCHES_MAX).max(BATCH_MIN)).min(BATCH_MAX);
                     let size = batch_size(&waiting, most);
                     in_work += size;
                     batches.push(self.process_together(&lane, waiting.drain(..size).collect()));
