@@ -166,7 +166,10 @@ pub(super) fn retried() -> impl Iterator<Item = Reason> {
 }
 
 fn retries(mut s: Section<'_>) -> BTreeMap<Reason, u32> {
-    let retries = retried().map(|reason| (reason, s.number(reason.as_str(), 0, 0..=1_000))).collect();
+    // Whoever has overwritten a key may mend it; everything else fails the same way each time.
+    let default = |reason| if reason == Reason::UnreadableKey { 5 } else { 0 };
+    let retries =
+        retried().map(|reason| (reason, s.number(reason.as_str(), default(reason), 0..=1_000))).collect();
     s.finish();
     retries
 }

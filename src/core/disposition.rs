@@ -22,6 +22,8 @@ pub enum Reason {
     InvalidMessage,
     /// The normalized event is larger than the broker takes.
     EventTooLarge,
+    /// Its key in Redis holds what hookswitch never writes, so nobody knows whether it is done.
+    UnreadableKey,
     /// It failed as often as its class may.
     RetriesExhausted,
     /// The broker gave it out as often as the queue's delivery limit allows: it may kill its worker.
@@ -30,13 +32,14 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::MalformedJson,
         Self::UnsupportedEvent,
         Self::InvalidPayload,
         Self::UnknownSource,
         Self::InvalidMessage,
         Self::EventTooLarge,
+        Self::UnreadableKey,
         Self::RetriesExhausted,
         Self::DeliveryLimit,
     ];
@@ -50,6 +53,7 @@ impl Reason {
             Self::UnknownSource => "unknown_source",
             Self::InvalidMessage => "invalid_message",
             Self::EventTooLarge => "event_too_large",
+            Self::UnreadableKey => "unreadable_key",
             Self::RetriesExhausted => "retries_exhausted",
             Self::DeliveryLimit => "delivery_limit",
         }
@@ -74,7 +78,7 @@ impl FromStr for Reason {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a reason is one of malformed_json, unsupported_event, invalid_payload, unknown_source, invalid_message, \
-     event_too_large, retries_exhausted, delivery_limit"
+     event_too_large, unreadable_key, retries_exhausted, delivery_limit"
 )]
 pub struct UnknownReason;
 
@@ -89,7 +93,7 @@ impl Attempt {
     }
 }
 
-/// What went wrong with the message itself.
+/// What went wrong with this message alone.
 ///
 /// Trouble of ours (the broker or Redis away) is no fault and never gets here: then the worker waits.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -108,6 +112,23 @@ pub enum Fault {
         /// File and line.
         location: String,
     },
+    /// Somebody has overwritten its key: they may mend it, so it is tried again. The name can be pasted into `redis-cli`.
+    #[error("its key in Redis holds what hookswitch never writes: DEL \"{}\" and replay", .name.escape_ascii())]
+    UnreadableKey {
+        /// See [`crate::core::key::IdempotencyKey::store_name`].
+        name: [u8; 18],
+    },
+}
+
+impl Fault {
+    /// The dead letter's reason, once it has been tried enough.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Permanent { reason, .. } => *reason,
+            Self::Panicked { .. } => Reason::RetriesExhausted,
+            Self::UnreadableKey { .. } => Reason::UnreadableKey,
+        }
+    }
 }
 
 /// What the handling of a delivery came to.
@@ -177,10 +198,10 @@ impl Disposition {
 
     /// After `attempts` failures, the last of them `fault`.
     fn after(fault: Fault, attempts: Attempt, schedule: &Schedule) -> Self {
-        let error = fault.to_string();
-        let (allowed, reason) = match &fault {
-            Fault::Permanent { reason, .. } => (schedule.retries_of(*reason), *reason),
-            Fault::Panicked { .. } => (schedule.retries_of_panic(), Reason::RetriesExhausted),
+        let (error, reason) = (fault.to_string(), fault.reason());
+        let allowed = match fault {
+            Fault::Permanent { .. } | Fault::UnreadableKey { .. } => schedule.retries_of(reason),
+            Fault::Panicked { .. } => schedule.retries_of_panic(),
         };
         if attempts.0 <= allowed {
             Self::Retry { tier: schedule.tier_after(attempts), attempt: attempts, error: Some(error) }
@@ -261,6 +282,18 @@ mod tests {
         ));
         let dead = Disposition::decide(panicked(), Attempt(1), &schedule());
         assert!(matches!(dead, Disposition::DeadLetter { reason: Reason::RetriesExhausted, .. }), "{dead:?}");
+    }
+
+    #[test]
+    fn an_unreadable_key_is_named_so_that_it_can_be_pasted_into_redis_cli() {
+        let mut name = *b"d:0123456789abcdef";
+        name[2..6].copy_from_slice(b"\x00\xff\"\\");
+        let dead =
+            Disposition::decide(Outcome::Failed(Fault::UnreadableKey { name }), Attempt(0), &schedule());
+        let Disposition::DeadLetter { reason: Reason::UnreadableKey, error, .. } = dead else {
+            panic!("{dead:?}")
+        };
+        assert!(error.contains(r#"DEL "d:\x00\xff\"\\456789abcdef" and"#), "{error}");
     }
 
     #[test]

@@ -7,8 +7,9 @@
 //! claim ─claimed→ publish … publish ─all confirmed→ mark done ─→ ack        done
 //!   │                └─a queue is full→ release ─→ send on ─→ ack           retry
 //!   ├─done before───────────────────────────────────────────→ ack           duplicate
-//!   └─busy─────────────────────────────→ send on ───────────→ ack           retry, costs no attempt
-//! cannot be read ──────────────────────→ send on ───────────→ ack           retry
+//!   ├─busy─────────────────────────────→ send on ───────────→ ack           retry, costs no attempt
+//!   └─key unreadable─┐
+//! cannot be read ────┴─────────────────→ send on ───────────→ ack           retry
 //!                                           └─→ note it ────→ ack           dead letter
 //! ```
 
@@ -34,6 +35,11 @@ pub enum Claim {
     },
     /// This process knows that its events are confirmed, though Redis could not be told so yet.
     Unmarked,
+    /// Somebody has overwritten the key: nobody knows whether it is done, and it is not ours.
+    Unreadable {
+        /// See [`crate::core::key::IdempotencyKey::store_name`].
+        name: [u8; 18],
+    },
 }
 
 /// What to do next for a delivery.
@@ -192,6 +198,7 @@ impl<'a> Life<'a> {
                 self.decided(Outcome::AlreadyDone { other_body: fingerprint != self.fingerprint })
             }
             Claim::Unmarked => State::MarkingDone(Outcome::AlreadyDone { other_body: false }),
+            Claim::Unreadable { name } => self.decided(Outcome::Failed(Fault::UnreadableKey { name })),
         }
     }
 
@@ -293,6 +300,14 @@ mod tests {
         let busy = Answer::Claim(Claim::Busy);
         let answers = [busy, Answer::Trouble, Answer::Confirmed, Answer::Settled];
         assert_eq!(steps(webhook(&schedule(), 1), &answers), ["Claim", "SendOn", "SendOn", "Ack"]);
+    }
+
+    #[test]
+    fn an_unreadable_key_publishes_nothing_and_is_no_duplicate() {
+        let schedule = schedule();
+        let mut life = webhook(&schedule, 1);
+        life.after(Answer::Claim(Claim::Unreadable { name: [0; 18] }));
+        assert!(matches!(life.step(), Step::SendOn(Disposition::DeadLetter { .. })), "{:?}", life.step());
     }
 
     #[test]

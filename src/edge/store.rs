@@ -1,16 +1,21 @@
 //! The memory of what is claimed and what is done: idempotency keys in Redis.
 //!
 //! A key holds nothing, a claim (its owner's token, with a lease) or `done` (the body's fingerprint, a number). Any
-//! trouble with Redis means "not known", never "not a duplicate": the caller waits.
+//! trouble with Redis means "not known", never "not a duplicate": the caller waits. A key that holds anything else was
+//! overwritten by somebody: that is told of this key alone, and holds up no other.
 
 pub mod ledger;
 mod waves;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo, RedisResult, Script, Value,
-    aio::MultiplexedConnection, io::tcp::TcpSettings,
+    AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo, RedisError, RedisResult, Script,
+    Value, aio::MultiplexedConnection, io::tcp::TcpSettings,
 };
 use tokio::sync::{Notify, watch};
 
@@ -31,41 +36,58 @@ use crate::{
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 
 /// Claims every key for the owner at the same place after the lease. Re-entrant for the same owner: a claim that timed
-/// out may have succeeded.
+/// out may have succeeded. Only what is wrong with a key is this key's answer; any other error is all keys'.
 const CLAIM: &str = r"
 local answers = {}
 for n, key in ipairs(KEYS) do
   local owner = ARGV[n + 1]
   answers[n] = 'claimed'
   if not redis.call('SET', key, owner, 'NX', 'PX', ARGV[1]) then
-    local v = redis.call('GET', key)
+    local v = redis.pcall('GET', key)
+    if type(v) == 'table' then
+      if not string.find(v.err, 'WRONGTYPE', 1, true) then return v end
+      v = ''
+    end
     if v == owner then
       redis.call('SET', key, owner, 'PX', ARGV[1])
-    elseif string.sub(v, 1, 1) == 'o' then
+    elseif string.find(v, '^o[%x%-]+$') then
       answers[n] = 'busy'
-    else
+    elseif string.find(v, '^%d+$') then
       answers[n] = v
+    else
+      answers[n] = 'unreadable'
     end
   end
 end
 return answers";
 
 /// Marks keys done, whoever holds them. The first argument is how many, the second how long they stay, then their
-/// fingerprints; the ledger's part follows.
+/// fingerprints; the ledger's part follows. What the ledger could not read is answered.
 const DONE: &str = r"
 local count = tonumber(ARGV[1])
 for n = 1, count do redis.call('SET', KEYS[n], ARGV[n + 2], 'PX', ARGV[2]) end
-if KEYS[count + 1] then settle('1', count + 1, count + 3) end";
+if KEYS[count + 1] then return settle('1', count + 1, count + 3) end";
 
-/// Gives a claim back, if it is still ours.
+/// Gives a claim back, if it is still ours: what cannot be read is not.
 const RELEASE: &str = r"
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+if redis.pcall('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0";
+
+/// Follows on what went wrong with a key of our own, where somebody has put something else.
+const OVERWRITTEN: &str = "; somebody has overwritten one of hookswitch's keys: the runbook says how to find and mend it \
+                           (\"A key in Redis was overwritten\")";
 
 /// Redis is away, slow, or refuses (out of memory, read only, loading).
 #[derive(Debug, thiserror::Error)]
 #[error("Redis: {0}")]
 pub struct StoreError(String);
+
+impl From<RedisError> for StoreError {
+    fn from(error: RedisError) -> Self {
+        let what_to_do = if is_overwritten(&error) { OVERWRITTEN } else { "" };
+        Self(format!("{error}{what_to_do}"))
+    }
+}
 
 /// A key to claim.
 #[derive(Clone, Copy, Debug)]
@@ -112,6 +134,8 @@ struct Shared {
     mark: Script,
     sum_up: Script,
     note_fate: Script,
+    /// Keys of the ledger that could not be read: each is told of once.
+    unreadable: Mutex<HashSet<String>>,
     /// Asks the keeper for a new connection.
     broken: Notify,
 }
@@ -133,6 +157,7 @@ impl Store {
             mark: Script::new(ledger::MARK),
             sum_up: Script::new(ledger::SUM_UP),
             note_fate: Script::new(waves::NOTE),
+            unreadable: Mutex::default(),
             broken: Notify::new(),
         });
         tokio::spawn(keep(clients, shared.clone(), sender, metrics));
@@ -166,18 +191,18 @@ impl Store {
         }
         let answers: Vec<String> =
             self.within_deadline(async |link| call.invoke_async(&mut link.connection).await).await?;
-        let read = |answer: String| match answer.as_str() {
-            "claimed" => Ok(Claim::Claimed),
-            "busy" => Ok(Claim::Busy),
-            done => done
-                .parse()
-                .map(|fingerprint| Claim::Done { fingerprint })
-                .map_err(|_| StoreError("a key holds what hookswitch never writes".to_owned())),
+        let read = |(claim, answer): (&ToClaim<'_>, String)| match answer.as_str() {
+            "claimed" => Claim::Claimed,
+            "busy" => Claim::Busy,
+            done => match done.parse() {
+                Ok(fingerprint) => Claim::Done { fingerprint },
+                Err(_) => Claim::Unreadable { name: claim.name },
+            },
         };
-        let answers = answers.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        let answers: Vec<Claim> = claims.iter().zip(answers).map(read).collect();
         let done = |(claim, answer): (&ToClaim<'_>, &Claim)| match answer {
             Claim::Done { .. } => claim.entry,
-            Claim::Claimed | Claim::Busy | Claim::Unmarked => None,
+            Claim::Claimed | Claim::Busy | Claim::Unmarked | Claim::Unreadable { .. } => None,
         };
         let duplicates: Vec<Entry> = claims.iter().zip(&answers).filter_map(done).collect();
         if !duplicates.is_empty() {
@@ -197,13 +222,16 @@ impl Store {
         for mark in marks {
             call.key(mark.name.as_slice()).arg(mark.fingerprint);
         }
-        self.within_deadline(async |link| {
-            if let Some(since) = link.since {
-                since.add(&mut call, source, marks.iter().filter_map(|mark| mark.entry));
-            }
-            call.invoke_async(&mut link.connection).await
-        })
-        .await
+        let unreadable: Vec<String> = self
+            .within_deadline(async |link| {
+                if let Some(since) = link.since {
+                    since.add(&mut call, source, marks.iter().filter_map(|mark| mark.entry));
+                }
+                call.invoke_async(&mut link.connection).await
+            })
+            .await?;
+        self.tell_of(unreadable);
+        Ok(())
     }
 
     /// Gives a claim back, so that a retry need not wait for the lease to end.
@@ -229,8 +257,20 @@ impl Store {
         self.within_deadline(async |link| call.query_async::<i64>(&mut link.connection).await).await.map(drop)
     }
 
+    /// The ledger's books come second: a key of it that cannot be read holds up no delivery, and is told of instead.
+    fn tell_of(&self, unreadable: Vec<String>) {
+        let mut told = self.shared.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in unreadable {
+            if !told.contains(&key) {
+                tracing::error!(key, "the ledger cannot count{OVERWRITTEN}");
+                told.insert(key);
+            }
+        }
+    }
+
     /// Runs a command. On any failure the connection is replaced: redis-rs itself does not reconnect after a
-    /// time-out, and on a dead link every command would time out until the kernel gave up.
+    /// time-out, and on a dead link every command would time out until the kernel gave up. Only where the answer is that
+    /// a key was overwritten the link is well, and another would meet the same key.
     async fn within_deadline<T>(
         &self,
         command: impl AsyncFnOnce(&mut Link) -> RedisResult<T>,
@@ -242,12 +282,22 @@ impl Store {
         let answer = tokio::time::timeout(self.shared.timeout, command(&mut link)).await;
         let error = match answer {
             Ok(Ok(value)) => return Ok(value),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer within {:?}", self.shared.timeout),
+            Ok(Err(error)) if is_overwritten(&error) => {
+                let error = StoreError::from(error);
+                tracing::error!("{error}");
+                return Err(error);
+            }
+            Ok(Err(error)) => error.into(),
+            Err(_) => StoreError(format!("no answer within {:?}", self.shared.timeout)),
         };
         self.shared.broken.notify_one();
-        Err(StoreError(error))
+        Err(error)
     }
+}
+
+/// Whether somebody has put something else where we keep one of our own keys.
+fn is_overwritten(error: &RedisError) -> bool {
+    error.code() == Some("WRONGTYPE")
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -94,6 +94,43 @@ async fn a_key_that_is_claimed_but_not_done_waits_for_its_lease_and_costs_no_att
 }
 
 #[tokio::test]
+async fn a_key_that_somebody_has_overwritten_is_its_own_deliverys_trouble_alone() {
+    let world = World::with("[retry.retries]\nunreadable_key = 1").await.patient_with_redis().await;
+    let name_of = |n| {
+        let webhook = inbound("salpre", call(n)).webhook;
+        providers::normalize(&webhook).unwrap().key.store_name(&webhook.source)
+    };
+    let mut redis = world.redis().await;
+    redis::cmd("RPUSH").arg(&name_of(0)[..]).arg(1).exec_async(&mut redis).await.unwrap();
+    // The last is a number, but none that we write.
+    for (n, value) in [(1, &b""[..]), (2, b"oops"), (3, b"\xff"), (4, b"99999999999999999999")] {
+        redis::cmd("SET").arg(&name_of(n)[..]).arg(value).exec_async(&mut redis).await.unwrap();
+    }
+    world.accept("salpre", (0..40).map(call)).await;
+    let worker = world.worker();
+    assert_eq!(calls(&world.events(35).await), (5..40).collect::<Vec<_>>());
+    let letters = world.dead("salpre", 5).await;
+    for letter in letters {
+        let n = (0..5).find(|n| letter.webhook.body == call(*n)).unwrap();
+        assert_eq!(letter.history.reason, Some(Reason::UnreadableKey));
+        assert_eq!(letter.history.attempt, Attempt(2));
+        let error = letter.history.error.unwrap();
+        assert!(error.contains(&format!("DEL \"{}\"", name_of(n).escape_ascii())), "{error}");
+    }
+    assert_eq!(worker.metric("hookswitch_retries_total{source=\"salpre\",tier=\"200ms\"}"), 5.0);
+    assert_eq!(worker.metric("hookswitch_dead_total{source=\"salpre\",reason=\"unreadable_key\"}"), 5.0);
+    // Nobody took it for an outage.
+    assert_eq!(worker.metric("hookswitch_reconnects_total{link=\"redis\"}"), 0.0);
+
+    for n in 0..5 {
+        redis::cmd("DEL").arg(&name_of(n)[..]).exec_async(&mut redis).await.unwrap();
+    }
+    super::dead_letters::replay_all(&world, "salpre").await;
+    assert_eq!(calls(&world.events(5).await), (0..5).collect::<Vec<_>>());
+    worker.finish().await;
+}
+
+#[tokio::test]
 async fn a_crash_between_confirm_and_done_gives_the_same_event_ids_again() {
     let world = World::new().await;
     world.accept("salpre", [call(1)]).await;

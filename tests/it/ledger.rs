@@ -15,7 +15,7 @@ use lapin::options::QueuePurgeOptions;
 
 use super::{
     dead_letters::{discard, replay_all},
-    support::{RunningReceiver, World, call, depth, services::Redis, until},
+    support::{RunningReceiver, World, call, calls, depth, services::Redis, until},
 };
 
 /// The balance, once `settled` holds of it.
@@ -76,6 +76,59 @@ async fn it_shows_what_became_of_every_webhook() {
     for _ in 0..2 {
         assert_eq!(balance(&world, |_| true).await.total, rest.total);
     }
+}
+
+#[tokio::test]
+async fn a_key_of_the_ledger_that_somebody_has_overwritten_holds_up_no_webhook() {
+    let world = World::new().await.patient_with_redis().await;
+    let receiver = world.receiver().await;
+    receiver.ready().await;
+    let worker = world.worker();
+    assert_eq!(post(&receiver, call(0)).await, 200);
+    balance(&world, |b| b.total.done == 1 && b.total.accepted == 1).await;
+    let mut redis = world.redis().await;
+    let keys: Vec<String> =
+        redis::cmd("KEYS").arg("hookswitch:ledger*").query_async(&mut redis).await.unwrap();
+    assert_eq!(keys.len(), 4, "the root, the set of runs, a run and its block: {keys:?}");
+    for key in &keys {
+        let mut overwriting = redis::pipe();
+        overwriting.atomic().cmd("DEL").arg(key).cmd("XADD").arg(key).arg(&["*", "not", "ours"]);
+        overwriting.exec_async(&mut redis).await.unwrap();
+    }
+    let receiver_of_more = world.receiver().await;
+    receiver_of_more.ready().await;
+    for n in 1..20 {
+        assert_eq!(post(&receiver, call(n)).await, 200);
+        assert_eq!(post(&receiver_of_more, call(n)).await, 200);
+        assert_eq!(post(&receiver, b"not json".to_vec()).await, 200);
+    }
+    assert_eq!(calls(&world.events(20).await), (0..20).collect::<Vec<_>>());
+    world.dead("salpre", 19).await;
+    assert_eq!(worker.metric("hookswitch_reconnects_total{link=\"redis\"}"), 0.0);
+    let store = world.store().await;
+    assert!(store.ledger(world.config.sources.keys(), 0).await.unwrap().is_none(), "it is not kept");
+    worker.finish().await;
+
+    // As the runbook says.
+    for key in &keys {
+        redis::cmd("DEL").arg(key).exec_async(&mut redis).await.unwrap();
+    }
+    redis::cmd("HSET")
+        .arg("hookswitch:ledger")
+        .arg(&["instance", "none"])
+        .exec_async(&mut redis)
+        .await
+        .unwrap();
+    let worker = world.worker();
+    until("the ledger is opened", async || worker.gate.trouble().is_none()).await;
+    // Runs that begin in the moment of its opening do not count.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let receiver = world.receiver().await;
+    receiver.ready().await;
+    assert_eq!(post(&receiver, call(20)).await, 200);
+    let rest = balance(&world, |b| b.total.done == 1 && b.total.accepted == 1).await;
+    assert_eq!(rest.unaccounted(), 0);
+    worker.finish().await;
 }
 
 #[tokio::test]

@@ -64,10 +64,7 @@ impl Trial {
     }
 
     fn fails(&mut self, letter: &Letter, fault: &Fault) {
-        let (reason, error) = match fault {
-            Fault::Permanent { reason, error } => (*reason, error.clone()),
-            Fault::Panicked { .. } => (Reason::RetriesExhausted, fault.to_string()),
-        };
+        let (reason, error) = (fault.reason(), fault.to_string());
         let fingerprint = Fingerprint::of(letter.inbound.webhook.provider, Some(reason), &error);
         self.fail.entry((reason, fingerprint)).or_insert((0, error)).0 += 1;
     }

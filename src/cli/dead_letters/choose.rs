@@ -26,7 +26,7 @@ pub(in crate::cli) struct Choice {
     #[arg(long = "provider", value_name = "PROVIDER")]
     providers: Vec<Provider>,
     /// That died of this: malformed_json, unsupported_event, invalid_payload, unknown_source, invalid_message,
-    /// event_too_large, retries_exhausted, delivery_limit; may be given again
+    /// event_too_large, unreadable_key, retries_exhausted, delivery_limit; may be given again
     #[arg(long = "died-of", value_name = "WORD")]
     died_of: Vec<Reason>,
     /// That failed like this, as `stats` prints it; may be given again

@@ -23,7 +23,7 @@ use redis::{
     ErrorKind, RedisError, RedisResult, Script, ScriptInvocation, ServerErrorKind, aio::MultiplexedConnection,
 };
 
-use super::{Link, Store, StoreError, millis};
+use super::{Link, OVERWRITTEN, Store, StoreError, is_overwritten, millis};
 use crate::core::{
     ledger::{Counts, Entry, Mark, RUN_MAX, Run, State, Sum},
     webhook::SourceName,
@@ -67,40 +67,57 @@ return redis.call('HGET', KEYS[1], 'since')";
 /// `settle(state, key, arg)` for scripts: from `key` on stand the set of runs and, for each group of numbers, a run and a
 /// block; from `arg` on, how long states live and, for each group, the run's name and the numbers' places: how many, and
 /// which, each once. See [`State::may_follow`] for the rule.
+///
+/// A group one of whose keys was overwritten is not counted, and the key is answered: the books must not hold up the work.
 pub(super) const SETTLE: &str = r"
 local names = {'done', 'duplicate', 'discarded', 'refused', 'dead'}
 local over = {['1'] = '02345', ['2'] = '045', ['3'] = '045', ['4'] = '0', ['5'] = '04'}
+local at
+local function settle_group(state, runs, ttl, run, block, member, first, last)
+  local get, set, fresh = {}, {}, 0
+  for n = first, last do
+    get[#get + 1], get[#get + 2], get[#get + 3] = 'GET', 'u4', '#' .. ARGV[n]
+  end
+  at = block
+  local states = redis.call('BITFIELD', block, unpack(get))
+  at = run
+  for n, old in ipairs(states) do
+    if string.find(over[state], tostring(old), 1, true) then
+      set[#set + 1], set[#set + 2], set[#set + 3], set[#set + 4] = 'SET', 'u4', '#' .. ARGV[first - 1 + n], state
+      fresh = fresh + 1
+      if old ~= 0 then redis.call('HINCRBY', run, names[old], -1) end
+    end
+  end
+  if fresh > 0 then
+    local count = redis.call('HINCRBY', run, names[tonumber(state)], fresh)
+    redis.call('BITFIELD', block, unpack(set))
+    if count == fresh then
+      at = runs
+      redis.call('SADD', runs, member)
+      redis.call('PEXPIRE', run, ttl)
+      redis.call('PEXPIRE', block, ttl)
+    end
+  end
+end
 local function settle(state, key, arg)
-  local runs, ttl = KEYS[key], ARGV[arg]
+  local runs, ttl, unreadable = KEYS[key], ARGV[arg], {}
   key, arg = key + 1, arg + 1
   while KEYS[key] do
-    local run, block, member, count = KEYS[key], KEYS[key + 1], ARGV[arg], tonumber(ARGV[arg + 1])
-    local get, set, fresh = {}, {}, 0
-    for n = arg + 2, arg + 1 + count do
-      get[#get + 1], get[#get + 2], get[#get + 3] = 'GET', 'u4', '#' .. ARGV[n]
+    local last = arg + 1 + tonumber(ARGV[arg + 1])
+    local counted, failure = pcall(settle_group, state, runs, ttl, KEYS[key], KEYS[key + 1], ARGV[arg], arg + 2, last)
+    if not counted then
+      if type(failure) ~= 'table' then failure = {err = failure} end
+      if not string.find(failure.err, 'WRONGTYPE', 1, true) then error(failure) end
+      unreadable[#unreadable + 1] = at
     end
-    for n, old in ipairs(redis.call('BITFIELD', block, unpack(get))) do
-      if string.find(over[state], tostring(old), 1, true) then
-        set[#set + 1], set[#set + 2], set[#set + 3], set[#set + 4] = 'SET', 'u4', '#' .. ARGV[arg + 1 + n], state
-        fresh = fresh + 1
-        if old ~= 0 then redis.call('HINCRBY', run, names[old], -1) end
-      end
-    end
-    if fresh > 0 then
-      redis.call('BITFIELD', block, unpack(set))
-      if redis.call('HINCRBY', run, names[tonumber(state)], fresh) == fresh then
-        redis.call('SADD', runs, member)
-        redis.call('PEXPIRE', run, ttl)
-        redis.call('PEXPIRE', block, ttl)
-      end
-    end
-    key, arg = key + 2, arg + 2 + count
+    key, arg = key + 2, last + 1
   end
+  return unreadable
 end
 ";
 
 /// Settles numbers.
-pub(super) const RECORD: &str = "settle(ARGV[1], 1, 2)";
+pub(super) const RECORD: &str = "return settle(ARGV[1], 1, 2)";
 
 /// Notes how far a run has come, and that it is still wanted; fails where Redis has forgotten the ledger, so that it
 /// is opened anew.
@@ -181,7 +198,13 @@ pub(super) async fn open(connection: &mut MultiplexedConnection) -> RedisResult<
     let script = Script::new(OPEN);
     let mut call = script.key(ROOT);
     call.arg(field(&info, "run_id").unwrap_or("unknown")).arg(started(&info, now)).arg(millis(MARGIN));
-    let since: String = call.invoke_async(connection).await?;
+    let since: String = match call.invoke_async(connection).await {
+        Err(error) if is_overwritten(&error) => {
+            tracing::error!(key = ROOT, "no ledger is kept{OVERWRITTEN}");
+            return Ok(None);
+        }
+        since => since?,
+    };
     let Some(since) = since.parse().ok().map(Since) else { return Ok(None) };
     let probe = Script::new(&format!("{SETTLE}{PROBE}"));
     let mut call = probe.prepare_invoke();
@@ -248,13 +271,16 @@ impl Store {
     ) -> Result<(), StoreError> {
         let mut call = self.shared.record.prepare_invoke();
         call.arg(state as u8);
-        self.within_deadline(async |link| {
-            if !link.since.is_some_and(|since| since.add(&mut call, source, entries)) {
-                return Ok(());
-            }
-            call.invoke_async(&mut link.connection).await
-        })
-        .await
+        let unreadable = self
+            .within_deadline(async |link| {
+                if !link.since.is_some_and(|since| since.add(&mut call, source, entries)) {
+                    return Ok(Vec::new());
+                }
+                call.invoke_async(&mut link.connection).await
+            })
+            .await?;
+        self.tell_of(unreadable);
+        Ok(())
     }
 
     /// Notes how far a run has come.
@@ -312,7 +338,7 @@ impl Store {
             }
         };
         match tokio::time::timeout(DRAW_MAX, drawing).await {
-            Ok(drawn) => drawn.map(Some).map_err(|error| StoreError(error.to_string())),
+            Ok(drawn) => Ok(Some(drawn?)),
             Err(_) => Err(StoreError(format!("the ledger could not be drawn within {DRAW_MAX:?}"))),
         }
     }

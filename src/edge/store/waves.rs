@@ -93,9 +93,10 @@ impl Store {
         for (source, key) in keys {
             call.arg(key.store_name(source).as_slice());
         }
-        let values: Vec<Option<String>> =
+        let values: Vec<Option<Vec<u8>>> =
             self.within_deadline(async |link| call.query_async(&mut link.connection).await).await?;
-        // What is no number is somebody's claim.
-        Ok(values.into_iter().map(|value| value?.parse().ok()).collect())
+        // What is no number is somebody's claim, or was overwritten: the worker will see.
+        let done = |value: Option<Vec<u8>>| str::from_utf8(&value?).ok()?.parse().ok();
+        Ok(values.into_iter().map(done).collect())
     }
 }

@@ -172,6 +172,11 @@ impl World {
         world
     }
 
+    /// The same world, where a slow disk under Redis is not taken for an outage: for tests that count outages.
+    pub async fn patient_with_redis(self) -> Self {
+        self.changed("[redis]\n", "[redis]\ntimeout = \"30s\"\n").await
+    }
+
     /// Makes its topology.
     pub async fn apply(&self) {
         Topology::of(&self.config).apply(&self.connect().await).await.unwrap();
@@ -200,6 +205,12 @@ impl World {
         let store = Store::start(&self.config.redis, Arc::default()).unwrap();
         store.watch().wait_for(Option::is_some).await.unwrap();
         store
+    }
+
+    /// Redis itself, for what the store would not do.
+    pub async fn redis(&self) -> redis::aio::MultiplexedConnection {
+        let url = self.config.redis.urls[0].reveal();
+        redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap()
     }
 
     /// Puts webhooks into the raw queue as the receiver does.
