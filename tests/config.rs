@@ -328,7 +328,10 @@ fn a_secret_that_is_not_there_or_empty_is_a_problem_and_never_shown() {
         ("auth = 'basic'\nsecret = 'x'", "sources.s.auth_user = (missing)"),
         ("auth = 'hmac'\nsecret = 'x'", "sources.s.auth_header = (missing)"),
         ("auth = 'none'\ncapture_headers = ['Cookie']", "sources.s.capture_headers"),
-        ("auth = 'none'\nbody_bytes_max = '1GiB'", "sources.s.body_bytes_max"),
+        (
+            "auth = 'none'\nbody_bytes_max = '17MiB'",
+            "sources.s.body_bytes_max = \"17MiB\": expected a size from 1B to 16MiB",
+        ),
     ] {
         let found = problems(&source(lines), &env);
         assert!(found.contains(expected) && !found.contains("hunter2"), "{lines}\n{found}");

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use hookswitch::edge::http::Client;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-use super::support::{World, call};
+use super::support::{PATIENCE, World, call, until};
 
 /// Sends raw bytes, a part at a time; the answer's first line and all of it.
 async fn send(address: &str, parts: &[&[u8]], pause: Duration) -> (String, String) {
@@ -84,6 +85,23 @@ async fn a_chunked_body_is_counted_too() {
     let (status, _) =
         send(&receiver.address, &[head, b"5\r\n12345\r\n", b"6\r\n123456\r\n0\r\n\r\n"], NOW).await;
     assert!(status.contains("413"), "{status}");
+}
+
+#[tokio::test]
+async fn the_largest_body_that_may_be_configured_gets_through_the_brokers_own_limit() {
+    const LIMIT: usize = 16 << 20;
+    let world =
+        World::with("[sources.large]\nprovider = \"salpre\"\nauth = \"none\"\nbody_bytes_max = \"16MiB\"")
+            .await;
+    let receiver = world.receiver().await;
+    receiver.ready().await;
+    let url = format!("http://{}/in/large", receiver.address);
+    let post =
+        async |size| Client::new(PATIENCE).post(&url, &[], vec![b'x'; size].into()).await.unwrap().status;
+    // On a slow disk a confirm may be late; a larger message would be refused every time.
+    until("it is accepted", async || post(LIMIT).await == 200).await;
+    assert_eq!(post(LIMIT + 1).await, 413);
+    assert_eq!(world.look("raw.large").await[0].0.len(), LIMIT);
 }
 
 #[tokio::test]
