@@ -337,6 +337,10 @@ pub async fn depth(channel: &Channel, queue: &str) -> lapin::Result<u32> {
 /// What is left may hold webhooks, or get them back from a delay queue: it is worked on and counted until somebody
 /// deletes it, the highest first, since looking ends at the first that is missing.
 ///
+/// Each source costs a line in the broker's log: AMQP can be asked for a queue only by declaring it passively, and a no
+/// ends the channel. A note of how many there ever were would save that, but where it is lost and the queue is not,
+/// nobody would work on what is in there.
+///
 /// # Errors
 /// The broker is not there, or cannot say it of a queue at the moment.
 pub async fn raw_shards(connection: &Connection, config: &Config) -> lapin::Result<Vec<(SourceName, Shard)>> {
