@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up down clean-data secrets build test test-rabbitmq-4 check million faults faults-long cluster simulate mutants bench bench-latency bench-growth bench-fairness bench-micro fmt lint doc
+.PHONY: help up down clean-data secrets build test test-rabbitmq-4 check million faults faults-long cluster simulate mutants bench bench-node bench-latency bench-growth bench-fairness bench-micro fmt lint doc
 
 help: ## What one can do here
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-15s %s\n", $$1, $$2 }'
@@ -53,6 +53,13 @@ simulate: ## A million simulated schedules of deliveries; COUNT=n for more of th
 bench: ## Worker and receiver beside a yardstick, in turn: throughput, CPU, memory, and a chart; ARGS="--pairs 9 --help"
 	@deploy/local/install.sh rabbitmq-server redis-server
 	cargo bench --quiet --locked --bench bench -- pairs $(ARGS)
+
+bench-node: ## The same beside Node.js with amqplib and ioredis, which it installs into .run
+	@deploy/local/install.sh rabbitmq-server redis-server nodejs npm
+	@mkdir -p .run/bench-node
+	@cp tests/bench/node/* .run/bench-node/
+	@npm ci --prefix .run/bench-node --no-audit --no-fund
+	cargo bench --quiet --locked --bench bench -- pairs --beside node $(ARGS)
 
 bench-latency: ## How long a webhook takes at 25 to 90 % of the capacity: until 200, until its event is there
 	@deploy/local/install.sh rabbitmq-server redis-server

@@ -14,6 +14,7 @@ is_here() {
     python3-venv) python3 -c 'import ensurepip, venv' ;;
     kubernetes-client) command -v kubectl ;;
     iproute2) command -v ip ;;
+    nodejs) command -v node ;;
     *) command -v "$1" ;;
     esac >/dev/null 2>&1
 }

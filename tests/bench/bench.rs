@@ -19,6 +19,7 @@ mod idle;
 mod latency;
 mod load;
 mod meter;
+mod node;
 mod pairs;
 mod report;
 #[path = "../it/support/services.rs"]
@@ -45,7 +46,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Worker and receiver, ours and the yardstick in turn
+    /// Worker and receiver, ours and the yardstick or Node in turn
     Pairs(pairs::Options),
     /// A receiver and a worker with nothing to do
     Idle(idle::Options),

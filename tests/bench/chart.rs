@@ -100,8 +100,8 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// Horizontal bars of ratios, with whiskers from the smallest to the largest, a line at 1, and each bar's target.
-pub fn ratios(title: &str, lines: &[String], bars: &[Bar]) -> String {
+/// Horizontal bars of ratios to `one`, with whiskers from the smallest to the largest, a line at 1, and each bar's target.
+pub fn ratios(title: &str, lines: &[String], one: &str, bars: &[Bar]) -> String {
     const ROW: f64 = 38.0;
     const LEFT: f64 = 216.0;
     const RIGHT: f64 = WIDTH - 196.0;
@@ -114,12 +114,12 @@ pub fn ratios(title: &str, lines: &[String], bars: &[Bar]) -> String {
     let step = if limit > 3.0 { 0.5 } else { 0.25 };
     for n in 0..=(limit / step).round() as u32 {
         let ratio = f64::from(n) * step;
-        let one = (ratio - 1.0).abs() < 1e-9;
-        let (color, more) = if one { (INK, r#"stroke-width="1.6""#) } else { (GRID, "") };
+        let is_one = (ratio - 1.0).abs() < 1e-9;
+        let (color, more) = if is_one { (INK, r#"stroke-width="1.6""#) } else { (GRID, "") };
         svg.line((x(ratio), top - 4.0), (x(ratio), bottom + 4.0), color, more);
-        svg.text(x(ratio), bottom + 20.0, "middle", if one { INK } else { FAINT }, &format!("{ratio}"));
+        svg.text(x(ratio), bottom + 20.0, "middle", if is_one { INK } else { FAINT }, &format!("{ratio}"));
     }
-    svg.text(x(1.0), top - 11.0, "middle", INK, "yardstick");
+    svg.text(x(1.0), top - 11.0, "middle", INK, one);
     svg.text(WIDTH - 24.0, top - 11.0, "end", FAINT, "target");
     for (n, bar) in bars.iter().enumerate() {
         row(&mut svg, bar, top + ROW * n as f64, &x);

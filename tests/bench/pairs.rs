@@ -1,4 +1,4 @@
-//! Ours and the yardstick in turn: A B A B …
+//! Ours and what it is compared with in turn: A B A B …
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::{
     chart::{self, Bar, Target},
     idle::{self, Idle},
+    node,
     report::{Machine, Output, Spread, say},
     world::{Cost, ONE_SOURCE, Side, World},
 };
@@ -33,17 +34,11 @@ pub struct Options {
     /// Only the worker, or only the receiver
     #[arg(long)]
     only: Option<Role>,
-    /// Compare with the lean yardstick, which gives the broker less work
-    #[arg(long)]
-    lean: bool,
+    /// What ours is compared with
+    #[arg(long, value_enum, default_value_t = Side::Yardstick)]
+    beside: Side,
     #[command(flatten)]
     output: Output,
-}
-
-impl Options {
-    fn yardstick(&self) -> Side {
-        if self.lean { Side::Lean } else { Side::Yardstick }
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
@@ -63,12 +58,12 @@ struct Run {
     cost: Cost,
 }
 
-/// A figure of a run, and what ours may be of the yardstick's.
+/// A figure of a run, and what ours may be of the other's.
 struct Figure {
     name: &'static str,
     of: fn(&Cost) -> f64,
     digits: usize,
-    target: fn(Role) -> Option<Target>,
+    target: fn(Side, Role) -> Option<Target>,
 }
 
 const FIGURES: [Figure; 5] = [
@@ -76,17 +71,21 @@ const FIGURES: [Figure; 5] = [
         name: "throughput, 1/s",
         of: |cost| cost.rate,
         digits: 0,
-        target: |_| Some(Target::AtLeast(0.9)),
+        target: |beside, _| Some(Target::AtLeast(if beside == Side::Node { 1.5 } else { 0.9 })),
     },
     Figure {
         name: "own CPU, µs",
         of: |cost| cost.cpu[0],
         digits: 1,
-        target: |role| (role == Role::Worker).then_some(Target::AtMost(1.25)),
+        target: |beside, role| match (beside, role) {
+            (Side::Node, _) => Some(Target::AtMost(0.5)),
+            (_, Role::Worker) => Some(Target::AtMost(1.25)),
+            (_, Role::Receiver) => None,
+        },
     },
-    Figure { name: "broker CPU, µs", of: |cost| cost.cpu[1], digits: 1, target: |_| None },
-    Figure { name: "Redis CPU, µs", of: |cost| cost.cpu[2], digits: 1, target: |_| None },
-    Figure { name: "peak RSS, MiB", of: |cost| cost.peak_mib, digits: 1, target: |_| None },
+    Figure { name: "broker CPU, µs", of: |cost| cost.cpu[1], digits: 1, target: |_, _| None },
+    Figure { name: "Redis CPU, µs", of: |cost| cost.cpu[2], digits: 1, target: |_, _| None },
+    Figure { name: "peak RSS, MiB", of: |cost| cost.peak_mib, digits: 1, target: |_, _| None },
 ];
 
 /// One figure of all runs of one role.
@@ -94,9 +93,9 @@ const FIGURES: [Figure; 5] = [
 struct Row {
     role: Role,
     figure: &'static str,
-    yardstick: Spread,
+    theirs: Spread,
     ours: Spread,
-    /// Of each pair: ours by the yardstick's.
+    /// Of each pair: ours by theirs.
     ratio: Spread,
     target: Option<Target>,
     #[serde(skip)]
@@ -106,6 +105,10 @@ struct Row {
 #[derive(Serialize)]
 struct Results {
     machine: Machine,
+    #[serde(skip)]
+    side: Side,
+    /// What ours was compared with.
+    beside: String,
     pairs: usize,
     summary: Vec<Row>,
     idle: Vec<Idle>,
@@ -113,15 +116,41 @@ struct Results {
 }
 
 pub async fn run(options: &Options) {
+    // Asked first: what is missing should be told before minutes have passed.
+    let (side, beside) = (options.beside, description(options.beside));
     let mut world = World::start(ONE_SOURCE).await;
     let machine = Machine::of(&world).await;
     let runs = measure(options, &mut world).await;
     let idle = idle::measure(&world, IDLE).await;
-    let summary =
-        roles(options).into_iter().flat_map(|role| summary(role, options.yardstick(), &runs)).collect();
-    let results = Results { machine, pairs: options.pairs, summary, idle, runs };
-    let name = if options.lean { "pairs-lean" } else { "pairs" };
-    options.output.finish(name, &results, &table(&results), &svg(&results));
+    let summary = roles(options).into_iter().flat_map(|role| summary(role, side, &runs)).collect();
+    let results = Results { machine, side, beside, pairs: options.pairs, summary, idle, runs };
+    options.output.finish(file(side), &results, &table(&results), &svg(&results));
+}
+
+fn file(beside: Side) -> &'static str {
+    match beside {
+        Side::Ours | Side::Yardstick => "pairs",
+        Side::Lean => "pairs-lean",
+        Side::Node => "pairs-node",
+    }
+}
+
+fn name(side: Side) -> &'static str {
+    match side {
+        Side::Ours => "ours",
+        Side::Yardstick => "yardstick",
+        Side::Lean => "lean yardstick",
+        Side::Node => "Node",
+    }
+}
+
+fn description(side: Side) -> String {
+    match side {
+        Side::Ours => "hookswitch".to_owned(),
+        Side::Yardstick => "the least code that does the same work".to_owned(),
+        Side::Lean => "the least code, with the least work for the broker".to_owned(),
+        Side::Node => format!("the least code that does the same work in {}", node::versions()),
+    }
 }
 
 fn roles(options: &Options) -> Vec<Role> {
@@ -132,7 +161,7 @@ async fn measure(options: &Options, world: &mut World) -> Vec<Run> {
     let mut runs = Vec::new();
     let total = options.pairs * 2 * roles(options).len();
     for pair in 1..=options.pairs {
-        for side in [options.yardstick(), Side::Ours] {
+        for side in [options.beside, Side::Ours] {
             for role in roles(options) {
                 let cost = match role {
                     Role::Worker => world.drain(side, options.count).await,
@@ -158,22 +187,22 @@ fn line(run: &Run) -> String {
     )
 }
 
-fn summary(role: Role, yardstick: Side, runs: &[Run]) -> Vec<Row> {
+fn summary(role: Role, beside: Side, runs: &[Run]) -> Vec<Row> {
     let of = |side| {
         let runs = runs.iter().filter(move |run| run.role == role && run.side == side);
         runs.map(|run| run.cost).collect::<Vec<_>>()
     };
-    let (yardstick, ours) = (of(yardstick), of(Side::Ours));
+    let (theirs, ours) = (of(beside), of(Side::Ours));
     let row = |figure: &Figure| Row {
         role,
         figure: figure.name,
-        yardstick: Spread::of(yardstick.iter().map(figure.of)),
+        theirs: Spread::of(theirs.iter().map(figure.of)),
         ours: Spread::of(ours.iter().map(figure.of)),
-        ratio: Spread::of(yardstick.iter().zip(&ours).map(|(theirs, own)| ratio(figure, theirs, own))),
-        target: (figure.target)(role),
+        ratio: Spread::of(theirs.iter().zip(&ours).map(|(theirs, own)| ratio(figure, theirs, own))),
+        target: (figure.target)(beside, role),
         digits: figure.digits,
     };
-    // A receiver has nothing to do with Redis but the ledger, and the yardstick's nothing at all.
+    // A receiver has nothing to do with Redis but the ledger, and the others nothing at all.
     let meant = |figure: &&Figure| role == Role::Worker || !figure.name.starts_with("Redis");
     FIGURES.iter().filter(meant).map(row).collect()
 }
@@ -184,32 +213,32 @@ fn ratio(figure: &Figure, theirs: &Cost, own: &Cost) -> f64 {
 
 fn table(results: &Results) -> String {
     let mut text = format!("{}\n{} pairs, median (min–max)\n\n", results.machine, results.pairs);
-    let head = ["", "figure", "yardstick", "ours", "ratio"];
+    let head = ["", "figure", name(results.side), "ours", "ratio"];
     writeln!(text, "{:<9} {:<16} {:>22} {:>22} {:>18}", head[0], head[1], head[2], head[3], head[4]).unwrap();
-    for Row { role, figure, yardstick, ours, ratio, digits, .. } in &results.summary {
+    for Row { role, figure, theirs, ours, ratio, digits, .. } in &results.summary {
         let (role, n) = (format!("{role:?}"), *digits);
-        writeln!(text, "{role:<9} {figure:<16} {yardstick:>22.n$} {ours:>22.n$} {ratio:>18.2}").unwrap();
+        writeln!(text, "{role:<9} {figure:<16} {theirs:>22.n$} {ours:>22.n$} {ratio:>18.2}").unwrap();
     }
     text += "\nTargets\n";
     for row in &results.summary {
         if let Some(target) = row.target {
-            text += &verdict(row, target);
+            text += &verdict(row, target, name(results.side));
         }
     }
     text + &memory(results) + &idle::table(&results.idle)
 }
 
 /// Whether the median meets the target, and whether all pairs agree with it.
-fn verdict(row: &Row, target: Target) -> String {
+fn verdict(row: &Row, target: Target, beside: &str) -> String {
     let Spread { median, min, max, .. } = row.ratio;
     let met = target.is_met(median);
     let agree = [min, max].iter().all(|ratio| target.is_met(*ratio) == met);
     let (word, doubt) =
         (if met { "met" } else { "NOT met" }, if agree { "" } else { ", but not in every pair" });
-    let name = row.figure.split(',').next().unwrap_or_default();
+    let figure = row.figure.split(',').next().unwrap_or_default();
     let role = format!("{:?}", row.role).to_lowercase();
     let (sign, bound) = (target.sign(), target.bound());
-    format!("  {role} {name} {sign} {bound} of the yardstick's: {word} ({median:.2}){doubt}\n")
+    format!("  {role} {figure} {sign} {bound} × {beside}: {word} ({median:.2}){doubt}\n")
 }
 
 fn memory(results: &Results) -> String {
@@ -227,11 +256,12 @@ fn svg(results: &Results) -> String {
     let bars: Vec<Bar> = results.summary.iter().map(bar).collect();
     let Machine { cores, cpu, rabbitmq, redis, date, commit, .. } = &results.machine;
     let lines = [
-        "hookswitch ÷ the least code that does the same work, on the same broker, in turn".to_owned(),
+        format!("hookswitch ÷ {}, on the same broker, in turn", results.beside),
         format!(
             "{} pairs, {date}, {commit}, {cores} cores of {cpu}, RabbitMQ {rabbitmq}, Redis {redis}",
             results.pairs
         ),
     ];
-    chart::ratios("What a webhook costs, beside the yardstick", &lines, &bars)
+    let one = name(results.side);
+    chart::ratios(&format!("What a webhook costs: hookswitch by {one}"), &lines, one, &bars)
 }

@@ -21,6 +21,7 @@ use lapin::{
 
 use super::{
     meter::Meter,
+    node,
     services::{Broker, Redis, free_port},
     webhook, yardstick,
 };
@@ -40,27 +41,32 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Whose processes are measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
+    #[value(skip)]
     Ours,
-    /// The least code that gives the same work to the broker.
+    /// The least code that gives the same work to the broker
     Yardstick,
-    /// The least code, and the least work for the broker.
+    /// The least code, and the least work for the broker
     Lean,
+    /// The same work as the yardstick's in Node.js, with amqplib and ioredis
+    Node,
 }
 
 impl Side {
     fn queue_in(self) -> String {
         match self {
-            Self::Ours | Self::Yardstick => names::raw_queue(&webhook::SOURCE.parse().unwrap(), Shard::FIRST),
+            Self::Ours | Self::Yardstick | Self::Node => {
+                names::raw_queue(&webhook::SOURCE.parse().unwrap(), Shard::FIRST)
+            }
             Self::Lean => yardstick::LEAN.queue.to_owned(),
         }
     }
 
     fn queue_out(self) -> &'static str {
         match self {
-            Self::Ours | Self::Yardstick => QUEUE_OUT,
+            Self::Ours | Self::Yardstick | Self::Node => QUEUE_OUT,
             Self::Lean => yardstick::LEAN_OUT,
         }
     }
@@ -168,23 +174,21 @@ impl World {
         Process { child: command.spawn().unwrap(), address }
     }
 
-    /// Starts a yardstick's `role`.
-    fn start_yardstick(&self, role: &str, lean: bool) -> Process {
+    /// Starts what ours is compared with, which is told on its command line where everything is.
+    fn start_other(&self, mut command: Command) -> Process {
         let address = format!("127.0.0.1:{}", free_port());
-        let child = Command::new(std::env::current_exe().unwrap())
-            .args([role, "--amqp", &self.broker.url(1), "--redis", &self.redis.url(1), "--listen", &address])
-            .args(lean.then_some("--lean"))
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap();
-        Process { child, address }
+        command
+            .args(["--amqp", &self.broker.url(1), "--redis", &self.redis.url(1), "--listen", &address])
+            .stdin(Stdio::null());
+        Process { child: command.spawn().unwrap(), address }
     }
 
     fn start_side(&self, side: Side, role: &str) -> Process {
         match side {
             Side::Ours => self.start_ours(role),
-            Side::Yardstick => self.start_yardstick(role, false),
-            Side::Lean => self.start_yardstick(role, true),
+            Side::Yardstick => self.start_other(yardstick::command(role, false)),
+            Side::Lean => self.start_other(yardstick::command(role, true)),
+            Side::Node => self.start_other(node::command(role)),
         }
     }
 
@@ -226,7 +230,7 @@ impl World {
             let sending = window.iter().map(async |n| {
                 let inbound = webhook::inbound(source, run, *n, bytes);
                 let (exchange, key, properties) = match side {
-                    Side::Ours | Side::Yardstick => {
+                    Side::Ours | Side::Yardstick | Side::Node => {
                         (names::RAW_EXCHANGE, source, message::properties(&inbound))
                     }
                     Side::Lean => {

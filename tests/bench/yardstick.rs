@@ -10,6 +10,7 @@
 
 use std::{
     collections::VecDeque,
+    process::Command,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -66,6 +67,13 @@ pub const LEAN_OUT: &str = "lean.out";
 const PREFETCH: u16 = 256;
 /// Deliveries acked at a time.
 const ACKS: u64 = 32;
+
+/// What starts its `role`.
+pub fn command(role: &str, lean: bool) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.arg(role).args(lean.then_some("--lean"));
+    command
+}
 
 /// The least that a message needs.
 pub fn properties(id: &str) -> BasicProperties {

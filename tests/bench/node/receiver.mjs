@@ -1,0 +1,24 @@
+// What ../yardstick.rs asks of its receiver, in Node.js: answers 200 when the broker has confirmed.
+import { createServer } from 'node:http'
+import { at, openChannel, publisher } from './broker.mjs'
+
+const headers = ['source', 'provider', 'received-at', 'attempt', 'entry']
+const publish = publisher(await openChannel(), 'hookswitch.raw', 'bench', headers)
+let next = 0
+
+const server = createServer((request, response) => {
+  const answer = status => response.writeHead(status).end()
+  if (request.method !== 'POST' || request.url !== '/in/bench') {
+    answer(404)
+    return
+  }
+  const chunks = []
+  request.on('data', chunk => chunks.push(chunk))
+  request.on('end', () => {
+    const id = (next++).toString(16).padStart(16, '0')
+    const body = chunks.length === 1 ? chunks[0] : Buffer.concat(chunks)
+    publish(id, body).then(() => answer(200), () => answer(503))
+  })
+})
+const [host, port] = at.listen.split(':')
+server.listen(Number(port), host)
