@@ -14,7 +14,7 @@ export async function openChannel () {
 }
 
 // amqplib writes one or two chunks a message, each with a system call of its own. What is written in one turn of the
-// event loop goes out in one, which takes about a sixth off the worker's CPU.
+// event loop goes out in one, which takes about a tenth off the worker's CPU.
 function writeTogether (socket) {
   const write = socket.write
   socket.write = function (...chunk) {
