@@ -279,10 +279,7 @@ impl Worker {
                     }
                 }
                 deliveries = intake.next(), if ended.is_none() => match deliveries {
-                    Some(deliveries) => {
-                        lane.share.note();
-                        waiting.extend(deliveries);
-                    }
+                    Some(deliveries) => waiting.extend(deliveries),
                     None => ended = Some(Ended::Lost("the channel is gone".to_owned())),
                 },
                 () = self.may_work(&downstream), if begins => {
@@ -297,6 +294,7 @@ impl Worker {
                 }
             }
             in_flight.set(waiting.len() + in_work);
+            lane.share.note(waiting.len() + in_work);
         }
         ended.unwrap_or(Ended::Stopped)
     }

@@ -16,12 +16,12 @@ use crate::core::webhook::SourceName;
 /// So long after its last delivery a source still counts: the next one shall find the room free.
 const RECENT: Duration = Duration::from_secs(10);
 
-/// What a queue may have beside others, at most: a fourth cost a flood a tenth of its throughput where it was measured,
-/// and the others waited a third as long (docs/performance.md).
+/// A queue has at most this part of the room beside other sources, however little those need: what that costs and
+/// brings stands in docs/performance.md.
 const PART: usize = 4;
 
-/// And at least: batches of fewer cost everybody more than they save.
-const PLACES_MIN: usize = 16;
+/// And a queue never has less, so that two batches that are worth their messages can overlap.
+pub(super) const PLACES_MIN: usize = 2 * super::BATCH_MIN;
 
 /// The room of one pool.
 #[derive(Debug)]
@@ -33,6 +33,9 @@ pub(super) struct Shares {
 #[derive(Debug)]
 struct Queue {
     source: SourceName,
+    /// Whether it has deliveries now.
+    busy: bool,
+    /// When it had some last.
     last: Option<Instant>,
 }
 
@@ -52,7 +55,7 @@ impl Shares {
     /// A share for one more queue.
     pub(super) fn join(self: &Arc<Self>, source: SourceName) -> Share {
         let mut queues = self.queues();
-        queues.push(Queue { source, last: None });
+        queues.push(Queue { source, busy: false, last: None });
         Share { room: self.clone(), n: queues.len() - 1 }
     }
 
@@ -62,24 +65,29 @@ impl Shares {
 }
 
 impl Share {
-    /// Notes that the queue has deliveries.
-    pub(super) fn note(&self) {
+    /// Notes how many deliveries the queue has, waiting or in work.
+    pub(super) fn note(&self, deliveries: usize) {
         if let Some(queue) = self.room.queues().get_mut(self.n) {
-            queue.last = Some(Instant::now());
+            if queue.busy || deliveries > 0 {
+                queue.last = Some(Instant::now());
+            }
+            queue.busy = deliveries > 0;
         }
     }
 
     /// How many deliveries the queue may have in work now.
+    ///
+    /// Only queues that have deliveries now divide the room: many that have one now and then take no more of it than
+    /// one does.
     pub(super) fn places(&self) -> usize {
         let (all, now) = (self.room.concurrency, Instant::now());
         let queues = self.room.queues();
         let mine = queues.get(self.n).map(|queue| &queue.source);
-        let recent = |queue: &&Queue| queue.last.is_some_and(|last| now.duration_since(last) < RECENT);
-        let others = queues.iter().filter(recent).any(|queue| Some(&queue.source) != mine);
-        if !others {
+        let counts = |queue: &Queue| queue.busy || queue.last.is_some_and(|last| now - last < RECENT);
+        if !queues.iter().any(|queue| Some(&queue.source) != mine && counts(queue)) {
             return all;
         }
-        let sharing = queues.iter().filter(recent).count().max(PART);
+        let sharing = queues.iter().filter(|queue| queue.busy).count().max(PART);
         (all / sharing).max(PLACES_MIN).min(all)
     }
 }
@@ -96,30 +104,43 @@ mod tests {
     async fn whoever_is_alone_has_all_and_others_count_for_a_while() {
         let room = Shares::new(256);
         let (flood, quiet) = (share(&room, "flood"), share(&room, "quiet"));
-        flood.note();
+        flood.note(500);
         assert_eq!(flood.places(), 256);
-        quiet.note();
+        quiet.note(1);
         assert_eq!((flood.places(), quiet.places()), (64, 64));
-        tokio::time::advance(RECENT).await;
-        flood.note();
+        quiet.note(0);
+        tokio::time::advance(RECENT / 2).await;
+        assert_eq!(flood.places(), 64);
+        tokio::time::advance(RECENT / 2).await;
         assert_eq!((flood.places(), quiet.places()), (256, 64));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn many_share_the_whole_but_none_has_less_than_a_batch_is_worth() {
+    async fn a_source_that_has_deliveries_for_long_counts_all_the_time() {
+        let room = Shares::new(256);
+        let both = [share(&room, "one"), share(&room, "two")];
+        both.iter().for_each(|share| share.note(500));
+        tokio::time::advance(2 * RECENT).await;
+        assert_eq!(both[0].places(), 64);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_that_are_busy_divide_the_room_but_none_has_less_than_two_batches() {
         let room = Shares::new(256);
         let all: Vec<Share> = (0..100).map(|n| share(&room, &format!("source-{n}"))).collect();
-        all[..8].iter().for_each(Share::note);
-        assert_eq!(all[0].places(), 32);
-        all.iter().for_each(Share::note);
+        all[..7].iter().for_each(|share| share.note(500));
+        assert_eq!(all[0].places(), 256 / 7);
+        all.iter().for_each(|share| share.note(500));
         assert_eq!(all[99].places(), PLACES_MIN);
+        all[1..].iter().for_each(|share| share.note(0));
+        assert_eq!(all[0].places(), 64, "the others have a delivery now and then");
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_shards_of_one_source_are_no_others() {
         let room = Shares::new(256);
         let shards = [share(&room, "one"), share(&room, "one")];
-        shards.iter().for_each(Share::note);
+        shards.iter().for_each(|share| share.note(500));
         assert_eq!(shards[0].places(), 256);
     }
 
@@ -127,7 +148,7 @@ mod tests {
     async fn a_small_concurrency_is_never_exceeded() {
         let room = Shares::new(4);
         let both = [share(&room, "one"), share(&room, "two")];
-        both.iter().for_each(Share::note);
+        both.iter().for_each(|share| share.note(500));
         assert_eq!(both[0].places(), 4);
     }
 }

@@ -348,7 +348,11 @@ impl Lane<'_> {
             if window.is_empty() && window.refused {
                 return Ok(Err(Refused));
             }
-            let room = if window.must_empty() { 0 } else { self.window.saturating_sub(window.confirms.len()) };
+            // What is sent while the broker blocks us may go out long after it was due.
+            let blocked = *self.trouble.borrow() == Some(Trouble::BrokerBlocked);
+            let unconfirmed = window.confirms.len();
+            let room =
+                if blocked || window.must_empty() { 0 } else { self.window.saturating_sub(unconfirmed) };
             tokio::select! {
                 biased;
                 Some(first) = window.confirms.next(), if !window.is_empty() => window.note(first)?,
@@ -362,7 +366,6 @@ impl Lane<'_> {
                     changed.map_err(|_| "nobody keeps the connection".to_owned())?;
                 }
                 () = &mut overdue, if !window.is_empty() => {
-                    let blocked = *self.trouble.borrow() == Some(Trouble::BrokerBlocked);
                     let oldest = window.oldest().unwrap_or(counts_from).max(counts_from);
                     let due = if blocked { tokio::time::Instant::now() } else { oldest } + self.confirm_timeout;
                     if due <= tokio::time::Instant::now() {
@@ -429,6 +432,8 @@ async fn within_deadline<T>(
 ///   has brought it, and it is among `astray`;
 /// - a confirm that brought another's leaves it open whether its own is still waiting. Nothing is sent then until all
 ///   confirms are in, when nothing can be waiting any more.
+///
+/// Two messages with one id may have each other's verdict: then they are copies of each other, and one is in a queue.
 #[derive(Default)]
 struct Window<'a> {
     confirms: FuturesUnordered<Pin<Box<dyn Future<Output = Confirmed> + Send + 'a>>>,
@@ -605,7 +610,8 @@ async fn confirm(channel: &Channel, publication: Publication, place: Place) -> C
     let id = message_id(&properties);
     let options = BasicPublishOptions { mandatory: true, immediate: false };
     let confirm = async {
-        let sent = channel.basic_publish(exchange.into(), routing_key.into(), options, &body, properties).await?;
+        let sent =
+            channel.basic_publish(exchange.into(), routing_key.into(), options, &body, properties).await?;
         faults::at(Point::Sent);
         if faults::is(Mutant::NoConfirm) {
             return Ok(Confirmation::Ack(None));
@@ -663,7 +669,8 @@ mod tests {
             }))
         };
         let ready = |n| -> Boxed { Box::pin(std::future::ready(confirmed(n))) };
-        let mut confirms: FuturesUnordered<Boxed> = [restless(0), restless(1), ready(2)].into_iter().collect();
+        let mut confirms: FuturesUnordered<Boxed> =
+            [restless(0), restless(1), ready(2)].into_iter().collect();
         let paused = confirms.poll_next_unpin(&mut Context::from_waker(Waker::noop()));
         assert!(paused.is_pending(), "then there is nothing to guard against");
         let mut drained = Vec::new();

@@ -92,10 +92,10 @@ local function settle_group(state, runs, ttl, run, block, member, first, last)
     local count = redis.call('HINCRBY', run, names[tonumber(state)], fresh)
     redis.call('BITFIELD', block, unpack(set))
     if count == fresh then
-      at = runs
-      redis.call('SADD', runs, member)
       redis.call('PEXPIRE', run, ttl)
       redis.call('PEXPIRE', block, ttl)
+      at = runs
+      redis.call('SADD', runs, member)
     end
   end
 end
@@ -126,8 +126,8 @@ if redis.call('HGET', KEYS[3], 'since') ~= ARGV[5] then return redis.error_reply
 local through = tonumber(redis.call('HGET', KEYS[1], 'through') or '0')
 if tonumber(ARGV[1]) >= through then redis.call('HSET', KEYS[1], 'through', ARGV[1]) end
 if ARGV[2] == '1' then redis.call('HSET', KEYS[1], 'closed', 1) end
-redis.call('SADD', KEYS[2], ARGV[3])
 redis.call('PEXPIRE', KEYS[1], ARGV[4])
+redis.call('SADD', KEYS[2], ARGV[3])
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
 for block = math.floor(through / 65536), math.floor(tonumber(ARGV[1]) / 65536) do
   redis.call('PEXPIRE', KEYS[1] .. '/' .. string.format('%d', block), ARGV[4])
