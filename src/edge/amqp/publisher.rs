@@ -3,7 +3,7 @@
 //! Two defects of lapin 4.12.3 shape this (see ARCHITECTURE.md): two tasks that publish on one channel can get
 //! each other's confirm, and a returned message is handed to whichever confirm resolves next. So a channel belongs
 //! to one task, which looks at everything that has resolved before it believes a confirm, and matches returned
-//! messages by their ids (see [`Window`]).
+//! messages by their ids (see `Window`).
 
 use std::{
     collections::{BTreeMap, HashSet, btree_map::Entry},
