@@ -137,12 +137,12 @@ async fn a_connection_cut_before_a_publish_loses_nothing() {
 
 #[tokio::test]
 async fn a_connection_cut_before_a_confirm_loses_nothing() {
-    a_cut_loses_nothing(Moment::BeforeConfirm, 5).await;
+    a_cut_loses_nothing(Moment::BeforeConfirm, 2).await;
 }
 
 #[tokio::test]
 async fn a_connection_cut_after_a_confirm_loses_nothing() {
-    a_cut_loses_nothing(Moment::AfterConfirm, 5).await;
+    a_cut_loses_nothing(Moment::AfterConfirm, 2).await;
 }
 
 #[tokio::test]

@@ -323,22 +323,25 @@ struct Lane<'a> {
     trouble: watch::Receiver<Option<Trouble>>,
 }
 
-/// Why a lane goes on over a new channel.
-struct Refused;
+/// Why a lane is done with its channel.
+enum Ended {
+    Closed,
+    Refused,
+}
 
 impl Lane<'_> {
     async fn run(mut self) -> Result<Closed, String> {
         loop {
             match self.publish().await? {
-                Ok(Closed) => return Ok(Closed),
-                Err(Refused) => self.renew_channel().await?,
+                Ended::Closed => return Ok(Closed),
+                Ended::Refused => self.renew_channel().await?,
             }
         }
     }
 
     /// Sends what is waiting as long as the window has room, and tells each owner when its confirms are in; until
     /// something fails or a message is refused.
-    async fn publish(&mut self) -> Result<Result<Closed, Refused>, String> {
+    async fn publish(&mut self) -> Result<Ended, String> {
         let channel = self.channel.clone();
         let mut window = Window::default();
         let mut counts_from = tokio::time::Instant::now();
@@ -346,19 +349,18 @@ impl Lane<'_> {
         tokio::pin!(overdue);
         loop {
             if window.is_empty() && window.refused {
-                return Ok(Err(Refused));
+                return Ok(Ended::Refused);
             }
             // What is sent while the broker blocks us may go out long after it was due.
             let blocked = *self.trouble.borrow() == Some(Trouble::BrokerBlocked);
-            let unconfirmed = window.confirms.len();
-            let room =
-                if blocked || window.must_empty() { 0 } else { self.window.saturating_sub(unconfirmed) };
+            let sends = !blocked && !window.must_empty();
+            let room = if sends { self.window.saturating_sub(window.confirms.len()) } else { 0 };
             tokio::select! {
                 biased;
                 Some(first) = window.confirms.next(), if !window.is_empty() => window.note(first)?,
                 jobs = take(&self.inbox, room), if room > 0 => match jobs {
                     Some(jobs) => jobs.into_iter().for_each(|job| window.send(&channel, job)),
-                    None => return Ok(Ok(Closed)),
+                    None => return Ok(Ended::Closed),
                 },
                 changed = self.trouble.changed() => {
                     // While the broker blocks us, time does not count: it takes what is written when it goes on.
