@@ -3,7 +3,7 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 run=$root/.run
 # shellcheck disable=SC2034 # used by who sources this
-program=$root/target/release/hookswitch
+program=${CARGO_TARGET_DIR:-$root/target}/release/hookswitch
 export HOOKSWITCH_CONFIG=$root/deploy/local/hookswitch.toml
 
 say() { printf '\033[1m==> %s\033[0m\n' "$*"; }

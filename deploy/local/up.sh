@@ -129,7 +129,7 @@ Everything runs; \`make down\` stops it.
   logs       .run/*.log
 To go on:
   $exports
-  target/release/hookswitch tail                   follow the events; send more with hookswitch send-samples
-  target/release/hookswitch dead-letters stats     look at the dead letters; hookswitch ledger: is anything lost?
+  ${program#"$root"/} tail                   follow the events; send more with hookswitch send-samples
+  ${program#"$root"/} dead-letters stats     look at the dead letters; hookswitch ledger: is anything lost?
   curl http://127.0.0.1:$admin_port/metrics              what the receiver counts
 TEXT
