@@ -115,7 +115,7 @@ pub struct Cost {
 }
 
 /// A broker whose log of quorum queues is rolled over every 32 MiB instead of 512. Whatever is in it then is written to each
-/// queue's own files, which doubles the CPU that a message takes meanwhile: with 512 MiB that fell into some runs and not into
+/// queue's own files, which up to doubles the CPU that a message takes meanwhile: with 512 MiB that fell into some runs and not into
 /// others.
 fn broker() -> Broker {
     let settings = "raft.wal_max_size_bytes = 33554432".to_owned();

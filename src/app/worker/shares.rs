@@ -5,7 +5,7 @@
 //! deliveries too, each has its share.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -21,7 +21,7 @@ const RECENT: Duration = Duration::from_secs(10);
 const PART: usize = 4;
 
 /// And a queue never has less, so that two batches that are worth their messages can overlap.
-pub(super) const PLACES_MIN: usize = 2 * super::BATCH_MIN;
+const PLACES_MIN: usize = 2 * super::BATCH_MIN;
 
 /// The room of one pool.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl Shares {
         Share { room: self.clone(), n: queues.len() - 1 }
     }
 
-    fn queues(&self) -> std::sync::MutexGuard<'_, Vec<Queue>> {
+    fn queues(&self) -> MutexGuard<'_, Vec<Queue>> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -100,6 +100,14 @@ mod tests {
         room.join(source.parse().unwrap())
     }
 
+    /// The shares of two queues of these sources, which have more deliveries than they can work on.
+    fn flooded(concurrency: usize, sources: [&str; 2]) -> [Share; 2] {
+        let room = Shares::new(concurrency);
+        let shares = sources.map(|source| share(&room, source));
+        shares.iter().for_each(|share| share.note(500));
+        shares
+    }
+
     #[tokio::test(start_paused = true)]
     async fn whoever_is_alone_has_all_and_others_count_for_a_while() {
         let room = Shares::new(256);
@@ -117,9 +125,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_source_that_has_deliveries_for_long_counts_all_the_time() {
-        let room = Shares::new(256);
-        let both = [share(&room, "one"), share(&room, "two")];
-        both.iter().for_each(|share| share.note(500));
+        let both = flooded(256, ["one", "two"]);
         tokio::time::advance(2 * RECENT).await;
         assert_eq!(both[0].places(), 64);
     }
@@ -138,17 +144,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_shards_of_one_source_are_no_others() {
-        let room = Shares::new(256);
-        let shards = [share(&room, "one"), share(&room, "one")];
-        shards.iter().for_each(|share| share.note(500));
+        let shards = flooded(256, ["one", "one"]);
         assert_eq!(shards[0].places(), 256);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_small_concurrency_is_never_exceeded() {
-        let room = Shares::new(4);
-        let both = [share(&room, "one"), share(&room, "two")];
-        both.iter().for_each(|share| share.note(500));
+        let both = flooded(4, ["one", "two"]);
         assert_eq!(both[0].places(), 4);
     }
 }

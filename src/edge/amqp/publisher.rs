@@ -352,7 +352,7 @@ impl Lane<'_> {
                 return Ok(Ended::Refused);
             }
             // What is sent while the broker blocks us may go out long after it was due.
-            let blocked = *self.trouble.borrow() == Some(Trouble::BrokerBlocked);
+            let blocked = is_blocked(&self.trouble.borrow());
             let sends = !blocked && !window.must_empty();
             let room = if sends { self.window.saturating_sub(window.confirms.len()) } else { 0 };
             tokio::select! {
@@ -413,7 +413,6 @@ async fn within_deadline<T>(
     timeout: Duration,
     trouble: &mut watch::Receiver<Option<Trouble>>,
 ) -> Option<T> {
-    let is_blocked = |trouble: &Option<Trouble>| *trouble == Some(Trouble::BrokerBlocked);
     let unblocked_for_too_long = async {
         while matches!(tokio::time::timeout(timeout, trouble.wait_for(is_blocked)).await, Ok(Ok(_)))
             && trouble.wait_for(|trouble| !is_blocked(trouble)).await.is_ok()
@@ -424,6 +423,11 @@ async fn within_deadline<T>(
         confirms = confirms => Some(confirms),
         () = unblocked_for_too_long => None,
     }
+}
+
+/// Whether the broker takes nothing now, but will take what is written when it goes on.
+fn is_blocked(trouble: &Option<Trouble>) -> bool {
+    *trouble == Some(Trouble::BrokerBlocked)
 }
 
 /// What is sent over a channel and not confirmed yet.
