@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing from Debian's packages, without starting the system's own services: install.sh [PACKAGE …]
 #
-# Without arguments: RabbitMQ, Redis, and what Rust needs to link. Does nothing when all is there.
+# Without arguments: RabbitMQ, Redis, and what Rust needs to build. Does nothing when all is there.
 set -euo pipefail
 
 # Whether what PACKAGE brings is here, from wherever it came.
@@ -14,12 +14,13 @@ is_here() {
     python3-venv) python3 -c 'import ensurepip, venv' ;;
     kubernetes-client) command -v kubectl ;;
     iproute2) command -v ip ;;
+    linux-perf) command -v perf ;;
     nodejs) command -v node ;;
     *) command -v "$1" ;;
     esac >/dev/null 2>&1
 }
 
-[ $# -gt 0 ] || set -- rabbitmq-server redis-server gcc libc6-dev curl
+[ $# -gt 0 ] || set -- rabbitmq-server redis-server gcc libc6-dev make curl
 missing=()
 for package in "$@"; do
     is_here "$package" || missing+=("$package")

@@ -15,7 +15,7 @@ own_redis_url=redis://127.0.0.1:$redis_port/0
 command -v cargo >/dev/null || fail "cargo is missing: install Rust 1.95 or newer (https://rustup.rs)"
 # The end of this script tells how to set these; they then name what is ours.
 export HOOKSWITCH_AMQP_URL=${HOOKSWITCH_AMQP_URL:-$own_amqp_url} HOOKSWITCH_REDIS_URL=${HOOKSWITCH_REDIS_URL:-$own_redis_url}
-wanted=(gcc libc6-dev curl) own_broker=false own_redis=false
+wanted=(gcc libc6-dev make curl) own_broker=false own_redis=false
 if [ "$HOOKSWITCH_AMQP_URL" = "$own_amqp_url" ]; then own_broker=true wanted+=(rabbitmq-server); fi
 if [ "$HOOKSWITCH_REDIS_URL" = "$own_redis_url" ]; then own_redis=true wanted+=(redis-server); fi
 "$root/deploy/local/install.sh" "${wanted[@]}"

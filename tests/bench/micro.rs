@@ -26,6 +26,10 @@ use hookswitch::{
 };
 use lapin::BasicProperties;
 
+/// The program's.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// One webhook, and what the steps before the measured one made of it.
 struct Case {
     inbound: Inbound,
