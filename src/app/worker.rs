@@ -230,7 +230,7 @@ impl Worker {
         let mut lanes = JoinSet::new();
         let marks = MarkIntake::open(connection).await.map_err(TopologyError::Lost)?;
         let shards = topology::raw_shards(connection, &self.config).await.map_err(TopologyError::Lost)?;
-        let room = Shares::new(self.config.worker.concurrency);
+        let room = Shares::new(self.config.worker.concurrency, self.config.worker.concurrency_shared);
         for (source, shard) in &shards {
             if self.config.worker.sources.as_ref().is_some_and(|mine| !mine.contains(source)) {
                 continue;
@@ -244,7 +244,7 @@ impl Worker {
                 done_ttl: settings.done_ttl.unwrap_or(self.config.dedup.done_ttl),
                 settler: intake.settler(),
                 metrics: self.metrics.of_source(source),
-                share: room.join(source.clone()),
+                share: room.of(source.clone()),
             };
             lanes.spawn(self.clone().lane(lane, intake, stop.clone()));
         }
@@ -294,7 +294,9 @@ impl Worker {
                 }
             }
             in_flight.set(waiting.len() + in_work);
-            lane.share.note(waiting.len() + in_work);
+            if !waiting.is_empty() || in_work > 0 {
+                lane.share.note();
+            }
         }
         ended.unwrap_or(Ended::Stopped)
     }

@@ -186,9 +186,10 @@ pub struct Admin {
 pub struct Worker {
     /// Unacked messages per raw queue and process; a source has as many raw queues as shards. Default 512.
     pub prefetch: u16,
-    /// Messages in work at a time per raw queue and process, at most `prefetch`; a quarter or less while other sources
-    /// have messages too. Default 256.
+    /// Messages in work at a time per raw queue and process, at most `prefetch`. Default 256.
     pub concurrency: usize,
+    /// The same while other sources have messages too; no more than `concurrency` in any case. Default 32.
+    pub concurrency_shared: usize,
     /// How long a stop may take before what is in flight is given back. Default 30 s.
     pub grace: Duration,
     /// The largest event that is published. Default 16 MiB (RabbitMQ 4's own limit; 128 MiB in 3.x).

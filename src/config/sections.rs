@@ -131,6 +131,7 @@ fn worker(mut s: Section<'_>) -> Worker {
     let worker = Worker {
         prefetch: s.number("prefetch", 512, 1..=u16::MAX),
         concurrency: s.number("concurrency", 256_u16, 1..=u16::MAX).into(),
+        concurrency_shared: s.number("concurrency_shared", 32_u16, 1..=u16::MAX).into(),
         grace: s.duration("grace", 30 * SECOND, SECOND..=HOUR),
         event_bytes_max: s.size("event_bytes_max", 16 * MIB, KIB..=EVENT_BYTES_LIMIT),
         sources: s.list("sources", "a list of source names", |name| name.parse::<SourceName>().ok()),

@@ -94,6 +94,7 @@ impl Config {
         let Self { worker, retry, dedup, log, .. } = self;
         writeln!(f, "\n[worker]\nprefetch = {}", worker.prefetch)?;
         writeln!(f, "concurrency = {}", worker.concurrency)?;
+        writeln!(f, "concurrency_shared = {}", worker.concurrency_shared)?;
         writeln!(f, "grace = {}", time(worker.grace))?;
         writeln!(f, "event_bytes_max = {}", size(worker.event_bytes_max))?;
         if let Some(sources) = &worker.sources {
