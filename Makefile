@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up down clean-data secrets build test test-rabbitmq-4 check million faults faults-long cluster simulate mutants bench bench-node bench-latency bench-growth bench-fairness bench-micro fmt lint doc
+.PHONY: help up down clean-data secrets build test test-rabbitmq-4 check million faults faults-long cluster simulate mutants bench bench-node bench-latency bench-growth bench-fairness bench-flame bench-micro fmt lint doc
 
 help: ## What one can do here
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-15s %s\n", $$1, $$2 }'
@@ -72,6 +72,9 @@ bench-growth: ## What an event costs against workers, sources, bytes, backlog, k
 bench-fairness: ## How quiet sources fare while another one floods
 	@deploy/local/install.sh rabbitmq-server redis-server
 	cargo bench --quiet --locked --bench bench -- fairness $(ARGS)
+
+bench-flame: ## Where the time of a worker and of a receiver goes, as flame graphs; builds everything once more, with frame pointers
+	@deploy/bench-flame.sh $(ARGS)
 
 bench-micro: ## What one core does for one webhook, step by step: time, throughput of input, instructions
 	@deploy/bench-micro.sh

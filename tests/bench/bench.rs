@@ -14,6 +14,7 @@
 mod chain;
 mod chart;
 mod fairness;
+mod flame;
 mod growth;
 mod idle;
 mod latency;
@@ -56,6 +57,8 @@ enum Command {
     Fairness(fairness::Options),
     /// What an event costs against the number of everything
     Growth(growth::Options),
+    /// Where the time of a worker and of a receiver goes; needs perf and inferno
+    Flame(flame::Options),
     /// The yardstick's worker
     #[command(hide = true)]
     Worker(Addresses),
@@ -93,6 +96,7 @@ fn main() {
             Command::Latency(options) => latency::run(&options).await,
             Command::Fairness(options) => fairness::run(&options).await,
             Command::Growth(options) => growth::run(&options).await,
+            Command::Flame(options) => flame::run(&options).await,
             Command::Worker(at) => yardstick::work(at.wiring(), &at.amqp, &at.redis).await,
             Command::Receiver(at) => yardstick::receive(at.wiring(), &at.amqp, &at.listen).await,
         }

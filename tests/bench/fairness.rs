@@ -131,11 +131,7 @@ impl Stage<'_> {
         tokio::time::sleep(RISING).await;
         let backlog = self.phase("backlog", async {}).await;
         say("more of it comes over HTTP");
-        let next = AtomicU64::new(FIRST);
-        let body = || Bytes::from(webhook::body(next.fetch_add(1, Ordering::Relaxed), webhook::TYPICAL));
-        let flood = async {
-            load::closed_loop(&receiver.address, FLOOD, CONNECTIONS, self.lasting, body).await;
-        };
+        let flood = flood(receiver.address.clone(), self.lasting);
         [backlog, self.phase("backlog and HTTP", flood).await]
     }
 
@@ -158,6 +154,18 @@ impl Stage<'_> {
             windows: windows(&trips, began, self.lasting),
         }
     }
+}
+
+/// Posts as fast as it is answered, on a thread of its own: the quiet sources' webhooks must not be late because of their
+/// generator.
+async fn flood(address: String, lasting: Duration) {
+    let posting = move || {
+        let next = AtomicU64::new(FIRST);
+        let body = || Bytes::from(webhook::body(next.fetch_add(1, Ordering::Relaxed), webhook::TYPICAL));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(load::closed_loop(&address, FLOOD, CONNECTIONS, lasting, body));
+    };
+    tokio::task::spawn_blocking(posting).await.unwrap();
 }
 
 /// Whole windows in which something arrived.

@@ -32,7 +32,7 @@ pub struct Options {
     /// Times that each point is measured; the median counts
     #[arg(long, default_value_t = 1)]
     rounds: usize,
-    /// A backlog of 1,000,000 and 10,000,000 keys too: half an hour and more
+    /// A backlog of 1,000,000 and 10,000,000 keys too, which needs some GiB of memory
     #[arg(long)]
     full: bool,
     /// Only these; the others' results stay
@@ -46,6 +46,7 @@ pub struct Options {
 enum What {
     Workers,
     Sources,
+    Shards,
     Body,
     Backlog,
     Keys,
@@ -53,14 +54,23 @@ enum What {
     Start,
 }
 
-const ALL: [What; 7] =
-    [What::Workers, What::Sources, What::Body, What::Backlog, What::Keys, What::Dead, What::Start];
+const ALL: [What; 8] = [
+    What::Workers,
+    What::Sources,
+    What::Shards,
+    What::Body,
+    What::Backlog,
+    What::Keys,
+    What::Dead,
+    What::Start,
+];
 
 impl What {
     fn name(self) -> &'static str {
         match self {
             Self::Workers => "workers",
             Self::Sources => "sources",
+            Self::Shards => "shards of a source",
             Self::Body => "bytes of a body",
             Self::Backlog => "backlog",
             Self::Keys => "keys in Redis",
@@ -71,7 +81,7 @@ impl What {
 
     fn values(self, full: bool) -> Vec<u64> {
         match (self, full) {
-            (Self::Workers, _) => vec![1, 2, 4],
+            (Self::Workers | Self::Shards, _) => vec![1, 2, 4],
             (Self::Sources, _) => vec![1, 10, 100],
             (Self::Body, _) => vec![300, 1_200, 16_384, 65_536, 262_144],
             (Self::Backlog, false) => vec![1_000, 100_000, 300_000],
@@ -207,8 +217,12 @@ impl Bench {
         } else {
             vec![webhook::SOURCE.to_owned()]
         };
-        let config = |name: &String| format!("[sources.{name}]\nprovider = \"morph\"\nauth = \"none\"\n");
-        let world = World::start(&sources.iter().map(config).collect::<String>()).await;
+        let shards = if what == What::Shards { x as u8 } else { 1 };
+        let config = |name: &String| {
+            format!("[sources.{name}]\nprovider = \"morph\"\nauth = \"none\"\nshards = {shards}\n")
+        };
+        let mut world = World::start(&sources.iter().map(config).collect::<String>()).await;
+        world.shards = shards;
         let (workers, bytes) = (1, webhook::TYPICAL);
         let mut bench = Self { world, workers, sources, bytes, queued: count, count, bytes_per_key: None };
         match what {
@@ -224,7 +238,7 @@ impl Bench {
             }
             What::Keys => bench.bytes_per_key = keys(&bench.world, x).await,
             What::Dead => dead_letters(&bench.world, x).await,
-            What::Sources | What::Start => {}
+            What::Sources | What::Shards | What::Start => {}
         }
         bench
     }
@@ -243,7 +257,7 @@ impl Bench {
         let cost = self.world.drained(&workers, QUEUE_OUT, self.count / 10, self.count).await;
         drop(workers);
         for source in &self.sources {
-            self.world.purge(&format!("raw.{source}")).await;
+            self.world.purge_raw(source).await;
         }
         self.world.purge(QUEUE_OUT).await;
         cost

@@ -8,7 +8,10 @@ use std::{
 use bytes::Bytes;
 use futures_util::future::join_all;
 use hookswitch::{
-    core::{ledger::Run, shard::Shard},
+    core::{
+        ledger::Run,
+        shard::{Shard, Sharding},
+    },
     edge::amqp::{message, names},
 };
 use lapin::{
@@ -80,6 +83,8 @@ pub struct World {
     _connection: Connection,
     dir: tempfile::TempDir,
     next: u64,
+    /// Over how many raw queues the webhooks of a source are spread, one after the other.
+    pub shards: u8,
 }
 
 /// A process that is measured; killed when dropped.
@@ -143,7 +148,7 @@ impl World {
         let connection = Connection::connect(&broker.url(1), ConnectionProperties::default()).await.unwrap();
         let channel = connection.create_channel().await.unwrap();
         channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
-        let world = Self { broker, redis, channel, _connection: connection, dir, next: 1 };
+        let world = Self { broker, redis, channel, _connection: connection, dir, next: 1, shards: 1 };
         let applied = world.program(&["topology", "apply"]).stdout(Stdio::null()).status().unwrap();
         assert!(applied.success(), "the topology cannot be applied");
         for queue in [yardstick::LEAN.queue, yardstick::LEAN_OUT] {
@@ -230,18 +235,33 @@ impl World {
         self.channel.queue_purge(queue.into(), QueuePurgeOptions::default()).await.unwrap();
     }
 
+    /// The keys of a source's raw queues.
+    fn raw_keys(&self, source: &str) -> Vec<String> {
+        let source = source.parse().unwrap();
+        Sharding::new(self.shards, None).shards().map(|shard| names::raw_key(&source, shard)).collect()
+    }
+
+    /// Empties a source's raw queues.
+    pub async fn purge_raw(&self, source: &str) {
+        for key in self.raw_keys(source) {
+            self.purge(&format!("raw.{key}")).await;
+        }
+    }
+
     /// Publishes `count` new webhooks of so many bytes, as a receiver would, to where `side` takes them from.
     pub async fn fill(&mut self, side: Side, source: &str, count: u64, bytes: usize) {
         let began = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap();
         let run = Run { began, nonce: rand::random() };
         let numbers: Vec<u64> = (self.next..self.next + count).collect();
         self.next += count;
+        let keys = self.raw_keys(source);
         for window in numbers.chunks((FILL_BYTES / bytes).clamp(1, FILL_WINDOW)) {
             let sending = window.iter().map(async |n| {
                 let inbound = webhook::inbound(source, run, *n, bytes);
                 let (exchange, key, properties) = match side {
                     Side::Ours | Side::Yardstick | Side::Node => {
-                        (names::RAW_EXCHANGE, source, message::properties(&inbound))
+                        let key = keys[*n as usize % keys.len()].as_str();
+                        (names::RAW_EXCHANGE, key, message::properties(&inbound))
                     }
                     Side::Lean => {
                         let id = inbound.webhook.delivery_id.to_string();

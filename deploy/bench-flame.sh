@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Flame graphs of a worker and a receiver under load, into docs/bench. Stacks need frame pointers, so all is built for it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+deploy/local/install.sh rabbitmq-server redis-server linux-perf
+inferno=$PWD/.run/inferno
+[ -x "$inferno/bin/inferno-flamegraph" ] || cargo install --quiet --locked --root "$inferno" inferno@0.12.8
+
+export PATH=$inferno/bin:$PATH CARGO_TARGET_DIR=$PWD/.run/flame-target
+export RUSTFLAGS="${RUSTFLAGS:-} -C force-frame-pointers=yes"
+cargo bench --quiet --locked --bench bench -- flame "$@"
