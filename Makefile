@@ -65,7 +65,7 @@ bench-latency: ## How long a webhook takes at 25 to 90 % of the capacity: until 
 	@deploy/local/install.sh rabbitmq-server redis-server
 	cargo bench --quiet --locked --bench bench -- latency $(ARGS)
 
-bench-growth: ## What an event costs against workers, sources, bytes, backlog, keys, dead letters; ARGS=--full for more
+bench-growth: ## What an event costs against workers, sources, shards, bytes, backlog, keys, dead letters; ARGS=--full for more
 	@deploy/local/install.sh rabbitmq-server redis-server
 	cargo bench --quiet --locked --bench bench -- growth $(ARGS)
 

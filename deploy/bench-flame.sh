@@ -4,7 +4,11 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 deploy/local/install.sh rabbitmq-server redis-server linux-perf
-inferno=$PWD/.run/inferno
+if ! perf record --quiet -e cpu-clock --output /dev/null true; then
+    echo 'perf may not look at processes here: run this as root, or sysctl kernel.perf_event_paranoid=1' >&2
+    exit 77
+fi
+inferno=$PWD/.run/inferno-0.12.8
 [ -x "$inferno/bin/inferno-flamegraph" ] || cargo install --quiet --locked --root "$inferno" inferno@0.12.8
 
 export PATH=$inferno/bin:$PATH CARGO_TARGET_DIR=$PWD/.run/flame-target

@@ -14,7 +14,8 @@ is_here() {
     python3-venv) python3 -c 'import ensurepip, venv' ;;
     kubernetes-client) command -v kubectl ;;
     iproute2) command -v ip ;;
-    linux-perf) command -v perf ;;
+    # Without it there may be a script of that name, which looks for it.
+    linux-perf) perf --version ;;
     nodejs) command -v node ;;
     *) command -v "$1" ;;
     esac >/dev/null 2>&1

@@ -50,7 +50,7 @@ const BALANCE_EVERY: Duration = Duration::from_secs(15);
 /// Batches of a queue that are worked on at a time: while one waits for Redis, another waits for confirms.
 const BATCHES_MAX: usize = 4;
 
-/// A batch has room for so many webhooks even where there is not room for several batches.
+/// A batch has room for so many webhooks even where there is not room for [`BATCHES_MAX`] of them.
 const BATCH_MIN: usize = 16;
 
 /// Webhooks in a batch at most: Redis' scripts take no more than some thousand values at once.
@@ -230,7 +230,7 @@ impl Worker {
         let mut lanes = JoinSet::new();
         let marks = MarkIntake::open(connection).await.map_err(TopologyError::Lost)?;
         let shards = topology::raw_shards(connection, &self.config).await.map_err(TopologyError::Lost)?;
-        let room = Shares::new(self.config.worker.concurrency, self.config.worker.concurrency_shared);
+        let limits = Shares::new(&self.config.worker);
         for (source, shard) in &shards {
             if self.config.worker.sources.as_ref().is_some_and(|mine| !mine.contains(source)) {
                 continue;
@@ -244,7 +244,7 @@ impl Worker {
                 done_ttl: settings.done_ttl.unwrap_or(self.config.dedup.done_ttl),
                 settler: intake.settler(),
                 metrics: self.metrics.of_source(source),
-                share: room.of(source.clone()),
+                share: limits.of(source.clone()),
             };
             lanes.spawn(self.clone().lane(lane, intake, stop.clone()));
         }
@@ -283,7 +283,9 @@ impl Worker {
                     None => ended = Some(Ended::Lost("the channel is gone".to_owned())),
                 },
                 () = self.may_work(&downstream), if begins => {
-                    let most = places.min(share.div_ceil(BATCHES_MAX).max(BATCH_MIN)).min(BATCH_MAX);
+                    // Of a small share two batches, so that one can wait for Redis while the other waits for confirms.
+                    let worth = BATCH_MIN.min(share.div_ceil(2));
+                    let most = places.min(share.div_ceil(BATCHES_MAX).max(worth)).min(BATCH_MAX);
                     let size = batch_size(&waiting, most);
                     in_work += size;
                     batches.push(self.process_together(&lane, waiting.drain(..size).collect()));
@@ -294,9 +296,7 @@ impl Worker {
                 }
             }
             in_flight.set(waiting.len() + in_work);
-            if !waiting.is_empty() || in_work > 0 {
-                lane.share.note();
-            }
+            lane.share.note();
         }
         ended.unwrap_or(Ended::Stopped)
     }

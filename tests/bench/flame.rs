@@ -80,7 +80,6 @@ fn draw(samples: &Path, role: &str) -> String {
         .args(["script", "--input"])
         .arg(samples)
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
         .spawn()
         .expect("perf can be started");
     let collapse = Command::new("inferno-collapse-perf")

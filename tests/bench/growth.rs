@@ -1,4 +1,4 @@
-//! What an event costs against the number of everything: workers, sources, bytes, backlog, keys, dead letters.
+//! What an event costs against the number of everything: workers, sources, shards, bytes, backlog, keys, dead letters.
 
 use std::{
     fmt::Write as _,

@@ -235,16 +235,14 @@ impl World {
         self.channel.queue_purge(queue.into(), QueuePurgeOptions::default()).await.unwrap();
     }
 
-    /// The keys of a source's raw queues.
-    fn raw_keys(&self, source: &str) -> Vec<String> {
-        let source = source.parse().unwrap();
-        Sharding::new(self.shards, None).shards().map(|shard| names::raw_key(&source, shard)).collect()
+    fn shards(&self) -> impl Iterator<Item = Shard> + use<> {
+        Sharding::new(self.shards, None).shards()
     }
 
     /// Empties a source's raw queues.
     pub async fn purge_raw(&self, source: &str) {
-        for key in self.raw_keys(source) {
-            self.purge(&format!("raw.{key}")).await;
+        for shard in self.shards() {
+            self.purge(&names::raw_queue(&source.parse().unwrap(), shard)).await;
         }
     }
 
@@ -254,7 +252,8 @@ impl World {
         let run = Run { began, nonce: rand::random() };
         let numbers: Vec<u64> = (self.next..self.next + count).collect();
         self.next += count;
-        let keys = self.raw_keys(source);
+        let name = source.parse().unwrap();
+        let keys: Vec<String> = self.shards().map(|shard| names::raw_key(&name, shard)).collect();
         for window in numbers.chunks((FILL_BYTES / bytes).clamp(1, FILL_WINDOW)) {
             let sending = window.iter().map(async |n| {
                 let inbound = webhook::inbound(source, run, *n, bytes);

@@ -325,7 +325,7 @@ async fn poison_of_one_source_holds_up_neither_its_neighbours_nor_other_sources(
 
 #[tokio::test]
 async fn a_flood_of_one_source_does_not_starve_another() {
-    let world = World::with("[worker]\nprefetch = 8\nconcurrency = 4").await;
+    let world = World::with("[worker]\nprefetch = 8\nconcurrency = 4\nconcurrency_shared = 2").await;
     world.accept("salpre", (0..3_000).map(call)).await;
     let worker = world.worker();
     until("the flood is being worked on", async || {
