@@ -96,6 +96,7 @@ fn the_local_configuration_serves_all_five_providers() {
 #[test]
 fn what_is_shown_loads_again_as_the_same() {
     let text = "[worker]\nprefetch = 7\nconcurrency = 3\nconcurrency_shared = 2\nsources = ['a']\n[amqp]\nheartbeat = '90s'\n\
+                [receiver]\nconcurrency_shared = 5\n\
                 [sources.a]\nprovider = 'allo'\nauth = 'none'\nshards = 4\nshard_by = '/a~1b/~0/0'\n\
                 [sources.b]\nprovider = 'allo'\nauth = 'none'\nshards = 64\nshard_by = 'header:X-Call-Id'\n\
                 [subscriptions.'x.y']\npatterns = ['call.*']\n";

@@ -1,5 +1,6 @@
 //! What the program does, made of the edges and the core.
 
+mod activity;
 pub mod dead_letters;
 pub mod dead_log;
 pub mod gate;

@@ -16,10 +16,16 @@ use axum::{
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use jiff::Timestamp;
-use tokio::time::timeout;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::timeout,
+};
 use uuid::Uuid;
 
-use super::receiver_metrics::{ReceiverMetrics, UNKNOWN_SOURCE};
+use super::{
+    activity::Activity,
+    receiver_metrics::{ReceiverMetrics, UNKNOWN_SOURCE},
+};
 use crate::{
     config::{self, Source},
     core::{
@@ -130,6 +136,9 @@ impl Refusal {
 pub struct Receiver<S> {
     settings: config::Receiver,
     sources: BTreeMap<SourceName, Source>,
+    activity: Activity,
+    /// What a source's webhooks take turns by while others send too.
+    turns: BTreeMap<SourceName, Semaphore>,
     sink: S,
     metrics: Arc<ReceiverMetrics>,
 }
@@ -142,7 +151,8 @@ impl<S: RawSink + 'static> Receiver<S> {
         sink: S,
         metrics: Arc<ReceiverMetrics>,
     ) -> Self {
-        Self { settings, sources, sink, metrics }
+        let turns = sources.keys().map(|name| (name.clone(), Semaphore::new(settings.concurrency_shared)));
+        Self { turns: turns.collect(), settings, sources, activity: Activity::default(), sink, metrics }
     }
 
     /// `/in/<source>`, `/livez` and `/readyz`.
@@ -228,9 +238,22 @@ impl<S: RawSink + 'static> Receiver<S> {
             body,
         };
         let content_type = parts.headers.get(header::CONTENT_TYPE).map(text);
-        let stored = timeout(self.settings.confirm_timeout, self.sink.accept(webhook, content_type)).await;
+        self.activity.note(name);
+        let storing = async {
+            let _turn = self.turn(name).await;
+            self.sink.accept(webhook, content_type).await
+        };
+        let stored = timeout(self.settings.confirm_timeout, storing).await;
         stored.unwrap_or(Err(SinkError::TimedOut)).map_err(Refusal::Sink)?;
         Ok(delivery_id)
+    }
+
+    /// Waits until few enough webhooks of the source are on their way to the broker, if others send too.
+    async fn turn(&self, name: &SourceName) -> Option<SemaphorePermit<'_>> {
+        if !self.activity.is_beside_others(name) {
+            return None;
+        }
+        self.turns.get(name)?.acquire().await.ok()
     }
 
     /// The whole body, counted while it comes: a chunked one does not say how long it is.

@@ -2,7 +2,6 @@
 //! `worker/process.rs`.
 
 mod process;
-mod shares;
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -19,13 +18,10 @@ use lapin::Connection;
 use tokio::{task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use self::{
-    process::{Batch, Flow, Unmarked},
-    shares::{Share, Shares},
-};
-use super::{dead_log::DeadLog, gate::Gate, ledger};
+use self::process::{Batch, Flow, Unmarked};
+use super::{activity::Activity, dead_log::DeadLog, gate::Gate, ledger};
 use crate::{
-    config::Config,
+    config::{self, Config},
     core::{
         backoff::{Reconnect, Schedule},
         providers::{NormalizeError, Normalized},
@@ -73,6 +69,7 @@ pub struct Worker {
     store: Store,
     gate: Gate,
     metrics: Arc<WorkerMetrics>,
+    activity: Activity,
     dead_log: DeadLog,
     normalize: Normalize,
     /// Tells this process's claims from another's.
@@ -99,7 +96,6 @@ struct Lane {
     done_ttl: Duration,
     settler: Settler,
     metrics: SourceMetrics,
-    share: Share,
 }
 
 impl Worker {
@@ -126,6 +122,7 @@ impl Worker {
             metrics,
             normalize,
             owner,
+            activity: Activity::default(),
             claims: AtomicU64::new(0),
             consuming: AtomicBool::new(false),
             has_consumed: AtomicBool::new(false),
@@ -230,7 +227,6 @@ impl Worker {
         let mut lanes = JoinSet::new();
         let marks = MarkIntake::open(connection).await.map_err(TopologyError::Lost)?;
         let shards = topology::raw_shards(connection, &self.config).await.map_err(TopologyError::Lost)?;
-        let limits = Shares::new(&self.config.worker);
         for (source, shard) in &shards {
             if self.config.worker.sources.as_ref().is_some_and(|mine| !mine.contains(source)) {
                 continue;
@@ -244,7 +240,6 @@ impl Worker {
                 done_ttl: settings.done_ttl.unwrap_or(self.config.dedup.done_ttl),
                 settler: intake.settler(),
                 metrics: self.metrics.of_source(source),
-                share: limits.of(source.clone()),
             };
             lanes.spawn(self.clone().lane(lane, intake, stop.clone()));
         }
@@ -263,7 +258,7 @@ impl Worker {
         let mut in_flight = self.metrics.in_flight(&lane.source);
         let mut ended = None;
         while ended.is_none() || in_work > 0 {
-            let share = lane.share.places();
+            let share = self.share(&lane);
             let places = share.saturating_sub(in_work);
             let begins = ended.is_none() && !waiting.is_empty() && places > 0 && batches.len() < BATCHES_MAX;
             tokio::select! {
@@ -296,9 +291,19 @@ impl Worker {
                 }
             }
             in_flight.set(waiting.len() + in_work);
-            lane.share.note();
+            self.activity.note(&lane.source);
         }
         ended.unwrap_or(Ended::Stopped)
+    }
+
+    /// How many deliveries a queue may have in work now.
+    fn share(&self, lane: &Lane) -> usize {
+        let config::Worker { concurrency, concurrency_shared, .. } = self.config.worker;
+        if self.activity.is_beside_others(&lane.source) {
+            concurrency_shared.min(concurrency)
+        } else {
+            concurrency
+        }
     }
 
     /// Waits until we can work and the source's downstream takes events.

@@ -86,6 +86,7 @@ impl Config {
         writeln!(f, "confirm_timeout = {}", time(receiver.confirm_timeout))?;
         writeln!(f, "retry_after = {}", time(receiver.retry_after))?;
         writeln!(f, "connections_max = {}", receiver.connections_max)?;
+        writeln!(f, "concurrency_shared = {}", receiver.concurrency_shared)?;
         writeln!(f, "header_bytes_max = {}", size(receiver.header_bytes_max))?;
         writeln!(f, "\n[admin]\nlisten = {}", quoted(&admin.listen.to_string()))
     }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use hookswitch::{
     app::receiver::SinkError,
     edge::http::{self, Client, Drained, Limits},
@@ -168,6 +169,27 @@ async fn a_sink_that_hangs_gives_503_within_the_deadline() {
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("7")));
     assert!(started.elapsed() >= Duration::from_millis(300));
     assert!(started.elapsed() < HANGS / 2);
+}
+
+#[tokio::test]
+async fn a_flood_of_one_source_leaves_the_way_to_the_broker_free_for_others() {
+    const FLOOD: usize = 20;
+    for (other_is_active, most) in [(false, FLOOD), (true, 16)] {
+        let receiver = start().await;
+        if other_is_active {
+            assert_eq!(receiver.post("cards", "", b"{}").await.status, 200);
+        }
+        receiver.sink_does(Does::Hang);
+        let flood = join_all((0..FLOOD).map(|_| receiver.post("open", "", b"{}")));
+        let meanwhile = async {
+            wait_for(|| receiver.hanging() == most).await;
+            receiver.sink_does(Does::Take);
+            assert_eq!(receiver.post("cards", "", b"{}").await.status, 200);
+        };
+        let (answers, ()) = tokio::join!(flood, meanwhile);
+        // What had no turn in time is sent again, like what the broker did not confirm.
+        assert!(answers.iter().all(|answer| [200, 503].contains(&answer.status)));
+    }
 }
 
 #[tokio::test]

@@ -76,6 +76,8 @@ pub(crate) struct FakeSink {
     pub(crate) does: Arc<Mutex<Does>>,
     pub(crate) ready: Arc<AtomicBool>,
     pub(crate) taken: Arc<Mutex<Vec<Taken>>>,
+    /// One for each webhook that hangs.
+    pub(crate) hanging: Arc<()>,
 }
 
 impl RawSink for FakeSink {
@@ -87,7 +89,10 @@ impl RawSink for FakeSink {
                 Ok(())
             }
             Does::Fail(error) => Err(error),
-            Does::Hang => std::future::pending().await,
+            Does::Hang => {
+                let _hanging = self.hanging.clone();
+                std::future::pending().await
+            }
         }
     }
 
@@ -111,6 +116,7 @@ pub(crate) async fn start_with(limits: Limits) -> Running {
         does: Arc::new(Mutex::new(Does::Take)),
         ready: Arc::new(AtomicBool::new(true)),
         taken: Arc::default(),
+        hanging: Arc::default(),
     };
     let metrics = Arc::new(ReceiverMetrics::default());
     let receiver = Receiver::new(config.receiver, config.sources, sink.clone(), Arc::clone(&metrics));
@@ -214,6 +220,12 @@ impl Running {
 
     pub(crate) async fn post(&self, source: &str, headers: &str, body: &[u8]) -> Answer {
         self.request("POST", &format!("/in/{source}"), headers, body).await
+    }
+
+    /// Webhooks that the sink has and hangs over.
+    pub(crate) fn hanging(&self) -> usize {
+        // The receiver's sink and ours hold one each.
+        Arc::strong_count(&self.sink.hanging) - 2
     }
 
     pub(crate) fn taken(&self) -> Vec<Taken> {
