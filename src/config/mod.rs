@@ -171,7 +171,7 @@ pub struct Receiver {
     /// Connections at a time. Default 4096.
     pub connections_max: usize,
     /// Webhooks of one source that are on their way to the broker at a time while other sources send too; the others wait
-    /// their turn, which counts as part of `confirm_timeout`. Default 16.
+    /// their turn, which counts as part of `confirm_timeout`. Default 64.
     pub concurrency_shared: usize,
     /// Bytes of captured headers per webhook; what does not fit is left out and counted. Default 8192.
     pub header_bytes_max: usize,

@@ -115,7 +115,7 @@ fn receiver(mut s: Section<'_>) -> Receiver {
         confirm_timeout: s.duration("confirm_timeout", 5 * SECOND, 100 * MS..=MINUTE),
         retry_after: s.duration("retry_after", 5 * SECOND, SECOND..=HOUR),
         connections_max: s.number("connections_max", 4_096_u32, 1..=1_000_000) as usize,
-        concurrency_shared: s.number("concurrency_shared", 16_u16, 1..=u16::MAX).into(),
+        concurrency_shared: s.number("concurrency_shared", 64_u16, 1..=u16::MAX).into(),
         header_bytes_max: s.size("header_bytes_max", 8 * KIB, 0..=HEADER_BYTES_LIMIT),
     };
     s.finish();

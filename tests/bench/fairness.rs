@@ -28,8 +28,6 @@ const RATIO_MAX: f64 = 3.0;
 const IN_FLIGHT: usize = 256;
 /// How long the flood has to get going before anything is measured.
 const RISING: Duration = Duration::from_secs(3);
-/// Floods come over so many connections.
-const CONNECTIONS: usize = 64;
 /// Seconds that a point of the chart's lines covers.
 const WINDOW: f64 = 2.0;
 /// The bodies of the flood that comes over HTTP begin here.
@@ -46,6 +44,9 @@ pub struct Options {
     /// Seconds of each phase
     #[arg(long, default_value_t = 16)]
     seconds: u64,
+    /// Connections over which the flood comes
+    #[arg(long, default_value_t = 256)]
+    connections: usize,
     #[command(flatten)]
     output: Output,
 }
@@ -87,6 +88,7 @@ struct Stage<'a> {
     chain: &'a Chain,
     quiet: Vec<String>,
     rate: f64,
+    connections: usize,
     lasting: Duration,
 }
 
@@ -103,15 +105,15 @@ pub async fn run(options: &Options) {
     say("capacity");
     let capacity = chain.capacity(FLOOD, IN_FLIGHT, Duration::from_secs(6)).await;
     let rate = f64::from(options.rate) * options.quiet as f64;
-    let lasting = Duration::from_secs(options.seconds);
-    let stage = Stage { world: &world, chain: &chain, quiet: quiet.clone(), rate, lasting };
+    let (connections, lasting) = (options.connections, Duration::from_secs(options.seconds));
+    let stage = Stage { world: &world, chain: &chain, quiet: quiet.clone(), rate, connections, lasting };
     say("before the flood");
     let before = stage.phase("quiet", async {}).await;
     drop(worker);
     let backlog = backlog(capacity, lasting);
     say(&format!("a backlog of {backlog}"));
     world.fill(Side::Ours, FLOOD, backlog, webhook::TYPICAL).await;
-    let stage = Stage { world: &world, chain: &chain, quiet, rate, lasting };
+    let stage = Stage { world: &world, chain: &chain, quiet, rate, connections, lasting };
     let flooded = stage.flooded(&receiver).await;
     let phases = compared([before].into_iter().chain(flooded).collect());
     let Options { quiet, rate, seconds, .. } = *options;
@@ -131,7 +133,7 @@ impl Stage<'_> {
         tokio::time::sleep(RISING).await;
         let backlog = self.phase("backlog", async {}).await;
         say("more of it comes over HTTP");
-        let flood = flood(receiver.address.clone(), self.lasting);
+        let flood = flood(receiver.address.clone(), self.connections, self.lasting);
         [backlog, self.phase("backlog and HTTP", flood).await]
     }
 
@@ -158,12 +160,12 @@ impl Stage<'_> {
 
 /// Posts as fast as it is answered, on a thread of its own: the quiet sources' webhooks must not be late because of their
 /// generator.
-async fn flood(address: String, lasting: Duration) {
+async fn flood(address: String, connections: usize, lasting: Duration) {
     let posting = move || {
         let next = AtomicU64::new(FIRST);
         let body = || Bytes::from(webhook::body(next.fetch_add(1, Ordering::Relaxed), webhook::TYPICAL));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(load::closed_loop(&address, FLOOD, CONNECTIONS, lasting, body));
+        runtime.block_on(load::closed_loop(&address, FLOOD, connections, lasting, body));
     };
     tokio::task::spawn_blocking(posting).await.unwrap();
 }

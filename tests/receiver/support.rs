@@ -31,6 +31,7 @@ pub(crate) const CONFIG: &str = r#"
     read_timeout = "1s"
     confirm_timeout = "300ms"
     retry_after = "7s"
+    concurrency_shared = 8
     header_bytes_max = 100
 
     [sources.open]
