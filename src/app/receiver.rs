@@ -65,6 +65,9 @@ pub enum SinkError {
     /// No confirm within the deadline.
     #[error("the broker did not confirm in time")]
     TimedOut,
+    /// Not even tried: too many webhooks of the source wait for the broker, and others shall not wait behind them.
+    #[error("too many webhooks of this source wait for the broker (receiver.concurrency_shared)")]
+    Crowded,
 }
 
 /// Why a request is not answered 200.
@@ -240,7 +243,7 @@ impl<S: RawSink + 'static> Receiver<S> {
         let content_type = parts.headers.get(header::CONTENT_TYPE).map(text);
         self.activity.note(name);
         let storing = async {
-            let _turn = self.turn(name).await;
+            let _turn = self.turn(name).await?;
             self.sink.accept(webhook, content_type).await
         };
         let stored = timeout(self.settings.confirm_timeout, storing).await;
@@ -249,11 +252,15 @@ impl<S: RawSink + 'static> Receiver<S> {
     }
 
     /// Waits until few enough webhooks of the source are on their way to the broker, if others send too.
-    async fn turn(&self, name: &SourceName) -> Option<SemaphorePermit<'_>> {
-        if !self.activity.is_beside_others(name) {
-            return None;
+    async fn turn(&self, name: &SourceName) -> Result<Option<SemaphorePermit<'_>>, SinkError> {
+        let Some(turns) = self.turns.get(name) else { return Ok(None) };
+        // Whoever needs not wait counts all the same. While the broker takes nothing there is nothing to wait for.
+        if !self.activity.is_beside_others(name) || !self.sink.ready() {
+            return Ok(turns.try_acquire().ok());
         }
-        self.turns.get(name)?.acquire().await.ok()
+        // The rest of the time is the broker's: what is published at the last moment is answered 503, and comes again.
+        let patience = self.settings.confirm_timeout / 2;
+        timeout(patience, turns.acquire()).await.map(Result::ok).map_err(|_| SinkError::Crowded)
     }
 
     /// The whole body, counted while it comes: a chunked one does not say how long it is.

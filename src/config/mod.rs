@@ -170,8 +170,8 @@ pub struct Receiver {
     pub retry_after: Duration,
     /// Connections at a time. Default 4096.
     pub connections_max: usize,
-    /// Webhooks of one source that are on their way to the broker at a time while other sources send too; the others wait
-    /// their turn, which counts as part of `confirm_timeout`. Default 64.
+    /// Webhooks of one source that are on their way to the broker at a time while other sources send too; more wait their
+    /// turn for half of `confirm_timeout`, and are refused with 503 then. Default 64.
     pub concurrency_shared: usize,
     /// Bytes of captured headers per webhook; what does not fit is left out and counted. Default 8192.
     pub header_bytes_max: usize,

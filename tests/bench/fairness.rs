@@ -77,6 +77,7 @@ struct Results {
     quiet: usize,
     rate: u32,
     seconds: u64,
+    connections: usize,
     backlog: u64,
     ratio_max: f64,
     phases: Vec<Phase>,
@@ -116,8 +117,18 @@ pub async fn run(options: &Options) {
     let stage = Stage { world: &world, chain: &chain, quiet, rate, connections, lasting };
     let flooded = stage.flooded(&receiver).await;
     let phases = compared([before].into_iter().chain(flooded).collect());
-    let Options { quiet, rate, seconds, .. } = *options;
-    let results = Results { machine, capacity, quiet, rate, seconds, backlog, ratio_max: RATIO_MAX, phases };
+    let Options { quiet, rate, seconds, connections, .. } = *options;
+    let results = Results {
+        machine,
+        capacity,
+        quiet,
+        rate,
+        seconds,
+        connections,
+        backlog,
+        ratio_max: RATIO_MAX,
+        phases,
+    };
     options.output.finish("fairness", &results, &table(&results), &svg(&results));
 }
 

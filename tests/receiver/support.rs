@@ -7,7 +7,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -77,8 +77,9 @@ pub(crate) struct FakeSink {
     pub(crate) does: Arc<Mutex<Does>>,
     pub(crate) ready: Arc<AtomicBool>,
     pub(crate) taken: Arc<Mutex<Vec<Taken>>>,
-    /// One for each webhook that hangs.
+    /// One for each webhook that hangs, and the most that there were.
     pub(crate) hanging: Arc<()>,
+    pub(crate) hung: Arc<AtomicUsize>,
 }
 
 impl RawSink for FakeSink {
@@ -91,7 +92,9 @@ impl RawSink for FakeSink {
             }
             Does::Fail(error) => Err(error),
             Does::Hang => {
-                let _hanging = self.hanging.clone();
+                let hanging = self.hanging.clone();
+                // The receiver's sink and the test's hold one each.
+                self.hung.fetch_max(Arc::strong_count(&hanging) - 2, Ordering::SeqCst);
                 std::future::pending().await
             }
         }
@@ -118,6 +121,7 @@ pub(crate) async fn start_with(limits: Limits) -> Running {
         ready: Arc::new(AtomicBool::new(true)),
         taken: Arc::default(),
         hanging: Arc::default(),
+        hung: Arc::default(),
     };
     let metrics = Arc::new(ReceiverMetrics::default());
     let receiver = Receiver::new(config.receiver, config.sources, sink.clone(), Arc::clone(&metrics));
@@ -223,10 +227,9 @@ impl Running {
         self.request("POST", &format!("/in/{source}"), headers, body).await
     }
 
-    /// Webhooks that the sink has and hangs over.
-    pub(crate) fn hanging(&self) -> usize {
-        // The receiver's sink and ours hold one each.
-        Arc::strong_count(&self.sink.hanging) - 2
+    /// The most webhooks that hung at a time.
+    pub(crate) fn hung(&self) -> usize {
+        self.sink.hung.load(Ordering::SeqCst)
     }
 
     pub(crate) fn taken(&self) -> Vec<Taken> {
