@@ -138,12 +138,18 @@ impl Refusal {
 #[derive(Debug)]
 pub struct Receiver<S> {
     settings: config::Receiver,
-    sources: BTreeMap<SourceName, Source>,
+    inlets: BTreeMap<SourceName, Inlet>,
     activity: Activity,
-    /// What a source's webhooks take turns by while others send too.
-    turns: BTreeMap<SourceName, Semaphore>,
     sink: S,
     metrics: Arc<ReceiverMetrics>,
+}
+
+/// Where one source's webhooks come in.
+#[derive(Debug)]
+struct Inlet {
+    source: Source,
+    /// What its webhooks take turns by while other sources send too.
+    turns: Semaphore,
 }
 
 impl<S: RawSink + 'static> Receiver<S> {
@@ -154,8 +160,9 @@ impl<S: RawSink + 'static> Receiver<S> {
         sink: S,
         metrics: Arc<ReceiverMetrics>,
     ) -> Self {
-        let turns = sources.keys().map(|name| (name.clone(), Semaphore::new(settings.concurrency_shared)));
-        Self { turns: turns.collect(), settings, sources, activity: Activity::default(), sink, metrics }
+        let inlet = |source| Inlet { source, turns: Semaphore::new(settings.concurrency_shared) };
+        let inlets = sources.into_iter().map(|(name, source)| (name, inlet(source))).collect();
+        Self { settings, inlets, activity: Activity::default(), sink, metrics }
     }
 
     /// `/in/<source>`, `/livez` and `/readyz`.
@@ -186,7 +193,7 @@ impl<S: RawSink + 'static> Receiver<S> {
         let length = content_length(request.headers());
         let found = request.uri().path().strip_prefix("/in/").and_then(|name| self.find(name));
         let (label, result) = match found {
-            Some((name, source)) => (name.as_str(), self.take(name, source, request).await),
+            Some((name, inlet)) => (name.as_str(), self.take(name, inlet, request).await),
             None => {
                 let (parts, body) = request.into_parts();
                 linger(&parts, body);
@@ -194,9 +201,9 @@ impl<S: RawSink + 'static> Receiver<S> {
             }
         };
         let response = match (result, found) {
-            (Ok(id), Some((_, source))) => {
+            (Ok(id), Some((_, inlet))) => {
                 tracing::debug!(source = label, delivery = %id, length, "accepted");
-                accepted(source, id)
+                accepted(&inlet.source, id)
             }
             (Ok(_), None) => self.refused(Refusal::UnknownSource),
             (Err(refusal), _) => {
@@ -208,15 +215,15 @@ impl<S: RawSink + 'static> Receiver<S> {
         response
     }
 
-    fn find(&self, name: &str) -> Option<(&SourceName, &Source)> {
-        self.sources.get_key_value(&name.parse().ok()?)
+    fn find(&self, name: &str) -> Option<(&SourceName, &Inlet)> {
+        self.inlets.get_key_value(&name.parse().ok()?)
     }
 
     /// Everything between a request and its 200.
     async fn take(
         &self,
         name: &SourceName,
-        source: &Source,
+        Inlet { source, turns }: &Inlet,
         request: Request,
     ) -> Result<DeliveryId, Refusal> {
         let (parts, body) = request.into_parts();
@@ -243,7 +250,7 @@ impl<S: RawSink + 'static> Receiver<S> {
         let content_type = parts.headers.get(header::CONTENT_TYPE).map(text);
         self.activity.note(name);
         let storing = async {
-            let _turn = self.turn(name).await?;
+            let _turn = self.turn(name, turns).await?;
             self.sink.accept(webhook, content_type).await
         };
         let stored = timeout(self.settings.confirm_timeout, storing).await;
@@ -252,8 +259,11 @@ impl<S: RawSink + 'static> Receiver<S> {
     }
 
     /// Waits until few enough webhooks of the source are on their way to the broker, if others send too.
-    async fn turn(&self, name: &SourceName) -> Result<Option<SemaphorePermit<'_>>, SinkError> {
-        let Some(turns) = self.turns.get(name) else { return Ok(None) };
+    async fn turn<'t>(
+        &self,
+        name: &SourceName,
+        turns: &'t Semaphore,
+    ) -> Result<Option<SemaphorePermit<'t>>, SinkError> {
         // Whoever needs not wait counts all the same. While the broker takes nothing there is nothing to wait for.
         if !self.activity.is_beside_others(name) || !self.sink.ready() {
             return Ok(turns.try_acquire().ok());
