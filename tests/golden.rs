@@ -9,7 +9,7 @@ mod cases;
 use std::fs;
 
 use hookswitch::core::{
-    envelope,
+    events::cloudevent,
     providers::{self, Provider},
     webhook::Webhook,
 };
@@ -90,7 +90,7 @@ fn outcome(webhook: &Webhook) -> String {
     let json = match providers::normalize(webhook) {
         Ok(normalized) => {
             let encode = |(position, event)| {
-                let encoded = envelope::encode(webhook, &normalized.key, position, event);
+                let encoded = cloudevent::encode(webhook, &normalized.key, position, event);
                 serde_json::from_slice(&encoded.body).unwrap()
             };
             let events = normalized.events.iter().enumerate().map(encode).collect();

@@ -5,7 +5,7 @@
 mod cases;
 
 use hookswitch::core::{
-    envelope,
+    events::cloudevent,
     providers::{self, Provider},
     webhook::{Headers, Webhook},
 };
@@ -35,7 +35,7 @@ fn webhook(provider: Provider, headers: &Headers, body: impl Into<Vec<u8>>) -> W
 fn events(webhook: &Webhook) -> Option<Vec<Value>> {
     let normalized = providers::normalize(webhook).ok()?;
     let encode = |(position, event)| {
-        let body = envelope::encode(webhook, &normalized.key, position, event).body;
+        let body = cloudevent::encode(webhook, &normalized.key, position, event).body;
         let mut event: Value = serde_json::from_slice(&body).unwrap();
         for attribute in ["id", "idempotencykey"] {
             event.as_object_mut().unwrap().remove(attribute);
@@ -147,7 +147,7 @@ proptest! {
         let extended = format!("{}{field}{}", &text[..at], &text[at..]);
         let extended = webhook(*provider, headers, extended);
         if let Ok(normalized) = providers::normalize(&extended) {
-            let bodies = normalized.events.iter().enumerate().map(|(n, event)| envelope::encode(&extended, &normalized.key, n, event).body);
+            let bodies = normalized.events.iter().enumerate().map(|(n, event)| cloudevent::encode(&extended, &normalized.key, n, event).body);
             let events = bodies.map(|body| String::from_utf8(body.into()).unwrap()).collect::<String>();
             let kept = format!("\"new_{word}\":{{\"deep\":[{number},\"{word}\"]}}");
             prop_assert!(events.contains(&kept), "{} {}: {}", provider, case, kept);
@@ -176,7 +176,7 @@ proptest! {
         let webhook = webhook(*provider, headers, text);
         if let Ok(normalized) = providers::normalize(&webhook) {
             for (n, event) in normalized.events.iter().enumerate() {
-                envelope::encode(&webhook, &normalized.key, n, event);
+                cloudevent::encode(&webhook, &normalized.key, n, event);
             }
         }
     }

@@ -8,7 +8,7 @@
 mod cases;
 
 use hookswitch::core::{
-    envelope,
+    events::cloudevent,
     providers::{self, Provider},
     redact,
     webhook::Webhook,
@@ -54,7 +54,7 @@ fn webhooks() -> Vec<(String, Webhook)> {
 /// The events of a webhook as they are published; none of one that cannot be normalized.
 fn events(webhook: &Webhook) -> Vec<bytes::Bytes> {
     let Ok(normalized) = providers::normalize(webhook) else { return Vec::new() };
-    let encode = |(position, event)| envelope::encode(webhook, &normalized.key, position, event).body;
+    let encode = |(position, event)| cloudevent::encode(webhook, &normalized.key, position, event).body;
     normalized.events.iter().enumerate().map(encode).collect()
 }
 

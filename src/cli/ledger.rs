@@ -14,9 +14,9 @@ use crate::{
     config::Config,
     core::{ledger::Sum, shard::Shard, webhook::SourceName},
     edge::{
-        amqp::{publisher::Publisher, topology},
+        amqp::{publish::Publisher, topology},
         metrics::LinkMetrics,
-        store::Store,
+        redis::Store,
     },
 };
 

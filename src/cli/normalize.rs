@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{DATA, OK};
 use crate::core::{
-    envelope,
+    events::cloudevent,
     providers::{self, Provider},
     webhook::{DeliveryId, Headers, SourceName, Webhook},
 };
@@ -71,7 +71,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
     };
     let mut out = std::io::stdout().lock();
     for (position, event) in normalized.events.iter().enumerate() {
-        out.write_all(&envelope::encode(&webhook, &normalized.key, position, event).body)?;
+        out.write_all(&cloudevent::encode(&webhook, &normalized.key, position, event).body)?;
         out.write_all(b"\n")?;
     }
     for drift in &normalized.drift {

@@ -10,18 +10,21 @@ use tokio_util::sync::CancellationToken;
 use super::{FAILED, OK};
 use crate::{
     app::{
-        gate::Gate, intake::RawExchange, ledger::Books, receiver::Receiver,
-        receiver_metrics::ReceiverMetrics, spread::Spread, worker::Worker,
+        ledger::Books,
+        receiver::{Receiver, sink::RawExchangeSink},
+        shards::Shards,
+        worker::{Worker, gate::Gate},
     },
     config::Config,
     core::providers,
     edge::{
-        amqp::publisher::{Publisher, Trouble},
+        amqp::publish::Publisher,
         http::{self, Limits},
-        metrics::{self, LinkMetrics, WorkerMetrics},
+        metrics::{self, LinkMetrics, WorkerMetrics, receiver::ReceiverMetrics},
         panics,
-        store::Store,
+        redis::Store,
         telemetry,
+        trouble::Trouble,
     },
 };
 
@@ -68,9 +71,9 @@ async fn serve(config: &Config, roles: Roles, flush_log: impl Fn() + Send + 'sta
     if let Some(listener) = listener {
         let receiver_metrics = Arc::new(ReceiverMetrics::default());
         receiver_metrics.register(&mut registry);
-        let spread = Spread::new(&config.sources);
+        let spread = Shards::new(&config.sources);
         let sink =
-            RawExchange::new(publisher.clone(), books.clone(), spread, config.receiver.confirm_timeout);
+            RawExchangeSink::new(publisher.clone(), books.clone(), spread, config.receiver.confirm_timeout);
         let router =
             Receiver::new(config.receiver.clone(), config.sources.clone(), sink, receiver_metrics).router();
         tracing::info!(address = %config.receiver.listen, "receiving webhooks");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{OK, Unreachable, block_on, connect};
-use crate::{app::tail::Tail, config::Config};
+use crate::{config::Config, edge::amqp::consume::tail::Tail};
 
 #[derive(clap::Args)]
 pub(super) struct Args {

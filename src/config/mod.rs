@@ -18,7 +18,10 @@ use std::{
 pub use problem::{ConfigProblems, Problem};
 
 use crate::core::{
-    auth::Auth, backoff::Schedule, disposition::Reason, providers::Provider, shard::Sharding,
+    auth::Auth,
+    delivery::{fault::Reason, retry::Schedule},
+    providers::Provider,
+    shard::Sharding,
     webhook::SourceName,
 };
 

@@ -13,7 +13,7 @@ use super::{
     sources,
     units::{show_duration, show_size},
 };
-use crate::core::{disposition::Reason, webhook::SourceName};
+use crate::core::{delivery::fault::Reason, webhook::SourceName};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);

@@ -5,19 +5,12 @@
 //! [`lifecycle::Life`] says what to do next, and [`disposition::Disposition::decide`] what becomes of the delivery.
 
 pub mod auth;
-pub mod backoff;
-pub mod data;
-pub mod disposition;
-pub mod envelope;
-pub mod event;
-pub mod inbound;
+pub mod delivery;
+pub mod events;
 pub mod json;
-pub mod key;
 pub mod ledger;
 pub mod letters;
-pub mod lifecycle;
 pub mod providers;
 pub mod redact;
 pub mod shard;
-pub mod time;
 pub mod webhook;

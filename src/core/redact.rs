@@ -5,7 +5,7 @@
 //! `"‹text, 12 characters›"`.
 
 use super::{
-    data::e164,
+    events::data::e164,
     json::{self, ROOT, Raw, extend_path},
     providers::Provider,
 };

@@ -4,5 +4,6 @@ pub mod amqp;
 pub mod http;
 pub mod metrics;
 pub mod panics;
-pub mod store;
+pub mod redis;
 pub mod telemetry;
+pub mod trouble;

@@ -12,12 +12,14 @@ use std::{collections::BTreeMap, fmt, fs, hint::black_box, path::Path, sync::Laz
 
 use divan::{Bencher, counter::BytesCount};
 use hookswitch::{
-    app::reading,
+    app::worker::read,
     config::Config,
     core::{
-        envelope::{self, Encoded},
-        inbound::{History, Inbound},
-        key::{IdempotencyKey, body_fingerprint},
+        delivery::queued::{History, QueuedWebhook},
+        events::{
+            cloudevent::{self, Encoded},
+            key::{IdempotencyKey, body_fingerprint},
+        },
         providers::{self, Provider},
         shard::Shard,
         webhook::{Headers, Webhook},
@@ -32,7 +34,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// One webhook, and what the steps before the measured one made of it.
 struct Case {
-    inbound: Inbound,
+    inbound: QueuedWebhook,
     properties: BasicProperties,
     key: IdempotencyKey,
     events: Vec<Encoded>,
@@ -42,12 +44,13 @@ impl Case {
     /// None if it cannot be normalized.
     fn new(webhook: Webhook) -> Option<Self> {
         let normalized = providers::normalize(&webhook).ok()?;
-        let encode = |(n, event)| envelope::encode(&webhook, &normalized.key, n, event);
+        let encode = |(n, event)| cloudevent::encode(&webhook, &normalized.key, n, event);
         let events = normalized.events.iter().enumerate().map(encode).collect();
         let key = normalized.key;
         let content_type = Some("application/json".to_owned());
         let shard = Shard::FIRST;
-        let inbound = Inbound { webhook, content_type, entry: None, shard, history: History::default() };
+        let inbound =
+            QueuedWebhook { webhook, content_type, entry: None, shard, history: History::default() };
         Some(Self { properties: message::properties(&inbound), inbound, key, events })
     }
 }
@@ -95,7 +98,7 @@ type Step = fn(&Case);
 const STEPS: &[(&str, Step)] = &[
     ("reading", |case| {
         let webhook = &case.inbound.webhook;
-        let read = reading::read(&CONFIG, providers::normalize, webhook);
+        let read = read::read(&CONFIG, providers::normalize, webhook);
         let key = &read.as_ref().expect("it could be read before").key;
         black_box((key.store_name(&webhook.source), body_fingerprint(&webhook.body)));
         black_box(read).ok();
@@ -105,7 +108,7 @@ const STEPS: &[(&str, Step)] = &[
         let webhook = &case.inbound.webhook;
         let normalized = providers::normalize(webhook).expect("it could be normalized before");
         for (n, event) in normalized.events.iter().enumerate() {
-            black_box(envelope::encode(webhook, &normalized.key, n, event));
+            black_box(cloudevent::encode(webhook, &normalized.key, n, event));
         }
     }),
     ("event_id", |case| {

@@ -1,7 +1,7 @@
 //! The webhook that is measured with: a telephony resource of about 1.2 KB.
 
 use hookswitch::core::{
-    inbound::{History, Inbound},
+    delivery::queued::{History, QueuedWebhook},
     ledger::{Entry, Run},
     providers::Provider,
     shard::Shard,
@@ -39,7 +39,7 @@ pub fn number(event: &[u8]) -> Option<u64> {
 }
 
 /// Webhook `n` as a receiver puts it on the broker.
-pub fn inbound(source: &str, run: Run, n: u64, bytes: usize) -> Inbound {
+pub fn inbound(source: &str, run: Run, n: u64, bytes: usize) -> QueuedWebhook {
     let webhook = Webhook {
         delivery_id: DeliveryId::new(uuid::Uuid::now_v7()),
         source: source.parse().unwrap(),
@@ -50,7 +50,7 @@ pub fn inbound(source: &str, run: Run, n: u64, bytes: usize) -> Inbound {
     };
     let entry = Some(Entry { run, number: n });
     let shard = Shard::FIRST;
-    Inbound {
+    QueuedWebhook {
         shard,
         webhook,
         content_type: Some("application/json".into()),

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use hookswitch::edge::amqp::publisher::Trouble;
+use hookswitch::edge::trouble::Trouble;
 use redis::aio::MultiplexedConnection;
 
 use crate::{

@@ -12,12 +12,9 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use hookswitch::{
-    core::inbound::Inbound,
-    core::{
-        disposition::Reason,
-        webhook::{DeliveryId, Webhook},
-    },
+use hookswitch::core::{
+    delivery::{fault::Reason, queued::QueuedWebhook},
+    webhook::{DeliveryId, Webhook},
 };
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -253,7 +250,7 @@ impl Book {
     }
 
     /// Records a dead letter.
-    pub fn dead(&self, letter: &Inbound) {
+    pub fn dead(&self, letter: &QueuedWebhook) {
         let reason = letter.history.reason;
         let word = reason.map_or("none", Reason::as_str).to_owned();
         *self.dead_by_reason.lock().unwrap().entry(word).or_default() += 1;

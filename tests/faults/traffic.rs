@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use hookswitch::{
     core::{
-        disposition::Reason,
-        envelope::{self, Encoded},
+        delivery::fault::Reason,
+        events::cloudevent::{self, Encoded},
         providers::{self, Provider},
         webhook::{DeliveryId, Webhook},
     },
@@ -231,7 +231,7 @@ impl Traffic {
         };
         let events = normalized.events.iter().enumerate();
         let events: Vec<_> = events
-            .map(|(position, event)| envelope::encode(webhook, &normalized.key, position, event))
+            .map(|(position, event)| cloudevent::encode(webhook, &normalized.key, position, event))
             .collect();
         if events.iter().any(|event| event.body.len() > EVENT_BYTES_MAX) {
             return Expected::Dead(Reason::EventTooLarge);

@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use amq_protocol::protocol::basic;
 use hookswitch::{
-    app::{gate::Gate, worker::Worker},
+    app::worker::{Worker, gate::Gate},
     config::Config,
     core::{
-        inbound::{History, Inbound},
+        delivery::queued::{History, QueuedWebhook},
         providers::{self, Provider},
         shard::Shard,
         webhook::{DeliveryId, Headers, Webhook},
@@ -15,12 +15,12 @@ use hookswitch::{
     edge::{
         amqp::{
             self,
-            consumer::{Delivery, Intake},
+            consume::{Delivery, RawConsumer},
             message,
-            publisher::Publisher,
+            publish::Publisher,
         },
         metrics::{self, LinkMetrics, WorkerMetrics},
-        store::Store,
+        redis::Store,
     },
 };
 use lapin::Connection;
@@ -65,7 +65,7 @@ async fn deliver(link: &mut Link, to: &Heard, tag: u64, n: u64) {
         headers: Headers::default(),
         body: body.into(),
     };
-    let inbound = Inbound {
+    let inbound = QueuedWebhook {
         webhook,
         content_type: None,
         entry: None,
@@ -99,13 +99,13 @@ async fn close_channel(link: &mut Link, consuming: &Heard) {
 }
 
 /// Somebody who consumes, and has taken two deliveries.
-async fn consumer(peer: &Peer) -> (Connection, Intake, Link, Heard, [Delivery; 2]) {
+async fn consumer(peer: &Peer) -> (Connection, RawConsumer, Link, Heard, [Delivery; 2]) {
     let config = config(peer, "redis://127.0.0.1:1/0");
     let (connection, mut link) = tokio::join!(amqp::connect(&config.amqp, "test"), peer.meet());
     let connection = connection.unwrap();
     let source = "salpre".parse().unwrap();
     let (intake, consuming) =
-        tokio::join!(Intake::open(&connection, source, Shard::FIRST, Provider::Salpre, 10), link.hear());
+        tokio::join!(RawConsumer::open(&connection, source, Shard::FIRST, Provider::Salpre, 10), link.hear());
     let (mut intake, consuming) = (intake.unwrap(), consuming.unwrap());
     for tag in [1, 2] {
         deliver(&mut link, &consuming, tag, tag).await;

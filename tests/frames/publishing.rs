@@ -9,7 +9,10 @@ use std::{
 use amq_protocol::protocol::connection;
 use hookswitch::{
     config::{Amqp, Secret},
-    edge::amqp::publisher::{Publication, PublishError, Publisher, Trouble},
+    edge::{
+        amqp::publish::{Publication, PublishError, Publisher},
+        trouble::Trouble,
+    },
 };
 use lapin::BasicProperties;
 use rand::{

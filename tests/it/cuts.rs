@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures_util::StreamExt;
-use hookswitch::{config::Secret, core::key::body_fingerprint, edge::amqp::publisher::Trouble};
+use hookswitch::{config::Secret, core::events::key::body_fingerprint, edge::trouble::Trouble};
 use serde_json::Value;
 use url::Url;
 

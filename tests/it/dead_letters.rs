@@ -6,18 +6,16 @@ use std::{
 };
 
 use hookswitch::{
-    app::{
-        dead_letters::{Canary, DeadLetterError, Desk, Order, Progress, Replay, Replayed, Stopped, Tools},
-        settle,
+    app::dead_letters::{
+        Canary, DeadLetterError, DeadLetters, JobRequest, Progress, Replay, Replayed, Services, Stopped,
     },
     core::{
-        disposition::Reason,
-        inbound::Inbound,
+        delivery::{fault::Reason, queued::QueuedWebhook},
         letters::{Fate, Filter, Journal, Kind, Letter, Outcome, Stats},
         shard::Shard,
         webhook::DeliveryId,
     },
-    edge::amqp::message,
+    edge::amqp::{message, routes},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -35,15 +33,15 @@ fn watched(max_failing: f64) -> Replay {
     Replay { canary: Some(Canary { max_failing, patience: Duration::from_secs(20) }), ..BLIND }
 }
 
-pub(super) fn order(kind: Kind, letters: u64) -> Order {
+pub(super) fn order(kind: Kind, letters: u64) -> JobRequest {
     let letters = Some(letters);
-    Order { kind, actor: "ann".into(), reason: Some("a test".into()), filter: "all".into(), letters }
+    JobRequest { kind, actor: "ann".into(), reason: Some("a test".into()), filter: "all".into(), letters }
 }
 
 /// The letters that a filter means, as browsing shows them.
 async fn browse(world: &World, filter: Filter) -> Vec<Letter> {
     let connection = world.connect().await;
-    let mut browsing = Desk::new(&connection, &world.config).browse(filter, None).await.unwrap();
+    let mut browsing = DeadLetters::new(&connection, &world.config).browse(filter, None).await.unwrap();
     let mut letters = Vec::new();
     while let Some((_, letter)) = browsing.next().await.unwrap() {
         letters.push(letter);
@@ -51,13 +49,13 @@ async fn browse(world: &World, filter: Filter) -> Vec<Letter> {
     letters
 }
 
-fn ids<'a>(letters: impl IntoIterator<Item = &'a Inbound>) -> Vec<DeliveryId> {
+fn ids<'a>(letters: impl IntoIterator<Item = &'a QueuedWebhook>) -> Vec<DeliveryId> {
     letters.into_iter().map(|letter| letter.webhook.delivery_id).collect()
 }
 
 async fn journal(world: &World) -> Journal {
     let connection = world.connect().await;
-    Desk::new(&connection, &world.config).journal().await.unwrap()
+    DeadLetters::new(&connection, &world.config).journal().await.unwrap()
 }
 
 fn died_of(reason: Reason) -> Filter {
@@ -84,8 +82,8 @@ async fn replay_until(
 ) -> Result<Replayed, DeadLetterError> {
     let (connection, publisher, store) =
         (world.connect().await, world.publisher().await, world.store().await);
-    let desk = Desk::new(&connection, &world.config);
-    let tools = Tools { publisher: &publisher, store: &store, stop };
+    let desk = DeadLetters::new(&connection, &world.config);
+    let tools = Services { publisher: &publisher, store: &store, stop };
     let plan = desk.plan(filter, limit, |_| {}).await?;
     let order = order(Kind::Replay, plan.len());
     desk.replay(tools, &order, plan, how, progress).await
@@ -101,8 +99,8 @@ pub(super) async fn replay_all(world: &World, source: &str) {
 pub(super) async fn discard(world: &World, filter: Filter, limit: u64) -> u64 {
     let (connection, publisher, store) =
         (world.connect().await, world.publisher().await, world.store().await);
-    let desk = Desk::new(&connection, &world.config);
-    let tools = Tools { publisher: &publisher, store: &store, stop: &CancellationToken::new() };
+    let desk = DeadLetters::new(&connection, &world.config);
+    let tools = Services { publisher: &publisher, store: &store, stop: &CancellationToken::new() };
     let plan = desk.plan(&filter, limit, |_| {}).await.unwrap();
     let order = order(Kind::Discard, plan.len());
     desk.discard(tools, &order, plan, None, &mut |_| {}).await.unwrap().discarded
@@ -120,14 +118,14 @@ async fn world_with_letters(not_json: usize, unknown: usize) -> World {
 }
 
 /// Puts letters into the dead-letter queue and the log that a mended program takes: as an older version would have.
-async fn mended_letters(world: &World, count: usize) -> Vec<Inbound> {
+async fn mended_letters(world: &World, count: usize) -> Vec<QueuedWebhook> {
     let publisher = world.publisher().await;
     let mut letters = Vec::new();
     for n in 0..count {
         let letter = letter(n);
-        let shelved = settle::shelve(&letter);
+        let shelved = routes::shelve(&letter);
         publisher.publish(shelved.clone(), PATIENCE).await.unwrap();
-        publisher.publish(settle::log(shelved), PATIENCE).await.unwrap();
+        publisher.publish(routes::log(shelved), PATIENCE).await.unwrap();
         letters.push(letter.inbound);
     }
     letters
@@ -156,7 +154,7 @@ async fn browsing_a_hundred_times_changes_nothing_in_the_queue_and_takes_no_lett
     };
     let before = look().await;
     let connection = world.connect().await;
-    let desk = Desk::new(&connection, &world.config);
+    let desk = DeadLetters::new(&connection, &world.config);
     for _ in 0..100 {
         let mut browsing = desk.browse(Filter::default(), None).await.unwrap();
         let mut stats = Stats::default();
@@ -179,14 +177,14 @@ async fn what_is_browsed_is_what_lies_in_the_queue() {
     let world = world_with_letters(3, 2).await;
     let queued = world.dead("salpre", 5).await;
     let browsed = browse(&world, Filter::default()).await;
-    let sorted = |mut letters: Vec<Inbound>| {
+    let sorted = |mut letters: Vec<QueuedWebhook>| {
         letters.sort_by_key(|letter| letter.webhook.delivery_id);
         letters
     };
     assert_eq!(sorted(browsed.into_iter().map(|letter| letter.inbound).collect()), sorted(queued));
     assert_eq!(browse(&world, died_of(Reason::UnsupportedEvent)).await.len(), 2);
     let connection = world.connect().await;
-    let desk = Desk::new(&connection, &world.config);
+    let desk = DeadLetters::new(&connection, &world.config);
     let mut browsing = desk.browse(Filter::default(), None).await.unwrap();
     let (second, _) = (browsing.next().await.unwrap(), browsing.next().await.unwrap().unwrap()).1;
     browsing.close().await;
@@ -304,7 +302,7 @@ async fn a_replay_killed_before_its_ack_finishes_when_run_again_and_gives_no_sec
     let letters = mended_letters(&world, 2).await;
     // As if killed after the publish and before the journal: the letter is in both queues.
     let publisher = world.publisher().await;
-    publisher.publish(settle::replay(&letters[0], Shard::FIRST, None), PATIENCE).await.unwrap();
+    publisher.publish(routes::replay(&letters[0], Shard::FIRST, None), PATIENCE).await.unwrap();
     let came = replay(&world, &Filter::default(), u64::MAX, BLIND).await.unwrap();
     assert_eq!(came.sent, 2);
     world.wait_for_depth("dead.salpre", 0).await;
@@ -317,10 +315,10 @@ async fn a_replay_killed_before_its_ack_finishes_when_run_again_and_gives_no_sec
 async fn a_letter_that_is_settled_on_record_and_still_in_the_queue_is_taken_out_and_not_sent_again() {
     let world = World::new().await;
     let letter = letter(0);
-    let shelved = settle::shelve(&letter);
+    let shelved = routes::shelve(&letter);
     let publisher = world.publisher().await;
     publisher.publish(shelved.clone(), PATIENCE).await.unwrap();
-    publisher.publish(settle::log(shelved.clone()), PATIENCE).await.unwrap();
+    publisher.publish(routes::log(shelved.clone()), PATIENCE).await.unwrap();
     replay_all(&world, "salpre").await;
     // As if killed after the journal and before the ack.
     publisher.publish(shelved, PATIENCE).await.unwrap();
@@ -406,8 +404,8 @@ async fn letters_that_are_put_back_are_there_once_however_often_they_are_put_bac
     let world = World::new().await;
     let (connection, publisher, store) =
         (world.connect().await, world.publisher().await, world.store().await);
-    let desk = Desk::new(&connection, &world.config);
-    let tools = Tools { publisher: &publisher, store: &store, stop: &CancellationToken::new() };
+    let desk = DeadLetters::new(&connection, &world.config);
+    let tools = Services { publisher: &publisher, store: &store, stop: &CancellationToken::new() };
     let letters: Vec<_> = (0..100).map(letter).collect();
     let import = async || {
         let order = order(Kind::Import, 100);
@@ -419,8 +417,9 @@ async fn letters_that_are_put_back_are_there_once_however_often_they_are_put_bac
     assert_eq!(discard(&world, Filter::default(), 60).await, 60);
     assert_eq!(import().await, (60, 40));
     assert_eq!(import().await, (0, 100));
-    let bodies =
-        |letters: Vec<Inbound>| -> BTreeSet<_> { letters.into_iter().map(|l| l.webhook.body).collect() };
+    let bodies = |letters: Vec<QueuedWebhook>| -> BTreeSet<_> {
+        letters.into_iter().map(|l| l.webhook.body).collect()
+    };
     let queued = bodies(world.dead("salpre", 100).await);
     assert_eq!(queued, bodies(letters.iter().map(|letter| letter.inbound.clone()).collect()));
     assert_eq!(browse(&world, Filter::default()).await.len(), 100);
@@ -429,8 +428,8 @@ async fn letters_that_are_put_back_are_there_once_however_often_they_are_put_bac
 pub(super) async fn reindex(world: &World) -> hookswitch::app::dead_letters::Reindexed {
     let (connection, publisher, store) =
         (world.connect().await, world.publisher().await, world.store().await);
-    let desk = Desk::new(&connection, &world.config);
-    let tools = Tools { publisher: &publisher, store: &store, stop: &CancellationToken::new() };
+    let desk = DeadLetters::new(&connection, &world.config);
+    let tools = Services { publisher: &publisher, store: &store, stop: &CancellationToken::new() };
     desk.reindex(tools, &order(Kind::Reindex, 0), (&Filter::default(), true), &mut |_| {}).await.unwrap()
 }
 
@@ -447,7 +446,7 @@ async fn after_somebody_has_moved_letters_by_other_means_a_reindex_makes_the_lis
     }
     let publisher = world.publisher().await;
     let unlisted = letter(9);
-    publisher.publish(settle::shelve(&unlisted), PATIENCE).await.unwrap();
+    publisher.publish(routes::shelve(&unlisted), PATIENCE).await.unwrap();
     world.wait_for_depth("dead.salpre", 4).await;
     let came = reindex(&world).await;
     assert_eq!((came.seen, came.listed, came.missing, came.finished), (4, 1, 2, 0));
@@ -494,7 +493,7 @@ async fn letters_are_listed_while_others_die_all_the_time_and_none_is_found_wher
     let publisher = world.publisher().await;
     let dying = tokio::spawn(async move {
         for n in 0.. {
-            publisher.publish(settle::log(settle::shelve(&letter(n))), PATIENCE).await.unwrap();
+            publisher.publish(routes::log(routes::shelve(&letter(n))), PATIENCE).await.unwrap();
         }
     });
     for _ in 0..5 {
@@ -508,10 +507,10 @@ async fn letters_are_listed_while_others_die_all_the_time_and_none_is_found_wher
 async fn a_letter_that_stands_in_the_log_twice_is_shown_once() {
     let world = World::new().await;
     let publisher = world.publisher().await;
-    let shelved = settle::shelve(&letter(0));
+    let shelved = routes::shelve(&letter(0));
     publisher.publish(shelved.clone(), PATIENCE).await.unwrap();
     for _ in 0..2 {
-        publisher.publish(settle::log(shelved.clone()), PATIENCE).await.unwrap();
+        publisher.publish(routes::log(shelved.clone()), PATIENCE).await.unwrap();
     }
     assert_eq!(browse(&world, Filter::default()).await.len(), 1);
     assert_eq!(replay(&world, &Filter::default(), u64::MAX, BLIND).await.unwrap().sent, 1);
@@ -564,8 +563,8 @@ async fn an_import_refuses_while_the_list_is_not_true() {
     let channel = connection.create_channel().await.unwrap();
     channel.queue_purge("dead.salpre".into(), Default::default()).await.unwrap();
     let (publisher, store) = (world.publisher().await, world.store().await);
-    let desk = Desk::new(&connection, &world.config);
-    let tools = Tools { publisher: &publisher, store: &store, stop: &CancellationToken::new() };
+    let desk = DeadLetters::new(&connection, &world.config);
+    let tools = Services { publisher: &publisher, store: &store, stop: &CancellationToken::new() };
     let listed = browse(&world, Filter::default()).await;
     let import = async || {
         let order = order(Kind::Import, 3);

@@ -9,15 +9,13 @@ use std::{
 };
 
 use hookswitch::{
-    app::settle,
     core::{
-        disposition::Reason,
-        inbound::Inbound,
+        delivery::{fault::Reason, queued::QueuedWebhook},
         letters::{Archived, Letter, LetterId},
         providers::{self, NormalizeError, Normalized, Provider},
         webhook::{Headers, Webhook},
     },
-    edge::amqp::{message, names},
+    edge::amqp::{message, names, routes},
     samples,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -74,7 +72,7 @@ fn fingerprint(error: &str) -> String {
 /// What lies in a source's dead-letter queue, in its order. A replay or discard that passes a letter and leaves it
 /// raises the broker's count of how often it was given out (a quorum queue has no other way to look behind its head):
 /// so that is not looked at here.
-async fn dead(world: &World, source: &str) -> Vec<(LetterId, Inbound)> {
+async fn dead(world: &World, source: &str) -> Vec<(LetterId, QueuedWebhook)> {
     let messages = world.look(&format!("dead.{source}")).await.into_iter();
     let read = |(body, properties): (Vec<u8>, _)| {
         (message::letter_id(&properties).unwrap(), message::decode(&properties, body).unwrap())
@@ -83,7 +81,7 @@ async fn dead(world: &World, source: &str) -> Vec<(LetterId, Inbound)> {
 }
 
 /// What lies in every dead-letter queue.
-async fn all_dead(world: &World) -> BTreeMap<String, Vec<(LetterId, Inbound)>> {
+async fn all_dead(world: &World) -> BTreeMap<String, Vec<(LetterId, QueuedWebhook)>> {
     let mut all = BTreeMap::new();
     for source in world.config.sources.keys() {
         all.insert(source.to_string(), dead(world, source.as_str()).await);
@@ -139,7 +137,7 @@ async fn from_stats_to_the_drained_kind_takes_five_commands_and_nothing_of_the_o
         let of_varda = (0..40).map(|_| {
             let mut inbound = inbound("varda", not_varda.to_vec());
             inbound.webhook.provider = Provider::Varda;
-            settle::accept(&inbound)
+            routes::accept(&inbound)
         });
         world.publish(of_varda).await;
     }
@@ -149,8 +147,9 @@ async fn from_stats_to_the_drained_kind_takes_five_commands_and_nothing_of_the_o
     }
     worker.finish().await;
     let before = all_dead(&world).await;
-    let is_mended =
-        |letter: &Inbound| letter.history.error.as_deref() == Some("payload.direction: must be a number");
+    let is_mended = |letter: &QueuedWebhook| {
+        letter.history.error.as_deref() == Some("payload.direction: must be a number")
+    };
     let worker = world.worker();
     let tool = Program::of(&world);
 
@@ -381,14 +380,14 @@ async fn a_reindex_killed_at_any_moment_and_run_again_makes_the_list_true_and_lo
     let settled = letters(0..100, OTHER);
     world.bury(&settled).await;
     tool.ok("dead-letters discard --all --yes --no-export --reason ticket-7").await;
-    world.publish(settled.iter().map(settle::shelve)).await;
+    world.publish(settled.iter().map(routes::shelve)).await;
     let good = letters(100..300, MENDED);
     world.bury(&good).await;
     let unlisted = letters(300..600, MENDED);
-    world.publish(unlisted.iter().map(settle::shelve)).await;
+    world.publish(unlisted.iter().map(routes::shelve)).await;
     let gone = letters(600..700, MENDED);
-    world.publish(gone.iter().map(|letter| settle::log(settle::shelve(letter)))).await;
-    world.publish(good[..50].iter().map(settle::shelve)).await;
+    world.publish(gone.iter().map(|letter| routes::log(routes::shelve(letter)))).await;
+    world.publish(good[..50].iter().map(routes::shelve)).await;
     let line = |_| "dead-letters reindex --forget-missing".to_owned();
     let killed = kill_often(&world, &tool, &mut dice, (7, Duration::from_millis(600)), line).await;
     let last = finish(&tool, line).await;
@@ -629,7 +628,7 @@ async fn no_command_shows_personal_data_unless_it_is_asked_to_and_that_is_on_rec
     let secret = "\u{e9}\n ada@example.com \u{1b}[2J";
     let special = [secret.as_bytes().to_vec(), NOT_JSON.to_vec()].map(|body| inbound("salpre", body));
     let count = webhooks.len() + special.len();
-    world.publish(webhooks.iter().chain(&special).map(settle::accept)).await;
+    world.publish(webhooks.iter().chain(&special).map(routes::accept)).await;
     let worker = world.worker_with(takes_nothing);
     let mut shown = Said { code: None, out: String::new(), err: String::new() };
     until("all are listed", async || {

@@ -6,15 +6,19 @@ use std::{
 };
 
 use hookswitch::{
-    app::settle,
     core::{
-        disposition::{Attempt, Reason},
-        key::IdempotencyKey,
-        lifecycle::Claim,
+        delivery::{
+            fault::{Attempt, Reason},
+            lifecycle::Claim,
+        },
+        events::key::IdempotencyKey,
         providers::{self, NormalizeError, Normalized},
         webhook::{SourceName, Webhook},
     },
-    edge::store::{Store, ToClaim, ToMark},
+    edge::{
+        amqp::routes,
+        redis::{Store, ToClaim, ToMark},
+    },
 };
 use lapin::options::{BasicGetOptions, BasicRejectOptions};
 
@@ -407,7 +411,7 @@ async fn an_event_as_large_as_allowed_gets_through_the_brokers_own_limit() {
         let mut inbound = inbound("salpre", body.into_bytes());
         // Of a known length, since the event tells it.
         inbound.webhook.received_at = "2026-01-02T03:04:05Z".parse().unwrap();
-        publisher.publish(settle::accept(&inbound), super::support::PATIENCE).await.unwrap();
+        publisher.publish(routes::accept(&inbound), super::support::PATIENCE).await.unwrap();
     };
     let worker = world.worker();
     accept(1, 0).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hookswitch::edge::amqp::publisher::Trouble;
+use hookswitch::edge::trouble::Trouble;
 
 use super::support::{
     World, call, calls,

@@ -184,11 +184,11 @@ async fn messages_that_share_a_batch_with_an_unroutable_one_are_told_apart() {
     for n in 0..400 {
         // Every second one goes where no queue is bound.
         let source = if n % 2 == 0 { "salpre" } else { "nowhere" };
-        let publication = hookswitch::app::settle::accept(&super::support::inbound(source, call(n)));
+        let publication = hookswitch::edge::amqp::routes::accept(&super::support::inbound(source, call(n)));
         let publisher = publisher.clone();
         publishing.spawn(async move { (n, publisher.publish(publication, super::support::PATIENCE).await) });
     }
-    let unroutable = hookswitch::edge::amqp::publisher::PublishError::Unroutable;
+    let unroutable = hookswitch::edge::amqp::publish::PublishError::Unroutable;
     while let Some(outcome) = publishing.join_next().await {
         let (n, verdict) = outcome.unwrap();
         assert_eq!(verdict, if n % 2 == 0 { Ok(()) } else { Err(unroutable) }, "message {n}");

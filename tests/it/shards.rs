@@ -9,7 +9,7 @@ use bytes::Bytes;
 use hookswitch::{
     app::ledger,
     core::{
-        disposition::Reason,
+        delivery::fault::Reason,
         providers::{NormalizeError, Normalized},
         webhook::Webhook,
     },
@@ -109,7 +109,7 @@ async fn the_webhooks_of_a_call_go_to_one_queue_and_each_is_done_once() {
     assert_eq!(done(&worker), 60.0);
     // The same fact in another queue is the same fact.
     let again: Vec<_> = (0..30).map(|n| super::support::inbound("split", call(n))).collect();
-    world.publish(again.iter().map(hookswitch::app::settle::accept)).await;
+    world.publish(again.iter().map(hookswitch::edge::amqp::routes::accept)).await;
     let duplicates = "hookswitch_duplicates_total{source=\"split\",body=\"same\"}";
     until("thirty duplicates", async || worker.metric(duplicates) == 30.0).await;
     assert!(world.events(0).await.is_empty());

@@ -72,7 +72,8 @@ async fn an_event_that_no_queue_wants_is_kept_as_unrouted_even_while_somebody_ta
     let connection = world.connect().await;
     let channel = connection.create_channel().await.unwrap();
     channel.queue_delete("events.all".into(), Default::default()).await.unwrap();
-    let mut tail = hookswitch::app::tail::Tail::open(&connection, &["call.#".to_owned()]).await.unwrap();
+    let mut tail =
+        hookswitch::edge::amqp::consume::tail::Tail::open(&connection, &["call.#".to_owned()]).await.unwrap();
     let connection_of_worker = world.connect().await;
     Topology::of(&world.config).apply(&connection_of_worker).await.unwrap();
     channel

@@ -13,13 +13,13 @@ use std::{
 };
 
 use hookswitch::{
-    app::{
-        receiver::{RawSink, Receiver, SinkError},
-        receiver_metrics::ReceiverMetrics,
-    },
+    app::receiver::{RawSink, Receiver, SinkError},
     config::Config,
     core::webhook::Webhook,
-    edge::http::{self, Drained, Limits},
+    edge::{
+        http::{self, Drained, Limits},
+        metrics::receiver::ReceiverMetrics,
+    },
 };
 use tokio::{net::TcpStream, sync::oneshot, task::JoinHandle, time::timeout};
 

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use hookswitch::core::{disposition::Attempt, lifecycle::Answer};
+use hookswitch::core::delivery::{fault::Attempt, lifecycle::Answer};
 
 use crate::{
     plan::Time,

@@ -1,6 +1,6 @@
 //! What must hold: promises 2, 3 and 6, looked at whenever something could break them.
 
-use hookswitch::core::disposition::Attempt;
+use hookswitch::core::delivery::fault::Attempt;
 
 use crate::{
     broker::By,

@@ -1,4 +1,4 @@
-//! The lives of deliveries, simulated: the real state machine of `src/core/lifecycle.rs` against a model of the broker
+//! The lives of deliveries, simulated: the real state machine of `src/core/delivery/lifecycle.rs` against a model of the broker
 //! and of Redis, in which everything goes wrong that a seed decides.
 //!
 //! `HOOKSWITCH_SIMULATIONS=n` sets how many schedules there are, `HOOKSWITCH_SIMULATION_SEED=n` shows one of them step

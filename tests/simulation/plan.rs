@@ -5,10 +5,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use hookswitch::core::{
-    backoff::{Schedule, Tier},
-    disposition::Reason,
+use hookswitch::core::delivery::{
+    fault::Reason,
     lifecycle,
+    retry::{Schedule, Tier},
 };
 
 use crate::random::Random;

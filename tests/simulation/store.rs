@@ -1,6 +1,6 @@
-//! A model of Redis: what `src/edge/store.rs` asks of it, and when it forgets.
+//! A model of Redis: what `src/edge/redis` asks of it, and when it forgets.
 
-use hookswitch::core::lifecycle::Claim;
+use hookswitch::core::delivery::lifecycle::Claim;
 
 use crate::plan::Time;
 

@@ -7,8 +7,9 @@ use std::{
 };
 
 use hookswitch::{
-    core::{
-        disposition::{Attempt, Disposition, Fault, Reason},
+    core::delivery::{
+        disposition::Disposition,
+        fault::{Attempt, Fault, Reason},
         lifecycle::{Answer, Claim, Life, Step},
     },
     faults::{self, Mutant},

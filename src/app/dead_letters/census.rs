@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{DeadLetterError, Desk, Progress};
+use super::{DeadLetterError, DeadLetters, Progress};
 use crate::core::{
     letters::{Filter, Stats},
     webhook::SourceName,
@@ -30,7 +30,7 @@ pub struct Difference {
     pub queued: u64,
 }
 
-impl Desk<'_> {
+impl DeadLetters<'_> {
     /// Counts the letters that `filter` means.
     ///
     /// # Errors

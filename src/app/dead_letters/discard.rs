@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 
 use super::{
-    DeadLetterError, Desk, Order, Plan, Progress, Tools,
+    DeadLetterError, DeadLetters, JobRequest, Plan, Progress, Services,
     export::Archive,
     job::{Running, note, settle_all},
     queue::{Held, Pass},
@@ -33,8 +33,8 @@ pub struct Discarded {
 
 /// A discard under way.
 struct Run<'a> {
-    desk: &'a Desk<'a>,
-    tools: Tools<'a>,
+    desk: &'a DeadLetters<'a>,
+    tools: Services<'a>,
     job: &'a Running<'a>,
     journal: Journal,
     plan: Plan,
@@ -43,15 +43,15 @@ struct Run<'a> {
     progress: &'a mut dyn FnMut(Progress),
 }
 
-impl Desk<'_> {
+impl DeadLetters<'_> {
     /// Throws the letters of `plan` away, after they are in `archive`, if there is one.
     ///
     /// # Errors
     /// [`DeadLetterError`]: it could not begin, or its end could not be written down.
     pub async fn discard(
         &self,
-        tools: Tools<'_>,
-        order: &Order,
+        tools: Services<'_>,
+        order: &JobRequest,
         mut plan: Plan,
         archive: Option<&mut dyn Archive>,
         progress: &mut dyn FnMut(Progress),

@@ -2,10 +2,10 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::{DeadLetterError, Desk, Order, Progress};
+use super::{DeadLetterError, DeadLetters, JobRequest, Progress};
 use crate::{
     core::letters::{Archived, Filter, Outcome},
-    edge::amqp::publisher::Publisher,
+    edge::amqp::publish::Publisher,
 };
 
 /// Letters that are written at a time.
@@ -20,7 +20,7 @@ pub trait Archive {
     fn keep(&mut self, lines: &[Archived]) -> std::io::Result<()>;
 }
 
-impl Desk<'_> {
+impl DeadLetters<'_> {
     /// Writes the letters that `filter` means, at most `limit`, to `archive`; they stay where they are. How many.
     ///
     /// # Errors
@@ -28,7 +28,7 @@ impl Desk<'_> {
     pub async fn export(
         &self,
         (publisher, stop): (&Publisher, &CancellationToken),
-        order: &Order,
+        order: &JobRequest,
         (filter, limit): (&Filter, u64),
         archive: &mut dyn Archive,
         progress: &mut dyn FnMut(Progress),

@@ -2,10 +2,10 @@
 
 use futures_util::future::join_all;
 
-use super::{DeadLetterError, Desk, Order, Plan, Progress, Tools};
+use super::{DeadLetterError, DeadLetters, JobRequest, Plan, Progress, Services};
 use crate::{
-    app::settle,
     core::letters::{Filter, Journal, Letter, Outcome},
+    edge::amqp::routes,
 };
 
 /// Letters that are on their way at the same time.
@@ -22,15 +22,15 @@ pub struct Imported {
     pub stopped: bool,
 }
 
-impl Desk<'_> {
+impl DeadLetters<'_> {
     /// Puts letters into their queues and into the log, unless they are there.
     ///
     /// # Errors
     /// [`DeadLetterError`]; what was done until then is done.
     pub async fn import(
         &self,
-        tools: Tools<'_>,
-        order: &Order,
+        tools: Services<'_>,
+        order: &JobRequest,
         letters: impl Iterator<Item = Letter>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Imported, DeadLetterError> {
@@ -41,7 +41,7 @@ impl Desk<'_> {
 
     async fn put_all_back(
         &self,
-        tools: Tools<'_>,
+        tools: Services<'_>,
         journal: &Journal,
         letters: impl Iterator<Item = Letter>,
         progress: &mut dyn FnMut(Progress),
@@ -86,11 +86,11 @@ impl Desk<'_> {
         Ok(list)
     }
 
-    async fn put_back(&self, tools: Tools<'_>, batch: &[Letter]) -> Result<(), DeadLetterError> {
+    async fn put_back(&self, tools: Services<'_>, batch: &[Letter]) -> Result<(), DeadLetterError> {
         let putting = batch.iter().map(async |letter| {
-            let shelved = settle::shelve(letter);
-            tools.publisher.publish(shelved.clone(), settle::PATIENCE).await?;
-            settle::publish_surely(tools.publisher, settle::PATIENCE, || settle::log(shelved.clone())).await
+            let shelved = routes::shelve(letter);
+            tools.publisher.publish(shelved.clone(), routes::PATIENCE).await?;
+            routes::publish_surely(tools.publisher, routes::PATIENCE, || routes::log(shelved.clone())).await
         });
         for put in join_all(putting).await {
             put.map_err(DeadLetterError::NotMoved)?;

@@ -5,22 +5,21 @@ use lapin::{Channel, options::QueueDeclareOptions, types::FieldTable};
 use uuid::Uuid;
 
 use super::{
-    DeadLetterError, Desk, Tools,
+    DeadLetterError, DeadLetters, Services,
     queue::{Held, Pass},
 };
 use crate::{
-    app::settle,
     core::{
         ledger::State,
         letters::{Fate, JobId, Journal, Kind, Letter, Outcome, Record},
     },
-    edge::amqp::{names, publisher::Publisher, topology},
+    edge::amqp::{names, publish::Publisher, routes, topology},
     faults::{self, Mutant},
 };
 
 /// What somebody asks for.
 #[derive(Clone, Debug)]
-pub struct Order {
+pub struct JobRequest {
     /// What to do.
     pub kind: Kind,
     /// Who asks.
@@ -55,7 +54,7 @@ impl Reveal<'_> {
     }
 }
 
-impl Desk<'_> {
+impl DeadLetters<'_> {
     /// Puts on record that somebody is about to be shown personal data.
     ///
     /// # Errors
@@ -63,7 +62,7 @@ impl Desk<'_> {
     pub async fn reveal<'a>(
         &self,
         publisher: &'a Publisher,
-        order: &Order,
+        order: &JobRequest,
     ) -> Result<Reveal<'a>, DeadLetterError> {
         Ok(Reveal(self.begin_reading(publisher, order).await?))
     }
@@ -72,7 +71,7 @@ impl Desk<'_> {
     pub(super) async fn begin_reading<'a>(
         &self,
         publisher: &'a Publisher,
-        order: &Order,
+        order: &JobRequest,
     ) -> Result<Running<'a>, DeadLetterError> {
         let job = Running { id: JobId::new(Uuid::now_v7()), publisher, lock: None };
         job.begin(order).await?;
@@ -83,8 +82,8 @@ impl Desk<'_> {
     /// killed, what it could not finish is finished first.
     pub(super) async fn begin<'a>(
         &self,
-        tools: Tools<'a>,
-        order: &Order,
+        tools: Services<'a>,
+        order: &JobRequest,
     ) -> Result<(Running<'a>, Journal), DeadLetterError> {
         let lock = self.connection.create_channel().await?;
         let options = QueueDeclareOptions {
@@ -141,8 +140,8 @@ impl Desk<'_> {
 }
 
 impl Running<'_> {
-    async fn begin(&self, order: &Order) -> Result<(), DeadLetterError> {
-        let Order { kind, actor, reason, filter, letters } = order.clone();
+    async fn begin(&self, order: &JobRequest) -> Result<(), DeadLetterError> {
+        let JobRequest { kind, actor, reason, filter, letters } = order.clone();
         let (at, version) = (Timestamp::now(), env!("CARGO_PKG_VERSION").to_owned());
         self.write(&Record::Begun { job: self.id, at, kind, actor, reason, filter, letters, version }).await
     }
@@ -220,7 +219,7 @@ impl Running<'_> {
     }
 
     async fn write(&self, record: &Record) -> Result<(), DeadLetterError> {
-        settle::publish_surely(self.publisher, settle::PATIENCE, || settle::record(record, Timestamp::now()))
+        routes::publish_surely(self.publisher, routes::PATIENCE, || routes::record(record, Timestamp::now()))
             .await
             .map_err(DeadLetterError::NoJournal)
     }
@@ -246,7 +245,7 @@ pub(super) async fn settle_all(
 }
 
 /// Notes in the ledger what became of a letter's webhook, where it is counted.
-pub(super) async fn note(tools: &Tools<'_>, letter: &Letter, state: State) -> Result<(), DeadLetterError> {
+pub(super) async fn note(tools: &Services<'_>, letter: &Letter, state: State) -> Result<(), DeadLetterError> {
     if let Some(entry) = letter.inbound.entry {
         tools.store.record(&letter.inbound.webhook.source, [entry].into_iter(), state).await?;
     }

@@ -25,13 +25,13 @@ use jiff::{SignedDuration, Timestamp};
 use lapin::Connection;
 use tokio_util::sync::CancellationToken;
 
-use self::standing::{Standing, attempt, standings};
+use self::standing::{Prior, attempt, standings};
 pub use self::{
     census::{Census, Difference},
     discard::Discarded,
     export::Archive,
     import::Imported,
-    job::{Order, Reveal},
+    job::{JobRequest, Reveal},
     reindex::Reindexed,
     replay::{Canary, Replay, Replayed, Stopped},
     trial::Trial,
@@ -45,12 +45,12 @@ use crate::{
     },
     edge::{
         amqp::{
+            consume::stream::{Reading, Start, Stored, StreamError},
             message, names,
-            publisher::{PublishError, Publisher},
-            stream::{Reading, Start, Stored, StreamError},
+            publish::{PublishError, Publisher},
             topology,
         },
-        store::{Store, StoreError},
+        redis::{Store, StoreError},
     },
 };
 
@@ -119,14 +119,14 @@ fn who(job: Option<&Job>) -> String {
 }
 
 /// The desk at which dead letters are worked on: a connection to the broker, and which sources there are.
-pub struct Desk<'a> {
+pub struct DeadLetters<'a> {
     connection: &'a Connection,
     config: &'a Config,
 }
 
 /// What a job needs besides the desk.
 #[derive(Clone, Copy)]
-pub struct Tools<'a> {
+pub struct Services<'a> {
     /// Publishes with confirms.
     pub publisher: &'a Publisher,
     /// Knows what is done, and keeps the ledger.
@@ -215,7 +215,7 @@ pub struct Browsing {
     seen: HashSet<u64>,
 }
 
-impl<'a> Desk<'a> {
+impl<'a> DeadLetters<'a> {
     /// A desk.
     pub fn new(connection: &'a Connection, config: &'a Config) -> Self {
         Self { connection, config }

@@ -11,7 +11,7 @@ use lapin::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{DeadLetterError, Desk, Plan};
+use super::{DeadLetterError, DeadLetters, Plan};
 use crate::{
     core::{
         letters::{Journal, Letter, LetterId},
@@ -49,7 +49,7 @@ const BATCH_BYTES: usize = 4 << 20;
 /// One channel after the other takes letters, each until it holds its share; so each holds a stretch of the queue, which
 /// the broker puts back in its order. Which stretch comes first is the broker's choice: the log keeps the order that counts.
 pub(super) struct Pass<'a> {
-    desk: &'a Desk<'a>,
+    desk: &'a DeadLetters<'a>,
     source: &'a SourceName,
     provider: Provider,
     /// Those that are full, and whose consumers are cancelled: what is acked on them makes no room for others.
@@ -78,7 +78,7 @@ pub(super) struct Held {
     tag: u64,
 }
 
-impl Desk<'_> {
+impl DeadLetters<'_> {
     /// How many letters are ready in a source's queue, once the number does not grow any more: what a killed job held
     /// comes back bit by bit.
     async fn settled_depth(&self, source: &SourceName) -> Result<u32, DeadLetterError> {
@@ -113,7 +113,10 @@ impl Desk<'_> {
 
 impl<'a> Pass<'a> {
     /// Begins at the head of the queue.
-    pub(super) async fn open(desk: &'a Desk<'a>, source: &'a SourceName) -> Result<Self, DeadLetterError> {
+    pub(super) async fn open(
+        desk: &'a DeadLetters<'a>,
+        source: &'a SourceName,
+    ) -> Result<Self, DeadLetterError> {
         let Some(settings) = desk.config.sources.get(source) else {
             return Err(DeadLetterError::NoQueue(source.clone()));
         };

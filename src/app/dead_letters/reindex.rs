@@ -6,17 +6,17 @@ use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    DeadLetterError, Desk, Order, Progress, Tools,
+    DeadLetterError, DeadLetters, JobRequest, Progress, Services,
     job::{Running, note},
     queue::{Held, Pass},
 };
 use crate::{
-    app::settle,
     core::{
         ledger::State,
         letters::{Fate, Filter, Journal, Outcome},
         webhook::SourceName,
     },
+    edge::amqp::routes,
 };
 
 /// How many letters are listed at a time, and keys written in the journal.
@@ -47,7 +47,7 @@ pub struct Reindexed {
 
 /// A reindex of one source under way.
 struct Run<'a> {
-    tools: Tools<'a>,
+    tools: Services<'a>,
     job: &'a Running<'a>,
     journal: &'a Journal,
     began: Timestamp,
@@ -85,15 +85,15 @@ impl Roll {
     }
 }
 
-impl Desk<'_> {
+impl DeadLetters<'_> {
     /// Goes through the queues of the sources that `filter` means, and mends the log.
     ///
     /// # Errors
     /// [`DeadLetterError`]; what was done until then is done.
     pub async fn reindex(
         &self,
-        tools: Tools<'_>,
-        order: &Order,
+        tools: Services<'_>,
+        order: &JobRequest,
         (filter, forget_missing): (&Filter, bool),
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Reindexed, DeadLetterError> {
@@ -114,7 +114,7 @@ impl Desk<'_> {
     /// Goes through all queues after a job was killed.
     pub(super) async fn mend(
         &self,
-        tools: Tools<'_>,
+        tools: Services<'_>,
         job: &Running<'_>,
         journal: &Journal,
     ) -> Result<(), DeadLetterError> {
@@ -127,7 +127,7 @@ impl Desk<'_> {
 
     async fn reindex_source(
         &self,
-        (tools, job, journal, forget_missing): (Tools<'_>, &Running<'_>, &Journal, bool),
+        (tools, job, journal, forget_missing): (Services<'_>, &Running<'_>, &Journal, bool),
         source: &SourceName,
         came: &mut Reindexed,
         progress: &mut dyn FnMut(Progress),
@@ -196,9 +196,9 @@ impl Run<'_> {
             if !held.has_id {
                 note(&self.tools, &held.letter, State::Dead).await?;
             }
-            let letter = settle::shelve(&held.letter);
-            let listed = settle::publish_surely(self.tools.publisher, settle::PATIENCE, || {
-                settle::log(letter.clone())
+            let letter = routes::shelve(&held.letter);
+            let listed = routes::publish_surely(self.tools.publisher, routes::PATIENCE, || {
+                routes::log(letter.clone())
             })
             .await;
             listed.map_err(DeadLetterError::NotMoved)

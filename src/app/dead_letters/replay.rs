@@ -9,19 +9,20 @@ use futures_util::future::join_all;
 use tokio::time::{sleep, sleep_until};
 
 use super::{
-    DeadLetterError, Desk, Order, Plan, Progress, Tools,
+    DeadLetterError, DeadLetters, JobRequest, Plan, Progress, Services,
     job::{Running, note, settle_all},
     queue::{Held, Pass},
-    standing::{Standing, attempt, standings},
+    standing::{Prior, attempt, standings},
 };
 use crate::{
-    app::{settle, spread::Spread},
+    app::shards::Shards,
     core::{
-        key,
+        events::key,
         ledger::State,
         letters::{Fate, Fates, Journal, Outcome, Ramp, Verdict},
         webhook::{DeliveryId, SourceName},
     },
+    edge::amqp::routes,
     faults::{self, Mutant},
 };
 
@@ -91,11 +92,11 @@ pub enum Stopped {
 
 /// A replay under way.
 struct Run<'a> {
-    desk: &'a Desk<'a>,
-    tools: Tools<'a>,
+    desk: &'a DeadLetters<'a>,
+    tools: Services<'a>,
     job: &'a Running<'a>,
     replay: Replay,
-    spread: Spread,
+    spread: Shards,
     journal: Journal,
     plan: Plan,
     came: Replayed,
@@ -116,15 +117,15 @@ struct Wave {
     sent: HashSet<DeliveryId>,
 }
 
-impl Desk<'_> {
+impl DeadLetters<'_> {
     /// Sends the letters of `plan` back.
     ///
     /// # Errors
     /// [`DeadLetterError`]: it could not begin, or its end could not be written down.
     pub async fn replay(
         &self,
-        tools: Tools<'_>,
-        order: &Order,
+        tools: Services<'_>,
+        order: &JobRequest,
         mut plan: Plan,
         replay: Replay,
         progress: &mut dyn FnMut(Progress),
@@ -136,7 +137,7 @@ impl Desk<'_> {
             tools,
             job: &job,
             replay,
-            spread: Spread::new(&self.config.sources),
+            spread: Shards::new(&self.config.sources),
             journal,
             plan,
             came: Replayed { left_meanwhile, ..Replayed::default() },
@@ -263,9 +264,9 @@ impl Run<'_> {
         }
         let publishing = sending.iter().map(|held| {
             let shard = self.spread.shard_of(&held.letter.inbound.webhook);
-            let mut publication = settle::replay(&held.letter.inbound, shard, wave.map(str::to_owned));
-            publication.not_after = Instant::now() + settle::PATIENCE;
-            self.tools.publisher.publish(publication, settle::PATIENCE * 2)
+            let mut publication = routes::replay(&held.letter.inbound, shard, wave.map(str::to_owned));
+            publication.not_after = Instant::now() + routes::PATIENCE;
+            self.tools.publisher.publish(publication, routes::PATIENCE * 2)
         });
         let verdicts = join_all(publishing).await;
         let failed = verdicts.iter().find_map(|verdict| verdict.err());
@@ -298,27 +299,27 @@ impl Run<'_> {
         for ((letter, read), standing) in tried.iter().zip(standings) {
             let webhook = &letter.inbound.webhook;
             let Ok(read) = read else {
-                fates.push(Standing::Open);
+                fates.push(Prior::Open);
                 continue;
             };
             let fingerprint = key::body_fingerprint(&webhook.body);
             let ahead = *self.on_their_way.entry(read.key.store_name(&webhook.source)).or_insert(fingerprint);
             fates.push(match standing {
-                _ if ahead != fingerprint => Standing::DoneByAnother,
-                Standing::DoneByAnother if self.replay.again => {
+                _ if ahead != fingerprint => Prior::DoneByAnother,
+                Prior::DoneByAnother if self.replay.again => {
                     self.tools.store.forget(&webhook.source, &read.key).await?;
-                    Standing::Open
+                    Prior::Open
                 }
-                Standing::Open | Standing::Done | Standing::DoneByAnother => standing,
+                Prior::Open | Prior::Done | Prior::DoneByAnother => standing,
             });
         }
         drop(tried);
         let (mut done, mut sending) = (Vec::new(), Vec::new());
         for (held, fate) in batch.into_iter().zip(fates) {
             match fate {
-                Standing::Open => sending.push(held),
-                Standing::Done => done.push(held),
-                Standing::DoneByAnother => self.came.held_back += 1,
+                Prior::Open => sending.push(held),
+                Prior::Done => done.push(held),
+                Prior::DoneByAnother => self.came.held_back += 1,
             }
         }
         Ok((done, sending))

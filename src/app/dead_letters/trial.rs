@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use super::{DeadLetterError, Desk, Progress, Standing, attempt, standings};
+use super::{DeadLetterError, DeadLetters, Prior, Progress, attempt, standings};
 use crate::{
-    app::reading::Readout,
+    app::worker::read::NormalizedWebhook,
     config::Config,
     core::{
-        disposition::{Fault, Reason},
+        delivery::fault::{Fault, Reason},
         letters::{Filter, Fingerprint, Letter},
     },
-    edge::store::{Store, StoreError},
+    edge::redis::{Store, StoreError},
 };
 
 /// Letters that are tried together: one question to Redis.
@@ -41,22 +41,22 @@ impl Trial {
         config: &Config,
         store: Option<&Store>,
         letters: &[Letter],
-        each: &mut dyn FnMut(&Letter, &Readout),
+        each: &mut dyn FnMut(&Letter, &NormalizedWebhook),
     ) -> Result<(), StoreError> {
         let tried: Vec<_> = letters.iter().map(|letter| (letter, attempt(config, letter))).collect();
         let standings = match store {
             Some(store) => standings(store, &tried).await?,
-            None => vec![Standing::Open; tried.len()],
+            None => vec![Prior::Open; tried.len()],
         };
         for ((letter, read), standing) in tried.iter().zip(standings) {
             self.letters += 1;
             match (read, standing) {
-                (Ok(read), Standing::Open) => {
+                (Ok(read), Prior::Open) => {
                     self.succeed += 1;
                     each(letter, read);
                 }
-                (Ok(_), Standing::Done) => self.already_done += 1,
-                (Ok(_), Standing::DoneByAnother) => self.held_back += 1,
+                (Ok(_), Prior::Done) => self.already_done += 1,
+                (Ok(_), Prior::DoneByAnother) => self.held_back += 1,
                 (Err(fault), _) => self.fails(letter, fault),
             }
         }
@@ -70,7 +70,7 @@ impl Trial {
     }
 }
 
-impl Desk<'_> {
+impl DeadLetters<'_> {
     /// Tries the letters that `filter` means, at most `limit`; `each` sees those that would succeed.
     ///
     /// # Errors
@@ -79,7 +79,7 @@ impl Desk<'_> {
         &self,
         store: Option<&Store>,
         (filter, limit): (Filter, u64),
-        each: &mut dyn FnMut(&Letter, &Readout),
+        each: &mut dyn FnMut(&Letter, &NormalizedWebhook),
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Trial, DeadLetterError> {
         let mut browsing = self.browse(filter, None).await?;

@@ -16,7 +16,7 @@ use super::{
     stop_on_interrupt,
 };
 use crate::{
-    app::dead_letters::{Archive, Canary, Order, Plan, Progress, Replay, Replayed, Stopped},
+    app::dead_letters::{Archive, Canary, JobRequest, Plan, Progress, Replay, Replayed, Stopped},
     cli::{DATA, FAILED, OK},
     config::{Config, units},
     core::letters::{Filter, Kind},
@@ -287,7 +287,7 @@ pub(super) async fn discard(config: &Config, args: &DiscardArgs) -> anyhow::Resu
     let session = Session::open(config).await?;
     let plan = plan(&session, &filter, args.aim.limit).await?;
     let Some(order) = order else { return Ok(dry(&plan, args.json, "thrown away")?) };
-    let order = Order { filter: filter.to_string(), letters: Some(plan.len()), ..order };
+    let order = JobRequest { filter: filter.to_string(), letters: Some(plan.len()), ..order };
     if let Some(code) = nothing(&session, &plan, &args.aim.choice, args.json).await? {
         return Ok(code);
     }

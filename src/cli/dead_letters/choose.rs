@@ -8,7 +8,7 @@ use super::Usage;
 use crate::{
     config::{Config, units},
     core::{
-        disposition::Reason,
+        delivery::fault::Reason,
         letters::{Condition, Filter, Fingerprint},
         providers::Provider,
         webhook::SourceName,

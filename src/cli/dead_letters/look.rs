@@ -16,12 +16,12 @@ use super::{
 use crate::{
     app::{
         dead_letters::{Census, Difference, Trial},
-        reading::Readout,
+        worker::read::NormalizedWebhook,
     },
     cli::{DATA, FAILED, OK, ledger::open_store},
     config::Config,
     core::{
-        disposition::Reason,
+        delivery::fault::Reason,
         letters::{Archived, Filter, Job, Kind, Letter, Stats},
         redact,
         webhook::SourceName,
@@ -385,7 +385,7 @@ pub(super) async fn attempt(config: &Config, args: &TryArgs) -> anyhow::Result<u
     let filter = args.choice.filter(config)?;
     let mut out = Out::new();
     let mut printed = Ok(());
-    let mut each = |letter: &Letter, read: &Readout| {
+    let mut each = |letter: &Letter, read: &NormalizedWebhook| {
         if args.events && printed.is_ok() {
             printed = print_events(letter, read, args, &mut out);
         }
@@ -408,7 +408,7 @@ async fn try_file(
     config: &Config,
     path: &Path,
     (filter, args): (&Filter, &TryArgs),
-    each: &mut dyn FnMut(&Letter, &Readout),
+    each: &mut dyn FnMut(&Letter, &NormalizedWebhook),
 ) -> anyhow::Result<Option<Trial>> {
     if args.reveal {
         let why = "the file holds the letters whole: --reveal is for those on the broker";
@@ -435,7 +435,7 @@ async fn try_listed(
     config: &Config,
     filter: Filter,
     args: &TryArgs,
-    each: &mut dyn FnMut(&Letter, &Readout),
+    each: &mut dyn FnMut(&Letter, &NormalizedWebhook),
 ) -> anyhow::Result<Trial> {
     let session = Session::open(config).await?;
     let desk = session.desk();
@@ -498,7 +498,12 @@ fn print_trial(trial: &Trial, args: &TryArgs, out: &mut Out) -> std::io::Result<
     Ok(())
 }
 
-fn print_events(letter: &Letter, read: &Readout, args: &TryArgs, out: &mut Out) -> std::io::Result<()> {
+fn print_events(
+    letter: &Letter,
+    read: &NormalizedWebhook,
+    args: &TryArgs,
+    out: &mut Out,
+) -> std::io::Result<()> {
     for event in &read.events {
         let shown = if args.reveal {
             String::from_utf8_lossy(&event.body).into_owned()

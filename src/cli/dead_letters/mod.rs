@@ -15,10 +15,10 @@ use tokio_util::sync::CancellationToken;
 use self::choose::{Aim, Choice};
 use super::{Unreachable, block_on, connect, ledger::open_store};
 use crate::{
-    app::dead_letters::{Desk, Order, Progress, Tools},
+    app::dead_letters::{DeadLetters, JobRequest, Progress, Services},
     config::Config,
-    core::{disposition::Reason, letters::Kind},
-    edge::{amqp::publisher::Publisher, metrics::LinkMetrics, store::Store},
+    core::{delivery::fault::Reason, letters::Kind},
+    edge::{amqp::publish::Publisher, metrics::LinkMetrics, redis::Store},
 };
 
 const STORY: &str = "\
@@ -77,7 +77,7 @@ pub(in crate::cli) struct Who {
 pub(super) struct Usage(String);
 
 impl Who {
-    fn order(&self, kind: Kind, filter: String, letters: Option<u64>) -> Result<Order, Usage> {
+    fn order(&self, kind: Kind, filter: String, letters: Option<u64>) -> Result<JobRequest, Usage> {
         let named = ["HOOKSWITCH_ACTOR", "SUDO_USER", "USER"]
             .into_iter()
             .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
@@ -91,10 +91,15 @@ impl Who {
                 "--reason says why you do this; to choose letters that died of {reason} give --died-of {reason}"
             )));
         }
-        Ok(Order { kind, actor, reason: self.reason.clone(), filter, letters })
+        Ok(JobRequest { kind, actor, reason: self.reason.clone(), filter, letters })
     }
 
-    fn order_with_reason(&self, kind: Kind, filter: String, letters: Option<u64>) -> Result<Order, Usage> {
+    fn order_with_reason(
+        &self,
+        kind: Kind,
+        filter: String,
+        letters: Option<u64>,
+    ) -> Result<JobRequest, Usage> {
         if self.reason.as_ref().is_none_or(|reason| reason.trim().is_empty()) {
             return Err(Usage("say why with --reason \"…\": it goes on record".to_owned()));
         }
@@ -113,8 +118,8 @@ impl<'a> Session<'a> {
         Ok(Self { config, connection: connect(&config.amqp).await? })
     }
 
-    fn desk(&self) -> Desk<'_> {
-        Desk::new(&self.connection, self.config)
+    fn desk(&self) -> DeadLetters<'_> {
+        DeadLetters::new(&self.connection, self.config)
     }
 
     async fn publisher(&self) -> Result<Publisher, Unreachable> {
@@ -142,8 +147,8 @@ struct OwnTools {
 }
 
 impl OwnTools {
-    fn lend(&self) -> Tools<'_> {
-        Tools { publisher: &self.publisher, store: &self.store, stop: &self.stop }
+    fn lend(&self) -> Services<'_> {
+        Services { publisher: &self.publisher, store: &self.store, stop: &self.stop }
     }
 }
 

@@ -117,7 +117,7 @@ impl<'a> Document<'a> {
     ///
     /// # Errors
     /// [`NormalizeError::MalformedJson`] if a name cannot be read.
-    pub(super) fn field_that_stands_twice(&self, place: usize) -> Result<Option<usize>, NormalizeError> {
+    pub(super) fn duplicate_field(&self, place: usize) -> Result<Option<usize>, NormalizeError> {
         let mut tags = [0; FEW_FIELDS];
         for (index, field) in self.children(place).enumerate() {
             let key = self.places[field].key;

@@ -5,6 +5,7 @@
 //! does not fit what was asked for is not taken: it stays, is carried, and shows up as [drift](Drift).
 
 mod document;
+pub mod time;
 mod write;
 
 use std::{borrow::Cow, rc::Rc};
@@ -16,7 +17,7 @@ pub use self::{
     document::{Document, ROOT},
     write::{Fields, Json},
 };
-use super::{providers::NormalizeError, time};
+use super::providers::NormalizeError;
 
 /// The deepest nesting that is accepted. serde_json's own limit for readers is 128, and the envelope adds two
 /// levels: what we pass on must be readable for the next one.
@@ -126,7 +127,7 @@ impl<'a> Object<'a> {
             let problem = format!("is {}, expected an object", raw.class());
             return Err(NormalizeError::invalid(&document.path(place), &problem));
         }
-        if let Some(twice) = document.field_that_stands_twice(place)? {
+        if let Some(twice) = document.duplicate_field(place)? {
             let problem = "stands twice in its object: which one counts is not known";
             return Err(NormalizeError::invalid(&document.path(twice), problem));
         }

@@ -8,8 +8,7 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{Raw, Value, document::plain_len};
-use crate::core::time;
+use super::{Raw, Value, document::plain_len, time};
 
 /// What can be written as JSON.
 pub trait Json {

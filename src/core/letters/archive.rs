@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Letter, LetterId};
 use crate::core::{
-    disposition::{Attempt, Reason},
-    inbound::{Death, History, Inbound},
+    delivery::{
+        fault::{Attempt, Reason},
+        queued::{Death, History, QueuedWebhook},
+    },
     ledger::Entry,
     providers::Provider,
     shard::Shard,
@@ -70,7 +72,7 @@ pub enum ArchiveError {
 
 impl From<&Letter> for Archived {
     fn from(letter: &Letter) -> Self {
-        let Inbound { webhook, content_type, entry, history, .. } = &letter.inbound;
+        let QueuedWebhook { webhook, content_type, entry, history, .. } = &letter.inbound;
         let text = std::str::from_utf8(&webhook.body).ok().map(str::to_owned);
         Self {
             format: FORMAT.to_owned(),
@@ -146,14 +148,18 @@ impl Archived {
             wave: None,
         };
         let content_type = self.content_type;
-        Ok(Letter { id, inbound: Inbound { webhook, content_type, entry, shard: Shard::FIRST, history } })
+        Ok(Letter {
+            id,
+            inbound: QueuedWebhook { webhook, content_type, entry, shard: Shard::FIRST, history },
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::{ledger::Run, letters::tests::letter};
+    use crate::core::ledger::Run;
+    use crate::core::letters::tests::letter;
 
     fn line(letter: &Letter) -> String {
         serde_json::to_string(&Archived::from(letter)).unwrap()

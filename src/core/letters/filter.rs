@@ -7,7 +7,7 @@ use semver::Version;
 use serde_json::Value;
 
 use super::{Fingerprint, Letter};
-use crate::core::{disposition::Reason, providers::Provider, webhook::SourceName};
+use crate::core::{delivery::fault::Reason, providers::Provider, webhook::SourceName};
 
 /// Which letters are meant; all of what is set must hold, and of several of one kind any.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use sha2::{Digest, Sha256};
 
-use crate::core::{disposition::Reason, providers::Provider};
+use crate::core::{delivery::fault::Reason, providers::Provider};
 
 /// Provider, reason, JSON path and kind of problem in eight hexadecimal digits; positions and sizes do not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -32,7 +32,7 @@ pub use self::{
     ramp::{Fates, Ramp, Verdict},
     stats::{Group, GroupKey, Histogram, Stats},
 };
-use super::inbound::Inbound;
+use super::delivery::queued::QueuedWebhook;
 
 /// Names one dead letter: a webhook that dies again after a replay becomes another letter.
 ///
@@ -47,7 +47,7 @@ impl LetterId {
     }
 
     /// The id of a letter that carries none: the same letter always gets the same one.
-    pub fn of_content(letter: &Inbound) -> Self {
+    pub fn of_content(letter: &QueuedWebhook) -> Self {
         let (webhook, history) = (&letter.webhook, &letter.history);
         let name = format!(
             "{} {} {:?} {}",
@@ -89,13 +89,13 @@ pub struct Letter {
     /// Its id.
     pub id: LetterId,
     /// The webhook, and why it is dead.
-    pub inbound: Inbound,
+    pub inbound: QueuedWebhook,
 }
 
 impl Letter {
     /// What makes it the same failure as others.
     pub fn fingerprint(&self) -> Fingerprint {
-        let Inbound { webhook, history, .. } = &self.inbound;
+        let QueuedWebhook { webhook, history, .. } = &self.inbound;
         Fingerprint::of(webhook.provider, history.reason, history.error.as_deref().unwrap_or_default())
     }
 }
@@ -104,8 +104,10 @@ impl Letter {
 mod tests {
     use super::*;
     use crate::core::{
-        disposition::{Attempt, Reason},
-        inbound::History,
+        delivery::{
+            fault::{Attempt, Reason},
+            queued::History,
+        },
         providers::Provider,
         shard::Shard,
         webhook::{Headers, Webhook},
@@ -130,7 +132,8 @@ mod tests {
             version: Some("0.1.0".into()),
             ..History::default()
         };
-        let inbound = Inbound { webhook, content_type: None, entry: None, shard: Shard::FIRST, history };
+        let inbound =
+            QueuedWebhook { webhook, content_type: None, entry: None, shard: Shard::FIRST, history };
         Letter { id: "01900000-0000-7000-8000-000000000002".parse().unwrap(), inbound }
     }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Fingerprint, Letter};
-use crate::core::{disposition::Reason, providers::Provider, webhook::SourceName};
+use crate::core::{delivery::fault::Reason, providers::Provider, webhook::SourceName};
 
 /// What the letters of a group have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -7,13 +7,15 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{NormalizeError, Normalized, drift_of};
 use crate::core::{
-    data::{
-        CallData, CallStatus, ContactData, Data, Direction, EndReason, MessageData, Participant, Party,
-        Segment, Speaker, Text, TranscriptData, Transfer,
+    events::{
+        data::{
+            CallData, CallStatus, ContactData, Data, Direction, EndReason, MessageData, Participant, Party,
+            Segment, Speaker, Text, TranscriptData, Transfer,
+        },
+        event::{Event, EventType as E},
+        key::{IdempotencyKey, digest_hex},
     },
-    event::{Event, EventType as E},
     json::{Object, Raw, Value},
-    key::{IdempotencyKey, digest_hex},
     redact::Schema,
     webhook::Webhook,
 };
@@ -195,7 +197,7 @@ fn ping<'a>(webhook: &Webhook, root: Object<'a>, topic: Text<'a>) -> Normalized<
         provider_event: topic,
         test: false,
         tenant: None,
-        data: Data::Nothing {},
+        data: Data::Empty {},
         unmapped: root.into_unmapped(),
     };
     Normalized { key, events: vec![event], drift: Vec::new() }

@@ -14,11 +14,13 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    data::Data,
-    disposition::Reason,
-    event::{Event, EventType},
+    delivery::fault::Reason,
+    events::{
+        data::Data,
+        event::{Event, EventType},
+        key::IdempotencyKey,
+    },
     json::{self, Drift, Object},
-    key::IdempotencyKey,
     redact::Schema,
     webhook::Webhook,
 };
@@ -180,7 +182,7 @@ pub fn pass_on(webhook: &Webhook) -> Result<Normalized<'_>, NormalizeError> {
         provider_event: "".into(),
         test: false,
         tenant: None,
-        data: Data::Nothing {},
+        data: Data::Empty {},
         unmapped: body.into_unmapped(),
     };
     Ok(Normalized { key: IdempotencyKey::of_body(&webhook.body), events: vec![event], drift: Vec::new() })

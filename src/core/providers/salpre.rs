@@ -6,10 +6,14 @@ use jiff::Timestamp;
 
 use super::{NormalizeError, Normalized, drift_of};
 use crate::core::{
-    data::{CallData, CallStatus, Data, Direction, EndReason, Party, Segment, Speaker, Text, TranscriptData},
-    event::{Event, EventType},
+    events::{
+        data::{
+            CallData, CallStatus, Data, Direction, EndReason, Party, Segment, Speaker, Text, TranscriptData,
+        },
+        event::{Event, EventType},
+        key::{IdempotencyKey, digest_hex},
+    },
     json::{Object, Raw, Value},
-    key::{IdempotencyKey, digest_hex},
     redact::Schema,
     webhook::Webhook,
 };

@@ -2,13 +2,15 @@
 
 use super::{NormalizeError, Normalized, drift_of};
 use crate::core::{
-    data::{
-        CallData, CallStatus, CallValue, ContactData, ConversationData, Data, Direction, EndReason,
-        MessageData, Money, Outcome, Participant, Party, Text,
+    events::{
+        data::{
+            CallData, CallStatus, CallValue, ContactData, ConversationData, Data, Direction, EndReason,
+            MessageData, Money, Outcome, Participant, Party, Text,
+        },
+        event::{Event, EventType},
+        key::IdempotencyKey,
     },
-    event::{Event, EventType},
     json::{Object, Raw},
-    key::IdempotencyKey,
     redact::Schema,
     webhook::Webhook,
 };

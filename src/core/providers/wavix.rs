@@ -4,10 +4,12 @@ use std::borrow::Cow;
 
 use super::{NormalizeError, Normalized, drift_of};
 use crate::core::{
-    data::{CallData, CallStatus, Cost, Data, Direction, EndReason, Money, Party},
-    event::{Event, EventType},
+    events::{
+        data::{CallData, CallStatus, Cost, Data, Direction, EndReason, Money, Party},
+        event::{Event, EventType},
+        key::{IdempotencyKey, digest_hex},
+    },
     json::{Object, Raw},
-    key::{IdempotencyKey, digest_hex},
     redact::Schema,
     webhook::Webhook,
 };

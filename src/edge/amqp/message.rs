@@ -12,9 +12,11 @@ use lapin::{
 use uuid::Uuid;
 
 use crate::core::{
-    disposition::{Attempt, Reason},
-    envelope::{CONTENT_TYPE, Encoded},
-    inbound::{History, Inbound},
+    delivery::{
+        fault::{Attempt, Reason},
+        queued::{History, QueuedWebhook},
+    },
+    events::cloudevent::{CONTENT_TYPE, Encoded},
     ledger::Mark,
     letters::LetterId,
     providers::Provider,
@@ -76,7 +78,7 @@ fn time_of(headers: &FieldTable, name: &str) -> Option<Timestamp> {
 }
 
 /// The properties of a raw webhook's message, persistent, with what rides along.
-pub fn properties(inbound: &Inbound) -> BasicProperties {
+pub fn properties(inbound: &QueuedWebhook) -> BasicProperties {
     let (webhook, history) = (&inbound.webhook, &inbound.history);
     let mut headers = FieldTable::default();
     let mut put = |name: &str, value| {
@@ -125,7 +127,7 @@ fn past_of(history: &History) -> Option<String> {
 }
 
 /// The properties of a dead letter's message.
-pub fn letter_properties(id: LetterId, letter: &Inbound) -> BasicProperties {
+pub fn letter_properties(id: LetterId, letter: &QueuedWebhook) -> BasicProperties {
     let properties = properties(letter);
     let mut headers = properties.headers().clone().unwrap_or_default();
     headers.insert(LETTER.into(), long(&id.to_string()));
@@ -184,7 +186,10 @@ pub fn marks_body(marks: &[Mark]) -> Bytes {
 ///
 /// # Errors
 /// [`InvalidMessage`] names what is missing; the body comes back with it.
-pub fn decode(properties: &BasicProperties, body: Vec<u8>) -> Result<Inbound, (InvalidMessage, Vec<u8>)> {
+pub fn decode(
+    properties: &BasicProperties,
+    body: Vec<u8>,
+) -> Result<QueuedWebhook, (InvalidMessage, Vec<u8>)> {
     match decode_head(properties) {
         Ok(inbound) => Ok(with_body(inbound, body)),
         Err(error) => Err((error, body)),
@@ -200,7 +205,7 @@ pub fn salvage(
     source: &SourceName,
     provider: Provider,
     now: Timestamp,
-) -> Inbound {
+) -> QueuedWebhook {
     let message_id = properties.message_id().as_ref().and_then(|id| id.as_str().parse().ok());
     let webhook = Webhook {
         delivery_id: message_id.unwrap_or_else(|| DeliveryId::new(Uuid::new_v5(&Uuid::NAMESPACE_OID, &body))),
@@ -212,15 +217,15 @@ pub fn salvage(
     };
     let content_type = properties.content_type().as_ref().map(ToString::to_string);
     let (shard, history) = (Shard::FIRST, History::default());
-    with_body(Inbound { webhook, content_type, entry: None, shard, history }, body)
+    with_body(QueuedWebhook { webhook, content_type, entry: None, shard, history }, body)
 }
 
-fn with_body(mut inbound: Inbound, body: Vec<u8>) -> Inbound {
+fn with_body(mut inbound: QueuedWebhook, body: Vec<u8>) -> QueuedWebhook {
     inbound.webhook.body = Bytes::from(body);
     inbound
 }
 
-fn decode_head(properties: &BasicProperties) -> Result<Inbound, InvalidMessage> {
+fn decode_head(properties: &BasicProperties) -> Result<QueuedWebhook, InvalidMessage> {
     let empty = FieldTable::default();
     let headers = properties.headers().as_ref().unwrap_or(&empty);
     let text = |name: &'static str| string_of(headers, name).ok_or(InvalidMessage(name));
@@ -255,7 +260,7 @@ fn decode_head(properties: &BasicProperties) -> Result<Inbound, InvalidMessage> 
     let content_type = properties.content_type().as_ref().map(ToString::to_string);
     // One that cannot be read is one that is not counted.
     let entry = string_of(headers, ENTRY).and_then(|entry| entry.parse().ok());
-    Ok(Inbound { webhook, content_type, entry, shard: Shard::FIRST, history })
+    Ok(QueuedWebhook { webhook, content_type, entry, shard: Shard::FIRST, history })
 }
 
 /// How often the broker has given the message out before; RabbitMQ counts that for quorum queues.
@@ -285,12 +290,12 @@ fn broker_reason(headers: &FieldTable) -> Option<Reason> {
 mod tests {
     use super::*;
     use crate::core::{
-        inbound::Death,
+        delivery::queued::Death,
         ledger::{Entry, Run},
         providers::Provider,
     };
 
-    fn inbound() -> Inbound {
+    fn inbound() -> QueuedWebhook {
         let webhook = Webhook {
             delivery_id: "01900000-0000-7000-8000-000000000001".parse().expect("a uuid"),
             source: "wavix-eu".parse().expect("a name"),
@@ -317,7 +322,7 @@ mod tests {
         };
         let entry = Some(Entry { run: Run { began: 1_763_700_000_000, nonce: 7 }, number: 3 });
         let content_type = Some("application/json".into());
-        Inbound { webhook, content_type, entry, shard: Shard::FIRST, history }
+        QueuedWebhook { webhook, content_type, entry, shard: Shard::FIRST, history }
     }
 
     #[test]

@@ -3,11 +3,11 @@
 //! lapin's automatic recovery stays off: whoever holds a connection drops everything of it on the first error and
 //! starts anew (see ARCHITECTURE.md for the defects of lapin 4.12.3 that this goes around).
 
-pub mod consumer;
+pub mod consume;
 pub mod message;
 pub mod names;
-pub mod publisher;
-pub mod stream;
+pub mod publish;
+pub mod routes;
 pub mod topology;
 
 use std::time::Duration;

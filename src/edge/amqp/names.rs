@@ -1,6 +1,6 @@
 //! What things are called in the broker.
 
-use crate::core::{backoff::Tier, shard::Shard, webhook::SourceName};
+use crate::core::{delivery::retry::Tier, shard::Shard, webhook::SourceName};
 
 /// Direct: raw webhooks, by source and shard. New ones, retried ones and replayed ones come this way.
 pub const RAW_EXCHANGE: &str = "hookswitch.raw";

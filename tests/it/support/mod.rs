@@ -17,18 +17,14 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use hookswitch::{
     app::{
-        gate::Gate,
-        intake::RawExchange,
         ledger::Books,
-        receiver::Receiver,
-        receiver_metrics::ReceiverMetrics,
-        settle,
-        spread::Spread,
-        worker::{Normalize, Worker},
+        receiver::{Receiver, sink::RawExchangeSink},
+        shards::Shards,
+        worker::{Worker, gate::Gate, read::Normalize},
     },
     config::{Config, Log, LogFormat},
     core::{
-        inbound::{History, Inbound},
+        delivery::queued::{History, QueuedWebhook},
         letters::Letter,
         providers,
         shard::Shard,
@@ -37,12 +33,13 @@ use hookswitch::{
     edge::{
         amqp::{
             self, message,
-            publisher::{Publication, Publisher},
+            publish::{Publication, Publisher},
+            routes,
             topology::Topology,
         },
         http::{self, Client, Limits},
-        metrics::{self, LinkMetrics, WorkerMetrics},
-        store::Store,
+        metrics::{self, LinkMetrics, WorkerMetrics, receiver::ReceiverMetrics},
+        redis::Store,
     },
 };
 use lapin::{
@@ -216,7 +213,7 @@ impl World {
     /// Puts webhooks into the raw queue as the receiver does.
     pub async fn accept(&self, source: &str, bodies: impl IntoIterator<Item = Vec<u8>>) -> Vec<DeliveryId> {
         let webhooks: Vec<_> = bodies.into_iter().map(|body| inbound(source, body)).collect();
-        self.publish(webhooks.iter().map(settle::accept)).await;
+        self.publish(webhooks.iter().map(routes::accept)).await;
         webhooks.iter().map(|inbound| inbound.webhook.delivery_id).collect()
     }
 
@@ -235,8 +232,8 @@ impl World {
 
     /// Puts letters into their dead-letter queues, and then into the log.
     pub async fn bury(&self, letters: &[Letter]) {
-        self.publish(letters.iter().map(settle::shelve)).await;
-        self.publish(letters.iter().map(|letter| settle::log(settle::shelve(letter)))).await;
+        self.publish(letters.iter().map(routes::shelve)).await;
+        self.publish(letters.iter().map(|letter| routes::log(routes::shelve(letter)))).await;
     }
 
     /// Starts a worker in this process.
@@ -264,10 +261,10 @@ impl World {
         let publisher = Publisher::start(self.config.amqp.clone(), "test receiver", Arc::default());
         let settings = self.config.receiver.clone();
         let books = Arc::new(Books::new(self.config.sources.keys()));
-        let sink = RawExchange::new(
+        let sink = RawExchangeSink::new(
             publisher.clone(),
             books.clone(),
-            Spread::new(&self.config.sources),
+            Shards::new(&self.config.sources),
             settings.confirm_timeout,
         );
         let receiver =
@@ -359,7 +356,7 @@ impl World {
     }
 
     /// What lies in a source's dead-letter queue, once it is so many; it stays there.
-    pub async fn dead(&self, source: &str, count: usize) -> Vec<Inbound> {
+    pub async fn dead(&self, source: &str, count: usize) -> Vec<QueuedWebhook> {
         let queue = format!("dead.{source}");
         self.wait_for_depth(&queue, u32::try_from(count).unwrap()).await;
         let letters = self.look(&queue).await.into_iter();
@@ -400,7 +397,7 @@ pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 }
 
 /// A webhook as the receiver makes it.
-pub fn inbound(source: &str, body: Vec<u8>) -> Inbound {
+pub fn inbound(source: &str, body: Vec<u8>) -> QueuedWebhook {
     let webhook = Webhook {
         delivery_id: DeliveryId::new(uuid::Uuid::now_v7()),
         source: source.parse().unwrap(),
@@ -411,7 +408,7 @@ pub fn inbound(source: &str, body: Vec<u8>) -> Inbound {
     };
     let history = History::default();
     let content_type = Some("application/json".into());
-    Inbound { webhook, content_type, entry: None, shard: Shard::FIRST, history }
+    QueuedWebhook { webhook, content_type, entry: None, shard: Shard::FIRST, history }
 }
 
 /// A good webhook about call `n`.

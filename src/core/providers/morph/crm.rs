@@ -2,7 +2,7 @@
 
 use super::{Fact, Head, links, word};
 use crate::core::{
-    data::{ContactData, Data, Money, RecordData},
+    events::data::{ContactData, Data, Money, RecordData},
     json::Object,
 };
 

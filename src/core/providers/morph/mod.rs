@@ -11,10 +11,12 @@ use jiff::Timestamp;
 
 use super::{NormalizeError, Normalized, drift_of};
 use crate::core::{
-    data::{Data, Link, Reference, Text},
-    event::{Event, EventType as E},
+    events::{
+        data::{Data, Link, Reference, Text},
+        event::{Event, EventType as E},
+        key::IdempotencyKey,
+    },
     json::{Object, Raw},
-    key::IdempotencyKey,
     redact::Schema,
     webhook::Webhook,
 };

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{Fact, Head, links};
 use crate::core::{
-    data::{Data, SchedulingData, WidgetData},
+    events::data::{Data, SchedulingData, WidgetData},
     json::{Object, Raw},
 };
 

@@ -4,11 +4,13 @@ use jiff::Timestamp;
 
 use super::{Action, Fact, Head, reference, references};
 use crate::core::{
-    data::{
-        CallData, CallStatus, Data, Direction, EndReason, Participant, Party, Reference, Segment, Speaker,
-        Text, TranscriptData,
+    events::{
+        data::{
+            CallData, CallStatus, Data, Direction, EndReason, Participant, Party, Reference, Segment,
+            Speaker, Text, TranscriptData,
+        },
+        event::EventType,
     },
-    event::EventType,
     json::Object,
 };
 

@@ -1,0 +1,117 @@
+//! One normalized fact, before it is written as a CloudEvent.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+
+use super::data::Data;
+use crate::core::json::Value;
+
+/// One normalized fact. A webhook gives one or more; their order is the order of publishing.
+#[derive(Clone, Debug)]
+pub struct Event<'a> {
+    /// What happened.
+    pub kind: EventType,
+    /// What it is about: `call/<id>`, `contact/<id>`, …
+    pub subject: String,
+    /// When it happened at the provider; none where the provider does not say, then the time of receipt counts.
+    pub time: Option<Timestamp>,
+    /// The provider's own name for it.
+    pub provider_event: Cow<'a, str>,
+    /// Whether the provider calls it a test.
+    pub test: bool,
+    /// Whose it is, where one source serves several tenants.
+    pub tenant: Option<Cow<'a, str>>,
+    /// The typed fields of its family.
+    pub data: Data<'a>,
+    /// Every leaf of the payload that no typed field holds, under its own path.
+    pub unmapped: Value<'a>,
+}
+
+macro_rules! event_types {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
+        /// The closed list of event types.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum EventType {
+            $(#[doc = concat!("`", $name, "`")] $(#[$doc])* $variant,)*
+        }
+
+        impl EventType {
+            /// Every type, in the order of the documentation.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The type's name, the first part of the routing key.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)*
+                }
+            }
+        }
+    };
+}
+
+event_types! {
+    CallInitiated = "call.initiated",
+    CallRinging = "call.ringing",
+    CallEarlyMedia = "call.early_media",
+    CallAnswered = "call.answered",
+    CallTransferred = "call.transferred",
+    CallEnded = "call.ended",
+    CallUpdated = "call.updated",
+    CallDeleted = "call.deleted",
+    CallMedia = "call.media",
+    CallInput = "call.input",
+    CallOutcomeTagged = "call.outcome_tagged",
+    CallTagged = "call.tagged",
+    CallCostReported = "call.cost_reported",
+    CallError = "call.error",
+    TranscriptPartial = "call.transcript.partial",
+    TranscriptCompleted = "call.transcript.completed",
+    TranscriptUpdated = "call.transcript.updated",
+    TranscriptDeleted = "call.transcript.deleted",
+    MessageReceived = "message.received",
+    MessageSent = "message.sent",
+    ConversationCreated = "conversation.created",
+    ConversationResolved = "conversation.resolved",
+    ConversationClosed = "conversation.closed",
+    ContactCreated = "contact.created",
+    ContactUpdated = "contact.updated",
+    ContactDeleted = "contact.deleted",
+    CompanyCreated = "company.created",
+    CompanyUpdated = "company.updated",
+    CompanyDeleted = "company.deleted",
+    UserCreated = "user.created",
+    UserUpdated = "user.updated",
+    UserDeleted = "user.deleted",
+    WorkspaceCreated = "workspace.created",
+    WorkspaceUpdated = "workspace.updated",
+    WorkspaceDeleted = "workspace.deleted",
+    OpportunityCreated = "opportunity.created",
+    OpportunityUpdated = "opportunity.updated",
+    OpportunityDeleted = "opportunity.deleted",
+    PipelineCreated = "pipeline.created",
+    PipelineUpdated = "pipeline.updated",
+    PipelineDeleted = "pipeline.deleted",
+    StageCreated = "stage.created",
+    StageUpdated = "stage.updated",
+    StageDeleted = "stage.deleted",
+    EngagementCreated = "engagement.created",
+    EngagementUpdated = "engagement.updated",
+    EngagementDeleted = "engagement.deleted",
+    SchedulingEventTypeCreated = "scheduling.event_type.created",
+    SchedulingEventTypeUpdated = "scheduling.event_type.updated",
+    SchedulingEventTypeDeleted = "scheduling.event_type.deleted",
+    SchedulingSlotCreated = "scheduling.slot.created",
+    SchedulingSlotUpdated = "scheduling.slot.updated",
+    SchedulingSlotDeleted = "scheduling.slot.deleted",
+    SchedulingEventCreated = "scheduling.event.created",
+    SchedulingEventUpdated = "scheduling.event.updated",
+    SchedulingEventDeleted = "scheduling.event.deleted",
+    WidgetCardViewCreated = "widget.card_view.created",
+    WidgetCardViewUpdated = "widget.card_view.updated",
+    WidgetCardViewDeleted = "widget.card_view.deleted",
+    /// A provider's test button or health ping.
+    SourcePing = "source.ping",
+    /// An event that nobody here knows, of a source that chose to pass such events on.
+    ProviderUnmapped = "provider.unmapped",
+}
