@@ -10,7 +10,7 @@ use super::{
 };
 use crate::core::{
     ledger::State,
-    letters::{Archived, Fate, Journal, Outcome},
+    letters::{Archived, Fate, JobOutcome, Journal},
 };
 
 /// Letters that are thrown away at a time.
@@ -68,7 +68,7 @@ impl DeadLetters<'_> {
             stopped: tools.stop.is_cancelled(),
             error: ran.err(),
         };
-        job.end_counted(came.error.as_ref(), Outcome::unless(came.stopped), None).await?;
+        job.end_counted(came.error.as_ref(), JobOutcome::unless(came.stopped), None).await?;
         Ok(came)
     }
 }

@@ -159,7 +159,7 @@ impl<'a> Pass<'a> {
                 message::salvage(&delivery.properties, body, self.source, self.provider, Timestamp::now())
             }
         };
-        let letter = Letter { id: id.unwrap_or_else(|| LetterId::of_content(&inbound)), inbound };
+        let letter = Letter { id: id.unwrap_or_else(|| LetterId::of_content(&inbound)), queued: inbound };
         Ok(Some(Held { letter, has_id: id.is_some(), channel, tag: delivery.delivery_tag }))
     }
 
@@ -183,7 +183,7 @@ impl<'a> Pass<'a> {
             if journal.is_settled(held.letter.id) {
                 self.ack(&held).await?;
             } else if plan.take(&held.letter) {
-                bytes += held.letter.inbound.webhook.body.len();
+                bytes += held.letter.queued.webhook.body.len();
                 batch.push(held);
             }
         }
@@ -192,7 +192,7 @@ impl<'a> Pass<'a> {
 
     /// Whether the letter is of this queue's source.
     pub(super) fn is_home_of(&self, held: &Held) -> bool {
-        held.letter.inbound.webhook.source == *self.source
+        held.letter.queued.webhook.source == *self.source
     }
 
     /// Whether it has seen every letter that was there when it began.
