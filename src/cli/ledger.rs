@@ -14,7 +14,7 @@ use crate::{
     config::Config,
     core::{ledger::Sum, shard::Shard, webhook::SourceName},
     edge::{
-        amqp::{publish::Publisher, topology},
+        amqp::{Connection, publish::Publisher, topology},
         metrics::LinkMetrics,
         redis::Store,
     },
@@ -130,7 +130,7 @@ impl Verdict {
 /// Looks until nothing is missing, but not longer than `patience`.
 async fn check(
     store: &Store,
-    connection: &lapin::Connection,
+    connection: &Connection,
     config: &Config,
     shards: &[(SourceName, Shard)],
     patience: Duration,
@@ -174,7 +174,7 @@ pub(super) async fn open_store(config: &Config) -> anyhow::Result<Store> {
 
 async fn draw(
     store: &Store,
-    connection: &lapin::Connection,
+    connection: &Connection,
     config: &Config,
     shards: &[(SourceName, Shard)],
 ) -> anyhow::Result<Balance> {

@@ -14,7 +14,10 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{Amqp, Config, ConfigProblems};
+use crate::{
+    config::{Amqp, Config, ConfigProblems},
+    edge::amqp,
+};
 
 /// Everything went well.
 pub const OK: u8 = 0;
@@ -163,8 +166,8 @@ fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<
 }
 
 /// Connects to the broker for a command.
-async fn connect(config: &Amqp) -> Result<lapin::Connection, Unreachable> {
-    crate::edge::amqp::connect(config, "command").await.map_err(|error| {
+async fn connect(config: &Amqp) -> Result<amqp::Connection, Unreachable> {
+    amqp::connect(config, "command").await.map_err(|error| {
         Unreachable(format!("{error}; is it running, and does amqp.url or HOOKSWITCH_AMQP_URL name it?"))
     })
 }

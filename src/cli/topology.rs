@@ -6,6 +6,8 @@ use super::{FAILED, OK, block_on, connect};
 use crate::{
     config::Config,
     edge::amqp::{
+        Connection,
+        depth::depth,
         names,
         topology::{self, Topology, TopologyError},
     },
@@ -50,12 +52,11 @@ pub(super) fn run(action: &Action, config: &Config) -> anyhow::Result<u8> {
 }
 
 /// Raw queues that no shard has any more: no difference, since workers go on with them, but somebody's to tidy away.
-async fn show_left_over(connection: &lapin::Connection, config: &Config) -> anyhow::Result<()> {
-    let channel = connection.create_channel().await?;
+async fn show_left_over(connection: &Connection, config: &Config) -> anyhow::Result<()> {
     for (source, shard) in topology::raw_shards(connection, config).await? {
         if config.sources.get(&source).is_some_and(|settings| !settings.sharding.has(shard)) {
             let queue = names::raw_queue(&source, shard);
-            let ready = topology::depth(&channel, &queue).await?;
+            let ready = depth(connection, &queue).await?;
             println!(
                 "queue {queue} is left from when the source had more shards, with {ready} messages ready; workers go on \
                  with it"

@@ -221,7 +221,7 @@ pub async fn account(
 
 /// Takes what there is of events, and waits for those of `wanted` that are not there: the ids by call.
 async fn consume(world: &World, wanted: &BTreeSet<usize>) -> BTreeMap<usize, Vec<String>> {
-    let connection = world.connect().await;
+    let connection = world.client().await;
     let channel = connection.create_channel().await.unwrap();
     channel.basic_qos(500, BasicQosOptions::default()).await.unwrap();
     let options = BasicConsumeOptions::default();

@@ -332,8 +332,7 @@ async fn a_letter_that_is_settled_on_record_and_still_in_the_queue_is_taken_out_
 #[tokio::test]
 async fn a_replay_that_is_not_confirmed_leaves_the_letter_where_it_is() {
     let world = world_with_letters(1, 0).await;
-    let connection = world.connect().await;
-    let channel = connection.create_channel().await.unwrap();
+    let channel = world.client().await.create_channel().await.unwrap();
     channel
         .queue_unbind("raw.salpre".into(), "hookswitch.raw".into(), "salpre".into(), Default::default())
         .await
@@ -438,8 +437,7 @@ async fn after_somebody_has_moved_letters_by_other_means_a_reindex_makes_the_lis
     let world = World::new().await;
     let letters = mended_letters(&world, 5).await;
     // Two are taken away behind our back, and one comes that nobody listed.
-    let connection = world.connect().await;
-    let channel = connection.create_channel().await.unwrap();
+    let channel = world.client().await.create_channel().await.unwrap();
     let mut held = Vec::new();
     for _ in 0..2 {
         held.push(channel.basic_get("dead.salpre".into(), Default::default()).await.unwrap().unwrap());
@@ -559,10 +557,10 @@ async fn of_two_bodies_with_one_key_the_second_is_held_back_and_not_swallowed() 
 async fn an_import_refuses_while_the_list_is_not_true() {
     let world = World::new().await;
     let letters: Vec<_> = mended_letters(&world, 3).await;
-    let connection = world.connect().await;
-    let channel = connection.create_channel().await.unwrap();
+    let channel = world.client().await.create_channel().await.unwrap();
     channel.queue_purge("dead.salpre".into(), Default::default()).await.unwrap();
-    let (publisher, store) = (world.publisher().await, world.store().await);
+    let (connection, publisher, store) =
+        (world.connect().await, world.publisher().await, world.store().await);
     let desk = DeadLetters::new(&connection, &world.config);
     let tools = Services { publisher: &publisher, store: &store, stop: &CancellationToken::new() };
     let listed = browse(&world, Filter::default()).await;

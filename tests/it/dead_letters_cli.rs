@@ -15,11 +15,10 @@ use hookswitch::{
         providers::{self, NormalizeError, Normalized, Provider},
         webhook::{Headers, Webhook},
     },
-    edge::amqp::{message, names, routes},
+    edge::amqp::{Connection, consume::lock::Lock, message, routes},
     samples,
 };
 use jiff::{SignedDuration, Timestamp};
-use lapin::{Connection, options::QueueDeclareOptions, types::FieldTable};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::Value;
 
@@ -211,12 +210,7 @@ fn dice() -> StdRng {
 
 /// Whether a job holds the lock.
 async fn is_locked(connection: &Connection) -> bool {
-    let channel = connection.create_channel().await.unwrap();
-    let options = QueueDeclareOptions { passive: true, ..Default::default() };
-    match channel.queue_declare(names::DEAD_LOCK.into(), options, FieldTable::default()).await {
-        Ok(_) => panic!("the lock is everybody's"),
-        Err(error) => error.to_string().contains("LOCKED"),
-    }
+    Lock::is_held(connection).await.unwrap()
 }
 
 const BUSY: &str = "somebody else is working on dead letters";

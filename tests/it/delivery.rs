@@ -222,7 +222,7 @@ async fn a_message_that_waits_for_its_retry_waits_in_the_broker() {
     worker.finish().await;
     world.wait_for_depth("retry.30s", 1).await;
     // Nor do people who look at it make it come early: RabbitMQ 4 gives a message up after 20 looks unless told not to.
-    let channel = world.connect().await.create_channel().await.unwrap();
+    let channel = world.client().await.create_channel().await.unwrap();
     for _ in 0..30 {
         let looked =
             async || channel.basic_get("retry.30s".into(), BasicGetOptions { no_ack: false }).await.unwrap();
@@ -250,10 +250,10 @@ async fn a_message_that_kills_its_worker_again_and_again_is_dead_by_the_delivery
     let ids = world.accept("salpre", [call(1)]).await;
     // As a worker that crashes over it: taken, never settled, connection gone.
     for _ in 0..20 {
-        let connection = world.connect().await;
-        if super::support::depth(&connection, "dead.salpre").await == 1 {
+        if super::support::depth(&world.connect().await, "dead.salpre").await == 1 {
             break;
         }
+        let connection = world.client().await;
         let channel = connection.create_channel().await.unwrap();
         channel.basic_qos(1, BasicQosOptions::default()).await.unwrap();
         let options = BasicConsumeOptions::default();
@@ -272,8 +272,7 @@ async fn a_message_that_kills_its_worker_again_and_again_is_dead_by_the_delivery
 #[tokio::test]
 async fn a_message_that_the_receiver_did_not_make_is_a_dead_letter_and_can_be_replayed() {
     let world = World::new().await;
-    let connection = world.connect().await;
-    let channel = connection.create_channel().await.unwrap();
+    let channel = world.client().await.create_channel().await.unwrap();
     let properties = lapin::BasicProperties::default().with_delivery_mode(2);
     let options = lapin::options::BasicPublishOptions::default();
     channel.basic_publish("".into(), "raw.salpre".into(), options, &call(5), properties).await.unwrap();

@@ -139,7 +139,7 @@ async fn it_sees_a_webhook_that_is_lost() {
     for n in 0..10 {
         assert_eq!(post(&receiver, call(n)).await, 200);
     }
-    let channel = world.connect().await.create_channel().await.unwrap();
+    let channel = world.client().await.create_channel().await.unwrap();
     channel.queue_purge("raw.salpre".into(), QueuePurgeOptions::default()).await.unwrap();
     let worker = world.worker();
     assert_eq!(post(&receiver, call(10)).await, 200);
@@ -154,7 +154,7 @@ async fn a_webhook_that_was_refused_is_not_accepted() {
     let receiver = world.receiver().await;
     receiver.ready().await;
     assert_eq!(post(&receiver, call(1)).await, 200);
-    let channel = world.connect().await.create_channel().await.unwrap();
+    let channel = world.client().await.create_channel().await.unwrap();
     channel
         .queue_unbind("raw.salpre".into(), "hookswitch.raw".into(), "salpre".into(), Default::default())
         .await

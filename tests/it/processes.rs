@@ -139,7 +139,7 @@ async fn a_webhook_that_the_broker_returns_is_refused_and_not_logged() {
     let world = World::new().await;
     let receiver = Process::start(&world, "receiver");
     receiver.ready().await;
-    let channel = world.connect().await.create_channel().await.unwrap();
+    let channel = world.client().await.create_channel().await.unwrap();
     channel.queue_delete("raw.salpre".into(), Default::default()).await.unwrap();
     let url = format!("{}/in/salpre", receiver.address);
     let reply = Client::new(PATIENCE).post(&url, &[], Bytes::from(call(1))).await.unwrap();

@@ -156,7 +156,7 @@ async fn a_webhook_that_no_queue_would_take_is_not_answered_200() {
     let world = World::new().await;
     let receiver = world.receiver().await;
     receiver.ready().await;
-    let channel = world.connect().await.create_channel().await.unwrap();
+    let channel = world.client().await.create_channel().await.unwrap();
     channel.queue_delete("raw.salpre".into(), Default::default()).await.unwrap();
     let (status, answer) = send(&receiver.address, &[&request("POST /in/salpre", "", &call(1))], NOW).await;
     assert!(status.contains("503"), "{status}");

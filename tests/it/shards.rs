@@ -138,7 +138,7 @@ async fn what_is_in_flight_is_the_sum_over_the_queues() {
     assert_eq!(post(&receiver, &[], call(0)).await, 200);
     world.events(1).await;
     // As long as events cannot be published webhooks stay in work.
-    let channel = world.connect().await.create_channel().await.unwrap();
+    let channel = world.client().await.create_channel().await.unwrap();
     channel.exchange_delete("hookswitch.published".into(), Default::default()).await.unwrap();
     for n in 1..=8 {
         assert_eq!(post(&receiver, &[], call(n)).await, 200);
@@ -189,7 +189,7 @@ async fn dead_letters_of_all_queues_lie_in_one_and_a_replay_goes_by_the_same_rul
         if dead().await == 8 {
             break;
         }
-        let connection = world.connect().await;
+        let connection = world.client().await;
         for shard in 0..4 {
             let channel = connection.create_channel().await.unwrap();
             let (options, none) = (Default::default(), Default::default());
@@ -292,7 +292,7 @@ async fn a_queue_that_is_left_over_is_counted_and_named_until_it_is_deleted() {
     balanced(&two, 8).await;
     // The consumer ends with the queue, and the worker begins anew without it.
     let shards = topology::raw_shards(&connection, &two.config).await.unwrap();
-    let channel = connection.create_channel().await.unwrap();
+    let channel = two.client().await.create_channel().await.unwrap();
     for queue in ["raw.split.3", "raw.split.2"] {
         channel.queue_delete(queue.into(), Default::default()).await.unwrap();
     }

@@ -47,7 +47,7 @@ async fn applying_the_topology_twice_changes_nothing() {
 async fn a_queue_that_is_missing_or_different_is_named_in_words_and_the_worker_refuses_to_run() {
     let world = World::new().await;
     let connection = world.connect().await;
-    let channel = connection.create_channel().await.unwrap();
+    let channel = world.client().await.create_channel().await.unwrap();
     channel.queue_delete("retry.400ms".into(), Default::default()).await.unwrap();
     channel.queue_delete("dead.other".into(), Default::default()).await.unwrap();
     let durable = QueueDeclareOptions { durable: true, ..Default::default() };
@@ -70,7 +70,7 @@ async fn a_queue_that_is_missing_or_different_is_named_in_words_and_the_worker_r
 async fn an_event_that_no_queue_wants_is_kept_as_unrouted_even_while_somebody_tails() {
     let world = World::new().await;
     let connection = world.connect().await;
-    let channel = connection.create_channel().await.unwrap();
+    let channel = world.client().await.create_channel().await.unwrap();
     channel.queue_delete("events.all".into(), Default::default()).await.unwrap();
     let mut tail =
         hookswitch::edge::amqp::consume::tail::Tail::open(&connection, &["call.#".to_owned()]).await.unwrap();

@@ -4,13 +4,16 @@ use futures_util::future::join_all;
 
 use super::{
     DeadLetterError, DeadLetters, JobRequest, Plan, Progress, Services,
+    batch::next_batch,
     export::Archive,
     job::{Running, note, settle_all},
-    queue::{Held, Pass},
 };
-use crate::core::{
-    ledger::State,
-    letters::{Archived, Fate, JobOutcome, Journal},
+use crate::{
+    core::{
+        ledger::State,
+        letters::{Archived, Fate, JobOutcome, Journal},
+    },
+    edge::amqp::consume::dead_queue::{Held, Pass},
 };
 
 /// Letters that are thrown away at a time.
@@ -78,7 +81,7 @@ impl Run<'_> {
         for source in self.plan.names() {
             let mut at_end = false;
             while !at_end && self.plan.left(&source) > 0 && !self.tools.stop.is_cancelled() {
-                let mut pass = Pass::open(self.desk, &source).await?;
+                let mut pass = self.desk.pass(&source).await?;
                 let passed = self.pass(&mut pass).await;
                 at_end = pass.saw_all();
                 pass.finish(passed, &self.journal).await?;
@@ -89,7 +92,7 @@ impl Run<'_> {
 
     async fn pass(&mut self, pass: &mut Pass<'_>) -> Result<(), DeadLetterError> {
         loop {
-            let batch = pass.batch(&mut self.plan, &self.journal, BATCH, self.tools.stop).await?;
+            let batch = next_batch(pass, &mut self.plan, &self.journal, BATCH, self.tools.stop).await?;
             if batch.is_empty() {
                 return Ok(());
             }

@@ -1,19 +1,23 @@
 //! A job: who does what, on record from its beginning to its end, and alone.
 
 use jiff::Timestamp;
-use lapin::{Channel, options::QueueDeclareOptions, types::FieldTable};
 use uuid::Uuid;
 
-use super::{
-    DeadLetterError, DeadLetters, Services,
-    queue::{Held, Pass},
-};
+use super::{DeadLetterError, DeadLetters, Services};
 use crate::{
     core::{
         ledger::State,
         letters::{Fate, JobId, JobKind, JobOutcome, Journal, JournalRecord, Letter},
     },
-    edge::amqp::{names, publish::Publisher, routes, topology},
+    edge::amqp::{
+        self,
+        consume::{
+            dead_queue::{Held, Pass},
+            lock::Lock,
+        },
+        publish::Publisher,
+        routes,
+    },
     faults::{self, Mutant},
 };
 
@@ -38,7 +42,7 @@ pub(super) struct Running<'a> {
     pub(super) id: JobId,
     publisher: &'a Publisher,
     /// Held while the job runs; the broker lets go of it if we are killed.
-    lock: Option<Channel>,
+    lock: Option<Lock>,
 }
 
 /// Somebody is being shown personal data.
@@ -85,21 +89,14 @@ impl DeadLetters<'_> {
         tools: Services<'a>,
         order: &JobRequest,
     ) -> Result<(Running<'a>, Journal), DeadLetterError> {
-        let lock = self.connection.create_channel().await?;
-        let options = QueueDeclareOptions {
-            passive: false,
-            durable: false,
-            exclusive: true,
-            auto_delete: true,
-            nowait: false,
-        };
-        if let Err(error) = lock.queue_declare(names::DEAD_LOCK.into(), options, FieldTable::default()).await
-        {
-            if !topology::is_locked(&error) {
-                return Err(error.into());
+        let lock = match Lock::take(self.connection).await {
+            Ok(lock) => lock,
+            Err(amqp::Error::Locked(_)) => {
+                let job = self.journal().await?.unfinished().cloned();
+                return Err(DeadLetterError::Busy(job.map(Box::new)));
             }
-            return Err(DeadLetterError::Busy(self.journal().await?.unfinished().cloned().map(Box::new)));
-        }
+            Err(error) => return Err(error.into()),
+        };
         let job = Running { id: JobId::new(Uuid::now_v7()), publisher: tools.publisher, lock: Some(lock) };
         job.begin(order).await?;
         let ready = async {
@@ -129,13 +126,7 @@ impl DeadLetters<'_> {
     /// # Errors
     /// [`DeadLetterError`]
     pub async fn is_busy(&self) -> Result<bool, DeadLetterError> {
-        let channel = self.connection.create_channel().await?;
-        match topology::depth(&channel, names::DEAD_LOCK).await {
-            Ok(_) => Ok(true),
-            Err(error) if topology::is_locked(&error) => Ok(true),
-            Err(error) if topology::is_refusal(&error) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+        Ok(Lock::is_held(self.connection).await?)
     }
 }
 
@@ -173,10 +164,7 @@ impl Running<'_> {
         let ended = JournalRecord::Ended { job: self.id, at: Timestamp::now(), outcome, handled, note };
         let written = self.write(&ended).await;
         if let Some(lock) = self.lock {
-            let options =
-                lapin::options::QueueDeleteOptions { if_unused: false, if_empty: false, nowait: false };
-            drop(lock.queue_delete(names::DEAD_LOCK.into(), options).await);
-            drop(lock.close(200, "done".into()).await);
+            lock.release().await;
         }
         written
     }

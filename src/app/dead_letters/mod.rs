@@ -5,12 +5,12 @@
 //! journal before it is acked; all others it gives back. Killed at any moment it loses nothing, and run
 //! again it finishes.
 
+mod batch;
 mod census;
 mod discard;
 mod export;
 mod import;
 mod job;
-mod queue;
 mod reindex;
 mod replay;
 mod standing;
@@ -22,7 +22,6 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use lapin::Connection;
 use tokio_util::sync::CancellationToken;
 
 use self::standing::{Prior, attempt, standings};
@@ -45,10 +44,13 @@ use crate::{
     },
     edge::{
         amqp::{
-            consume::stream::{Reading, Start, Stored, StreamError},
+            self, Connection,
+            consume::{
+                dead_queue::{self, DeadQueueError},
+                stream::{Reading, Start, Stored, StreamError},
+            },
             message, names,
             publish::{PublishError, Publisher},
-            topology,
         },
         redis::{Store, StoreError},
     },
@@ -57,17 +59,15 @@ use crate::{
 /// Why dead letters could not be worked on.
 #[derive(Debug, thiserror::Error)]
 pub enum DeadLetterError {
-    /// The source has no dead-letter queue.
-    #[error(
-        "there is no queue `dead.{0}`: is the source configured, and was `hookswitch topology apply` run?"
-    )]
-    NoQueue(SourceName),
+    /// A dead-letter queue could not be worked on.
+    #[error(transparent)]
+    Queue(#[from] DeadQueueError),
     /// The log or the journal could not be read.
     #[error(transparent)]
     Log(#[from] StreamError),
     /// The broker went away. What was done is done and in the journal; the rest is where it was.
     #[error("the broker went away: {0}; run the command again, and it goes on where it was")]
-    Lost(#[from] lapin::Error),
+    Lost(#[from] amqp::Error),
     /// A letter was not taken by the queue that it should go to; it stays where it is.
     #[error(
         "a letter could not be moved, and stays where it is: {0}; when that is mended, run the command again"
@@ -82,19 +82,6 @@ pub enum DeadLetterError {
     /// The file could not be written; the letters meant stay where they are.
     #[error("letters stay where they are, since the file cannot be written: {0}")]
     NoFile(std::io::Error),
-    /// The queue gave no more letters, though more were there.
-    #[error(
-        "dead.{source_name} fell silent after {seen} of {total} letters: the broker may be mending itself, or somebody else \
-         takes letters; run the command again"
-    )]
-    Silent {
-        /// Whose.
-        source_name: SourceName,
-        /// Letters that came.
-        seen: u32,
-        /// Letters that were there.
-        total: u32,
-    },
     /// What is listed is not what is in the queues, and the job needs it to be.
     #[error(
         "dead.{source_name} holds {queued} letters and {listed} are listed: run `hookswitch dead-letters reindex` first"
@@ -312,7 +299,7 @@ impl<'a> DeadLetters<'a> {
     pub async fn depths(&self, filter: &Filter) -> Result<BTreeMap<SourceName, u64>, DeadLetterError> {
         let mut depths = BTreeMap::new();
         for source in self.sources(filter) {
-            depths.insert(source.clone(), u64::from(self.depth(source).await?));
+            depths.insert(source.clone(), u64::from(dead_queue::depth(self.connection, source).await?));
         }
         Ok(depths)
     }
@@ -325,18 +312,6 @@ impl<'a> DeadLetters<'a> {
         };
         let sources = self.config.sources.iter();
         sources.filter(move |(source, set)| meant(source, set.provider)).map(|(source, _)| source)
-    }
-
-    async fn depth(&self, source: &SourceName) -> Result<u32, DeadLetterError> {
-        let channel = self.connection.create_channel().await?;
-        match topology::depth(&channel, &names::dead_queue(source)).await {
-            Ok(letters) => {
-                channel.close(200, "seen".into()).await?;
-                Ok(letters)
-            }
-            Err(error) if topology::is_missing(&error) => Err(DeadLetterError::NoQueue(source.clone())),
-            Err(error) => Err(error.into()),
-        }
     }
 }
 

@@ -8,7 +8,6 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     DeadLetterError, DeadLetters, JobRequest, Progress, Services,
     job::{Running, note},
-    queue::{Held, Pass},
 };
 use crate::{
     core::{
@@ -16,7 +15,10 @@ use crate::{
         letters::{Fate, Filter, JobOutcome, Journal},
         webhook::SourceName,
     },
-    edge::amqp::routes,
+    edge::amqp::{
+        consume::dead_queue::{Held, Pass},
+        routes,
+    },
 };
 
 /// How many letters are listed at a time, and keys written in the journal.
@@ -139,7 +141,7 @@ impl DeadLetters<'_> {
         let keys = self.plan(&only, u64::MAX, |_| {}).await?.sources.remove(source).unwrap_or_default();
         let (listed, strangers, unlisted, found) = (Roll::of(keys), HashSet::new(), Vec::new(), Vec::new());
         let mut run = Run { tools, job, journal, began, listed, strangers, unlisted, found };
-        let mut pass = Pass::open(self, source).await?;
+        let mut pass = self.pass(source).await?;
         let passed = run.pass(&mut pass, came, progress).await;
         pass.finish(passed, journal).await?;
         if !tools.stop.is_cancelled() {

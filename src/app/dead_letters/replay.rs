@@ -10,8 +10,8 @@ use tokio::time::{sleep, sleep_until};
 
 use super::{
     DeadLetterError, DeadLetters, JobRequest, Plan, Progress, Services,
+    batch::next_batch,
     job::{Running, note, settle_all},
-    queue::{Held, Pass},
     standing::{Prior, attempt, standings},
 };
 use crate::{
@@ -22,7 +22,10 @@ use crate::{
         letters::{Fate, JobOutcome, Journal, Ramp, WaveCounts, WaveVerdict},
         webhook::{DeliveryId, SourceName},
     },
-    edge::amqp::routes,
+    edge::amqp::{
+        consume::dead_queue::{Held, Pass},
+        routes,
+    },
     faults::{self, Mutant},
 };
 
@@ -195,7 +198,7 @@ impl Run<'_> {
         let mut ramp = self.replay.canary.map(|canary| Ramp::new(canary.max_failing));
         let mut at_end = false;
         while !at_end && self.plan.left(source) > 0 && self.came.stopped.is_none() {
-            let mut pass = Pass::open(self.desk, source).await?;
+            let mut pass = self.desk.pass(source).await?;
             let passed = self.pass(&mut pass, source, &mut ramp).await;
             at_end = pass.saw_all();
             pass.finish(passed, &self.journal).await?;
@@ -214,7 +217,7 @@ impl Run<'_> {
         while !at_end && self.came.stopped.is_none() {
             let room = ramp.map_or(BATCH, |ramp| ramp.size().saturating_sub(wave.sent.len()));
             let size = self.batch_size().min(room).max(1);
-            let batch = pass.batch(&mut self.plan, &self.journal, size, self.tools.stop).await?;
+            let batch = next_batch(pass, &mut self.plan, &self.journal, size, self.tools.stop).await?;
             at_end = batch.is_empty() || self.plan.left(source) == 0 || pass.saw_all() || pass.is_old();
             let sent = self.send(pass, batch, wave.name.as_deref()).await?;
             let letters = sent.len();

@@ -7,7 +7,6 @@ use std::{
 };
 
 use jiff::Timestamp;
-use lapin::Connection;
 use serde::Serialize;
 
 use crate::{
@@ -19,9 +18,10 @@ use crate::{
     },
     edge::{
         amqp::{
+            self, Connection,
+            depth::Depths,
             message, names,
             publish::{Publication, PublishError, Publisher},
-            topology,
         },
         redis::{Store, StoreError},
     },
@@ -198,13 +198,13 @@ pub enum BalanceError {
     Store(#[from] StoreError),
     /// The broker is away, or a queue is missing.
     #[error("the queues cannot be counted: {0}")]
-    Broker(#[from] lapin::Error),
+    Broker(#[from] amqp::Error),
     /// Redis does not let us see which it is.
     #[error("no ledger is kept: give hookswitch's Redis user the permission for INFO")]
     NotKept,
 }
 
-/// Draws the balance over the raw queues that [`topology::raw_shards`] has found.
+/// Draws the balance over the raw queues that [`amqp::topology::raw_shards`] has found.
 ///
 /// # Errors
 /// [`BalanceError`]
@@ -215,24 +215,22 @@ pub async fn balance(
     shards: &[(SourceName, Shard)],
 ) -> Result<Balance, BalanceError> {
     let ledger = store.ledger(config.sources.keys(), now()).await?.ok_or(BalanceError::NotKept)?;
-    let mut channel = connection.create_channel().await?;
+    let mut depths = Depths::new(connection);
     let (mut queued, mut waiting) = (0, 0);
     for (source, shard) in shards {
         let configured = config.sources.get(source).is_some_and(|s| s.sharding.has(*shard));
-        match topology::depth(&channel, &names::raw_queue(source, *shard)).await {
+        match depths.of(&names::raw_queue(source, *shard)).await {
             Ok(depth) => queued += i64::from(depth),
             // It was left from when there were more, and has been deleted since.
-            Err(error) if !configured && topology::is_missing(&error) => {
-                channel = connection.create_channel().await?;
-            }
+            Err(amqp::Error::Missing(_)) if !configured => {}
             Err(error) => return Err(error.into()),
         }
     }
     for tier in config.retry.schedule().all_tiers() {
-        waiting += i64::from(topology::depth(&channel, &names::retry_queue(tier)).await?);
+        waiting += i64::from(depths.of(&names::retry_queue(tier)).await?);
     }
-    let marks = topology::depth(&channel, names::LEDGER_QUEUE).await?.into();
-    channel.close(200, "done".into()).await?;
+    let marks = depths.of(names::LEDGER_QUEUE).await?.into();
+    depths.close().await?;
     let mut total = Sum::default();
     ledger.sources.values().for_each(|sum| total += *sum);
     Ok(Balance { since: ledger.since, sources: ledger.sources, total, queued, waiting, marks })

@@ -32,7 +32,7 @@ use crate::{
     },
     edge::{
         amqp::{
-            consume::{Delivery, Settler},
+            consume::{acks::Settler, delivery::Delivery},
             message, names,
             publish::{Publication, PublishError},
             routes,

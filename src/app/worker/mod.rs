@@ -17,7 +17,6 @@ use std::{
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use jiff::Timestamp;
-use lapin::Connection;
 use tokio::{task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
@@ -37,8 +36,13 @@ use crate::{
     },
     edge::{
         amqp::{
-            self,
-            consume::{Delivery, MarkConsumer, Marks, RawConsumer, Settler},
+            self, Connection,
+            consume::{
+                acks::Settler,
+                delivery::Delivery,
+                marks::{MarkConsumer, Marks},
+                raw::RawConsumer,
+            },
             publish::Publisher,
             topology::{self, Topology, TopologyError},
         },
@@ -217,8 +221,7 @@ impl Worker {
                 grace.as_mut().reset(tokio::time::Instant::now() + self.config.worker.grace);
             }
         }
-        let closing = connection.close(200, "done".into());
-        drop(tokio::time::timeout(Duration::from_secs(1), closing).await);
+        connection.close().await;
         Ok(ended)
     }
 

@@ -9,7 +9,6 @@ mod output;
 use std::{io::IsTerminal, sync::Arc, time::Duration};
 
 use clap::Subcommand;
-use lapin::Connection;
 use tokio_util::sync::CancellationToken;
 
 use self::choose::{Aim, Choice};
@@ -18,7 +17,11 @@ use crate::{
     app::dead_letters::{DeadLetters, JobRequest, Progress, Services},
     config::Config,
     core::{delivery::fault::Reason, letters::JobKind},
-    edge::{amqp::publish::Publisher, metrics::LinkMetrics, redis::Store},
+    edge::{
+        amqp::{Connection, publish::Publisher},
+        metrics::LinkMetrics,
+        redis::Store,
+    },
 };
 
 const STORY: &str = "\

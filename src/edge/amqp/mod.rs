@@ -1,129 +1,20 @@
-//! RabbitMQ: connecting, the topology, messages, and publishing with confirms.
+//! RabbitMQ: connecting, the topology, messages, publishing with confirms, and consuming.
 //!
-//! lapin's automatic recovery stays off: whoever holds a connection drops everything of it on the first error and
-//! starts anew (see ARCHITECTURE.md for the defects of lapin 4.12.3 that this goes around).
+//! lapin does not leave this module. Its automatic recovery stays off: the owner of a connection drops everything that
+//! belongs to it on the first error and starts over (see ARCHITECTURE.md for the defects of lapin 4.12.3 that this
+//! avoids).
 
+mod connect;
 pub mod consume;
+pub mod depth;
+mod error;
 pub mod message;
 pub mod names;
 pub mod publish;
 pub mod routes;
 pub mod topology;
 
-use std::time::Duration;
-
-use futures_util::{StreamExt, stream::FuturesUnordered};
-use lapin::{Connection, ConnectionProperties, uri::AMQPUri};
-
-use crate::config::Amqp;
-
-/// Why there is no connection.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// The address in the configuration is none.
-    #[error("amqp.url: expected amqp://user:password@host:port/vhost")]
-    Address,
-    /// Nobody answered as a broker would.
-    #[error("no broker at {host}: {cause}")]
-    Unreachable {
-        /// Host and port.
-        host: String,
-        /// What happened.
-        cause: String,
-    },
-}
-
-/// How long an address may take before the next is tried beside it: a node that is frozen or cut off never answers.
-const HEAD_START: Duration = Duration::from_secs(1);
-
-/// Connects to the first of the addresses that answers, beginning with any of them: so connections spread over the
-/// nodes of a cluster, and who comes back from a node that was of no use most likely gets another.
-///
-/// lapin's own `connection_timeout` counts only for its blocking interface, hence the time-out here.
-///
-/// # Errors
-/// [`ConnectError`] of the last address tried.
-pub async fn connect(config: &Amqp, purpose: &str) -> Result<Connection, ConnectError> {
-    let (others, first) = config.urls.split_at(rand::random_range(0..config.urls.len().max(1)));
-    let mut urls = first.iter().chain(others);
-    let mut tries = FuturesUnordered::new();
-    let mut last = ConnectError::Address;
-    loop {
-        let more = urls.next().map(|url| tries.push(connect_to(config, url.reveal(), purpose))).is_some();
-        tokio::select! {
-            tried = tries.next() => match tried {
-                Some(Ok(connection)) => return Ok(connection),
-                Some(Err(error)) => last = error,
-                None => return Err(last),
-            },
-            () = tokio::time::sleep(HEAD_START), if more => {}
-        }
-    }
-}
-
-async fn connect_to(config: &Amqp, url: &str, purpose: &str) -> Result<Connection, ConnectError> {
-    let mut uri: AMQPUri = url.parse().map_err(|_| ConnectError::Address)?;
-    uri.query.heartbeat = Some(u16::try_from(config.heartbeat.as_secs()).unwrap_or(u16::MAX).max(1));
-    uri.query.frame_max = Some(config.frame_max);
-    let host = format!("{}:{}", uri.authority.host, uri.authority.port);
-    let name = format!("hookswitch {purpose}, pid {}", std::process::id());
-    let properties = ConnectionProperties::default().with_connection_name(name.into());
-    let connecting = Connection::connect_uri(uri, properties);
-    match tokio::time::timeout(config.connect_timeout, connecting).await {
-        Ok(Ok(connection)) => Ok(connection),
-        Ok(Err(error)) => Err(ConnectError::Unreachable { host, cause: error.to_string() }),
-        Err(_) => {
-            let cause = format!("no answer within {:?}", config.connect_timeout);
-            Err(ConnectError::Unreachable { host, cause })
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use futures_util::future::join_all;
-    use tokio::net::TcpListener;
-
-    use super::*;
-    use crate::config::{Config, Secret};
-
-    /// Three addresses where somebody listens and says nothing.
-    async fn silence() -> (Vec<TcpListener>, Amqp) {
-        let mut amqp = Config::load(None, &Default::default()).expect("the defaults are good").amqp;
-        let (mut listeners, mut urls) = (Vec::new(), Vec::new());
-        for _ in 0..3 {
-            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-            urls.push(Secret::new(format!("amqp://{}", listener.local_addr().expect("it has an address"))));
-            listeners.push(listener);
-        }
-        amqp.urls = urls;
-        (listeners, amqp)
-    }
-
-    #[tokio::test]
-    async fn connections_begin_at_every_address() {
-        let (listeners, amqp) = silence().await;
-        let mut begun = [0; 3];
-        for _ in 0..60 {
-            let connecting = connect(&amqp, "test");
-            tokio::select! {
-                _ = connecting => {}
-                _ = listeners[0].accept() => begun[0] += 1,
-                _ = listeners[1].accept() => begun[1] += 1,
-                _ = listeners[2].accept() => begun[2] += 1,
-            }
-        }
-        assert!(begun.iter().all(|count| *count > 0), "{begun:?}");
-    }
-
-    #[tokio::test]
-    async fn an_address_that_does_not_answer_holds_up_none_that_might() {
-        let (listeners, mut amqp) = silence().await;
-        amqp.connect_timeout = Duration::from_secs(60);
-        let all = join_all(listeners.iter().map(TcpListener::accept));
-        tokio::select! {
-            _ = connect(&amqp, "test") => panic!("nobody answered"),
-            accepted = all => assert!(accepted.iter().all(Result::is_ok)),
-        }
-    }
-}
+pub use self::{
+    connect::{ConnectError, Connection, connect},
+    error::Error,
+};

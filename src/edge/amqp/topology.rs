@@ -1,13 +1,18 @@
 //! The exchanges, queues and bindings: what they must be, making them, and checking them.
 
 use lapin::{
-    Channel, Connection, ExchangeKind,
+    Channel, ExchangeKind,
     options::{ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
     protocol::{AMQPErrorKind, AMQPSoftError},
     types::{AMQPValue, FieldTable},
 };
 
-use super::names;
+use super::{
+    connect::Connection,
+    depth::Depths,
+    error::{Error, says_missing},
+    names,
+};
 use crate::{
     config::Config,
     core::{shard::Shard, webhook::SourceName},
@@ -200,7 +205,7 @@ pub enum TopologyError {
     Differs(Vec<Difference>),
     /// The broker went away in the middle, or a queue has no leader at the moment.
     #[error("the broker could not be asked about its topology: {0}")]
-    Lost(lapin::Error),
+    Lost(#[from] Error),
 }
 
 /// What is declared next.
@@ -257,7 +262,7 @@ impl Topology {
     /// # Errors
     /// [`TopologyError::Differs`] lists everything that is there and is not as it must be.
     pub async fn apply(&self, connection: &Connection) -> Result<Vec<String>, TopologyError> {
-        let mut channel = connection.create_channel().await.map_err(TopologyError::Lost)?;
+        let mut channel = connection.channel().await.map_err(Error::from)?;
         let (mut made, mut differences) = (Vec::new(), Vec::new());
         for step in self.steps() {
             let done = async {
@@ -268,7 +273,7 @@ impl Topology {
                 Ok(()) => made.push(step.name()),
                 Err(error) => {
                     differences.push(difference(&step, error)?);
-                    channel = connection.create_channel().await.map_err(TopologyError::Lost)?;
+                    channel = connection.channel().await.map_err(Error::from)?;
                 }
             }
         }
@@ -283,7 +288,7 @@ impl Topology {
     /// # Errors
     /// [`TopologyError::Differs`] lists everything that is not as it must be.
     pub async fn check(&self, connection: &Connection) -> Result<usize, TopologyError> {
-        let mut channel = connection.create_channel().await.map_err(TopologyError::Lost)?;
+        let mut channel = connection.channel().await.map_err(Error::from)?;
         let (mut looked_at, mut differences) = (0, Vec::new());
         for step in self.steps() {
             looked_at += 1;
@@ -294,42 +299,11 @@ impl Topology {
             };
             if let Err(error) = looked.await {
                 differences.push(difference(&step, error)?);
-                channel = connection.create_channel().await.map_err(TopologyError::Lost)?;
+                channel = connection.channel().await.map_err(Error::from)?;
             }
         }
         if differences.is_empty() { Ok(looked_at) } else { Err(TopologyError::Differs(differences)) }
     }
-}
-
-/// Whether the broker has answered, and said no: what was asked for is not there, or not ours to have.
-pub fn is_refusal(error: &lapin::Error) -> bool {
-    matches!(error.kind(), lapin::ErrorKind::ProtocolError(_))
-}
-
-/// Whether the broker has said that there is no such thing.
-pub fn is_missing(error: &lapin::Error) -> bool {
-    matches!(error.kind(), lapin::ErrorKind::ProtocolError(refusal) if says_missing(refusal.get_message().as_str()))
-}
-
-/// Whether the broker has said that somebody else has it for themselves.
-pub fn is_locked(error: &lapin::Error) -> bool {
-    let lapin::ErrorKind::ProtocolError(refusal) = error.kind() else { return false };
-    matches!(refusal.kind(), AMQPErrorKind::Soft(AMQPSoftError::RESOURCELOCKED))
-}
-
-/// How many messages are ready in a queue.
-///
-/// # Errors
-/// The queue is not there, or the broker is not; the channel is closed then.
-pub async fn depth(channel: &Channel, queue: &str) -> lapin::Result<u32> {
-    let options = QueueDeclareOptions {
-        passive: true,
-        durable: true,
-        exclusive: false,
-        auto_delete: false,
-        nowait: false,
-    };
-    Ok(channel.queue_declare(queue.into(), options, FieldTable::default()).await?.message_count())
 }
 
 /// All raw queues that there are: those of the configured shards, and those that are left from when a source had more.
@@ -343,22 +317,20 @@ pub async fn depth(channel: &Channel, queue: &str) -> lapin::Result<u32> {
 ///
 /// # Errors
 /// The broker is not there, or cannot say it of a queue at the moment.
-pub async fn raw_shards(connection: &Connection, config: &Config) -> lapin::Result<Vec<(SourceName, Shard)>> {
+pub async fn raw_shards(connection: &Connection, config: &Config) -> Result<Vec<(SourceName, Shard)>, Error> {
     let mut all = Vec::new();
+    let mut depths = Depths::new(connection);
     for (source, settings) in &config.sources {
         all.extend(settings.sharding.shards().map(|shard| (source.clone(), shard)));
-        let channel = connection.create_channel().await?;
         for shard in settings.sharding.beyond() {
-            match depth(&channel, &names::raw_queue(source, shard)).await {
+            match depths.of(&names::raw_queue(source, shard)).await {
                 Ok(_) => all.push((source.clone(), shard)),
-                Err(error) if is_missing(&error) => break,
+                Err(Error::Missing(_)) => break,
                 Err(error) => return Err(error),
             }
         }
-        if channel.status().connected() {
-            channel.close(200, "done".into()).await?;
-        }
     }
+    depths.close().await?;
     Ok(all)
 }
 
@@ -386,22 +358,16 @@ async fn declare_queue(channel: &Channel, queue: &Queue, passive: bool) -> lapin
     channel.queue_declare(queue.name.as_str().into(), options, arguments).await.map(drop)
 }
 
-/// Whether a 404 says that there is no such thing. Others: "failed to perform operation on queue 'raw.x' in vhost '/' due
-/// to timeout", "home node 'rabbit@one' of durable queue 'x' in vhost '/' is down or inaccessible".
-fn says_missing(broker_says: &str) -> bool {
-    ["NOT_FOUND - no queue ", "NOT_FOUND - no exchange "].iter().any(|text| broker_says.starts_with(text))
-}
-
 /// What the broker's refusal says; an error of another kind means that the broker is gone.
 fn difference(step: &Step<'_>, error: lapin::Error) -> Result<Difference, TopologyError> {
     let lapin::ErrorKind::ProtocolError(refusal) = error.kind() else {
-        return Err(TopologyError::Lost(error));
+        return Err(TopologyError::Lost(error.into()));
     };
     let broker_says = refusal.get_message();
     let how = match refusal.kind() {
         // Also what RabbitMQ says of a queue that is there and has no leader at the moment.
         AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND) if !says_missing(broker_says.as_str()) => {
-            return Err(TopologyError::Lost(error));
+            return Err(TopologyError::Lost(error.into()));
         }
         AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND) => {
             "is missing; `hookswitch topology apply` makes it".to_owned()
@@ -415,24 +381,7 @@ fn difference(step: &Step<'_>, error: lapin::Error) -> Result<Difference, Topolo
             format!("may not be declared by this user ({broker_says}); give it configure permission")
         }
         AMQPErrorKind::Soft(_) => broker_says.to_string(),
-        AMQPErrorKind::Hard(_) => return Err(TopologyError::Lost(error)),
+        AMQPErrorKind::Hard(_) => return Err(TopologyError::Lost(error.into())),
     };
     Ok(Difference { what: step.name(), how })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::says_missing;
-
-    #[test]
-    fn a_queue_that_does_not_answer_is_not_missing() {
-        assert!(says_missing("NOT_FOUND - no queue 'raw.x' in vhost '/'"));
-        assert!(says_missing("NOT_FOUND - no exchange 'hookswitch.raw' in vhost '/'"));
-        assert!(!says_missing(
-            "NOT_FOUND - failed to perform operation on queue 'raw.x' in vhost '/' due to timeout"
-        ));
-        assert!(!says_missing(
-            "NOT_FOUND - home node 'r@a' of durable queue 'raw.x' in vhost '/' is down or inaccessible"
-        ));
-    }
 }

@@ -32,7 +32,7 @@ use hookswitch::{
     },
     edge::{
         amqp::{
-            self, message,
+            self, Connection, depth, message,
             publish::{Publication, Publisher},
             routes,
             topology::Topology,
@@ -43,8 +43,8 @@ use hookswitch::{
     },
 };
 use lapin::{
-    Connection,
-    options::{BasicAckOptions, BasicGetOptions, QueueDeclareOptions},
+    ConnectionProperties,
+    options::{BasicAckOptions, BasicGetOptions},
     types::FieldTable,
 };
 use prometheus_client::registry::Registry;
@@ -190,6 +190,20 @@ impl World {
         }
     }
 
+    /// A client of the test's own, for what the program would not do.
+    pub async fn client(&self) -> lapin::Connection {
+        let (began, amqp) = (Instant::now(), &self.config.amqp);
+        for url in amqp.urls.iter().cycle() {
+            let connecting = lapin::Connection::connect(url.reveal(), ConnectionProperties::default());
+            if let Ok(Ok(connection)) = tokio::time::timeout(amqp.connect_timeout, connecting).await {
+                return connection;
+            }
+            assert!(began.elapsed() < PATIENCE, "no broker after {PATIENCE:?}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("no address")
+    }
+
     /// A publisher that is up.
     pub async fn publisher(&self) -> Publisher {
         let publisher = Publisher::start(self.config.amqp.clone(), "test", Arc::default());
@@ -295,8 +309,7 @@ impl World {
 
     /// Takes messages off a queue, as [`World::events`].
     pub async fn drain(&self, queue: &str, count: usize) -> Vec<(Vec<u8>, lapin::BasicProperties)> {
-        let connection = self.connect().await;
-        let channel = connection.create_channel().await.unwrap();
+        let channel = self.client().await.create_channel().await.unwrap();
         let (mut messages, began) = (Vec::new(), Instant::now());
         let mut quiet_since = Instant::now();
         loop {
@@ -332,9 +345,8 @@ impl World {
 
     /// What lies in a queue, in its order; it stays there. How often the broker counts it as given out goes up by one.
     pub async fn look(&self, queue: &str) -> Vec<(Vec<u8>, lapin::BasicProperties)> {
-        let connection = self.connect().await;
-        let count = depth(&connection, queue).await;
-        let channel = connection.create_channel().await.unwrap();
+        let count = depth(&self.connect().await, queue).await;
+        let channel = self.client().await.create_channel().await.unwrap();
         // What one consumer may hold; the broker gives back consumer by consumer, in the order of their tags.
         const SHARE: u16 = 1_000;
         channel.basic_qos(SHARE, Default::default()).await.unwrap();
@@ -379,12 +391,7 @@ fn install_panic_hook() {
 
 /// How many messages are ready in a queue.
 pub async fn depth(connection: &Connection, queue: &str) -> u32 {
-    let channel = connection.create_channel().await.unwrap();
-    let options = QueueDeclareOptions { passive: true, durable: true, ..Default::default() };
-    let depth =
-        channel.queue_declare(queue.into(), options, FieldTable::default()).await.unwrap().message_count();
-    channel.close(200, "".into()).await.unwrap();
-    depth
+    depth::depth(connection, queue).await.unwrap()
 }
 
 /// Waits until something holds.

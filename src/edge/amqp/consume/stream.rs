@@ -5,12 +5,13 @@ use std::{ops::ControlFlow, time::Duration};
 use futures_util::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use lapin::{
-    BasicProperties, Channel, Connection, Consumer,
-    options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions},
-    types::{AMQPValue, FieldTable},
+    BasicProperties, Channel, Consumer,
+    options::{BasicAckOptions, BasicQosOptions},
+    types::AMQPValue,
 };
 
-use crate::edge::amqp::{message, topology};
+use super::Mode;
+use crate::edge::amqp::{Connection, Error, message};
 
 /// How many messages the broker sends ahead. A stream's consumer acks only to get more. Bodies may be large.
 const AHEAD: u16 = 128;
@@ -63,13 +64,19 @@ pub enum StreamError {
     #[error(
         "the broker does not give `{0}` out ({1}); a node that joined later has no copy of it: name another one in amqp.urls"
     )]
-    Refused(&'static str, lapin::Error),
+    Refused(&'static str, Error),
     /// The broker went away.
     #[error("the broker went away: {0}; run the command again")]
-    Lost(#[from] lapin::Error),
+    Lost(#[from] Error),
     /// The broker stopped sending in the middle.
     #[error("the broker did not send the rest of `{0}`; run the command again")]
     Silent(&'static str),
+}
+
+impl From<lapin::Error> for StreamError {
+    fn from(error: lapin::Error) -> Self {
+        Self::Lost(error.into())
+    }
 }
 
 /// A reading of one stream, up to where it ended when the reading began.
@@ -213,21 +220,17 @@ async fn consume(
         Start::Offset(offset) => AMQPValue::LongLongInt(i64::try_from(offset).unwrap_or(i64::MAX)),
         Start::Time(at) => AMQPValue::Timestamp(u64::try_from(at.as_second()).unwrap_or(0)),
     };
-    let mut arguments = FieldTable::default();
-    arguments.insert("x-stream-offset".into(), offset);
-    let channel = connection.create_channel().await?;
-    channel.basic_qos(AHEAD, BasicQosOptions { global: false }).await?;
-    let options = BasicConsumeOptions { no_local: false, no_ack: false, exclusive: false, nowait: false };
-    match channel.basic_consume(stream.into(), "".into(), options, arguments).await {
-        Ok(consumer) => Ok((channel, consumer)),
-        Err(error) if topology::is_missing(&error) => Err(StreamError::Missing(stream)),
-        Err(error) if topology::is_refusal(&error) => Err(StreamError::Refused(stream, error)),
-        Err(error) => Err(error.into()),
+    let mode = Mode::Stream { prefetch: AHEAD, offset };
+    match super::consume(connection, stream, mode).await.map_err(Error::from) {
+        Ok(consuming) => Ok(consuming),
+        Err(Error::Missing(_)) => Err(StreamError::Missing(stream)),
+        Err(Error::Lost(cause)) => Err(StreamError::Lost(Error::Lost(cause))),
+        Err(refused) => Err(StreamError::Refused(stream, refused)),
     }
 }
 
 /// The next message with its delivery tag; none when the broker cancels.
-async fn read(consumer: &mut Consumer) -> Result<Option<(u64, Stored)>, lapin::Error> {
+async fn read(consumer: &mut Consumer) -> Result<Option<(u64, Stored)>, Error> {
     let Some(delivery) = consumer.next().await.transpose()? else { return Ok(None) };
     let offset = message::stream_offset(&delivery.properties).unwrap_or_default();
     let stored = Stored { offset, properties: delivery.properties, body: delivery.data };

@@ -5,15 +5,13 @@
 
 use futures_util::StreamExt;
 use lapin::{
-    Connection, Consumer, ExchangeKind,
-    options::{
-        BasicConsumeOptions, ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions,
-        QueueDeclareOptions,
-    },
+    Consumer, ExchangeKind,
+    options::{ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable},
 };
 
-use crate::edge::amqp::names;
+use super::{Mode, consume};
+use crate::edge::amqp::{Connection, Error, names};
 
 /// Events kept for a reader who is slower than the events; older ones are dropped, so that looking on never
 /// holds up a worker.
@@ -29,8 +27,8 @@ impl Tail {
     ///
     /// # Errors
     /// The broker refused, or the topology is not there.
-    pub async fn open(connection: &Connection, patterns: &[String]) -> lapin::Result<Self> {
-        let channel = connection.create_channel().await?;
+    pub async fn open(connection: &Connection, patterns: &[String]) -> Result<Self, Error> {
+        let channel = connection.channel().await?;
         let mut limits = FieldTable::default();
         limits.insert("x-max-length".into(), AMQPValue::LongLongInt(BACKLOG_MAX));
         limits.insert("x-overflow".into(), AMQPValue::LongString("drop-head".into()));
@@ -62,8 +60,7 @@ impl Tail {
         let options = ExchangeBindOptions { nowait: false };
         let (to, from) = (filter.as_str().into(), names::PUBLISHED_EXCHANGE.into());
         channel.exchange_bind(to, from, "".into(), options, FieldTable::default()).await?;
-        let options = BasicConsumeOptions { no_local: false, no_ack: true, exclusive: true, nowait: false };
-        let consumer = channel.basic_consume(queue, "".into(), options, FieldTable::default()).await?;
+        let (_, consumer) = consume(connection, queue.as_str(), Mode::Exclusive).await?;
         Ok(Self { consumer })
     }
 

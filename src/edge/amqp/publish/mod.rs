@@ -19,13 +19,13 @@ use std::{
 use bytes::Bytes;
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use lapin::{
-    BasicProperties, Channel, Confirmation, Connection, Event,
+    BasicProperties, Channel, Confirmation, Event,
     options::{BasicPublishOptions, ConfirmSelectOptions},
     types::ShortString,
 };
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
-use super::connect;
+use super::connect::{Connection, connect};
 use crate::{
     config::Amqp,
     core::delivery::retry::Reconnect,
@@ -202,7 +202,7 @@ impl Keeper {
     /// Connects and publishes until something fails.
     async fn serve(&self) -> Result<Closed, String> {
         let connection = connect(&self.config, self.purpose).await.map_err(|e| e.to_string())?;
-        let mut events = connection.events_listener();
+        let mut events = connection.events();
         let setup = async {
             let mut channels = Vec::new();
             for _ in 0..self.config.publish_channels {
@@ -252,15 +252,13 @@ impl Keeper {
             }
         };
         drop(lanes);
-        // Closing may hang on a dead or blocked connection; the broker notices either way.
-        let closing = connection.close(200, "done".into());
-        drop(tokio::time::timeout(Duration::from_secs(1), closing).await);
+        connection.close().await;
         outcome
     }
 }
 
 async fn open_channel(connection: &Connection) -> lapin::Result<Channel> {
-    let channel = connection.create_channel().await?;
+    let channel = connection.channel().await?;
     channel.confirm_select(ConfirmSelectOptions { nowait: false }).await?;
     Ok(channel)
 }

@@ -1,4 +1,4 @@
-//! Going through a dead-letter queue: taking the letters that are meant, and leaving all others.
+//! A pass through a source's dead-letter queue: taking letters out, and giving all others back.
 
 use std::time::{Duration, Instant};
 
@@ -6,19 +6,17 @@ use futures_util::StreamExt;
 use jiff::Timestamp;
 use lapin::{
     Channel, Consumer,
-    options::{BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions},
-    types::FieldTable,
+    options::{BasicAckOptions, BasicCancelOptions},
 };
-use tokio_util::sync::CancellationToken;
 
-use super::{DeadLetterError, DeadLetters, Plan};
+use super::{Mode, consume};
 use crate::{
     core::{
         letters::{Journal, Letter, LetterId},
         providers::Provider,
         webhook::SourceName,
     },
-    edge::amqp::{message, names},
+    edge::amqp::{Connection, Error, depth, message, names},
 };
 
 /// How long the queue may be silent before the letters that it promised count as taken by somebody else.
@@ -41,15 +39,55 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How long letters are held at most. The broker closes a channel that holds one for 30 minutes.
 const HELD_MAX: Duration = Duration::from_secs(600);
 
-/// How many bytes of bodies are in hand at a time, but for the last letter's.
-const BATCH_BYTES: usize = 4 << 20;
+/// Why a dead-letter queue could not be worked on.
+#[derive(Debug, thiserror::Error)]
+pub enum DeadQueueError {
+    /// The source has no dead-letter queue.
+    #[error(
+        "there is no queue `dead.{0}`: is the source configured, and was `hookswitch topology apply` run?"
+    )]
+    Missing(SourceName),
+    /// The queue gave no more letters, though more were there.
+    #[error(
+        "dead.{source_name} fell silent after {seen} of {total} letters: the broker may be mending itself, or somebody else \
+         takes letters; run the command again"
+    )]
+    Silent {
+        /// Whose.
+        source_name: SourceName,
+        /// Letters that came.
+        seen: u32,
+        /// Letters that were there.
+        total: u32,
+    },
+    /// The broker went away. What was done is done and in the journal; the rest is where it was.
+    #[error("the broker went away: {0}; run the command again, and it goes on where it was")]
+    Lost(#[from] Error),
+}
+
+impl From<lapin::Error> for DeadQueueError {
+    fn from(error: lapin::Error) -> Self {
+        Self::Lost(error.into())
+    }
+}
+
+/// Returns how many letters are ready in a source's queue.
+///
+/// # Errors
+/// [`DeadQueueError`]
+pub async fn depth(connection: &Connection, source: &SourceName) -> Result<u32, DeadQueueError> {
+    match depth::depth(connection, &names::dead_queue(source)).await {
+        Err(Error::Missing(_)) => Err(DeadQueueError::Missing(source.clone())),
+        depth => Ok(depth?),
+    }
+}
 
 /// A way once through a source's queue, as far as it reached when the way began.
 ///
 /// One channel after the other takes letters, each until it holds its share; so each holds a stretch of the queue, which
 /// the broker puts back in its order. Which stretch comes first is the broker's choice: the log keeps the order that counts.
-pub(super) struct Pass<'a> {
-    desk: &'a DeadLetters<'a>,
+pub struct Pass<'a> {
+    connection: &'a Connection,
     source: &'a SourceName,
     provider: Provider,
     /// Those that are full, and whose consumers are cancelled: what is acked on them makes no room for others.
@@ -69,65 +107,59 @@ struct Taking {
 }
 
 /// A letter that is held.
-pub(super) struct Held {
+pub struct Held {
     /// The letter.
-    pub(super) letter: Letter,
+    pub letter: Letter,
     /// Whether it says its id itself.
-    pub(super) has_id: bool,
+    pub has_id: bool,
     channel: Channel,
     tag: u64,
 }
 
-impl DeadLetters<'_> {
-    /// How many letters are ready in a source's queue, once the number does not grow any more: what a killed job held
-    /// comes back bit by bit.
-    async fn settled_depth(&self, source: &SourceName) -> Result<u32, DeadLetterError> {
-        let (mut depth, began) = (self.depth(source).await?, Instant::now());
-        loop {
-            tokio::time::sleep(LOOK_AGAIN).await;
-            let now = self.depth(source).await?;
-            if now <= depth || began.elapsed() > RETURN_MAX {
-                return Ok(now);
-            }
-            depth = now;
+/// Returns how many letters are ready in a source's queue, once the number does not grow any more: what a killed job held
+/// comes back bit by bit.
+async fn settled_depth(connection: &Connection, source: &SourceName) -> Result<u32, DeadQueueError> {
+    let (mut last, began) = (depth(connection, source).await?, Instant::now());
+    loop {
+        tokio::time::sleep(LOOK_AGAIN).await;
+        let now = depth(connection, source).await?;
+        if now <= last || began.elapsed() > RETURN_MAX {
+            return Ok(now);
         }
-    }
-
-    /// Takes out what is settled on record and came back all the same: RabbitMQ 3.10 may forget acks whose
-    /// channel closes right after them.
-    async fn take_out_settled(&self, source: &SourceName, journal: &Journal) -> Result<(), DeadLetterError> {
-        for _ in 0..SWEEPS_MAX {
-            let mut pass = Pass::open(self, source).await?;
-            while let Some(held) = pass.next().await? {
-                if journal.is_settled(held.letter.id) {
-                    pass.ack(&held).await?;
-                }
-            }
-            if !pass.close().await? {
-                break;
-            }
-        }
-        Ok(())
+        last = now;
     }
 }
 
 impl<'a> Pass<'a> {
     /// Begins at the head of the queue.
-    pub(super) async fn open(
-        desk: &'a DeadLetters<'a>,
+    ///
+    /// # Errors
+    /// [`DeadQueueError`]
+    pub async fn open(
+        connection: &'a Connection,
         source: &'a SourceName,
-    ) -> Result<Self, DeadLetterError> {
-        let Some(settings) = desk.config.sources.get(source) else {
-            return Err(DeadLetterError::NoQueue(source.clone()));
-        };
-        let total = desk.settled_depth(source).await?;
+        provider: Provider,
+    ) -> Result<Self, DeadQueueError> {
+        let total = settled_depth(connection, source).await?;
         let (full, taking) = (Vec::new(), None);
-        let provider = settings.provider;
-        Ok(Self { desk, source, provider, full, taking, began: Instant::now(), total, seen: 0, acked: 0 })
+        Ok(Self {
+            connection,
+            source,
+            provider,
+            full,
+            taking,
+            began: Instant::now(),
+            total,
+            seen: 0,
+            acked: 0,
+        })
     }
 
     /// The next letter; none at the end. What is not acked stays.
-    pub(super) async fn next(&mut self) -> Result<Option<Held>, DeadLetterError> {
+    ///
+    /// # Errors
+    /// [`DeadQueueError`]
+    pub async fn next(&mut self) -> Result<Option<Held>, DeadQueueError> {
         if self.seen >= self.total {
             return Ok(None);
         }
@@ -148,7 +180,7 @@ impl<'a> Pass<'a> {
         self.taking = Some(taking);
         let Ok(Some(delivery)) = delivery else {
             let (source_name, seen, total) = (self.source.clone(), self.seen, self.total);
-            return Err(DeadLetterError::Silent { source_name, seen, total });
+            return Err(DeadQueueError::Silent { source_name, seen, total });
         };
         let delivery = delivery?;
         self.seen += 1;
@@ -163,50 +195,31 @@ impl<'a> Pass<'a> {
         Ok(Some(Held { letter, has_id: id.is_some(), channel, tag: delivery.delivery_tag }))
     }
 
-    /// The next letters that `plan` means, at most `size`; fewer at the end, when the pass is old, or when `stop` is
-    /// asked for. What an earlier job has settled and could not ack any more is acked on the way.
-    pub(super) async fn batch(
-        &mut self,
-        plan: &mut Plan,
-        journal: &Journal,
-        size: usize,
-        stop: &CancellationToken,
-    ) -> Result<Vec<Held>, DeadLetterError> {
-        let (mut batch, mut bytes) = (Vec::new(), 0);
-        while batch.len() < size
-            && bytes < BATCH_BYTES
-            && plan.left(self.source) > 0
-            && !self.is_old()
-            && !stop.is_cancelled()
-        {
-            let Some(held) = self.next().await? else { break };
-            if journal.is_settled(held.letter.id) {
-                self.ack(&held).await?;
-            } else if plan.take(&held.letter) {
-                bytes += held.letter.queued.webhook.body.len();
-                batch.push(held);
-            }
-        }
-        Ok(batch)
+    /// Returns the source whose queue it is.
+    pub fn source(&self) -> &SourceName {
+        self.source
     }
 
     /// Whether the letter is of this queue's source.
-    pub(super) fn is_home_of(&self, held: &Held) -> bool {
+    pub fn is_home_of(&self, held: &Held) -> bool {
         held.letter.queued.webhook.source == *self.source
     }
 
     /// Whether it has seen every letter that was there when it began.
-    pub(super) fn saw_all(&self) -> bool {
+    pub fn saw_all(&self) -> bool {
         self.seen >= self.total
     }
 
     /// Whether letters have been held for so long that they should be given back, and a new pass begun.
-    pub(super) fn is_old(&self) -> bool {
+    pub fn is_old(&self) -> bool {
         self.began.elapsed() > HELD_MAX
     }
 
     /// Takes a letter out of the queue.
-    pub(super) async fn ack(&mut self, held: &Held) -> Result<(), DeadLetterError> {
+    ///
+    /// # Errors
+    /// [`DeadQueueError`]
+    pub async fn ack(&mut self, held: &Held) -> Result<(), DeadQueueError> {
         held.channel.basic_ack(held.tag, BasicAckOptions { multiple: false }).await?;
         self.acked += 1;
         if let Some(taking) = self.taking.as_mut().filter(|taking| taking.channel.id() == held.channel.id()) {
@@ -215,21 +228,27 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    /// Ends the pass, whatever came of it: gives back what was not acked, and takes out again what should not have come
-    /// back.
-    pub(super) async fn finish(
+    /// Ends the pass, whatever came of it: gives back what was not acked. After a good pass it takes out again what should
+    /// not have come back: RabbitMQ 3.10 may forget acks whose channel closes right after them.
+    ///
+    /// # Errors
+    /// What `passed` holds, else [`DeadQueueError`].
+    pub async fn finish<E: From<DeadQueueError>>(
         self,
-        passed: Result<(), DeadLetterError>,
+        passed: Result<(), E>,
         journal: &Journal,
-    ) -> Result<(), DeadLetterError> {
-        let (desk, source) = (self.desk, self.source);
+    ) -> Result<(), E> {
+        let (connection, source, provider) = (self.connection, self.source, self.provider);
         let came_back = self.close().await;
         passed?;
-        if came_back? { desk.take_out_settled(source, journal).await } else { Ok(()) }
+        if came_back? {
+            take_out_settled(connection, source, provider, journal).await?;
+        }
+        Ok(())
     }
 
     /// Gives back what was not acked. Whether more came back than should have.
-    async fn close(self) -> Result<bool, DeadLetterError> {
+    async fn close(self) -> Result<bool, DeadQueueError> {
         for channel in self.full.into_iter().chain(self.taking.map(|taking| taking.channel)) {
             channel.close(200, "done".into()).await?;
         }
@@ -238,7 +257,7 @@ impl<'a> Pass<'a> {
         let left = self.total.saturating_sub(self.acked);
         let closed = Instant::now();
         loop {
-            let depth = self.desk.settled_depth(self.source).await?;
+            let depth = settled_depth(self.connection, self.source).await?;
             if depth >= left || closed.elapsed() > SILENCE_MAX {
                 return Ok(self.acked > 0 && depth > left);
             }
@@ -246,12 +265,29 @@ impl<'a> Pass<'a> {
     }
 
     async fn consume(&self) -> lapin::Result<Taking> {
-        let channel = self.desk.connection.create_channel().await?;
-        channel.basic_qos(SHARE, BasicQosOptions { global: false }).await?;
-        let options = BasicConsumeOptions { no_local: false, no_ack: false, exclusive: false, nowait: false };
-        let queue = names::dead_queue(self.source);
-        let consumer =
-            channel.basic_consume(queue.as_str().into(), "".into(), options, FieldTable::default()).await?;
+        let mode = Mode::Acked { prefetch: SHARE };
+        let (channel, consumer) = consume(self.connection, &names::dead_queue(self.source), mode).await?;
         Ok(Taking { channel, consumer, unacked: 0 })
     }
+}
+
+/// Takes out what is settled on record and came back all the same.
+async fn take_out_settled(
+    connection: &Connection,
+    source: &SourceName,
+    provider: Provider,
+    journal: &Journal,
+) -> Result<(), DeadQueueError> {
+    for _ in 0..SWEEPS_MAX {
+        let mut pass = Pass::open(connection, source, provider).await?;
+        while let Some(held) = pass.next().await? {
+            if journal.is_settled(held.letter.id) {
+                pass.ack(&held).await?;
+            }
+        }
+        if !pass.close().await? {
+            break;
+        }
+    }
+    Ok(())
 }

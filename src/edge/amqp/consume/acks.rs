@@ -1,0 +1,147 @@
+//! Settling deliveries: one ack can stand for many.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use lapin::{Channel, options::BasicAckOptions};
+use tokio_util::sync::CancellationToken;
+
+use super::delivery::Delivery;
+
+/// Settles the deliveries of one consumer.
+#[derive(Clone, Debug)]
+pub struct Settler {
+    pub(super) channel: Channel,
+    pub(super) gone: CancellationToken,
+    tags: Arc<Mutex<Tags>>,
+    /// Held until an ack is written: one that overtakes another may stand for the same delivery, and the broker ends a
+    /// channel that acks one twice.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
+
+/// The tags of deliveries that were given out and are not acked.
+///
+/// An ack costs us and the broker more than most of what is done for a message, and one can stand for many: so a
+/// delivery that is settled waits for older ones, unless it or they went on alone.
+#[derive(Debug, Default)]
+struct Tags {
+    /// Not settled; whether it goes on alone.
+    open: BTreeMap<u64, bool>,
+    /// Settled, and waiting for an older one.
+    settled: BTreeSet<u64>,
+}
+
+/// How to ack.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Acks {
+    /// Everything up to this tag at once.
+    through: Option<u64>,
+    /// These one by one.
+    single: Vec<u64>,
+}
+
+impl Tags {
+    fn give_out(&mut self, tag: u64) {
+        self.open.insert(tag, false);
+    }
+
+    fn leave_alone(&mut self, tag: u64) {
+        self.open.entry(tag).and_modify(|alone| *alone = true);
+    }
+
+    fn settle(&mut self, tags: impl Iterator<Item = u64>) -> Acks {
+        // What became of a delivery that was left alone is no done mark: given out again it would die, or be sent on, twice.
+        let mut at_once = Vec::new();
+        for tag in tags {
+            match self.open.remove(&tag) {
+                Some(true) => at_once.push(tag),
+                Some(false) => drop(self.settled.insert(tag)),
+                None => {}
+            }
+        }
+        let oldest = self.open.keys().next().copied().unwrap_or(u64::MAX);
+        let in_step = self.open.iter().find(|(_, alone)| !**alone).map_or(u64::MAX, |(tag, _)| *tag);
+        let waiting = self.settled.split_off(&in_step);
+        let between = self.settled.split_off(&oldest);
+        let through = std::mem::replace(&mut self.settled, waiting).pop_last();
+        let single = at_once.into_iter().chain(between).filter(|tag| Some(*tag) > through).collect();
+        Acks { through, single }
+    }
+}
+
+impl Settler {
+    pub(super) fn new(channel: Channel) -> Self {
+        Self { channel, gone: CancellationToken::new(), tags: Arc::default(), turn: Arc::default() }
+    }
+
+    /// Notes that a delivery was given out.
+    pub(super) fn give_out(&self, tag: u64) {
+        self.tags().give_out(tag);
+    }
+
+    /// These deliveries go on alone: they wait for nobody, and nobody waits for them.
+    pub fn leave_alone<'a>(&self, deliveries: impl Iterator<Item = &'a Delivery>) {
+        let mut tags = self.tags();
+        deliveries.for_each(|delivery| tags.leave_alone(delivery.tag));
+    }
+
+    /// Acks, or leaves that to the ack of an older delivery that is about to be settled. Whether what was to be written
+    /// was: if not, the broker gives the messages out again.
+    ///
+    /// `Channel::basic_ack` rather than the delivery's own acker, which goes through one more task.
+    pub async fn ack<'a>(&self, deliveries: impl Iterator<Item = &'a Delivery>) -> bool {
+        let _turn = self.turn.lock().await;
+        let Acks { through, single } = self.tags().settle(deliveries.map(|delivery| delivery.tag));
+        let mut written = true;
+        if let Some(tag) = through {
+            written &= self.channel.basic_ack(tag, BasicAckOptions { multiple: true }).await.is_ok();
+        }
+        for tag in single {
+            written &= self.channel.basic_ack(tag, BasicAckOptions { multiple: false }).await.is_ok();
+        }
+        written
+    }
+
+    fn tags(&self) -> MutexGuard<'_, Tags> {
+        self.tags.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends when the channel is gone: then a delivery cannot be settled any more, and holding it is of no use.
+    pub async fn gone(&self) {
+        self.gone.cancelled().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn acks(through: impl Into<Option<u64>>, single: &[u64]) -> Acks {
+        Acks { through: through.into(), single: single.to_vec() }
+    }
+
+    #[test]
+    fn one_ack_stands_for_all_that_wait_for_the_oldest() {
+        let mut tags = Tags::default();
+        (1..=6).for_each(|tag| tags.give_out(tag));
+        assert_eq!(tags.settle([2, 4].into_iter()), acks(None, &[]));
+        assert_eq!(tags.settle([1].into_iter()), acks(2, &[]));
+        assert_eq!(tags.settle([6, 3].into_iter()), acks(4, &[]));
+        assert_eq!(tags.settle([5, 5].into_iter()), acks(6, &[]));
+        assert_eq!(tags.settle([5].into_iter()), acks(None, &[]));
+    }
+
+    #[test]
+    fn nobody_waits_for_a_delivery_that_is_left_alone() {
+        let mut tags = Tags::default();
+        (1..=6).for_each(|tag| tags.give_out(tag));
+        tags.leave_alone(2);
+        assert_eq!(tags.settle([1, 3, 5].into_iter()), acks(1, &[3]));
+        assert_eq!(tags.settle([4].into_iter()), acks(None, &[4, 5]));
+        tags.leave_alone(6);
+        assert_eq!(tags.settle([6].into_iter()), acks(None, &[6]));
+        assert_eq!(tags.settle([2].into_iter()), acks(None, &[2]));
+    }
+}

@@ -1,0 +1,120 @@
+//! The consumer of a raw queue.
+
+use futures_util::{FutureExt, StreamExt};
+use jiff::Timestamp;
+use lapin::{
+    Consumer,
+    options::{BasicCancelOptions, BasicNackOptions},
+};
+
+use super::{Mode, acks::Settler, consume, delivery::Delivery};
+use crate::{
+    core::{delivery::queued::QueuedWebhook, providers::Provider, shard::Shard, webhook::SourceName},
+    edge::amqp::{Connection, Error, message, names},
+};
+
+/// A consumer on its own channel.
+///
+/// lapin buffers deliveries without bound, so the prefetch is set before consuming starts.
+#[derive(Debug)]
+pub struct RawConsumer {
+    consumer: Consumer,
+    source: SourceName,
+    shard: Shard,
+    provider: Provider,
+    settler: Settler,
+}
+
+impl RawConsumer {
+    /// Starts consuming a source's shard.
+    ///
+    /// # Errors
+    /// The channel or the connection failed.
+    pub async fn open(
+        connection: &Connection,
+        source: SourceName,
+        shard: Shard,
+        provider: Provider,
+        prefetch: u16,
+    ) -> Result<Self, Error> {
+        let (channel, consumer) =
+            consume(connection, &names::raw_queue(&source, shard), Mode::Acked { prefetch }).await?;
+        Ok(Self { consumer, source, shard, provider, settler: Settler::new(channel) })
+    }
+
+    /// What settles the deliveries.
+    pub fn settler(&self) -> Settler {
+        self.settler.clone()
+    }
+
+    /// The next deliveries, all that are there; none when the channel is gone, whatever the cause.
+    pub async fn next(&mut self) -> Option<Vec<Delivery>> {
+        // lapin tells of the end once, and it may have stood behind the last deliveries.
+        if self.settler.gone.is_cancelled() {
+            return None;
+        }
+        let first = self.consumer.next().await;
+        let mut deliveries = vec![self.read(first)?];
+        while let Some(next) = self.consumer.next().now_or_never() {
+            match self.read(next) {
+                Some(delivery) => deliveries.push(delivery),
+                // The next call says so.
+                None => break,
+            }
+        }
+        Some(deliveries)
+    }
+
+    fn read(&self, next: Option<lapin::Result<lapin::message::Delivery>>) -> Option<Delivery> {
+        let delivery = match next {
+            Some(Ok(delivery)) => delivery,
+            Some(Err(error)) => {
+                tracing::warn!(source = %self.source, %error, "the consumer failed");
+                self.settler.gone.cancel();
+                return None;
+            }
+            None => {
+                self.settler.gone.cancel();
+                return None;
+            }
+        };
+        let tag = delivery.delivery_tag;
+        self.settler.give_out(tag);
+        let redeliveries = message::redeliveries(&delivery.properties);
+        let (inbound, invalid) = match message::decode(&delivery.properties, delivery.data) {
+            Ok(inbound) => (inbound, None),
+            Err((error, body)) => {
+                let now = Timestamp::now();
+                let inbound = message::salvage(&delivery.properties, body, &self.source, self.provider, now);
+                (inbound, Some(error))
+            }
+        };
+        Some(Delivery { inbound: QueuedWebhook { shard: self.shard, ..inbound }, invalid, redeliveries, tag })
+    }
+
+    /// Stops consuming and gives back what had been delivered and is not in work: `waiting`, and what
+    /// [`RawConsumer::next`] has not taken.
+    pub async fn stop(&mut self, waiting: impl IntoIterator<Item = Delivery>) {
+        let options = BasicCancelOptions { nowait: false };
+        let channel = &self.settler.channel;
+        if channel.basic_cancel(self.consumer.tag(), options).await.is_err() {
+            self.settler.gone.cancel();
+            return;
+        }
+        let mut tags: Vec<u64> = waiting.into_iter().map(|delivery| delivery.tag).collect();
+        while let Some(Some(Ok(delivery))) = self.consumer.next().now_or_never() {
+            tags.push(delivery.delivery_tag);
+        }
+        for tag in tags {
+            let options = BasicNackOptions { multiple: false, requeue: true };
+            // If this fails the channel is gone, and the broker takes the message back anyway.
+            drop(channel.basic_nack(tag, options).await);
+        }
+    }
+}
+
+impl Drop for RawConsumer {
+    fn drop(&mut self) {
+        self.settler.gone.cancel();
+    }
+}
