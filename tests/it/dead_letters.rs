@@ -11,7 +11,7 @@ use hookswitch::{
     },
     core::{
         delivery::{fault::Reason, queued::QueuedWebhook},
-        letters::{Fate, Filter, Journal, Kind, Letter, Outcome, Stats},
+        letters::{Fate, Filter, JobKind, JobOutcome, Journal, Letter, Stats},
         shard::Shard,
         webhook::DeliveryId,
     },
@@ -33,7 +33,7 @@ fn watched(max_failing: f64) -> Replay {
     Replay { canary: Some(Canary { max_failing, patience: Duration::from_secs(20) }), ..BLIND }
 }
 
-pub(super) fn order(kind: Kind, letters: u64) -> JobRequest {
+pub(super) fn order(kind: JobKind, letters: u64) -> JobRequest {
     let letters = Some(letters);
     JobRequest { kind, actor: "ann".into(), reason: Some("a test".into()), filter: "all".into(), letters }
 }
@@ -85,7 +85,7 @@ async fn replay_until(
     let desk = DeadLetters::new(&connection, &world.config);
     let tools = Services { publisher: &publisher, store: &store, stop };
     let plan = desk.plan(filter, limit, |_| {}).await?;
-    let order = order(Kind::Replay, plan.len());
+    let order = order(JobKind::Replay, plan.len());
     desk.replay(tools, &order, plan, how, progress).await
 }
 
@@ -102,7 +102,7 @@ pub(super) async fn discard(world: &World, filter: Filter, limit: u64) -> u64 {
     let desk = DeadLetters::new(&connection, &world.config);
     let tools = Services { publisher: &publisher, store: &store, stop: &CancellationToken::new() };
     let plan = desk.plan(&filter, limit, |_| {}).await.unwrap();
-    let order = order(Kind::Discard, plan.len());
+    let order = order(JobKind::Discard, plan.len());
     desk.discard(tools, &order, plan, None, &mut |_| {}).await.unwrap().discarded
 }
 
@@ -126,7 +126,7 @@ async fn mended_letters(world: &World, count: usize) -> Vec<QueuedWebhook> {
         let shelved = routes::shelve(&letter);
         publisher.publish(shelved.clone(), PATIENCE).await.unwrap();
         publisher.publish(routes::log(shelved), PATIENCE).await.unwrap();
-        letters.push(letter.inbound);
+        letters.push(letter.queued);
     }
     letters
 }
@@ -139,7 +139,7 @@ fn letter(n: usize) -> Letter {
     history.error = Some("payload.call_id: a bug of old".into());
     history.version = Some("0.0.1".into());
     history.last_failed_at = Some("2026-01-02T03:04:05Z".parse().unwrap());
-    Letter { id: uuid::Uuid::now_v7().to_string().parse().unwrap(), inbound }
+    Letter { id: uuid::Uuid::now_v7().to_string().parse().unwrap(), queued: inbound }
 }
 
 #[tokio::test]
@@ -181,7 +181,7 @@ async fn what_is_browsed_is_what_lies_in_the_queue() {
         letters.sort_by_key(|letter| letter.webhook.delivery_id);
         letters
     };
-    assert_eq!(sorted(browsed.into_iter().map(|letter| letter.inbound).collect()), sorted(queued));
+    assert_eq!(sorted(browsed.into_iter().map(|letter| letter.queued).collect()), sorted(queued));
     assert_eq!(browse(&world, died_of(Reason::UnsupportedEvent)).await.len(), 2);
     let connection = world.connect().await;
     let desk = DeadLetters::new(&connection, &world.config);
@@ -222,7 +222,7 @@ async fn a_replay_moves_only_what_is_meant_starts_the_attempts_anew_and_keeps_th
     worker.finish().await;
     let journal = journal(&world).await;
     let [job] = journal.jobs() else { panic!("{journal:?}") };
-    assert_eq!((job.actor.as_str(), job.outcome), ("ann", Some(Outcome::Finished)));
+    assert_eq!((job.actor.as_str(), job.outcome), ("ann", Some(JobOutcome::Finished)));
     assert_eq!(job.gone[&Fate::Replayed], 2);
 }
 
@@ -235,7 +235,7 @@ async fn a_replay_waits_for_what_becomes_of_its_letters_and_stops_when_too_many_
     assert_eq!((wave.sent, came.sent, came.not_reached), (10, 10, 20));
     assert_eq!(world.dead("salpre", 30).await.len(), 30);
     worker.finish().await;
-    assert_eq!(journal(&world).await.jobs()[0].outcome, Some(Outcome::Stopped));
+    assert_eq!(journal(&world).await.jobs()[0].outcome, Some(JobOutcome::Stopped));
 }
 
 #[tokio::test]
@@ -293,7 +293,7 @@ async fn a_replay_keeps_its_pace_and_stops_when_asked() {
     assert_eq!(came.sent + rest.sent, 40);
     world.wait_for_depth("raw.salpre", 40).await;
     let outcomes: Vec<_> = journal(&world).await.jobs().iter().map(|job| job.outcome).collect();
-    assert_eq!(outcomes, [Some(Outcome::Interrupted), Some(Outcome::Finished)]);
+    assert_eq!(outcomes, [Some(JobOutcome::Interrupted), Some(JobOutcome::Finished)]);
 }
 
 #[tokio::test]
@@ -342,7 +342,7 @@ async fn a_replay_that_is_not_confirmed_leaves_the_letter_where_it_is() {
     world.dead("salpre", 1).await;
     assert_eq!(browse(&world, Filter::default()).await.len(), 1);
     let journal = journal(&world).await;
-    assert_eq!(journal.jobs()[0].outcome, Some(Outcome::Failed), "{journal:?}");
+    assert_eq!(journal.jobs()[0].outcome, Some(JobOutcome::Failed), "{journal:?}");
 }
 
 #[tokio::test]
@@ -384,7 +384,7 @@ async fn only_one_job_works_at_a_time_and_the_other_says_whose_it_is() {
     let (first, second) = tokio::join!(first, second);
     first.unwrap();
     let Err(DeadLetterError::Busy(Some(job))) = second else { panic!("{second:?}") };
-    assert_eq!((job.actor.as_str(), job.kind), ("ann", Kind::Replay));
+    assert_eq!((job.actor.as_str(), job.kind), ("ann", JobKind::Replay));
     // Its end lets the next one begin.
     replay(&world, &Filter::default(), u64::MAX, BLIND).await.unwrap();
     world.wait_for_depth("raw.salpre", 40).await;
@@ -407,7 +407,7 @@ async fn letters_that_are_put_back_are_there_once_however_often_they_are_put_bac
     let tools = Services { publisher: &publisher, store: &store, stop: &CancellationToken::new() };
     let letters: Vec<_> = (0..100).map(letter).collect();
     let import = async || {
-        let order = order(Kind::Import, 100);
+        let order = order(JobKind::Import, 100);
         let came = desk.import(tools, &order, letters.iter().cloned(), &mut |_| {}).await.unwrap();
         (came.put_back, came.there)
     };
@@ -420,7 +420,7 @@ async fn letters_that_are_put_back_are_there_once_however_often_they_are_put_bac
         letters.into_iter().map(|l| l.webhook.body).collect()
     };
     let queued = bodies(world.dead("salpre", 100).await);
-    assert_eq!(queued, bodies(letters.iter().map(|letter| letter.inbound.clone()).collect()));
+    assert_eq!(queued, bodies(letters.iter().map(|letter| letter.queued.clone()).collect()));
     assert_eq!(browse(&world, Filter::default()).await.len(), 100);
 }
 
@@ -429,7 +429,7 @@ pub(super) async fn reindex(world: &World) -> hookswitch::app::dead_letters::Rei
         (world.connect().await, world.publisher().await, world.store().await);
     let desk = DeadLetters::new(&connection, &world.config);
     let tools = Services { publisher: &publisher, store: &store, stop: &CancellationToken::new() };
-    desk.reindex(tools, &order(Kind::Reindex, 0), (&Filter::default(), true), &mut |_| {}).await.unwrap()
+    desk.reindex(tools, &order(JobKind::Reindex, 0), (&Filter::default(), true), &mut |_| {}).await.unwrap()
 }
 
 #[tokio::test]
@@ -449,9 +449,9 @@ async fn after_somebody_has_moved_letters_by_other_means_a_reindex_makes_the_lis
     let came = reindex(&world).await;
     assert_eq!((came.seen, came.listed, came.missing, came.finished), (4, 1, 2, 0));
     let mut expected = ids(&letters[2..]);
-    expected.push(unlisted.inbound.webhook.delivery_id);
+    expected.push(unlisted.queued.webhook.delivery_id);
     let listed = browse(&world, Filter::default()).await;
-    assert_eq!(ids(listed.iter().map(|letter| &letter.inbound)), expected);
+    assert_eq!(ids(listed.iter().map(|letter| &letter.queued)), expected);
     // They were only held, and come back: nothing forgot them.
     channel.close(200, "".into()).await.unwrap();
     world.wait_for_depth("dead.salpre", 6).await;
@@ -539,7 +539,7 @@ async fn of_two_bodies_with_one_key_the_second_is_held_back_and_not_swallowed() 
     let world = World::new().await;
     for end in [" ", "  "] {
         let mut letter = letter(7);
-        letter.inbound.webhook.body = [&call(7)[..], end.as_bytes()].concat().into();
+        letter.queued.webhook.body = [&call(7)[..], end.as_bytes()].concat().into();
         world.bury(&[letter]).await;
     }
     for how in [BLIND, watched(0.0)] {
@@ -565,7 +565,7 @@ async fn an_import_refuses_while_the_list_is_not_true() {
     let tools = Services { publisher: &publisher, store: &store, stop: &CancellationToken::new() };
     let listed = browse(&world, Filter::default()).await;
     let import = async || {
-        let order = order(Kind::Import, 3);
+        let order = order(JobKind::Import, 3);
         desk.import(tools, &order, listed.iter().cloned(), &mut |_| {}).await
     };
     let refused = import().await;

@@ -50,7 +50,7 @@ fn letter(source: &str, n: usize, error: &str) -> Letter {
     history.error = Some(error.to_owned());
     history.version = Some("0.0.1".into());
     history.last_failed_at = Some("2026-01-02T03:04:05Z".parse().unwrap());
-    Letter { id: LetterId::new(uuid::Uuid::now_v7()), inbound }
+    Letter { id: LetterId::new(uuid::Uuid::now_v7()), queued: inbound }
 }
 
 /// Letters of two sources in turn, about these calls.
@@ -338,7 +338,7 @@ async fn a_discard_killed_at_any_moment_and_run_again_throws_away_what_is_in_its
     let files = files.iter().filter(|path| path.extension().is_some_and(|ending| ending == "ndjson"));
     let written: BTreeMap<_, _> =
         files.flat_map(|path| letters_of(path)).map(|letter| (letter.id, letter)).collect();
-    let is_mended = |letter: &&Letter| letter.inbound.history.error.as_deref() == Some(MENDED);
+    let is_mended = |letter: &&Letter| letter.queued.history.error.as_deref() == Some(MENDED);
     let expected: BTreeMap<_, _> =
         all.iter().filter(is_mended).map(|letter| (letter.id, letter.clone())).collect();
     assert!(written == expected, "{} written, {MANY} thrown away", written.len());
@@ -357,7 +357,7 @@ async fn an_import_killed_at_any_moment_and_run_again_puts_every_letter_back_onc
     let killed = kill_often(&world, &tool, &mut dice, (7, Duration::from_millis(400)), line).await;
     let last = finish(&tool, line).await;
     reindex_if_told(&tool, killed).await;
-    let expected: BTreeMap<_, _> = all.into_iter().map(|letter| (letter.id, letter.inbound)).collect();
+    let expected: BTreeMap<_, _> = all.into_iter().map(|letter| (letter.id, letter.queued)).collect();
     let there: Vec<_> = all_dead(&world).await.into_values().flatten().collect();
     assert_eq!(there.len(), MANY, "each once");
     assert!(there.into_iter().collect::<BTreeMap<_, _>>() == expected, "whole");
@@ -387,7 +387,7 @@ async fn a_reindex_killed_at_any_moment_and_run_again_makes_the_list_true_and_lo
     let last = finish(&tool, line).await;
     assert_in_agreement(&tool).await;
     let expected: BTreeMap<_, _> =
-        good.iter().chain(&unlisted).map(|letter| (letter.id, letter.inbound.clone())).collect();
+        good.iter().chain(&unlisted).map(|letter| (letter.id, letter.queued.clone())).collect();
     let there: Vec<_> = all_dead(&world).await.into_values().flatten().collect();
     assert_eq!(there.len(), 500, "each once");
     assert!(there.into_iter().collect::<BTreeMap<_, _>>() == expected, "whole");
@@ -674,11 +674,11 @@ async fn no_command_shows_personal_data_unless_it_is_asked_to_and_that_is_on_rec
     for letter in &special {
         let id = letter.webhook.delivery_id;
         let said = tool.ok(&format!("dead-letters show {id} --reveal --reason ticket-7 --json")).await;
-        assert_eq!(Archived::read(said.out.trim_end()).unwrap().inbound.webhook.body, letter.webhook.body);
+        assert_eq!(Archived::read(said.out.trim_end()).unwrap().queued.webhook.body, letter.webhook.body);
     }
     let said = tool.ok(&format!("dead-letters show {id} --reveal --reason ticket-7 --json")).await;
     let revealed: BTreeSet<_> =
-        said.out.lines().map(|line| Archived::read(line).unwrap().inbound.webhook.body).collect();
+        said.out.lines().map(|line| Archived::read(line).unwrap().queued.webhook.body).collect();
     assert_eq!(revealed, webhooks.iter().map(|inbound| inbound.webhook.body.clone()).collect());
     tool.ok("dead-letters try --events --reveal --reason ticket-8").await;
     let jobs = jobs(&tool).await;
@@ -771,8 +771,8 @@ async fn page_after_page_shows_every_letter_once() {
 /// A letter for the filters.
 fn told_apart(source: &str, died: Timestamp, version: &str, change: impl FnOnce(&mut Letter)) -> Letter {
     let mut letter = letter(source, 0, MENDED);
-    letter.inbound.history.last_failed_at = Some(died);
-    letter.inbound.history.version = Some(version.to_owned());
+    letter.queued.history.last_failed_at = Some(died);
+    letter.queued.history.version = Some(version.to_owned());
     change(&mut letter);
     letter
 }
@@ -785,19 +785,19 @@ async fn each_filter_chooses_what_it_says() {
     let ago = |minutes| now - SignedDuration::from_mins(minutes);
     let old: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
     let letters = [
-        told_apart("salpre", old, "0.0.1", |letter| letter.inbound.webhook.headers.push("X-Kind", "a=b")),
+        told_apart("salpre", old, "0.0.1", |letter| letter.queued.webhook.headers.push("X-Kind", "a=b")),
         told_apart("salpre", ago(300), "0.1.0-rc.1", |letter| {
-            letter.inbound.history.reason = Some(Reason::MalformedJson);
-            letter.inbound.webhook.body = NOT_JSON.to_vec().into();
+            letter.queued.history.reason = Some(Reason::MalformedJson);
+            letter.queued.webhook.body = NOT_JSON.to_vec().into();
         }),
-        told_apart("other", ago(30), "0.1.0", |letter| letter.inbound.webhook.body = call(17).into()),
+        told_apart("other", ago(30), "0.1.0", |letter| letter.queued.webhook.body = call(17).into()),
         told_apart("varda", ago(5), "0.10.0", |letter| {
-            letter.inbound.webhook.provider = Provider::Varda;
-            letter.inbound.history.error = Some(OTHER.to_owned());
+            letter.queued.webhook.provider = Provider::Varda;
+            letter.queued.history.error = Some(OTHER.to_owned());
         }),
     ];
     world.bury(&letters).await;
-    let delivery = |n: usize| letters[n].inbound.webhook.delivery_id;
+    let delivery = |n: usize| letters[n].queued.webhook.delivery_id;
     let cases: &[(String, &[usize])] = &[
         (String::new(), &[0, 1, 2, 3]),
         ("--source salpre".into(), &[0, 1]),

@@ -32,7 +32,7 @@ fn letter(n: usize) -> Letter {
     history.version = Some("0.0.1".into());
     history.first_failed_at = Some(letter.webhook.received_at);
     history.last_failed_at = Some(letter.webhook.received_at);
-    Letter { id: uuid::Uuid::now_v7().to_string().parse().unwrap(), inbound: letter }
+    Letter { id: uuid::Uuid::now_v7().to_string().parse().unwrap(), queued: letter }
 }
 
 /// Runs a command to its end: what it printed, how long it took, and its peak memory in KiB.

@@ -40,7 +40,7 @@ pub(super) async fn next_batch(
         if journal.is_settled(held.letter.id) {
             pass.ack(&held).await?;
         } else if plan.take(&held.letter) {
-            bytes += held.letter.inbound.webhook.body.len();
+            bytes += held.letter.queued.webhook.body.len();
             batch.push(held);
         }
     }

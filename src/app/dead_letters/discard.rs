@@ -11,7 +11,7 @@ use super::{
 use crate::{
     core::{
         ledger::State,
-        letters::{Archived, Fate, Journal, Outcome},
+        letters::{Archived, Fate, JobOutcome, Journal},
     },
     edge::amqp::consume::dead_queue::{Held, Pass},
 };
@@ -71,7 +71,7 @@ impl DeadLetters<'_> {
             stopped: tools.stop.is_cancelled(),
             error: ran.err(),
         };
-        job.end_counted(came.error.as_ref(), Outcome::unless(came.stopped), None).await?;
+        job.end_counted(came.error.as_ref(), JobOutcome::unless(came.stopped), None).await?;
         Ok(came)
     }
 }

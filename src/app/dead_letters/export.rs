@@ -4,7 +4,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{DeadLetterError, DeadLetters, JobRequest, Progress};
 use crate::{
-    core::letters::{Archived, Filter, Outcome},
+    core::letters::{Archived, Filter, JobOutcome},
     edge::amqp::publish::Publisher,
 };
 
@@ -35,7 +35,7 @@ impl DeadLetters<'_> {
     ) -> Result<u64, DeadLetterError> {
         let job = self.begin_reading(publisher, order).await?;
         let written = self.write(filter, limit, archive, stop, progress).await;
-        let outcome = Outcome::unless(stop.is_cancelled());
+        let outcome = JobOutcome::unless(stop.is_cancelled());
         job.end_with(written.map(|written| (outcome, written, written))).await
     }
 

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 
 use super::{DeadLetterError, DeadLetters, JobRequest, Plan, Progress, Services};
 use crate::{
-    core::letters::{Filter, Journal, Letter, Outcome},
+    core::letters::{Filter, JobOutcome, Journal, Letter},
     edge::amqp::routes,
 };
 
@@ -36,7 +36,7 @@ impl DeadLetters<'_> {
     ) -> Result<Imported, DeadLetterError> {
         let (job, journal) = self.begin(tools, order).await?;
         let came = self.put_all_back(tools, &journal, letters, progress).await;
-        job.end_with(came.map(|came| (Outcome::unless(came.stopped), came.put_back, came))).await
+        job.end_with(came.map(|came| (JobOutcome::unless(came.stopped), came.put_back, came))).await
     }
 
     async fn put_all_back(
@@ -52,7 +52,7 @@ impl DeadLetters<'_> {
         while let Some(mut letter) = letters.next() {
             // What was taken away comes back as another letter, else the journal would hide it.
             while journal.has_left(letter.id.key()) {
-                letter.id = letter.id.put_back();
+                letter.id = letter.id.reimported();
             }
             if there.add(&letter) {
                 batch.push(letter)

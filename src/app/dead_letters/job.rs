@@ -7,7 +7,7 @@ use super::{DeadLetterError, DeadLetters, Services};
 use crate::{
     core::{
         ledger::State,
-        letters::{Fate, JobId, Journal, Kind, Letter, Outcome, Record},
+        letters::{Fate, JobId, JobKind, JobOutcome, Journal, JournalRecord, Letter},
     },
     edge::amqp::{
         self,
@@ -25,7 +25,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct JobRequest {
     /// What to do.
-    pub kind: Kind,
+    pub kind: JobKind,
     /// Who asks.
     pub actor: String,
     /// Why.
@@ -54,7 +54,7 @@ impl Reveal<'_> {
     /// # Errors
     /// [`DeadLetterError`]: that they were to be shown is on record.
     pub async fn end(self, shown: u64) -> Result<(), DeadLetterError> {
-        self.0.end(Outcome::Finished, shown, None).await
+        self.0.end(JobOutcome::Finished, shown, None).await
     }
 }
 
@@ -102,7 +102,7 @@ impl DeadLetters<'_> {
         let ready = async {
             // Its own beginning in the journal proves that nothing before it is missing.
             let journal = self.journal_before(job.id).await?;
-            if order.kind != Kind::Reindex && journal.unfinished().is_some() {
+            if order.kind != JobKind::Reindex && journal.unfinished().is_some() {
                 self.mend(tools, &job, &journal).await?;
             }
             Ok(journal)
@@ -134,7 +134,8 @@ impl Running<'_> {
     async fn begin(&self, order: &JobRequest) -> Result<(), DeadLetterError> {
         let JobRequest { kind, actor, reason, filter, letters } = order.clone();
         let (at, version) = (Timestamp::now(), env!("CARGO_PKG_VERSION").to_owned());
-        self.write(&Record::Begun { job: self.id, at, kind, actor, reason, filter, letters, version }).await
+        self.write(&JournalRecord::Begun { job: self.id, at, kind, actor, reason, filter, letters, version })
+            .await
     }
 
     /// Writes down that letters are safe elsewhere, or thrown away: only then may they be acked.
@@ -142,7 +143,7 @@ impl Running<'_> {
         if letters.is_empty() {
             return Ok(());
         }
-        self.write(&Record::Gone { job: self.id, fate, letters }).await
+        self.write(&JournalRecord::Gone { job: self.id, fate, letters }).await
     }
 
     /// Writes down that letters that were missing are there.
@@ -150,17 +151,17 @@ impl Running<'_> {
         if letters.is_empty() {
             return Ok(());
         }
-        self.write(&Record::Found { job: self.id, letters }).await
+        self.write(&JournalRecord::Found { job: self.id, letters }).await
     }
 
     /// Ends the job and lets the next one begin.
     pub(super) async fn end(
         self,
-        outcome: Outcome,
+        outcome: JobOutcome,
         handled: u64,
         note: Option<String>,
     ) -> Result<(), DeadLetterError> {
-        let ended = Record::Ended { job: self.id, at: Timestamp::now(), outcome, handled, note };
+        let ended = JournalRecord::Ended { job: self.id, at: Timestamp::now(), outcome, handled, note };
         let written = self.write(&ended).await;
         if let Some(lock) = self.lock {
             lock.release().await;
@@ -171,7 +172,7 @@ impl Running<'_> {
     /// Ends the job as what came of it: an outcome, letters handled, and a value; an error is put on record and passed on.
     pub(super) async fn end_with<T>(
         self,
-        came: Result<(Outcome, u64, T), DeadLetterError>,
+        came: Result<(JobOutcome, u64, T), DeadLetterError>,
     ) -> Result<T, DeadLetterError> {
         match came {
             Ok((outcome, handled, value)) => {
@@ -189,7 +190,7 @@ impl Running<'_> {
     pub(super) async fn end_counted(
         self,
         error: Option<&DeadLetterError>,
-        outcome: Outcome,
+        outcome: JobOutcome,
         note: Option<String>,
     ) -> Result<(), DeadLetterError> {
         match error {
@@ -203,10 +204,10 @@ impl Running<'_> {
 
     async fn fail(self, error: &DeadLetterError) {
         // The error that matters is the first one.
-        drop(self.end(Outcome::Failed, 0, Some(error.to_string())).await);
+        drop(self.end(JobOutcome::Failed, 0, Some(error.to_string())).await);
     }
 
-    async fn write(&self, record: &Record) -> Result<(), DeadLetterError> {
+    async fn write(&self, record: &JournalRecord) -> Result<(), DeadLetterError> {
         routes::publish_surely(self.publisher, routes::PATIENCE, || routes::record(record, Timestamp::now()))
             .await
             .map_err(DeadLetterError::NoJournal)
@@ -223,7 +224,7 @@ pub(super) async fn settle_all(
 ) -> Result<(), DeadLetterError> {
     let keys: Vec<u64> = letters.iter().map(|held| held.letter.id.key()).collect();
     job.gone(fate, keys.clone()).await?;
-    journal.note(Record::Gone { job: job.id, fate, letters: keys });
+    journal.apply(JournalRecord::Gone { job: job.id, fate, letters: keys });
     if !faults::is(Mutant::RemoveBeforeReplay) {
         for held in letters {
             pass.ack(held).await?;
@@ -234,8 +235,8 @@ pub(super) async fn settle_all(
 
 /// Notes in the ledger what became of a letter's webhook, where it is counted.
 pub(super) async fn note(tools: &Services<'_>, letter: &Letter, state: State) -> Result<(), DeadLetterError> {
-    if let Some(entry) = letter.inbound.entry {
-        tools.store.record(&letter.inbound.webhook.source, [entry].into_iter(), state).await?;
+    if let Some(entry) = letter.queued.entry {
+        tools.store.record(&letter.queued.webhook.source, [entry].into_iter(), state).await?;
     }
     Ok(())
 }

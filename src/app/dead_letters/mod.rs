@@ -38,7 +38,7 @@ pub use self::{
 use crate::{
     config::Config,
     core::{
-        letters::{Filter, Job, JobId, Journal, Letter, Record},
+        letters::{Filter, JobId, JobSummary, Journal, JournalRecord, Letter},
         providers::Provider,
         webhook::SourceName,
     },
@@ -96,11 +96,11 @@ pub enum DeadLetterError {
     },
     /// Somebody else works on dead letters.
     #[error("somebody else is working on dead letters{}: wait for it to end, or look at `hookswitch dead-letters jobs`", who(.0.as_deref()))]
-    Busy(Option<Box<Job>>),
+    Busy(Option<Box<JobSummary>>),
 }
 
-fn who(job: Option<&Job>) -> String {
-    let since = |job: &Job| job.begun_at.strftime("%Y-%m-%d %H:%M:%S").to_string();
+fn who(job: Option<&JobSummary>) -> String {
+    let since = |job: &JobSummary| job.begun_at.strftime("%Y-%m-%d %H:%M:%S").to_string();
     job.map(|job| format!(" ({} by {}, since {})", job.kind.as_str(), job.actor, since(job)))
         .unwrap_or_default()
 }
@@ -166,7 +166,7 @@ impl Plan {
 
     /// One more, if it is not in it yet.
     fn add(&mut self, letter: &Letter) -> bool {
-        self.sources.entry(letter.inbound.webhook.source.clone()).or_default().insert(letter.id.key())
+        self.sources.entry(letter.queued.webhook.source.clone()).or_default().insert(letter.id.key())
     }
 
     fn names(&self) -> Vec<SourceName> {
@@ -179,7 +179,7 @@ impl Plan {
 
     /// Crosses a letter off. Whether it was in it.
     fn take(&mut self, letter: &Letter) -> bool {
-        let keys = self.sources.get_mut(&letter.inbound.webhook.source);
+        let keys = self.sources.get_mut(&letter.queued.webhook.source);
         keys.is_some_and(|keys| keys.remove(&letter.id.key()))
     }
 
@@ -216,7 +216,7 @@ impl<'a> DeadLetters<'a> {
         let mut reading = Reading::begin(self.connection, names::DEAD_JOBS, Start::First).await?;
         let mut journal = empty_journal();
         while let Some(stored) = reading.next().await? {
-            record(&stored).into_iter().for_each(|record| journal.note(record));
+            record(&stored).into_iter().for_each(|record| journal.apply(record));
         }
         reading.close().await;
         Ok(journal)
@@ -227,9 +227,9 @@ impl<'a> DeadLetters<'a> {
     async fn journal_before(&self, job: JobId) -> Result<Journal, DeadLetterError> {
         let mut journal = empty_journal();
         let each = |stored: Stored| match record(&stored) {
-            Some(Record::Begun { job: begun, .. }) if begun == job => ControlFlow::Break(()),
+            Some(JournalRecord::Begun { job: begun, .. }) if begun == job => ControlFlow::Break(()),
             record => {
-                record.into_iter().for_each(|record| journal.note(record));
+                record.into_iter().for_each(|record| journal.apply(record));
                 ControlFlow::Continue(())
             }
         };
@@ -281,7 +281,7 @@ impl<'a> DeadLetters<'a> {
         while letters < limit {
             let Some((_, letter)) = browsing.next_entry().await? else { break };
             each(&letter);
-            let source = &letter.inbound.webhook.source;
+            let source = &letter.queued.webhook.source;
             if self.config.sources.contains_key(source) {
                 letters += u64::from(plan.add(&letter));
             } else {
@@ -326,7 +326,7 @@ fn empty_journal() -> Journal {
     Journal::since(now.saturating_sub(FORGOTTEN).unwrap_or(now))
 }
 
-fn record(stored: &Stored) -> Option<Record> {
+fn record(stored: &Stored) -> Option<JournalRecord> {
     let record = serde_json::from_slice(&stored.body).ok();
     if record.is_none() {
         tracing::warn!(offset = stored.offset, "a record of a newer hookswitch stands in the journal");
@@ -373,7 +373,7 @@ impl Browsing {
 fn read(stored: Stored) -> Option<Letter> {
     let id = message::letter_id(&stored.properties);
     match (id, message::decode(&stored.properties, stored.body)) {
-        (Some(id), Ok(inbound)) => Some(Letter { id, inbound }),
+        (Some(id), Ok(queued)) => Some(Letter { id, queued }),
         (_, Err((error, _))) => {
             tracing::warn!(%error, offset = stored.offset, "something in the log is no dead letter");
             None

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     core::{
         ledger::State,
-        letters::{Fate, Filter, Journal, Outcome},
+        letters::{Fate, Filter, JobOutcome, Journal},
         webhook::SourceName,
     },
     edge::amqp::{
@@ -110,7 +110,7 @@ impl DeadLetters<'_> {
                 break;
             }
         }
-        job.end_with(outcome.map(|()| (Outcome::unless(came.stopped), came.listed, came))).await
+        job.end_with(outcome.map(|()| (JobOutcome::unless(came.stopped), came.listed, came))).await
     }
 
     /// Goes through all queues after a job was killed.
@@ -218,6 +218,6 @@ impl Run<'_> {
 
 /// Whether a worker may be about to write the letter to the log itself.
 fn is_on_its_way(held: &Held, now: Timestamp) -> bool {
-    let died = held.letter.inbound.history.last_failed_at;
+    let died = held.letter.queued.history.last_failed_at;
     held.has_id && died.is_some_and(|died| now.duration_since(died) < ON_ITS_WAY_MAX)
 }

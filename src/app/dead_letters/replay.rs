@@ -19,7 +19,7 @@ use crate::{
     core::{
         events::key,
         ledger::State,
-        letters::{Fate, Fates, Journal, Outcome, Ramp, Verdict},
+        letters::{Fate, JobOutcome, Journal, Ramp, WaveCounts, WaveVerdict},
         webhook::{DeliveryId, SourceName},
     },
     edge::amqp::{
@@ -75,7 +75,7 @@ pub struct Replayed {
     /// Letters not reached.
     pub not_reached: u64,
     /// What became of those sent, as far as it was waited for.
-    pub fates: Fates,
+    pub fates: WaveCounts,
     /// Why it stopped before the end.
     pub stopped: Option<Stopped>,
     /// What went wrong, if anything did; what is counted here is done all the same.
@@ -88,9 +88,9 @@ pub enum Stopped {
     /// Somebody asked.
     Asked,
     /// Too many of a wave failed again.
-    TooManyFailed(Fates),
+    TooManyFailed(WaveCounts),
     /// Of some of a wave nothing was heard.
-    Unheard(Fates),
+    Unheard(WaveCounts),
 }
 
 /// A replay under way.
@@ -116,7 +116,7 @@ struct Run<'a> {
 struct Wave {
     /// Under which its fates are noted; none where nobody waits for them.
     name: Option<String>,
-    /// Fates are noted by webhook: of two letters of one there is one fate.
+    /// WaveCounts are noted by webhook: of two letters of one there is one fate.
     sent: HashSet<DeliveryId>,
 }
 
@@ -154,9 +154,9 @@ impl DeadLetters<'_> {
         came.not_reached = run.plan.len().saturating_sub(came.not_found);
         came.error = ran.err();
         let outcome = match came.stopped {
-            None => Outcome::Finished,
-            Some(Stopped::Asked) => Outcome::Interrupted,
-            Some(Stopped::TooManyFailed(_) | Stopped::Unheard(_)) => Outcome::Stopped,
+            None => JobOutcome::Finished,
+            Some(Stopped::Asked) => JobOutcome::Interrupted,
+            Some(Stopped::TooManyFailed(_) | Stopped::Unheard(_)) => JobOutcome::Stopped,
         };
         let note = came.stopped.map(|stopped| stopped.to_string());
         job.end_counted(came.error.as_ref(), outcome, note).await?;
@@ -266,8 +266,8 @@ impl Run<'_> {
             }
         }
         let publishing = sending.iter().map(|held| {
-            let shard = self.spread.shard_of(&held.letter.inbound.webhook);
-            let mut publication = routes::replay(&held.letter.inbound, shard, wave.map(str::to_owned));
+            let shard = self.spread.shard_of(&held.letter.queued.webhook);
+            let mut publication = routes::replay(&held.letter.queued, shard, wave.map(str::to_owned));
             publication.not_after = Instant::now() + routes::PATIENCE;
             self.tools.publisher.publish(publication, routes::PATIENCE * 2)
         });
@@ -285,7 +285,7 @@ impl Run<'_> {
         self.came.already_done += done.len() as u64;
         match failed {
             Some(error) => Err(DeadLetterError::NotMoved(error)),
-            None => Ok(sent.iter().map(|held| held.letter.inbound.webhook.delivery_id).collect()),
+            None => Ok(sent.iter().map(|held| held.letter.queued.webhook.delivery_id).collect()),
         }
     }
 
@@ -300,7 +300,7 @@ impl Run<'_> {
             self.on_their_way.clear();
         }
         for ((letter, read), standing) in tried.iter().zip(standings) {
-            let webhook = &letter.inbound.webhook;
+            let webhook = &letter.queued.webhook;
             let Ok(read) = read else {
                 fates.push(Prior::Open);
                 continue;
@@ -345,10 +345,10 @@ impl Run<'_> {
         self.on_their_way.clear();
         if self.came.stopped.is_none() {
             self.came.stopped = match ramp.judge(&fates) {
-                Verdict::GoOn => None,
-                Verdict::TooManyFailed => Some(Stopped::TooManyFailed(fates)),
-                Verdict::Unheard if self.tools.stop.is_cancelled() => Some(Stopped::Asked),
-                Verdict::Unheard => Some(Stopped::Unheard(fates)),
+                WaveVerdict::Continue => None,
+                WaveVerdict::TooManyFailed => Some(Stopped::TooManyFailed(fates)),
+                WaveVerdict::NoOutcome if self.tools.stop.is_cancelled() => Some(Stopped::Asked),
+                WaveVerdict::NoOutcome => Some(Stopped::Unheard(fates)),
             };
         }
         Ok(())

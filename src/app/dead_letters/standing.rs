@@ -12,7 +12,7 @@ use crate::{
 /// # Errors
 /// [`Fault`]: it would fail again.
 pub(super) fn attempt(config: &Config, letter: &Letter) -> Result<NormalizedWebhook, Fault> {
-    read::read(config, providers::normalize, &letter.inbound.webhook)
+    read::read(config, providers::normalize, &letter.queued.webhook)
 }
 
 /// How a letter stands with the keys that are done.
@@ -36,14 +36,14 @@ pub(super) async fn standings(
 ) -> Result<Vec<Prior>, StoreError> {
     let keys: Vec<_> = tried
         .iter()
-        .filter_map(|(letter, read)| Some((&letter.inbound.webhook.source, &read.as_ref().ok()?.key)))
+        .filter_map(|(letter, read)| Some((&letter.queued.webhook.source, &read.as_ref().ok()?.key)))
         .collect();
     let mut done = store.done_by(&keys).await?.into_iter();
     let standing = |(letter, read): &(&Letter, Result<NormalizedWebhook, Fault>)| {
         let by = if read.is_ok() { done.next().flatten() } else { None };
         match by {
             None => Prior::Open,
-            Some(by) if by == key::body_fingerprint(&letter.inbound.webhook.body) => Prior::Done,
+            Some(by) if by == key::body_fingerprint(&letter.queued.webhook.body) => Prior::Done,
             Some(_) => Prior::DoneByAnother,
         }
     };

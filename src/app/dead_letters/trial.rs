@@ -65,7 +65,7 @@ impl Trial {
 
     fn fails(&mut self, letter: &Letter, fault: &Fault) {
         let (reason, error) = (fault.reason(), fault.to_string());
-        let fingerprint = Fingerprint::of(letter.inbound.webhook.provider, Some(reason), &error);
+        let fingerprint = Fingerprint::of(letter.queued.webhook.provider, Some(reason), &error);
         self.fail.entry((reason, fingerprint)).or_insert((0, error)).0 += 1;
     }
 }

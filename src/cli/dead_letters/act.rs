@@ -19,7 +19,7 @@ use crate::{
     app::dead_letters::{Archive, Canary, JobRequest, Plan, Progress, Replay, Replayed, Stopped},
     cli::{DATA, FAILED, OK},
     config::{Config, units},
-    core::letters::{Filter, Kind},
+    core::letters::{Filter, JobKind},
 };
 
 #[derive(clap::Args)]
@@ -195,7 +195,7 @@ pub(super) async fn replay(config: &Config, args: &ReplayArgs) -> anyhow::Result
     if let Some(code) = nothing(&session, &plan, &args.aim.choice, args.json).await? {
         return Ok(code);
     }
-    let order = args.who.order(Kind::Replay, filter.to_string(), Some(plan.len()))?;
+    let order = args.who.order(JobKind::Replay, filter.to_string(), Some(plan.len()))?;
     let tools = session.tools().await?;
     let canary = Canary { max_failing: args.max_failing, patience: args.wait };
     let how = Replay { canary: (!args.no_canary).then_some(canary), rate: args.rate, again: args.again };
@@ -281,7 +281,7 @@ fn replayed(came: &Replayed, watched: bool) -> std::io::Result<()> {
 
 pub(super) async fn discard(config: &Config, args: &DiscardArgs) -> anyhow::Result<u8> {
     // The reason first: it is what is forgotten most. Which letters is not known yet.
-    let order = || args.who.order_with_reason(Kind::Discard, String::new(), None);
+    let order = || args.who.order_with_reason(JobKind::Discard, String::new(), None);
     let order = if args.aim.dry_run { None } else { Some(order()?) };
     let filter = args.aim.filter(config)?;
     let session = Session::open(config).await?;
@@ -364,7 +364,7 @@ async fn confirmed(plan: &Plan) -> anyhow::Result<bool> {
 
 pub(super) async fn export(config: &Config, args: &ExportArgs) -> anyhow::Result<u8> {
     let filter = args.choice.filter(config)?;
-    let order = args.who.order_with_reason(Kind::Export, filter.to_string(), None)?;
+    let order = args.who.order_with_reason(JobKind::Export, filter.to_string(), None)?;
     let session = Session::open(config).await?;
     let (publisher, stop) = (session.publisher().await?, stop_on_interrupt());
     let mut file = LetterFile::new(&args.file)?;
@@ -392,7 +392,7 @@ pub(super) async fn import(config: &Config, args: &ImportArgs) -> anyhow::Result
     let mut letters = 0;
     for letter in files::letters(&args.file)? {
         let checked = letter.and_then(|letter| {
-            let source = letter.inbound.webhook.source;
+            let source = letter.queued.webhook.source;
             anyhow::ensure!(config.sources.contains_key(&source), "no source `{source}` is configured");
             Ok(())
         });
@@ -403,7 +403,7 @@ pub(super) async fn import(config: &Config, args: &ImportArgs) -> anyhow::Result
         letters += 1;
     }
     let session = Session::open(config).await?;
-    let order = args.who.order(Kind::Import, format!("file {}", args.file.display()), Some(letters))?;
+    let order = args.who.order(JobKind::Import, format!("file {}", args.file.display()), Some(letters))?;
     let tools = session.tools().await?;
     let progress = bar(Some(letters), "put back");
     // A line that is no letter any more was changed since it was read.
@@ -435,7 +435,7 @@ pub(super) async fn import(config: &Config, args: &ImportArgs) -> anyhow::Result
 pub(super) async fn reindex(config: &Config, args: &ReindexArgs) -> anyhow::Result<u8> {
     let session = Session::open(config).await?;
     let filter = args.choice.filter(config)?;
-    let order = args.who.order(Kind::Reindex, filter.to_string(), None)?;
+    let order = args.who.order(JobKind::Reindex, filter.to_string(), None)?;
     let tools = session.tools().await?;
     let progress = bar(None, "seen");
     let which = (&filter, args.forget_missing);

@@ -22,7 +22,7 @@ use crate::{
     config::Config,
     core::{
         delivery::fault::Reason,
-        letters::{Archived, Filter, Job, Kind, Letter, Stats},
+        letters::{Archived, Filter, JobKind, JobSummary, Letter, Stats},
         redact,
         webhook::SourceName,
     },
@@ -252,7 +252,7 @@ pub(super) async fn list(config: &Config, args: &ListArgs) -> anyhow::Result<u8>
 }
 
 fn row(letter: &Letter) -> Vec<String> {
-    let (webhook, history) = (&letter.inbound.webhook, &letter.inbound.history);
+    let (webhook, history) = (&letter.queued.webhook, &letter.queued.history);
     vec![
         webhook.delivery_id.to_string(),
         webhook.source.to_string(),
@@ -266,7 +266,7 @@ fn row(letter: &Letter) -> Vec<String> {
 
 /// A letter without its body and headers.
 fn summary(letter: &Letter) -> Value {
-    let (webhook, history) = (&letter.inbound.webhook, &letter.inbound.history);
+    let (webhook, history) = (&letter.queued.webhook, &letter.queued.history);
     json!({
         "id": webhook.delivery_id,
         "letter": letter.id.to_string(),
@@ -301,7 +301,7 @@ pub(super) async fn show(config: &Config, args: &ShowArgs) -> anyhow::Result<u8>
     }
     if args.reveal {
         let shown = found.len() as u64;
-        let order = args.who.order_with_reason(Kind::Reveal, format!("id {}", args.id), Some(shown))?;
+        let order = args.who.order_with_reason(JobKind::Reveal, format!("id {}", args.id), Some(shown))?;
         desk.reveal(&session.publisher().await?, &order).await?.end(shown).await?;
     }
     let mut out = Out::new();
@@ -322,7 +322,7 @@ fn whole_json(letter: &Letter, reveal: bool) -> anyhow::Result<Value> {
     if reveal {
         return Ok(serde_json::to_value(Archived::from(letter))?);
     }
-    let webhook = &letter.inbound.webhook;
+    let webhook = &letter.queued.webhook;
     let mut whole = summary(letter);
     let header = |(name, value): (&str, &str)| {
         (name.to_owned(), Value::String(redact::header(webhook.provider, name, value)))
@@ -333,7 +333,7 @@ fn whole_json(letter: &Letter, reveal: bool) -> anyhow::Result<Value> {
 }
 
 fn whole(letter: &Letter, reveal: bool) -> Vec<String> {
-    let (webhook, history) = (&letter.inbound.webhook, &letter.inbound.history);
+    let (webhook, history) = (&letter.queued.webhook, &letter.queued.history);
     let at = |at: Option<Timestamp>| at.map_or_else(|| "?".to_owned(), moment);
     let mut lines = vec![
         format!("delivery id   {}", webhook.delivery_id),
@@ -442,7 +442,7 @@ async fn try_listed(
     let publisher = if args.reveal { Some(session.publisher().await?) } else { None };
     let reveal = match &publisher {
         Some(publisher) => {
-            let order = args.who.order_with_reason(Kind::Reveal, filter.to_string(), None)?;
+            let order = args.who.order_with_reason(JobKind::Reveal, filter.to_string(), None)?;
             Some(desk.reveal(publisher, &order).await?)
         }
         None => None,
@@ -513,10 +513,10 @@ fn print_events(
         if args.json {
             let value: Value = serde_json::from_str(&shown).unwrap_or(Value::String(shown));
             out.line(
-                &json!({ "delivery_id": letter.inbound.webhook.delivery_id, "event": value }).to_string(),
+                &json!({ "delivery_id": letter.queued.webhook.delivery_id, "event": value }).to_string(),
             )?;
         } else {
-            out.line(&format!("{} gives {}", letter.inbound.webhook.delivery_id, event.kind))?;
+            out.line(&format!("{} gives {}", letter.queued.webhook.delivery_id, event.kind))?;
             for line in shown.lines() {
                 out.line(&format!("  {line}"))?;
             }
@@ -539,7 +539,8 @@ pub(super) async fn jobs(config: &Config, args: &JobsArgs) -> anyhow::Result<u8>
     } else if jobs.is_empty() {
         out.line("no jobs yet")?;
     } else {
-        let runs = |job: &Job| busy && journal.unfinished().is_some_and(|unfinished| unfinished.id == job.id);
+        let runs =
+            |job: &JobSummary| busy && journal.unfinished().is_some_and(|unfinished| unfinished.id == job.id);
         let rows: Vec<_> = jobs.iter().map(|job| job_row(job, runs(job))).collect();
         let head = ["began (UTC)", "took", "job", "who", "outcome", "letters", "which", "why"];
         for line in table(&head, &rows) {
@@ -551,17 +552,17 @@ pub(super) async fn jobs(config: &Config, args: &JobsArgs) -> anyhow::Result<u8>
 }
 
 /// What a job does to letters that it does not take out of their queue.
-fn handled(kind: Kind) -> &'static str {
+fn handled(kind: JobKind) -> &'static str {
     match kind {
-        Kind::Reveal => "shown",
-        Kind::Export => "written",
-        Kind::Import => "put back",
-        Kind::Reindex => "listed",
-        Kind::Replay | Kind::Discard => "left",
+        JobKind::Reveal => "shown",
+        JobKind::Export => "written",
+        JobKind::Import => "put back",
+        JobKind::Reindex => "listed",
+        JobKind::Replay | JobKind::Discard => "left",
     }
 }
 
-fn job_row(job: &Job, runs: bool) -> Vec<String> {
+fn job_row(job: &JobSummary, runs: bool) -> Vec<String> {
     let mut letters: Vec<_> =
         job.gone.iter().map(|(fate, letters)| format!("{} {}", number(*letters), fate.as_str())).collect();
     if job.handled > 0 {
@@ -572,7 +573,7 @@ fn job_row(job: &Job, runs: bool) -> Vec<String> {
         (Some(outcome), Some(note)) => format!("{}: {note}", outcome.as_str()),
         (Some(outcome), None) => outcome.as_str().to_owned(),
         (None, _) if runs => "runs".to_owned(),
-        (None, _) if job.kind.is_alone() => "killed".to_owned(),
+        (None, _) if job.kind.is_exclusive() => "killed".to_owned(),
         (None, _) => "runs, or was killed".to_owned(),
     };
     vec![

@@ -16,7 +16,7 @@ use super::{Unreachable, block_on, connect, ledger::open_store};
 use crate::{
     app::dead_letters::{DeadLetters, JobRequest, Progress, Services},
     config::Config,
-    core::{delivery::fault::Reason, letters::Kind},
+    core::{delivery::fault::Reason, letters::JobKind},
     edge::{
         amqp::{Connection, publish::Publisher},
         metrics::LinkMetrics,
@@ -80,7 +80,7 @@ pub(in crate::cli) struct Who {
 pub(super) struct Usage(String);
 
 impl Who {
-    fn order(&self, kind: Kind, filter: String, letters: Option<u64>) -> Result<JobRequest, Usage> {
+    fn order(&self, kind: JobKind, filter: String, letters: Option<u64>) -> Result<JobRequest, Usage> {
         let named = ["HOOKSWITCH_ACTOR", "SUDO_USER", "USER"]
             .into_iter()
             .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
@@ -99,7 +99,7 @@ impl Who {
 
     fn order_with_reason(
         &self,
-        kind: Kind,
+        kind: JobKind,
         filter: String,
         letters: Option<u64>,
     ) -> Result<JobRequest, Usage> {

@@ -1,4 +1,4 @@
-//! A letter as one line of JSON: whole, with its bytes, to be attached to a ticket, tried on a laptop, and put back.
+//! A dead letter as one line of JSON, with its body and headers: for a ticket, a dry run elsewhere, or an import.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
@@ -16,10 +16,10 @@ use crate::core::{
     webhook::{DeliveryId, Headers, SourceName, Webhook},
 };
 
-/// The first field of every line: what it is, and the version of its layout.
+/// The first field of every line: the format's name and version.
 const FORMAT: &str = "hookswitch-dead-letter/1";
 
-/// A letter as it is written to a file.
+/// A dead letter as it is written to a file, one a line.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Archived {
     format: String,
@@ -30,7 +30,7 @@ pub struct Archived {
     received_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     content_type: Option<String>,
-    /// Name and value, in their order.
+    /// Captured HTTP headers, name and value, in the order received.
     headers: Vec<(String, String)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ledger_entry: Option<String>,
@@ -48,31 +48,31 @@ pub struct Archived {
     replays: u32,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     past: Vec<Death>,
-    /// The body where it is UTF-8.
+    /// The body, if it is UTF-8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     body: Option<String>,
-    /// The body where it is not.
+    /// The body in base64, if it is not UTF-8.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     body_base64: Option<String>,
 }
 
-/// Why a line is no letter.
+/// The reason why a line cannot be read as a dead letter.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
-    /// Not JSON, or not these fields.
-    #[error("not a line of `dead-letters export`: it goes wrong at column {0}")]
+    /// The line is not JSON, or its fields differ.
+    #[error("not a line written by `dead-letters export`: syntax error or unexpected field at column {0}")]
     NotALetter(usize),
-    /// Written by another program, or by a newer one.
-    #[error("its format is not {FORMAT}: a newer hookswitch may have written it")]
+    /// Another program or a newer hookswitch wrote the line.
+    #[error("the format is not `{FORMAT}`: the file may have been written by a newer hookswitch")]
     Format,
-    /// A field holds what no letter has.
-    #[error("its `{0}` cannot be read")]
+    /// A field has an invalid value.
+    #[error("invalid value in field `{0}`")]
     Field(&'static str),
 }
 
 impl From<&Letter> for Archived {
     fn from(letter: &Letter) -> Self {
-        let QueuedWebhook { webhook, content_type, entry, history, .. } = &letter.inbound;
+        let QueuedWebhook { webhook, content_type, entry, history, .. } = &letter.queued;
         let text = std::str::from_utf8(&webhook.body).ok().map(str::to_owned);
         Self {
             format: FORMAT.to_owned(),
@@ -103,12 +103,12 @@ impl From<&Letter> for Archived {
 }
 
 impl Archived {
-    /// Reads one line.
+    /// Parses one line.
     ///
     /// # Errors
     /// [`ArchiveError`]
     pub fn read(line: &str) -> Result<Letter, ArchiveError> {
-        // serde's own text may quote what stands there.
+        // serde's own error text may quote the line's content.
         let archived: Self =
             serde_json::from_str(line).map_err(|error| ArchiveError::NotALetter(error.column()))?;
         if archived.format != FORMAT {
@@ -150,7 +150,7 @@ impl Archived {
         let content_type = self.content_type;
         Ok(Letter {
             id,
-            inbound: QueuedWebhook { webhook, content_type, entry, shard: Shard::FIRST, history },
+            queued: QueuedWebhook { webhook, content_type, entry, shard: Shard::FIRST, history },
         })
     }
 }
@@ -166,13 +166,13 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_comes_out_of_its_line_as_it_went_in_whatever_its_bytes_are() {
+    fn a_letter_survives_the_round_trip_whatever_its_bytes() {
         let mut letter = letter();
-        letter.inbound.entry = Some(Entry { run: Run { began: 1_763_700_000_000, nonce: 7 }, number: 3 });
-        letter.inbound.content_type = Some("application/json".to_owned());
-        letter.inbound.history = letter.inbound.history.replayed(None);
+        letter.queued.entry = Some(Entry { run: Run { began: 1_763_700_000_000, nonce: 7 }, number: 3 });
+        letter.queued.content_type = Some("application/json".to_owned());
+        letter.queued.history = letter.queued.history.replayed(None);
         for body in [&b"{\"a\":\"\xc3\xa9\\n\"}\r\n"[..], b"\xff\x00{", b""] {
-            letter.inbound.webhook.body = body.to_vec().into();
+            letter.queued.webhook.body = body.to_vec().into();
             let written = line(&letter);
             assert!(!written.contains('\n'), "{written}");
             assert_eq!(Archived::read(&written).unwrap(), letter);
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_letter_is_told_apart() {
+    fn lines_that_are_no_letters_are_rejected_with_the_cause() {
         assert!(matches!(Archived::read("{}"), Err(ArchiveError::NotALetter(_))));
         let newer = line(&letter()).replace("letter/1", "letter/2");
         assert!(matches!(Archived::read(&newer), Err(ArchiveError::Format)));

@@ -1,4 +1,4 @@
-//! Which letters are meant.
+//! Selecting dead letters by source, reason, time, header or body.
 
 use std::{fmt, str::FromStr};
 
@@ -9,38 +9,39 @@ use serde_json::Value;
 use super::{Fingerprint, Letter};
 use crate::core::{delivery::fault::Reason, providers::Provider, webhook::SourceName};
 
-/// Which letters are meant; all of what is set must hold, and of several of one kind any.
+/// Criteria that select dead letters.
+///
+/// Criteria are ANDed; several values of one criterion are ORed. The default selects every letter.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Filter {
-    /// Those of these sources.
+    /// The letter's source is one of these.
     pub sources: Vec<SourceName>,
-    /// Those in these formats.
+    /// The source's provider is one of these.
     pub providers: Vec<Provider>,
-    /// Those that died for these reasons.
+    /// The dead-letter reason is one of these.
     pub reasons: Vec<Reason>,
-    /// Those that failed like this.
+    /// The failure's fingerprint is one of these.
     pub fingerprints: Vec<Fingerprint>,
-    /// These: delivery ids or letter ids.
+    /// The delivery id or the letter id is one of these.
     pub ids: Vec<uuid::Uuid>,
-    /// Those that died at this moment or later.
+    /// The letter died at this time or later.
     pub since: Option<Timestamp>,
-    /// Those that died before this moment.
+    /// The letter died before this time.
     pub before: Option<Timestamp>,
-    /// Those that this version of the program declared dead.
+    /// This version of hookswitch dead-lettered it.
     pub version: Option<String>,
-    /// Those that an older version than this declared dead. One that the broker declared dead carries no version, and
-    /// is not meant.
+    /// A version older than this dead-lettered it. Letters from the broker carry no version and never match.
     pub failed_before: Option<Version>,
-    /// Captured HTTP headers, name in lower case; all must hold.
+    /// Captured HTTP headers, names in lower case. All must match, unlike other criteria.
     pub headers: Vec<Condition>,
-    /// Values in the body, by JSON pointer (RFC 6901); all must hold. A body that is not JSON has none.
+    /// Values in the body, by JSON pointer (RFC 6901). All must match; a body that is not JSON never does.
     pub pointers: Vec<Condition>,
 }
 
 impl Filter {
-    /// Whether `letter` is meant.
+    /// Returns true if `letter` meets every criterion.
     pub fn matches(&self, letter: &Letter) -> bool {
-        let (webhook, history) = (&letter.inbound.webhook, &letter.inbound.history);
+        let (webhook, history) = (&letter.queued.webhook, &letter.queued.history);
         any(&self.sources, &webhook.source)
             && any(&self.providers, &webhook.provider)
             && (self.reasons.is_empty()
@@ -57,10 +58,10 @@ impl Filter {
                 .headers
                 .iter()
                 .all(|c| webhook.headers.iter().any(|(name, value)| name == c.name && value == c.value))
-            && self.holds_in_body(&webhook.body)
+            && self.matches_body(&webhook.body)
     }
 
-    fn holds_in_body(&self, body: &[u8]) -> bool {
+    fn matches_body(&self, body: &[u8]) -> bool {
         if self.pointers.is_empty() {
             return true;
         }
@@ -77,13 +78,13 @@ fn any<T: PartialEq>(wanted: &[T], value: &T) -> bool {
     wanted.is_empty() || wanted.contains(value)
 }
 
-/// Versions are ordered as semver orders them; build metadata has no order, so only what stands before the `+` counts.
+/// Compares by semver precedence, which ignores build metadata (the part after `+`).
 fn died_before(version: Option<&str>, fixed: &Version) -> bool {
     let version = version.and_then(|version| Version::parse(version).ok());
     version.is_some_and(|version| version.cmp_precedence(fixed).is_lt())
 }
 
-/// As it goes into the journal: without the values of headers and of the body, which may be personal data.
+/// The text for the journal. It leaves out the values of headers and pointers, which may be personal data.
 impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts = Vec::new();
@@ -110,12 +111,12 @@ fn list<T: ToString>(parts: &mut Vec<String>, name: &str, values: &[T]) {
     }
 }
 
-/// `NAME=VALUE`
+/// A header or body value to match, written `NAME=VALUE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
-    /// A header's name or a JSON pointer.
+    /// A header name or a JSON pointer.
     pub name: String,
-    /// The whole value; of a number, boolean or null as JSON writes it.
+    /// The whole value. Numbers, booleans and null are written as in JSON.
     pub value: String,
 }
 
@@ -131,7 +132,7 @@ impl FromStr for Condition {
     }
 }
 
-/// A text that is no [`Condition`].
+/// The error for a text that is not a [`Condition`].
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected NAME=VALUE")]
 pub struct InvalidCondition;
@@ -148,9 +149,9 @@ mod tests {
     }
 
     #[test]
-    fn each_condition_lets_the_letter_through_that_it_means_and_no_other() {
+    fn each_criterion_matches_its_letter_and_no_other() {
         let letter = letter();
-        let webhook = &letter.inbound.webhook;
+        let webhook = &letter.queued.webhook;
         let at = |text: &str| Some(text.parse().unwrap());
         let condition = |text: &str| vec![text.parse().unwrap()];
         let right = [
@@ -192,14 +193,14 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_without_a_version_was_not_declared_dead_by_an_older_one() {
+    fn a_letter_without_a_version_never_matches_failed_before() {
         let mut letter = letter();
-        letter.inbound.history.version = None;
+        letter.queued.history.version = None;
         assert!(!only(|f| f.failed_before = Some(Version::new(9, 0, 0))).matches(&letter));
     }
 
     #[test]
-    fn what_goes_into_the_journal_names_fields_and_not_what_is_in_them() {
+    fn the_journal_text_names_fields_and_not_their_values() {
         let filter = only(|f| {
             f.pointers = vec!["/from=+15550100123".parse().unwrap()];
             f.reasons = vec![Reason::MalformedJson, Reason::InvalidPayload];

@@ -1,4 +1,4 @@
-//! The same failure has the same fingerprint.
+//! Fingerprints group dead letters that failed in the same way.
 
 use std::{fmt, str::FromStr};
 
@@ -6,21 +6,23 @@ use sha2::{Digest, Sha256};
 
 use crate::core::{delivery::fault::Reason, providers::Provider};
 
-/// Provider, reason, JSON path and kind of problem in eight hexadecimal digits; positions and sizes do not count.
+/// A short hash of provider, reason and error text, written as eight hexadecimal digits.
+///
+/// Numbers in the text (array positions, line and column, sizes) do not affect it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fingerprint(u32);
 
 impl Fingerprint {
-    /// Of a failure; its text holds a path and what is wrong there, never values out of the body.
+    /// Returns the fingerprint of a failure. `error` holds a JSON path and a problem, never values from the body.
     pub fn of(provider: Provider, reason: Option<Reason>, error: &str) -> Self {
         let mut hash = Sha256::new();
         hash.update(provider.as_str());
         hash.update([0]);
         hash.update(reason.map_or("", Reason::as_str));
         hash.update([0]);
-        // The text of this one names a key, which is another one each time.
+        // This error names the Redis key, which differs for each webhook.
         let error = if reason == Some(Reason::UnreadableKey) { "" } else { error };
-        // `items[17].id` is the same place as `items[3].id`; line 1 column 15 the same problem as line 2.
+        // `items[17].id` is the same place as `items[3].id`, and line 1 column 15 the same problem as line 2.
         let mut in_number = false;
         for part in error.as_bytes() {
             let digit = part.is_ascii_digit();
@@ -51,7 +53,7 @@ impl FromStr for Fingerprint {
     }
 }
 
-/// A text that is no [`Fingerprint`].
+/// The error for a text that is not a [`Fingerprint`].
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a fingerprint is eight hexadecimal digits, as `dead-letters stats` prints them")]
 pub struct InvalidFingerprint;
@@ -61,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn positions_do_not_count_and_everything_else_does() {
+    fn only_numbers_are_ignored() {
         let of = |error| Fingerprint::of(Provider::Wavix, Some(Reason::InvalidPayload), error);
         assert_eq!(of("items[3].id: is missing"), of("items[17].id: is missing"));
         assert_ne!(of("items[3].id: is missing"), of("items[3].id: must be text"));
@@ -74,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_read_as_it_is_written() {
+    fn it_parses_what_it_prints() {
         let fingerprint = Fingerprint::of(Provider::Varda, None, "");
         assert_eq!(fingerprint.to_string().parse(), Ok(fingerprint));
         for bad in ["", "1234567", "123456789", "wxyz0000", "+1234567"] {

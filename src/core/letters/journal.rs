@@ -1,4 +1,4 @@
-//! The journal of jobs: who did what to which letters, when, why, and what came of it.
+//! The journal of jobs: who did what to which dead letters, when, why, and with what result.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -12,13 +12,13 @@ use uuid::Uuid;
 
 use super::LetterId;
 
-/// Names a job: a UUIDv7.
+/// A job's id, a UUIDv7.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JobId(Uuid);
 
 impl JobId {
-    /// Wraps a new id.
+    /// Wraps a UUIDv7 made by the caller.
     pub fn new(id: Uuid) -> Self {
         Self(id)
     }
@@ -38,26 +38,26 @@ impl FromStr for JobId {
     }
 }
 
-/// What a job does.
+/// The kind of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum JobKind {
     /// Sends letters back to their raw queue.
     Replay,
-    /// Throws letters away.
+    /// Removes letters for good.
     Discard,
-    /// Shows personal data.
+    /// Shows letters with their personal data.
     Reveal,
-    /// Writes letters, whole, to a file.
+    /// Writes letters to a file, with their personal data.
     Export,
-    /// Puts letters of a file into their dead-letter queue.
+    /// Puts letters from a file back into their dead-letter queues.
     Import,
-    /// Makes the log agree with the queues.
+    /// Corrects the log so that it agrees with the queues.
     Reindex,
 }
 
-impl Kind {
-    /// The word used on the command line and in the journal.
+impl JobKind {
+    /// Returns the word used on the command line and in the journal.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Replay => "replay",
@@ -69,8 +69,8 @@ impl Kind {
         }
     }
 
-    /// Whether such a job moves letters, and so works alone.
-    pub fn is_alone(self) -> bool {
+    /// Returns true if such a job moves letters, and therefore holds the lock.
+    pub fn is_exclusive(self) -> bool {
         match self {
             Self::Replay | Self::Discard | Self::Import | Self::Reindex => true,
             Self::Reveal | Self::Export => false,
@@ -78,22 +78,22 @@ impl Kind {
     }
 }
 
-/// How a letter left its dead-letter queue.
+/// The way a letter left its dead-letter queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fate {
-    /// It is back in its raw queue.
+    /// It was sent back to its raw queue.
     Replayed,
-    /// It is thrown away.
+    /// It was discarded.
     Discarded,
-    /// Its webhook had been done meanwhile; nothing was published.
+    /// Its webhook had been done by another delivery; nothing was published.
     AlreadyDone,
-    /// It was in the log and not in its queue: somebody took it away by other means.
+    /// It was in the log but not in its queue: it was removed by other means than hookswitch.
     Missing,
 }
 
 impl Fate {
-    /// For people.
+    /// Returns the text shown to operators.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Replayed => "replayed",
@@ -104,27 +104,27 @@ impl Fate {
     }
 }
 
-/// How a job ended.
+/// The result of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// It did all that it was to do.
+pub enum JobOutcome {
+    /// It did everything requested.
     Finished,
-    /// Somebody stopped it.
+    /// The operator stopped it.
     Interrupted,
-    /// It stopped by itself: too many letters failed again.
+    /// It stopped by itself: too many letters failed again, or had no outcome in time.
     Stopped,
-    /// Something went wrong; the note says what.
+    /// It met an error, which the note holds.
     Failed,
 }
 
-impl Outcome {
-    /// Of a job that went well, as far as it was let.
+impl JobOutcome {
+    /// Returns the outcome of a job without errors that was or was not stopped early.
     pub fn unless(stopped: bool) -> Self {
         if stopped { Self::Interrupted } else { Self::Finished }
     }
 
-    /// For people.
+    /// Returns the text shown to operators.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Finished => "finished",
@@ -135,132 +135,134 @@ impl Outcome {
     }
 }
 
-/// One record of the journal.
+/// One record of the journal. A job writes several.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "snake_case")]
-pub enum Record {
+pub enum JournalRecord {
     /// A job began.
     Begun {
-        /// The job.
+        /// The job's id.
         job: JobId,
-        /// When.
+        /// The time it began.
         at: Timestamp,
-        /// What it does.
-        kind: Kind,
-        /// Who began it.
+        /// Its kind.
+        kind: JobKind,
+        /// The operator who started it.
         actor: String,
-        /// Why, in that person's words.
+        /// The operator's reason.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
-        /// Which letters are meant, in words.
+        /// The selected letters, in words.
         filter: String,
-        /// How many there were when it began, where that was known.
+        /// The number of letters selected, if known when it began.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         letters: Option<u64>,
-        /// The version of the program.
+        /// The version of hookswitch.
         version: String,
     },
-    /// Letters left their queue. Written after they are safe elsewhere and before they are acked.
+    /// Letters leave their queue. Written after they are safe elsewhere and before they are acked.
     Gone {
-        /// Through which job.
+        /// The job's id.
         job: JobId,
-        /// How.
+        /// The way they left.
         fate: Fate,
         /// Their [`LetterId::key`]s.
         letters: Vec<u64>,
     },
-    /// Letters that were counted as [`Fate::Missing`] are in their queue after all: somebody had held them.
+    /// Letters recorded as [`Fate::Missing`] are in their queue after all: another consumer had held them.
     Found {
-        /// Through which job.
+        /// The job's id.
         job: JobId,
         /// Their [`LetterId::key`]s.
         letters: Vec<u64>,
     },
     /// A job ended. A job that was killed has no such record.
     Ended {
-        /// The job.
+        /// The job's id.
         job: JobId,
-        /// When.
+        /// The time it ended.
         at: Timestamp,
-        /// How.
-        outcome: Outcome,
-        /// Letters that it has shown, written to a file, put back or listed.
+        /// Its result.
+        outcome: JobOutcome,
+        /// The number of letters shown, exported, imported or listed.
         #[serde(default)]
         handled: u64,
-        /// What else there is to say.
+        /// The error, or why it stopped.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         note: Option<String>,
     },
 }
 
-/// A job, as the journal tells it.
+/// A job as its journal records describe it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Job {
+pub struct JobSummary {
     /// Its id.
     pub id: JobId,
-    /// What it does.
-    pub kind: Kind,
-    /// Who began it.
+    /// Its kind.
+    pub kind: JobKind,
+    /// The operator who started it.
     pub actor: String,
-    /// Why.
+    /// The operator's reason.
     pub reason: Option<String>,
-    /// Which letters were meant.
+    /// The selected letters, in words.
     pub filter: String,
-    /// How many there were when it began, where that was known.
+    /// The number of letters selected, if known when it began.
     pub letters: Option<u64>,
-    /// How many left their queue, and how.
+    /// The number of letters that left their queue, by the way they left.
     pub gone: BTreeMap<Fate, u64>,
-    /// Letters that it has shown, written to a file, put back or listed.
+    /// The number of letters shown, exported, imported or listed.
     pub handled: u64,
-    /// The version of the program that did it.
+    /// The version of hookswitch that ran it.
     pub version: String,
-    /// When it began.
+    /// The time it began.
     pub begun_at: Timestamp,
-    /// When it ended; none while it runs, and none if it was killed.
+    /// The time it ended; none while it runs, and none if it was killed.
     pub ended_at: Option<Timestamp>,
-    /// How it ended.
-    pub outcome: Option<Outcome>,
-    /// What else there is to say.
+    /// Its result; none while it runs, and none if it was killed.
+    pub outcome: Option<JobOutcome>,
+    /// The error, or why it stopped.
     pub note: Option<String>,
 }
 
-/// The whole journal, read.
+/// The state that follows from the journal's records: jobs, and letters that left their queues.
 #[derive(Clone, Debug, Default)]
 pub struct Journal {
-    /// Letters that left before this are in the log no more: their keys need not be remembered.
+    /// Letters of jobs before this have aged out of the log, so their keys are not kept.
     forget_before: Option<Timestamp>,
-    /// Safe elsewhere, or thrown away: a copy that is still in the queue may be acked.
+    /// Keys of letters that were replayed, discarded or already done: a copy left in the queue may be acked.
     settled: HashSet<u64>,
-    /// Nobody knows where they are.
+    /// Keys of letters that were listed and not found in their queue.
     missing: HashSet<u64>,
-    jobs: Vec<Job>,
+    jobs: Vec<JobSummary>,
 }
 
 impl Journal {
-    /// A journal that remembers which letters have left only of jobs that began at this moment or later.
+    /// Returns an empty journal that keeps the letter keys of jobs begun at this time or later.
     pub fn since(forget_before: Timestamp) -> Self {
         Self { forget_before: Some(forget_before), ..Self::default() }
     }
 
-    /// Reads one more record. One of a job whose beginning is not known any more counts for its letters only.
-    pub fn note(&mut self, record: Record) {
+    /// Applies the next record. If its job's beginning has aged out, only the letters are kept.
+    pub fn apply(&mut self, record: JournalRecord) {
         match record {
-            Record::Begun { job, at, kind, actor, reason, filter, letters, version } => self.jobs.push(Job {
-                id: job,
-                kind,
-                actor,
-                reason,
-                filter,
-                letters,
-                gone: BTreeMap::new(),
-                handled: 0,
-                version,
-                begun_at: at,
-                ended_at: None,
-                outcome: None,
-                note: None,
-            }),
-            Record::Gone { job, fate, letters } => {
+            JournalRecord::Begun { job, at, kind, actor, reason, filter, letters, version } => {
+                self.jobs.push(JobSummary {
+                    id: job,
+                    kind,
+                    actor,
+                    reason,
+                    filter,
+                    letters,
+                    gone: BTreeMap::new(),
+                    handled: 0,
+                    version,
+                    begun_at: at,
+                    ended_at: None,
+                    outcome: None,
+                    note: None,
+                })
+            }
+            JournalRecord::Gone { job, fate, letters } => {
                 let forget_before = self.forget_before;
                 if let Some(job) = self.job(job) {
                     *job.gone.entry(fate).or_default() += letters.len() as u64;
@@ -273,12 +275,12 @@ impl Journal {
                     Fate::Missing => self.missing.extend(letters),
                 }
             }
-            Record::Found { letters, .. } => {
+            JournalRecord::Found { letters, .. } => {
                 for letter in letters {
                     self.missing.remove(&letter);
                 }
             }
-            Record::Ended { job, at, outcome, handled, note } => {
+            JournalRecord::Ended { job, at, outcome, handled, note } => {
                 if let Some(job) = self.job(job) {
                     (job.ended_at, job.outcome) = (Some(at), Some(outcome));
                     (job.handled, job.note) = (handled, note);
@@ -287,33 +289,33 @@ impl Journal {
         }
     }
 
-    fn job(&mut self, id: JobId) -> Option<&mut Job> {
+    fn job(&mut self, id: JobId) -> Option<&mut JobSummary> {
         self.jobs.iter_mut().rev().find(|job| job.id == id)
     }
 
-    /// Whether the letter with this [`LetterId::key`] has left its queue, for all that is known.
+    /// Returns true if the letter with this [`LetterId::key`] is recorded as having left its queue.
     pub fn has_left(&self, key: u64) -> bool {
         self.settled.contains(&key) || self.missing.contains(&key)
     }
 
-    /// Whether what was to be done to a letter is done: if a copy is still in its queue, somebody was killed before the
-    /// ack.
+    /// Returns true if a letter was replayed, discarded or already done. A copy still in its queue was left by a job
+    /// that was killed before the ack.
     pub fn is_settled(&self, letter: LetterId) -> bool {
         self.settled.contains(&letter.key())
     }
 
-    /// Whether a letter was not found in its queue.
+    /// Returns true if a letter is recorded as missing from its queue.
     pub fn is_missing(&self, letter: LetterId) -> bool {
         self.missing.contains(&letter.key())
     }
 
-    /// The last job that works alone, if it has no end: it runs, or was killed.
-    pub fn unfinished(&self) -> Option<&Job> {
-        self.jobs.iter().rev().find(|job| job.kind.is_alone()).filter(|job| job.outcome.is_none())
+    /// Returns the last exclusive job if it has no end: it is running, or was killed.
+    pub fn unfinished(&self) -> Option<&JobSummary> {
+        self.jobs.iter().rev().find(|job| job.kind.is_exclusive()).filter(|job| job.outcome.is_none())
     }
 
-    /// The jobs, the oldest first.
-    pub fn jobs(&self) -> &[Job] {
+    /// Returns the jobs, oldest first.
+    pub fn jobs(&self) -> &[JobSummary] {
         &self.jobs
     }
 }
@@ -322,11 +324,11 @@ impl Journal {
 mod tests {
     use super::*;
 
-    fn begun(job: JobId) -> Record {
-        Record::Begun {
+    fn begun(job: JobId) -> JournalRecord {
+        JournalRecord::Begun {
             job,
             at: "2026-01-02T03:00:00Z".parse().unwrap(),
-            kind: Kind::Replay,
+            kind: JobKind::Replay,
             actor: "ann".into(),
             reason: None,
             filter: "all".into(),
@@ -336,16 +338,16 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_was_killed_is_on_record_with_what_it_did() {
+    fn a_killed_job_stays_on_record_with_the_letters_it_moved() {
         let job = JobId::new(Uuid::now_v7());
         let letter = LetterId::new(Uuid::now_v7());
         let mut journal = Journal::default();
-        let gone = Record::Gone { job, fate: Fate::Replayed, letters: vec![letter.key(), 7] };
+        let gone = JournalRecord::Gone { job, fate: Fate::Replayed, letters: vec![letter.key(), 7] };
         for record in [begun(job), gone] {
             let written = serde_json::to_string(&record).unwrap();
-            let read: Record = serde_json::from_str(&written).unwrap();
+            let read: JournalRecord = serde_json::from_str(&written).unwrap();
             assert_eq!(read, record);
-            journal.note(read);
+            journal.apply(read);
         }
         assert!(journal.has_left(letter.key()));
         assert!(!journal.has_left(LetterId::new(Uuid::now_v7()).key()));
@@ -354,38 +356,38 @@ mod tests {
     }
 
     #[test]
-    fn letters_of_a_job_whose_beginning_is_forgotten_are_gone_all_the_same() {
+    fn letters_of_a_job_whose_beginning_aged_out_are_still_settled() {
         let letter = LetterId::new(Uuid::now_v7());
         let mut journal = Journal::default();
         let job = JobId::new(Uuid::now_v7());
-        journal.note(Record::Gone { job, fate: Fate::Discarded, letters: vec![letter.key()] });
+        journal.apply(JournalRecord::Gone { job, fate: Fate::Discarded, letters: vec![letter.key()] });
         assert!(journal.is_settled(letter));
     }
 
     #[test]
-    fn what_left_before_the_log_began_is_counted_and_not_remembered() {
+    fn letters_older_than_the_log_are_counted_but_their_keys_are_not_kept() {
         let (old, new) = (JobId::new(Uuid::now_v7()), JobId::new(Uuid::now_v7()));
         let mut journal = Journal::since("2026-01-02T03:00:01Z".parse().unwrap());
-        journal.note(begun(old));
-        journal.note(Record::Gone { job: old, fate: Fate::Replayed, letters: vec![1] });
-        let Record::Begun { kind, actor, reason, filter, letters, version, .. } = begun(new) else {
+        journal.apply(begun(old));
+        journal.apply(JournalRecord::Gone { job: old, fate: Fate::Replayed, letters: vec![1] });
+        let JournalRecord::Begun { kind, actor, reason, filter, letters, version, .. } = begun(new) else {
             panic!()
         };
         let at = "2026-01-02T03:00:02Z".parse().unwrap();
-        journal.note(Record::Begun { job: new, at, kind, actor, reason, filter, letters, version });
-        journal.note(Record::Gone { job: new, fate: Fate::Replayed, letters: vec![2] });
+        journal.apply(JournalRecord::Begun { job: new, at, kind, actor, reason, filter, letters, version });
+        journal.apply(JournalRecord::Gone { job: new, fate: Fate::Replayed, letters: vec![2] });
         assert_eq!((journal.has_left(1), journal.has_left(2)), (false, true));
         assert_eq!(journal.jobs()[0].gone[&Fate::Replayed], 1);
     }
 
     #[test]
-    fn a_letter_that_was_missing_is_not_settled_and_may_be_found_again() {
+    fn a_missing_letter_is_not_settled_and_may_be_found_again() {
         let letter = LetterId::new(Uuid::now_v7());
         let job = JobId::new(Uuid::now_v7());
         let mut journal = Journal::default();
-        journal.note(Record::Gone { job, fate: Fate::Missing, letters: vec![letter.key()] });
+        journal.apply(JournalRecord::Gone { job, fate: Fate::Missing, letters: vec![letter.key()] });
         assert!(journal.has_left(letter.key()) && !journal.is_settled(letter));
-        journal.note(Record::Found { job, letters: vec![letter.key()] });
+        journal.apply(JournalRecord::Found { job, letters: vec![letter.key()] });
         assert!(!journal.has_left(letter.key()));
     }
 }

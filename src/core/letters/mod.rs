@@ -1,17 +1,17 @@
-//! Dead letters: what they are told apart by, chosen by, counted by, and what is written down about what was done to
-//! them. Pure; the queues are `app::dead_letters`' business.
+//! Dead letters: their ids, fingerprints, filters, counts and file format, and the journal of jobs. Pure; the queues
+//! are handled in `app::dead_letters`.
 //!
-//! A source's letters rest in its dead-letter queue, `dead.<source>`: that queue is the truth. Each is also written to
-//! a log, a stream that can be read as often as one likes without touching the queue. What has left the queue stands in
-//! the journal of jobs, a second stream. So the letters that are there now are the log's, less the journal's:
+//! A source's letters are kept in its dead-letter queue, `dead.<source>`, which is the source of truth. Each letter is
+//! also written to a log, a stream that can be read without touching the queue. Letters that left the queue are
+//! recorded in the journal of jobs, a second stream. So the present letters are the log's minus the journal's:
 //!
 //! ```text
 //! worker ─1→ dead.<source>   (quorum queue: the truth)          replay, discard: 1. publish or export
-//!        └2→ hookswitch.dead-log   (stream: what is browsed)                     2. write it in the journal
+//!        └2→ hookswitch.dead-log   (stream: what is listed)                      2. record it in the journal
 //!            hookswitch.dead-jobs  (stream: the journal)  ←──────────────────────┘ 3. ack in the queue
 //! ```
 //!
-//! The order of the steps is what keeps the log from ever showing a letter that is not in the queue.
+//! This order of steps guarantees that the log never shows a letter that is not in the queue.
 
 mod archive;
 mod filter;
@@ -28,25 +28,25 @@ pub use self::{
     archive::{ArchiveError, Archived},
     filter::{Condition, Filter, InvalidCondition},
     fingerprint::{Fingerprint, InvalidFingerprint},
-    journal::{Fate, Job, JobId, Journal, Kind, Outcome, Record},
-    ramp::{Fates, Ramp, Verdict},
+    journal::{Fate, JobId, JobKind, JobOutcome, JobSummary, Journal, JournalRecord},
+    ramp::{Ramp, WaveCounts, WaveVerdict},
     stats::{Group, GroupKey, Histogram, Stats},
 };
 use super::delivery::queued::QueuedWebhook;
 
-/// Names one dead letter: a webhook that dies again after a replay becomes another letter.
+/// A dead letter's id. A webhook that dies again after a replay becomes another letter.
 ///
-/// A UUIDv7 that the worker gives; where the broker itself made the letter, it follows from the letter's content.
+/// The worker assigns a UUIDv7; if the broker dead-lettered the message, the id is derived from its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LetterId(Uuid);
 
 impl LetterId {
-    /// Wraps an id that the worker made.
+    /// Wraps a UUIDv7 made by the worker.
     pub fn new(id: Uuid) -> Self {
         Self(id)
     }
 
-    /// The id of a letter that carries none: the same letter always gets the same one.
+    /// Derives the id of a letter that carries none. The same letter always gets the same id.
     pub fn of_content(letter: &QueuedWebhook) -> Self {
         let (webhook, history) = (&letter.webhook, &letter.history);
         let name = format!(
@@ -56,14 +56,14 @@ impl LetterId {
         Self(Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()))
     }
 
-    /// The id under which a letter is put back that was taken away: always the same for the same letter, so that
-    /// putting it back twice gives one.
-    pub fn put_back(self) -> Self {
+    /// Derives the id under which a letter that left its queue is imported again. It is always the same, so that
+    /// importing twice gives one letter.
+    pub fn reimported(self) -> Self {
         Self(Uuid::new_v5(&self.0, b"put back"))
     }
 
-    /// What stands for it where a million must fit into little memory: its low 64 bits, of which 62 are random. Two of a
-    /// million letters share one with a probability of about 1 in 10 million.
+    /// Returns the low 64 bits, 62 of them random, to keep a million ids in little memory. The probability that any two
+    /// of a million letters share a key is about 1 in 10 million.
     pub fn key(self) -> u64 {
         self.0.as_u64_pair().1
     }
@@ -88,14 +88,14 @@ impl FromStr for LetterId {
 pub struct Letter {
     /// Its id.
     pub id: LetterId,
-    /// The webhook, and why it is dead.
-    pub inbound: QueuedWebhook,
+    /// The webhook, and why it was dead-lettered.
+    pub queued: QueuedWebhook,
 }
 
 impl Letter {
-    /// What makes it the same failure as others.
+    /// Returns the fingerprint of its failure.
     pub fn fingerprint(&self) -> Fingerprint {
-        let QueuedWebhook { webhook, history, .. } = &self.inbound;
+        let QueuedWebhook { webhook, history, .. } = &self.queued;
         Fingerprint::of(webhook.provider, history.reason, history.error.as_deref().unwrap_or_default())
     }
 }
@@ -113,7 +113,7 @@ mod tests {
         webhook::{Headers, Webhook},
     };
 
-    /// One of Wavix.
+    /// Returns a letter of a Wavix source.
     pub(super) fn letter() -> Letter {
         let webhook = Webhook {
             delivery_id: "01900000-0000-7000-8000-000000000001".parse().unwrap(),
@@ -132,16 +132,15 @@ mod tests {
             version: Some("0.1.0".into()),
             ..History::default()
         };
-        let inbound =
-            QueuedWebhook { webhook, content_type: None, entry: None, shard: Shard::FIRST, history };
-        Letter { id: "01900000-0000-7000-8000-000000000002".parse().unwrap(), inbound }
+        let queued = QueuedWebhook { webhook, content_type: None, entry: None, shard: Shard::FIRST, history };
+        Letter { id: "01900000-0000-7000-8000-000000000002".parse().unwrap(), queued }
     }
 
     #[test]
-    fn putting_a_letter_back_twice_gives_it_one_id_and_another_than_it_had() {
+    fn importing_a_letter_again_gives_it_one_new_id() {
         let id = LetterId::new(Uuid::now_v7());
-        assert_eq!(id.put_back(), id.put_back());
-        assert_ne!(id.put_back(), id);
-        assert_ne!(id.put_back().put_back(), id.put_back());
+        assert_eq!(id.reimported(), id.reimported());
+        assert_ne!(id.reimported(), id);
+        assert_ne!(id.reimported().reimported(), id.reimported());
     }
 }

@@ -1,4 +1,4 @@
-//! Counting letters by what they have in common.
+//! Counting dead letters by source, reason and fingerprint, and over time.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,39 +8,40 @@ use serde::Serialize;
 use super::{Fingerprint, Letter};
 use crate::core::{delivery::fault::Reason, providers::Provider, webhook::SourceName};
 
-/// What the letters of a group have in common.
+/// The values that all letters of a group share.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct GroupKey {
     /// Their source.
     pub source: SourceName,
-    /// Its format.
+    /// The source's provider.
     pub provider: Provider,
-    /// Why they are dead; none where the broker says nothing that is known here.
+    /// Their dead-letter reason; none if the broker gave no known one.
     pub reason: Option<Reason>,
-    /// The same failure.
+    /// Their failure's fingerprint.
     pub fingerprint: Fingerprint,
-    /// The version of the program that declared them dead; none where the broker did.
+    /// The version of hookswitch that dead-lettered them; none if the broker did.
     pub version: Option<String>,
 }
 
-/// A group of letters.
+/// The counts of one group of letters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
-    /// How many.
+    /// The number of letters.
     pub letters: u64,
-    /// Those of them that had been sent back before.
+    /// The number of letters that had been replayed before.
     pub replayed: u64,
-    /// When the first of them died.
+    /// The time the first of them died.
     pub oldest: Option<Timestamp>,
-    /// When the last of them died.
+    /// The time the last of them died.
     pub newest: Option<Timestamp>,
     /// The error text of one of them.
     pub error: String,
-    /// The delivery id of that one.
+    /// The delivery id of that letter.
     pub example: String,
 }
 
-/// The letters, counted. Takes memory by the number of groups and of minutes in which letters died, not of letters.
+/// Counts of dead letters. Memory grows with the number of groups and of minutes in which letters died, not with the
+/// number of letters.
 #[derive(Clone, Debug, Default)]
 pub struct Stats {
     groups: HashMap<GroupKey, Group>,
@@ -48,24 +49,24 @@ pub struct Stats {
     letters: u64,
 }
 
-/// How many letters died when: bars of equal width that cover all of them.
+/// The number of letters that died over time, in bars of equal width that cover all of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Histogram {
-    /// When the first bar begins.
+    /// The time at which the first bar begins.
     pub from: Timestamp,
     /// The width of a bar, in minutes.
     pub minutes: i64,
-    /// The letters of each.
+    /// The number of letters in each bar.
     pub bars: Vec<u64>,
 }
 
-/// Widths of bars that people can read, in minutes.
+/// Bar widths that are easy to read, in minutes.
 const WIDTHS: [i64; 11] = [1, 5, 10, 30, 60, 180, 360, 720, 1_440, 2_880, 10_080];
 
 impl Stats {
-    /// Counts one more.
+    /// Counts one more letter.
     pub fn add(&mut self, letter: &Letter) {
-        let (webhook, history) = (&letter.inbound.webhook, &letter.inbound.history);
+        let (webhook, history) = (&letter.queued.webhook, &letter.queued.history);
         let key = GroupKey {
             source: webhook.source.clone(),
             provider: webhook.provider,
@@ -91,25 +92,25 @@ impl Stats {
         }
     }
 
-    /// How many in all.
+    /// Returns the number of letters counted.
     pub fn letters(&self) -> u64 {
         self.letters
     }
 
-    /// How many of one source.
+    /// Returns the number of letters of one source.
     pub fn of_source(&self, source: &SourceName) -> u64 {
         self.groups.iter().filter(|(key, _)| key.source == *source).map(|(_, group)| group.letters).sum()
     }
 
-    /// The groups, the largest first.
+    /// Returns the groups, largest first.
     pub fn groups(&self) -> Vec<(&GroupKey, &Group)> {
         let mut groups: Vec<_> = self.groups.iter().collect();
         groups.sort_by(|(a, x), (b, y)| y.letters.cmp(&x.letters).then_with(|| a.cmp(b)));
         groups
     }
 
-    /// The letters over time, in at most `bars` bars or, over many years, as few as the widest allow; none if no letter
-    /// says when it died.
+    /// Returns the letters over time in at most `bars` bars; over many years the widest bars may need more. None if no
+    /// letter carries the time it died.
     pub fn histogram(&self, bars: usize) -> Option<Histogram> {
         let (first, last) = (*self.minutes.first_key_value()?.0, *self.minutes.last_key_value()?.0);
         let count = |width: i64| usize::try_from(last.div_euclid(width) - first.div_euclid(width) + 1);
@@ -133,13 +134,13 @@ mod tests {
 
     fn died(at: &str, error: &str) -> Letter {
         let mut letter = letter();
-        letter.inbound.history.last_failed_at = Some(at.parse().unwrap());
-        letter.inbound.history.error = Some(error.to_owned());
+        letter.queued.history.last_failed_at = Some(at.parse().unwrap());
+        letter.queued.history.error = Some(error.to_owned());
         letter
     }
 
     #[test]
-    fn the_same_failure_is_one_group_with_its_first_and_last_death() {
+    fn equal_failures_are_one_group_with_its_first_and_last_death() {
         let mut stats = Stats::default();
         for (at, error) in [
             ("2026-01-02T03:07:00Z", "items[2].id: is missing"),

@@ -17,7 +17,7 @@ use crate::core::{
         retry::{Reconnect, Tier},
     },
     events::key,
-    letters::{Letter, LetterId, Record},
+    letters::{JournalRecord, Letter, LetterId},
     shard::Shard,
 };
 
@@ -75,15 +75,15 @@ pub fn dead_letter(
     history.last_failed_at = Some(now);
     history.reason = Some(reason);
     history.version = Some(env!("CARGO_PKG_VERSION").to_owned());
-    shelve(&Letter { id: LetterId::new(Uuid::now_v7()), inbound: dead })
+    shelve(&Letter { id: LetterId::new(Uuid::now_v7()), queued: dead })
 }
 
 /// The message that puts a letter into its source's dead-letter queue.
 pub fn shelve(letter: &Letter) -> Publication {
     Publication {
-        routing_key: letter.inbound.webhook.source.to_string(),
-        properties: message::letter_properties(letter.id, &letter.inbound),
-        ..publication(&letter.inbound, names::DEAD_EXCHANGE.to_owned())
+        routing_key: letter.queued.webhook.source.to_string(),
+        properties: message::letter_properties(letter.id, &letter.queued),
+        ..publication(&letter.queued, names::DEAD_EXCHANGE.to_owned())
     }
 }
 
@@ -100,7 +100,7 @@ pub fn replay(letter: &QueuedWebhook, shard: Shard, wave: Option<String>) -> Pub
 }
 
 /// A record for the journal of jobs.
-pub fn record(record: &Record, now: Timestamp) -> Publication {
+pub fn record(record: &JournalRecord, now: Timestamp) -> Publication {
     Publication {
         exchange: String::new(),
         routing_key: names::DEAD_JOBS.to_owned(),

@@ -6,7 +6,7 @@ use super::{Store, StoreError, millis};
 use crate::core::{
     delivery::disposition::Disposition,
     events::key::IdempotencyKey,
-    letters::Fates,
+    letters::WaveCounts,
     webhook::{DeliveryId, SourceName},
 };
 
@@ -54,7 +54,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]
-    pub async fn fates(&self, wave: &str, sent: u64) -> Result<Fates, StoreError> {
+    pub async fn fates(&self, wave: &str, sent: u64) -> Result<WaveCounts, StoreError> {
         let mut call = redis::cmd("HVALS");
         call.arg(name(wave));
         let words: Vec<String> =
@@ -65,7 +65,7 @@ impl Store {
         }
         let count = |word| counts.get(word).copied().unwrap_or_default();
         let failed = count("dead_letter") + count("retry") + count(SWALLOWED);
-        Ok(Fates { sent, done: count("done"), duplicate: count("duplicate"), failed })
+        Ok(WaveCounts { sent, done: count("done"), duplicate: count("duplicate"), failed })
     }
 
     /// Forgets a wave.

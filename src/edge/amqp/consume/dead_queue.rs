@@ -191,7 +191,7 @@ impl<'a> Pass<'a> {
                 message::salvage(&delivery.properties, body, self.source, self.provider, Timestamp::now())
             }
         };
-        let letter = Letter { id: id.unwrap_or_else(|| LetterId::of_content(&inbound)), inbound };
+        let letter = Letter { id: id.unwrap_or_else(|| LetterId::of_content(&inbound)), queued: inbound };
         Ok(Some(Held { letter, has_id: id.is_some(), channel, tag: delivery.delivery_tag }))
     }
 
@@ -202,7 +202,7 @@ impl<'a> Pass<'a> {
 
     /// Whether the letter is of this queue's source.
     pub fn is_home_of(&self, held: &Held) -> bool {
-        held.letter.inbound.webhook.source == *self.source
+        held.letter.queued.webhook.source == *self.source
     }
 
     /// Whether it has seen every letter that was there when it began.
