@@ -4,7 +4,9 @@
 //! keys.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-use std::{collections::BTreeMap, fs, io::Write as _, path::Path, process::Command, time::Duration};
+use std::{
+    collections::BTreeMap, fs, io::Write as _, path::Path, process::Command, sync::LazyLock, time::Duration,
+};
 
 use hookswitch::{
     config::{self, Config},
@@ -34,9 +36,8 @@ fn assert_problem(text: &str, expected: &[&str]) {
     }
 }
 
-/// Uncomments every setting of the example that can be set beside the others, which are those without a
-/// space.
-fn example_enabled() -> Table {
+/// The example with every setting uncommented that can be set beside the others: those without a space.
+static EXAMPLE_ENABLED: LazyLock<Table> = LazyLock::new(|| {
     let enable = |line: &str| {
         let setting =
             line.strip_prefix('#').filter(|l| l.starts_with(|c: char| c.is_ascii_lowercase() || c == '['));
@@ -44,7 +45,7 @@ fn example_enabled() -> Table {
     };
     let enabled = config::example().lines().map(enable).collect::<Vec<_>>().join("\n");
     enabled.parse().unwrap()
-}
+});
 
 /// The variables that the example's sources name.
 fn example_env() -> Env {
@@ -91,7 +92,7 @@ fn the_example_says_the_defaults() {
 
 #[test]
 fn the_example_loads_with_everything_in_it_set() {
-    let config = parse(&example_enabled().to_string(), &example_env()).unwrap();
+    let config = parse(&EXAMPLE_ENABLED.to_string(), &example_env()).unwrap();
     assert_eq!(config.sources.len(), 4);
     assert_eq!(config.subscriptions["crm.calls"].length_max, Some(1_000_000));
     assert!(!config.to_string().contains("aHVudGVyMg") && !format!("{config:?}").contains("aHVudGVyMg"));
@@ -142,9 +143,9 @@ const ALTERNATIVES: [(&str, [&str; 3]); 3] = [
 /// The example with `key` set to `value`, once per table that the key belongs to, with the table's path.
 fn with(key: &str, value: &Value) -> Vec<(String, Table)> {
     let (_, name) = key.rsplit_once('.').unwrap();
-    let count = tables_of(&mut example_enabled(), key).len();
+    let count = tables_of(&mut EXAMPLE_ENABLED.clone(), key).len();
     let change = |n| {
-        let mut config = example_enabled();
+        let mut config = EXAMPLE_ENABLED.clone();
         let (path, table) = tables_of(&mut config, key).swap_remove(n);
         let others = ALTERNATIVES.iter().filter(|(_, keys)| keys.contains(&name)).flat_map(|(_, keys)| keys);
         others.for_each(|other| drop(table.remove(*other)));
@@ -190,7 +191,7 @@ fn every_key_that_is_changed_is_shown() {
         file
     });
     candidates.extend(files.iter().map(|file| Value::from(file.path().to_str().unwrap())));
-    let before = parse(&example_enabled().to_string(), &example_env()).unwrap().to_string();
+    let before = parse(&EXAMPLE_ENABLED.to_string(), &example_env()).unwrap().to_string();
     for key in config::keys() {
         let (_, name) = key.rsplit_once('.').unwrap();
         let found = ALTERNATIVES.iter().find(|(_, keys)| keys.contains(&name));
