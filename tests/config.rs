@@ -1,12 +1,18 @@
-//! The configuration: defaults, overrides, and every mistake reported at once.
+//! The configuration: defaults, overrides, documents, and every mistake reported at once.
+//!
+//! `HOOKSWITCH_BLESS=1 cargo test --test config` rewrites the documents that are made of the declarations of
+//! keys.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-use std::{collections::BTreeMap, io::Write as _, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap, fs, io::Write as _, path::Path, process::Command, sync::LazyLock, time::Duration,
+};
 
 use hookswitch::{
-    config::Config,
-    core::{auth::Auth, shard::ShardBy},
+    config::{self, Config},
+    core::{auth::Auth, providers::Provider, shard::ShardBy},
 };
+use toml::{Table, Value};
 
 type Env = BTreeMap<String, String>;
 
@@ -30,23 +36,55 @@ fn assert_problem(text: &str, expected: &[&str]) {
     }
 }
 
-fn example() -> String {
-    std::fs::read_to_string("deploy/hookswitch.example.toml").unwrap()
-}
-
-/// Every setting that the example shows, `#key = …` included.
-fn example_enabled() -> String {
+/// The example with every setting uncommented that can be set beside the others: those without a space.
+static EXAMPLE_ENABLED: LazyLock<Table> = LazyLock::new(|| {
     let enable = |line: &str| {
         let setting =
             line.strip_prefix('#').filter(|l| l.starts_with(|c: char| c.is_ascii_lowercase() || c == '['));
         setting.unwrap_or(line).to_owned()
     };
-    example().lines().map(enable).collect::<Vec<_>>().join("\n")
+    let enabled = config::example().lines().map(enable).collect::<Vec<_>>().join("\n");
+    enabled.parse().unwrap()
+});
+
+/// The variables that the example's sources name.
+fn example_env() -> Env {
+    let env = ["VARDA_EU_SECRET", "VARDA_EU_SECRET_NEXT", "SALPRE_TOKEN", "WAVIX_PASSWORD", "MORPH_KEY"];
+    env.iter().map(|name| ((*name).to_owned(), "aHVudGVyMg==".to_owned())).collect()
+}
+
+/// Compares a document with what is generated, or rewrites it.
+fn assert_generated(path: &str, generated: &str) {
+    if std::env::var_os("HOOKSWITCH_BLESS").is_some() {
+        fs::write(path, generated).unwrap();
+    }
+    let shipped = fs::read_to_string(path).unwrap();
+    assert!(
+        shipped == generated,
+        "{path} is out of date: HOOKSWITCH_BLESS=1 cargo test --test config rewrites it"
+    );
+    for line in generated.lines() {
+        assert!(line.chars().count() <= 110, "too long: {line}");
+    }
+}
+
+#[test]
+fn the_shipped_example_and_the_reference_are_generated() {
+    assert_generated("deploy/hookswitch.example.toml", &config::example());
+    assert_generated("docs/configuration.md", &config::reference());
+}
+
+#[test]
+fn config_example_prints_the_example_whatever_is_configured() {
+    let program = env!("CARGO_BIN_EXE_hookswitch");
+    let run = Command::new(program).args(["--config", "/not/there", "config", "example"]).output().unwrap();
+    assert!(run.status.success());
+    assert_eq!(String::from_utf8(run.stdout).unwrap(), config::example());
 }
 
 #[test]
 fn the_example_says_the_defaults() {
-    let example = Config::load(Some(Path::new("deploy/hookswitch.example.toml")), &Env::new()).unwrap();
+    let example = parse(&config::example(), &Env::new()).unwrap();
     let defaults = Config::load(None, &Env::new()).unwrap();
     assert_eq!(example.to_string(), defaults.to_string());
     assert_eq!(format!("{example:?}"), format!("{defaults:?}"));
@@ -54,33 +92,158 @@ fn the_example_says_the_defaults() {
 
 #[test]
 fn the_example_loads_with_everything_in_it_set() {
-    let env = ["VARDA_EU_SECRET", "VARDA_EU_SECRET_NEXT", "SALPRE_TOKEN", "WAVIX_PASSWORD", "MORPH_KEY"];
-    let env: Env = env.iter().map(|name| ((*name).to_owned(), "s3cret".to_owned())).collect();
-    let config = parse(&example_enabled(), &env).unwrap();
+    let config = parse(&EXAMPLE_ENABLED.to_string(), &example_env()).unwrap();
     assert_eq!(config.sources.len(), 4);
     assert_eq!(config.subscriptions["crm.calls"].length_max, Some(1_000_000));
-    assert!(!config.to_string().contains("s3cret") && !format!("{config:?}").contains("s3cret"));
+    assert!(!config.to_string().contains("aHVudGVyMg") && !format!("{config:?}").contains("aHVudGVyMg"));
 }
 
 #[test]
-fn the_example_names_every_key_that_is_read() {
-    let mut named = std::collections::BTreeSet::new();
-    let mut section = String::new();
-    for line in example().lines() {
-        let line = line.trim_start_matches('#').trim();
-        if let Some(name) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
-            section = match name.split_once('.') {
-                Some(("sources", _)) => "sources.<name>".to_owned(),
-                Some(("subscriptions", _)) => "subscriptions.<queue>".to_owned(),
-                Some(_) | None => name.to_owned(),
-            };
-        } else if let Some((key, _)) = line.split_once(" = ") {
-            named.insert(format!("{section}.{key}"));
+fn the_documents_name_every_key() {
+    let (example, reference) = (config::example(), config::reference());
+    let keys = config::keys();
+    assert!(keys.len() > 60, "{keys:?}");
+    for key in keys {
+        let (_, name) = key.rsplit_once('.').unwrap();
+        let shown = |line: &str| line.trim_start_matches(['#', ' ']).starts_with(&format!("{name} = "));
+        assert!(example.lines().any(shown), "the example lacks {key}");
+        assert!(reference.contains(&format!("\n### `{key}`\n")), "the reference lacks {key}");
+    }
+}
+
+/// The tables of `config` that `key` belongs to, with their paths: a source's key belongs to every source.
+fn tables_of<'c>(config: &'c mut Table, key: &str) -> Vec<(String, &'c mut Table)> {
+    let (path, _) = key.rsplit_once('.').unwrap();
+    let mut tables = vec![(String::new(), config)];
+    for part in path.split('.') {
+        let below = |(path, table): (String, &'c mut Table)| {
+            let named = part.starts_with('<');
+            if !named {
+                table.entry(part).or_insert(Value::Table(Table::new()));
+            }
+            let tables = table.iter_mut().filter(move |(name, _)| named || *name == part);
+            let tables = tables.map(move |(name, value)| {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                (path, value.as_table_mut().unwrap())
+            });
+            tables.collect::<Vec<_>>()
+        };
+        tables = tables.into_iter().flat_map(below).collect();
+    }
+    tables
+}
+
+/// Keys that are ways to set the same value, and the name under which it is shown.
+const ALTERNATIVES: [(&str, [&str; 3]); 3] = [
+    ("urls", ["url", "urls", "url_file"]),
+    ("secret", ["secret_env", "secret_file", "secret"]),
+    ("second_secret", ["second_secret_env", "second_secret_file", "second_secret"]),
+];
+
+/// The example with `key` set to `value`, once per table that the key belongs to, with the table's path.
+fn with(key: &str, value: &Value) -> Vec<(String, Table)> {
+    let (_, name) = key.rsplit_once('.').unwrap();
+    let count = tables_of(&mut EXAMPLE_ENABLED.clone(), key).len();
+    let change = |n| {
+        let mut config = EXAMPLE_ENABLED.clone();
+        let (path, table) = tables_of(&mut config, key).swap_remove(n);
+        let others = ALTERNATIVES.iter().filter(|(_, keys)| keys.contains(&name)).flat_map(|(_, keys)| keys);
+        others.for_each(|other| drop(table.remove(*other)));
+        table.insert(name.to_owned(), value.clone());
+        (path, config)
+    };
+    (0..count).map(change).collect()
+}
+
+/// The lines of one table in what is shown.
+fn shown_table(shown: &str, path: &str) -> String {
+    let mut tables = format!("\n{shown}").split("\n[").map(str::to_owned).collect::<Vec<_>>().into_iter();
+    let is_it =
+        |table: &String| table.split_once("]\n").is_some_and(|(head, _)| head.replace('"', "") == path);
+    tables.find(is_it).unwrap_or_default()
+}
+
+#[test]
+fn every_key_that_is_changed_is_shown() {
+    // Of every kind of value two: one of them is accepted, and is not what the example says already.
+    let mut candidates: Vec<Value> = [2, 3, 300].map(Value::from).into();
+    let texts = [
+        "11s",
+        "3m",
+        "25s",
+        "2d",
+        "41KiB",
+        "65KiB",
+        "json",
+        "sha1",
+        "base64",
+        "pass_on",
+        "allo",
+        "standard_webhooks",
+    ];
+    let more = ["[::1]:7", "amqp://other", "redis://other", "warn", "text/html", "/other", "VARDA_EU_SECRET"];
+    candidates.extend(texts.into_iter().chain(more).map(Value::from));
+    let lists = ["redis://other", "amqp://other", "salpre", "7s", "x-other", "other.#"];
+    candidates.extend(lists.map(|item| Value::from(vec![item])));
+    let files = ["redis://other", "amqp://other"].map(|text| {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        writeln!(file, "{text}").unwrap();
+        file
+    });
+    candidates.extend(files.iter().map(|file| Value::from(file.path().to_str().unwrap())));
+    let before = parse(&EXAMPLE_ENABLED.to_string(), &example_env()).unwrap().to_string();
+    for key in config::keys() {
+        let (_, name) = key.rsplit_once('.').unwrap();
+        let found = ALTERNATIVES.iter().find(|(_, keys)| keys.contains(&name));
+        let line = format!("\n{} = ", found.map_or(name, |(shown, _)| shown));
+        let is_shown = |(path, config): (String, Table)| {
+            let Ok(config) = parse(&config.to_string(), &example_env()) else { return false };
+            let (was, is) = (shown_table(&before, &path), shown_table(&config.to_string(), &path));
+            is.contains(&line) && (is != was || line.contains("secret"))
+        };
+        let shown = candidates.iter().any(|value| with(&key, value).into_iter().any(is_shown));
+        assert!(shown, "{key} is not shown, or no candidate of this test is another value for it");
+    }
+}
+
+#[test]
+fn every_declared_key_is_read() {
+    for key in config::keys() {
+        let (_, name) = key.rsplit_once('.').unwrap();
+        let is_read = |(path, config): (String, Table)| {
+            let found = problems(&config.to_string(), &example_env());
+            let is_it = |line: &str| line.trim_start().starts_with(&format!("{path}.{name} = "));
+            found.lines().any(|line| is_it(line) && !line.contains("not to be set"))
+        };
+        assert!(with(&key, &Value::from(true)).into_iter().any(is_read), "{key} is not read");
+        if !key.contains('<') {
+            let variable = format!("HOOKSWITCH_{}", key.replace('.', "_").to_uppercase());
+            let found = problems("", &env([(&variable, "=")]));
+            assert!(found.contains(&format!("{variable} = ")), "{variable} is not read: {found}");
         }
     }
-    let keys = Config::keys();
-    let missing: Vec<_> = keys.difference(&named).collect();
-    assert!(missing.is_empty() && keys.len() > 40, "{missing:?}");
+}
+
+#[test]
+fn a_key_that_is_not_declared_is_refused_in_every_table() {
+    for key in config::keys() {
+        let (path, _) = key.rsplit_once('.').unwrap();
+        for (path, config) in with(&format!("{path}.undeclared"), &Value::from(1)) {
+            let found = problems(&config.to_string(), &example_env());
+            assert!(found.contains(&format!("{path}.undeclared = …: expected a known key")), "{found}");
+        }
+    }
+}
+
+#[test]
+fn errors_and_documents_name_the_providers_that_there_are() {
+    let names: Vec<_> = Provider::ALL.iter().map(|provider| format!("\"{}\"", provider.as_str())).collect();
+    let expected = format!("ne of {}", names.join(", "));
+    assert_problem("[sources.s]\nprovider = 'x'", &[&expected]);
+    assert_problem("[sources.s]", &[&expected, "auth = \"none\" explicitly"]);
+    assert!(
+        config::example().contains(&expected) && config::reference().replace('`', "").contains(&expected)
+    );
 }
 
 #[test]
@@ -95,7 +258,8 @@ fn the_local_configuration_serves_all_five_providers() {
 
 #[test]
 fn what_is_shown_loads_again_as_the_same() {
-    let text = "[worker]\nprefetch = 7\nconcurrency = 3\nconcurrency_shared = 2\nsources = ['a']\n[amqp]\nheartbeat = '90s'\n\
+    let text = "[worker]\nprefetch = 7\nconcurrency = 3\nconcurrency_shared = 2\nsources = ['a']\n\
+                [amqp]\nheartbeat = '90s'\n\
                 [receiver]\nconcurrency_shared = 5\n\
                 [sources.a]\nprovider = 'allo'\nauth = 'none'\nshards = 4\nshard_by = '/a~1b/~0/0'\n\
                 [sources.b]\nprovider = 'allo'\nauth = 'none'\nshards = 64\nshard_by = 'header:X-Call-Id'\n\
@@ -126,12 +290,12 @@ fn every_problem_is_reported_at_once() {
     for part in [
         "amqp.heartbeat = \"often\": expected a duration from \"1s\"",
         "worker.prefetch = 0: expected an integer from 1 to 65535",
-        "worker.prefech = …: expected a key that is known; did you mean worker.prefetch?",
+        "worker.prefech = …: expected a known key; did you mean worker.prefetch?",
         "log.format = \"xml\": expected one of \"pretty\", \"json\"",
         "sources.Bad = (name): expected another name",
         "sources.Bad.provider = \"twilio\": expected one of \"morph\"",
         "sources.Bad.auth = (missing): expected one of \"none\"",
-        "surces = …: expected a key that is known; did you mean sources?",
+        "surces = …: expected a known key; did you mean sources?",
     ] {
         assert!(found.contains(part), "lacks: {part}\nfound: {found}");
     }
@@ -162,10 +326,7 @@ fn contradictions_are_found() {
         &["worker.concurrency = 3000: expected at most worker.prefetch"],
     );
     assert_problem("[admin]\nlisten = '127.0.0.1:8080'", &["admin.listen", "receiver.listen"]);
-    assert_problem(
-        "[worker]\nsources = ['a']",
-        &["worker.sources = a: expected a source that is configured"],
-    );
+    assert_problem("[worker]\nsources = ['a']", &["worker.sources = a: expected a configured source"]);
     assert_problem(
         "[amqp]\nurl = 'amqp://h'\nurls = ['amqp://h']",
         &["amqp.urls = [redacted]: expected not to"],
@@ -322,10 +483,7 @@ fn a_secret_that_is_not_there_or_empty_is_a_problem_and_never_shown() {
             "auth = 'none'\nsecret = 'hunter2'",
             "sources.s.secret = …: expected not to be set: auth = \"none\"",
         ),
-        (
-            "auth = 'varda'\nsecret = 'x'\nsecrt = 'hunter2'",
-            "sources.s.secrt = …: expected a key that is known",
-        ),
+        ("auth = 'varda'\nsecret = 'x'\nsecrt = 'hunter2'", "sources.s.secrt = …: expected a known key"),
         ("auth = 'basic'\nsecret = 'x'", "sources.s.auth_user = (missing)"),
         ("auth = 'hmac'\nsecret = 'x'", "sources.s.auth_header = (missing)"),
         ("auth = 'none'\ncapture_headers = ['Cookie']", "sources.s.capture_headers"),
@@ -360,18 +518,8 @@ fn a_source_has_1_to_64_shards_and_a_place_or_a_header_chooses_one() {
             )],
         );
     }
-    // One whose slash is forgotten is no header either.
-    for by in [
-        "",
-        "data.id",
-        "x-call-id",
-        "header:",
-        "header:a b",
-        "header: x",
-        "header:Cookie",
-        "/a~2",
-        "header:X-Token",
-    ] {
+    // A pointer without its slash must not pass as a header.
+    for by in ["", "data.id", "x-call-id", "header:", "header:a b", "header: x", "header:Cookie", "/a~2"] {
         assert_problem(
             &source(&format!(
                 "auth = 'header_token'\nauth_header = 'x-token'\nsecret = 's'\nshard_by = '{by}'"
@@ -379,4 +527,8 @@ fn a_source_has_1_to_64_shards_and_a_place_or_a_header_chooses_one() {
             &[&format!("sources.s.shard_by = \"{by}\": expected a JSON pointer")],
         );
     }
+    assert_problem(
+        &source("auth = 'header_token'\nauth_header = 'x-token'\nsecret = 's'\nshard_by = 'header:X-Token'"),
+        &["sources.s.shard_by = \"header:x-token\": expected another header: this one carries"],
+    );
 }

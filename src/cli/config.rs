@@ -1,29 +1,47 @@
-//! `hookswitch config check`
+//! `hookswitch config`: check a configuration, or print one to start from.
 
 use std::path::Path;
 
 use clap::Subcommand;
 
 use super::{OK, load};
+use crate::config;
 
 #[derive(Subcommand)]
 pub(super) enum Action {
-    /// Report every problem of the configuration at once, or that there is none
+    /// Report every problem of the configuration at once, or that it is valid
+    ///
+    /// Reads the file and the environment as every other command does, and exits with 64 if there is a
+    /// problem. Secrets are resolved: a variable or a file that a source names must exist.
     Check {
-        /// Print every setting as it is in force, secrets redacted
+        /// Print every value in force, with secrets redacted
         #[arg(long)]
         show: bool,
     },
+    /// Print a commented configuration file with every key, its default and its meaning
+    ///
+    /// The file is valid as it is and sets the defaults; sources and subscriptions are commented out. Write it
+    /// to hookswitch.toml and edit it there.
+    Example,
 }
 
 pub(super) fn run(action: &Action, path: Option<&Path>) -> anyhow::Result<u8> {
-    let Action::Check { show } = action;
+    match action {
+        Action::Check { show } => check(*show, path),
+        Action::Example => {
+            print!("{}", config::example());
+            Ok(OK)
+        }
+    }
+}
+
+fn check(show: bool, path: Option<&Path>) -> anyhow::Result<u8> {
     let config = load(path)?;
-    if *show {
+    if show {
         println!("{config}");
     } else {
         println!(
-            "the configuration is good: {} sources, {} subscriptions",
+            "the configuration is valid: {} sources, {} subscriptions",
             config.sources.len(),
             config.subscriptions.len()
         );

@@ -38,7 +38,7 @@ const EXIT_CODES: &str = "Exit codes:
   69  the broker, Redis or the receiver cannot be reached
 
 Settings come from the file, then from the environment: HOOKSWITCH_AMQP_URL, HOOKSWITCH_REDIS_URL and
-HOOKSWITCH_<SECTION>_<KEY> for every key; deploy/hookswitch.example.toml explains them all.";
+HOOKSWITCH_<SECTION>_<KEY> for every key; `hookswitch config example` explains them all.";
 
 /// Takes telephony and CRM webhooks and delivers normalized events over RabbitMQ: deduplicated, retried, never lost.
 #[derive(Parser)]
@@ -64,7 +64,7 @@ enum Command {
     /// Make or check exchanges, queues and bindings
     #[command(subcommand)]
     Topology(topology::Action),
-    /// Check the configuration
+    /// Check the configuration, or print an example of one
     #[command(subcommand)]
     Config(config::Action),
     /// Look at dead letters, send them back, throw them away: what to do at 3 a.m.

@@ -1,24 +1,24 @@
-//! What is wrong with a configuration.
+//! The problems of a configuration.
 
 use std::fmt;
 
-/// One thing that is wrong.
+/// One problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
-    /// A value, or the lack of one.
+    /// A wrong or missing value.
     Value {
-        /// The key, as in `amqp.heartbeat`, or the environment variable that was used in its place.
+        /// The key, as in `amqp.heartbeat`, or the environment variable that overrides it.
         key: String,
-        /// As it was given, `[redacted]` for a secret.
+        /// The value as given, or `[redacted]` for a secret.
         value: String,
-        /// What would be right.
+        /// The accepted values.
         expected: String,
     },
     /// The file itself.
     File {
         /// Its path.
         path: String,
-        /// With line and column where there are some; never the text of the line.
+        /// What is wrong, with line and column if known; never the text of the line.
         problem: String,
     },
 }
@@ -32,7 +32,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong, one problem a line.
+/// Every problem of a configuration, one per line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigProblems(pub Vec<Problem>);
 

@@ -1,0 +1,80 @@
+//! What must hold between values that are each valid.
+
+use std::time::Duration;
+
+use super::{
+    keys::{Config, Source},
+    read::Reader,
+    units::{show_duration, show_size},
+};
+use crate::core::{shard::ShardBy, webhook::SourceName};
+
+/// Upper bound on a message's headers beside the captured ones: error texts, earlier deaths, and their
+/// encoding.
+const OWN_HEADER_BYTES: usize = 32 << 10;
+
+/// Records every contradiction.
+pub(super) fn check(reader: &Reader<'_>, config: &Config) {
+    check_services(reader, config);
+    check_worker(reader, config);
+    for (name, source) in &config.sources {
+        check_source(reader, config.dedup.lease, name, source);
+    }
+}
+
+fn check_services(reader: &Reader<'_>, config: &Config) {
+    let Config { amqp, receiver, admin, dedup, .. } = config;
+    if dedup.lease <= 2 * amqp.confirm_timeout {
+        let expected = format!(
+            "more than twice amqp.confirm_timeout = {}: a worker must not lose its claim while it waits \
+             for a confirm",
+            show_duration(amqp.confirm_timeout)
+        );
+        reader.problem("dedup.lease", show_duration(dedup.lease), expected);
+    }
+    if receiver.header_bytes_max + OWN_HEADER_BYTES > amqp.frame_max as usize {
+        let expected = format!(
+            "at least {} more than receiver.header_bytes_max = {}: all headers of a message must fit in one \
+             frame",
+            show_size(OWN_HEADER_BYTES as u64),
+            show_size(receiver.header_bytes_max as u64)
+        );
+        reader.problem("amqp.frame_max", show_size(amqp.frame_max.into()), expected);
+    }
+    if receiver.listen == admin.listen && admin.listen.port() != 0 {
+        let expected = "another address than receiver.listen: the metrics must not be public";
+        reader.problem("admin.listen", admin.listen.to_string(), expected);
+    }
+    check_done_ttl(reader, dedup.lease, "dedup.done_ttl", dedup.done_ttl);
+}
+
+fn check_worker(reader: &Reader<'_>, config: &Config) {
+    let Config { worker, sources, .. } = config;
+    if worker.concurrency > worker.prefetch.into() {
+        let expected = format!("at most worker.prefetch = {}", worker.prefetch);
+        reader.problem("worker.concurrency", worker.concurrency.to_string(), expected);
+    }
+    for name in worker.sources.iter().flatten().filter(|name| !sources.contains_key(name)) {
+        let expected = format!("a configured source, as in [sources.{name}]");
+        reader.problem("worker.sources", name.as_str(), expected);
+    }
+}
+
+fn check_source(reader: &Reader<'_>, lease: Duration, name: &SourceName, source: &Source) {
+    if let Some(done_ttl) = source.done_ttl {
+        check_done_ttl(reader, lease, &format!("sources.{name}.done_ttl"), done_ttl);
+    }
+    if let Some(by @ ShardBy::Header(header)) = source.sharding.by()
+        && source.auth.proof_header() == Some(header)
+    {
+        let expected = "another header: this one carries the credential of the sender";
+        reader.problem(format!("sources.{name}.shard_by"), format!("\"{by}\""), expected);
+    }
+}
+
+fn check_done_ttl(reader: &Reader<'_>, lease: Duration, key: &str, done_ttl: Duration) {
+    if done_ttl < lease {
+        let expected = format!("at least dedup.lease = {}", show_duration(lease));
+        reader.problem(key, show_duration(done_ttl), expected);
+    }
+}

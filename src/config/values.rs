@@ -1,0 +1,138 @@
+//! The formats of texts that mean something to this program: addresses, names, headers, patterns.
+
+use std::{net::SocketAddr, time::Duration};
+
+use hyper::http::{HeaderName, HeaderValue};
+use tracing_subscriber::EnvFilter;
+
+use super::{
+    format::{List, Parsed, list, parsed},
+    units::{parse_duration, show_duration},
+};
+use crate::core::{shard::ShardBy, webhook::SourceName};
+
+/// Headers that carry a credential by definition: they must not travel with a webhook.
+const CREDENTIALS: [&str; 4] = ["authorization", "cookie", "set-cookie", "proxy-authorization"];
+/// Names that hookswitch and RabbitMQ use: a consumer on one of these queues would take messages that are not
+/// its own.
+const RESERVED: [&str; 6] = ["raw.", "dead.", "retry.", "wait.", "hookswitch.", "amq."];
+/// The limit of AMQP on a routing pattern, in bytes.
+const PATTERN_BYTES_MAX: usize = 255;
+
+/// Declares any string.
+pub(super) fn text() -> Parsed<String> {
+    parsed("a string", |text| Some(text.to_owned()), String::clone)
+}
+
+/// Declares an address to listen on.
+pub(super) fn socket_address() -> Parsed<SocketAddr> {
+    let values = "an IP address and a port, as in \"127.0.0.1:8080\" or \"[::]:8080\"";
+    parsed(values, |text| text.parse().ok(), SocketAddr::to_string)
+}
+
+/// Declares a filter of log lines by level and module.
+pub(super) fn log_filter() -> Parsed<String> {
+    let parse = |text: &str| EnvFilter::try_new(text).is_ok().then(|| text.to_owned());
+    parsed("a filter, as in \"info\" or \"info,lapin=warn\"", parse, String::clone)
+}
+
+/// Declares the value of a `Content-Type` header.
+pub(super) fn content_type() -> Parsed<String> {
+    let parse =
+        |text: &str| (!text.is_empty() && HeaderValue::from_str(text).is_ok()).then(|| text.to_owned());
+    parsed("a content type", parse, String::clone)
+}
+
+/// Declares a header's name, kept in lower case.
+pub(super) fn header_name() -> Parsed<String> {
+    parsed("a header name", lower_case_name, String::clone)
+}
+
+/// Declares names of headers that may travel with a webhook, kept in lower case.
+pub(super) fn harmless_headers() -> List<String> {
+    let values = "a list of header names, except those of headers that carry credentials";
+    list(values, harmless_header, String::clone)
+}
+
+fn lower_case_name(text: &str) -> Option<String> {
+    HeaderName::from_bytes(text.as_bytes()).ok().map(|name| name.as_str().to_owned())
+}
+
+fn harmless_header(text: &str) -> Option<String> {
+    lower_case_name(text).filter(|name| !CREDENTIALS.contains(&name.as_str()))
+}
+
+/// Declares what chooses a webhook's shard.
+///
+/// The prefix `header:` is required: without it a pointer that lacks its `/` would
+/// pass as the name of a header that no sender sets.
+pub(super) fn shard_by() -> Parsed<ShardBy> {
+    let values = "a JSON pointer, as in \"/payload/call_id\", or \"header:\" and the name of a header that \
+                  carries no credential, as in \"header:x-call-id\"";
+    let parse = |text: &str| match text.strip_prefix("header:") {
+        Some(name) => harmless_header(name).map(ShardBy::Header),
+        None => text.parse().ok().map(ShardBy::Pointer),
+    };
+    parsed(values, parse, ShardBy::to_string)
+}
+
+/// Declares the delays of the retry tiers, kept in ascending order.
+pub(super) fn delays() -> List<Duration> {
+    const RANGE: std::ops::RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_hours(24);
+    let delay = |text: &str| parse_duration(text).filter(|delay| RANGE.contains(delay));
+    list("1 to 16 different durations from \"100ms\" to \"1d\"", delay, |delay| show_duration(*delay)).that(
+        |mut delays| {
+            let count = delays.len();
+            delays.sort_unstable();
+            delays.dedup();
+            ((1..=16).contains(&count) && delays.len() == count).then_some(delays)
+        },
+    )
+}
+
+/// Declares names of sources.
+pub(super) fn source_names() -> List<SourceName> {
+    list("a list of source names", |name| name.parse().ok(), SourceName::to_string)
+}
+
+/// Declares patterns of routing keys.
+pub(super) fn patterns() -> List<String> {
+    let values = "a list of one or more patterns: words separated by dots, where * and # are words of their \
+                  own, as in \"call.#\" and \"*.answered.*\"";
+    let parse = |pattern: &str| is_pattern(pattern).then(|| pattern.to_owned());
+    list(values, parse, String::clone).that(|patterns| (!patterns.is_empty()).then_some(patterns))
+}
+
+/// Tells whether `pattern` is valid. A wildcard must be a word of its own: `call*` would match only the
+/// literal word `call*`.
+fn is_pattern(pattern: &str) -> bool {
+    let word = |word: &str| {
+        matches!(word, "*" | "#") || (!word.is_empty() && !word.contains(['*', '#']) && word.is_ascii())
+    };
+    pattern.len() <= PATTERN_BYTES_MAX && pattern.split('.').all(word)
+}
+
+/// Parses the name of a source.
+///
+/// # Errors
+/// What was expected.
+pub(super) fn source_name(text: &str) -> Result<SourceName, String> {
+    text.parse().map_err(|error| format!("another name: {error}"))
+}
+
+/// Parses the name of a consumer's queue.
+///
+/// # Errors
+/// What was expected.
+pub(super) fn queue_name(text: &str) -> Result<String, String> {
+    let reserved = text == "events.unrouted" || RESERVED.iter().any(|prefix| text.starts_with(prefix));
+    let fits = (1..=200).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic());
+    if fits && !reserved {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "a queue name of 1 to 200 visible ASCII characters that is not events.unrouted and starts with \
+         none of {}",
+        RESERVED.join(" ")
+    ))
+}
