@@ -11,8 +11,11 @@ use std::{
 use bytes::Bytes;
 use futures_util::future::join_all;
 use hookswitch::{
-    app::receiver::SinkError,
-    edge::http::{self, Client, Drained, Limits},
+    app::receiver::sink::SinkError,
+    edge::{
+        http::{self, Client, Drained, Limits},
+        trouble::Trouble,
+    },
 };
 use support::{Does, HANGS, LIMITS, start, start_with, wait_for, wait_for_async};
 use tokio::{net::TcpStream, time::timeout};
@@ -147,7 +150,7 @@ async fn a_body_that_breaks_off_is_not_accepted() {
 async fn a_sink_that_fails_gives_503_and_says_when_to_come_back() {
     let receiver = start().await;
     for error in [
-        SinkError::Unavailable("no connection"),
+        SinkError::Unavailable(Trouble::BrokerDown),
         SinkError::Refused,
         SinkError::Unroutable,
         SinkError::TimedOut,

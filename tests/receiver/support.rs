@@ -13,12 +13,15 @@ use std::{
 };
 
 use hookswitch::{
-    app::receiver::{RawSink, Receiver, SinkError},
+    app::receiver::{
+        Receiver,
+        sink::{RawSink, SinkError},
+    },
     config::Config,
     core::webhook::Webhook,
     edge::{
         http::{self, Drained, Limits},
-        metrics::receiver::ReceiverMetrics,
+        metrics::{ReceiverMetrics, Registry},
     },
 };
 use tokio::{net::TcpStream, sync::oneshot, task::JoinHandle, time::timeout};
@@ -109,7 +112,7 @@ impl RawSink for FakeSink {
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) sink: FakeSink,
-    pub(crate) metrics: Arc<ReceiverMetrics>,
+    pub(crate) registry: Registry,
     pub(crate) stop: oneshot::Sender<()>,
     pub(crate) server: JoinHandle<Drained>,
 }
@@ -123,8 +126,9 @@ pub(crate) async fn start_with(limits: Limits) -> Running {
         hanging: Arc::default(),
         hung: Arc::default(),
     };
-    let metrics = Arc::new(ReceiverMetrics::default());
-    let receiver = Receiver::new(config.receiver, config.sources, sink.clone(), Arc::clone(&metrics));
+    let mut registry = Registry::new();
+    let metrics = ReceiverMetrics::register(&mut registry);
+    let receiver = Receiver::new(config.receiver, config.sources, sink.clone(), metrics);
     let listener = http::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
@@ -132,7 +136,7 @@ pub(crate) async fn start_with(limits: Limits) -> Running {
         let _ = stopped.await;
     };
     let server = tokio::spawn(http::serve(listener, receiver.router(), limits, shutdown));
-    Running { address, sink, metrics, stop, server }
+    Running { address, sink, registry, stop, server }
 }
 
 pub(crate) async fn start() -> Running {
@@ -241,11 +245,7 @@ impl Running {
     }
 
     pub(crate) fn metrics_text(&self) -> String {
-        let mut registry = prometheus_client::registry::Registry::default();
-        self.metrics.register(&mut registry);
-        let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
-        text
+        self.registry.encode()
     }
 }
 
