@@ -22,8 +22,11 @@ of OpenMetrics. A metric with labels appears when it is first counted. A histogr
 `<name>_sum` and `<name>_count`. [alerts.yaml](../deploy/prometheus/alerts.yaml) has alerts on some of them.
 ";
 
-/// All groups of metrics: the processes that have them, and the function that creates them.
-const GROUPS: [(&str, fn(&mut Registry)); 3] = [
+/// Creates the metrics of one group.
+type Create = fn(&mut Registry);
+
+/// All groups of metrics, each with the processes that have it.
+const GROUPS: [(&str, Create); 3] = [
     ("Every process", |registry| drop(LinkMetrics::register(registry, ["broker", "redis"]))),
     ("Receivers", |registry| drop(ReceiverMetrics::register(registry))),
     ("Workers", |registry| drop(WorkerMetrics::register(registry))),
@@ -32,8 +35,8 @@ const GROUPS: [(&str, fn(&mut Registry)); 3] = [
 /// Returns the text of `docs/metrics.md`.
 pub fn reference() -> String {
     let (mut page, mut registry, mut shown) = (HEAD.to_owned(), Registry::new(), 0);
-    for (title, register) in GROUPS {
-        register(&mut registry);
+    for (title, create) in GROUPS {
+        create(&mut registry);
         add_metrics(&mut page, title, &registry.declared()[shown..]);
         shown = registry.declared().len();
     }
@@ -95,7 +98,7 @@ mod tests {
 
     fn all_declared() -> Registry {
         let mut registry = Registry::new();
-        GROUPS.iter().for_each(|(_, register)| register(&mut registry));
+        GROUPS.iter().for_each(|(_, create)| create(&mut registry));
         registry
     }
 

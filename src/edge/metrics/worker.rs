@@ -30,8 +30,11 @@ pub(super) const DRIFT_PATHS_MAX: usize = 100;
 const HANDLE_SECONDS: [f64; 13] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 
-/// The values of the label `state` of `hookswitch_ledger`, and what each of them counts.
-pub(super) const LEDGER_STATES: [(&str, fn(&Sum) -> i64); 6] = [
+/// Returns the webhooks of a sum that are in one state.
+type InState = fn(&Sum) -> i64;
+
+/// The values of the label `state` of `hookswitch_ledger`, each with what it counts.
+pub(super) const LEDGER_STATES: [(&str, InState); 6] = [
     ("accepted", |sum| sum.accepted),
     ("done", |sum| sum.done),
     ("duplicate", |sum| sum.duplicate),
