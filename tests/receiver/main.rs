@@ -93,7 +93,7 @@ async fn a_chunked_body_over_the_limit_is_refused_while_it_comes() {
     stream.write(&[b'x'; 0x40]).await;
     stream.write(b"\r\n40\r\n").await;
     stream.write(&[b'x'; 0x40]).await;
-    // No last chunk: the answer does not wait for the end.
+    // There is no last chunk: the answer does not wait for the end of the body.
     assert_eq!(stream.answer().await.status, 413);
 }
 
@@ -107,7 +107,7 @@ async fn a_sender_that_is_refused_may_write_its_body_to_the_end() {
         let mut answer = stream.read(12).await;
         assert!(answer.starts_with(b"HTTP/1.1 4"), "{path}");
         for _ in 0..10 {
-            // A connection that was closed at the answer is reset by the first of these.
+            // If the receiver had closed the connection with its answer, the first of these would reset it.
             stream.write(&[b'x'; 50_000]).await;
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -190,7 +190,7 @@ async fn a_flood_of_one_source_leaves_the_way_to_the_broker_free_for_others() {
             assert_eq!(receiver.post("cards", "", b"{}").await.status, 200);
         };
         let (answers, ()) = tokio::join!(flood, meanwhile);
-        // Those that hung, and those that had no turn in time: all are sent again.
+        // Some hung, the others got no turn in time. Providers retry all of them.
         assert!(answers.iter().all(|answer| answer.status == 503));
         assert_eq!(receiver.hung(), most);
         let again = join_all((0..FLOOD).map(|_| receiver.post("open", "", b"{}"))).await;
