@@ -37,7 +37,7 @@ impl ReceiverMetrics {
                 .counters("hookswitch_received_total", "Webhook requests that were answered"),
             accept_seconds: registry.histograms(
                 "hookswitch_accept_seconds",
-                "Time from the headers of a webhook request to its answer 200, including the broker's confirm",
+                "Time from a webhook request's headers to its answer 200, including the broker's confirm",
                 || Histogram::new(ACCEPT_SECONDS),
             ),
             in_flight: registry

@@ -17,8 +17,8 @@ const HEAD: &str = "\
 
 <!-- Generated from src/edge/metrics: `HOOKSWITCH_BLESS=1 cargo test --lib metrics` rewrites this page. -->
 
-Every process serves its metrics at `/metrics` on `admin.listen` (by default 127.0.0.1:9464), in the text format
-of OpenMetrics. A metric with labels appears when it is first counted. A histogram shows as `<name>_bucket`,
+Every process serves its metrics at `/metrics` on `admin.listen` (by default 127.0.0.1:9464), in OpenMetrics
+text format. A metric with labels appears when it is first counted. A histogram shows as `<name>_bucket`,
 `<name>_sum` and `<name>_count`. [alerts.yaml](../deploy/prometheus/alerts.yaml) has alerts on some of them.
 ";
 
