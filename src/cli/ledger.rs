@@ -1,9 +1,6 @@
 //! `hookswitch ledger`
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -136,7 +133,7 @@ async fn check(
     patience: Duration,
 ) -> anyhow::Result<(Balance, Verdict)> {
     let began = Instant::now();
-    let publisher = Publisher::start(config.amqp.clone(), "ledger", Arc::default());
+    let publisher = Publisher::start(config.amqp.clone(), "ledger", LinkMetrics::unexported());
     let mut trouble = publisher.watch();
     drop(tokio::time::timeout(config.amqp.connect_timeout, trouble.wait_for(Option::is_none)).await);
     // Receivers have told by then what they accepted before we began.
@@ -161,7 +158,7 @@ async fn check(
 
 /// Connects to Redis for a command.
 pub(super) async fn open_store(config: &Config) -> anyhow::Result<Store> {
-    let store = Store::start(&config.redis, Arc::new(LinkMetrics::default()))?;
+    let store = Store::start(&config.redis, LinkMetrics::unexported())?;
     let mut link = store.watch();
     let up = link.wait_for(Option::is_some);
     if !matches!(tokio::time::timeout(config.redis.timeout * 3, up).await, Ok(Ok(_))) {

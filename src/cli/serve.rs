@@ -20,7 +20,7 @@ use crate::{
     edge::{
         amqp::publish::Publisher,
         http::{self, Limits},
-        metrics::{self, LinkMetrics, WorkerMetrics, receiver::ReceiverMetrics},
+        metrics::{LinkMetrics, ReceiverMetrics, Registry, WorkerMetrics},
         panics,
         redis::Store,
         telemetry,
@@ -62,15 +62,14 @@ async fn serve(config: &Config, roles: Roles, flush_log: impl Fn() + Send + 'sta
         false => None,
     };
     let stop = stop_on_signals(flush_log)?;
-    let mut registry = metrics::registry();
+    let mut registry = Registry::new();
     let [broker, store_link] = LinkMetrics::register(&mut registry, ["broker", "redis"]);
     let publisher = Publisher::start(config.amqp.clone(), "publisher", broker);
 
     let books = Arc::new(Books::new(config.sources.keys()));
     let mut receiving = None;
     if let Some(listener) = listener {
-        let receiver_metrics = Arc::new(ReceiverMetrics::default());
-        receiver_metrics.register(&mut registry);
+        let receiver_metrics = ReceiverMetrics::register(&mut registry);
         let spread = Shards::new(&config.sources);
         let sink =
             RawExchangeSink::new(publisher.clone(), books.clone(), spread, config.receiver.confirm_timeout);
@@ -167,7 +166,7 @@ async fn bind(address: std::net::SocketAddr, key: &str) -> anyhow::Result<TcpLis
 }
 
 fn admin_router(
-    registry: Arc<prometheus_client::registry::Registry>,
+    registry: Arc<Registry>,
     trouble: impl Fn() -> Option<Trouble> + Clone + Send + Sync + 'static,
 ) -> Router {
     let text = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -183,7 +182,7 @@ fn admin_router(
     Router::new()
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(ready))
-        .route("/metrics", get(move || async move { ([("content-type", text)], metrics::encode(&registry)) }))
+        .route("/metrics", get(move || async move { ([("content-type", text)], registry.encode()) }))
 }
 
 /// The first SIGTERM or SIGINT asks to stop; the second ends the process at once.

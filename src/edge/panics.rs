@@ -1,31 +1,34 @@
-//! Catching panics of our own code over a message, and saying where they happened.
+//! Catches panics of the program's own code while it works on a message, and reports where they happened.
 //!
-//! A panic's text can quote the message, so only its place is kept.
+//! The text of a panic can quote the message, so only its location is kept.
 
 use std::{
     cell::RefCell,
     panic::{self, AssertUnwindSafe},
 };
 
+const UNKNOWN: &str = "an unknown location";
+
 thread_local! {
+    /// The location of this thread's last panic.
     static LAST: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Replaces the default hook, which would print the panic's text, by one that logs the place.
+/// Replaces the default panic hook, which would print the text of the panic, by one that logs only the
+/// location.
 pub fn install_hook() {
     panic::set_hook(Box::new(|info| {
-        let place = info.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
-        tracing::error!(%place, "panic");
-        LAST.with(|last| *last.borrow_mut() = Some(place));
+        let location = info.location().map_or_else(|| UNKNOWN.to_owned(), ToString::to_string);
+        tracing::error!(%location, "panicked");
+        LAST.with(|last| *last.borrow_mut() = Some(location));
     }));
 }
 
-/// Runs `work`; a panic becomes the place where it happened.
+/// Runs `work` and turns a panic into its location.
 ///
 /// # Errors
-/// The file, line and column of the panic, where [`install_hook`] was called before.
+/// The file, line and column of the panic, if [`install_hook`] was called before.
 pub fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    panic::catch_unwind(AssertUnwindSafe(work)).map_err(|_| {
-        LAST.with(|last| last.borrow_mut().take()).unwrap_or_else(|| "an unknown place".to_owned())
-    })
+    panic::catch_unwind(AssertUnwindSafe(work))
+        .map_err(|_| LAST.with(|last| last.borrow_mut().take()).unwrap_or_else(|| UNKNOWN.to_owned()))
 }

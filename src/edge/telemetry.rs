@@ -1,7 +1,8 @@
 //! Logs: one line per delivery, for people or for machines, on standard error.
 //!
-//! Lines are gathered for some milliseconds and written together: a system call a line would cost more than all else
-//! that is done for a delivery but publishing it. What warns is written at once, with all that came before.
+//! Lines are buffered for some milliseconds and written together. A system call per line would cost more than
+//! everything else that is done for a delivery except publishing it. Warnings and errors are written at once,
+//! with all lines before them.
 
 use std::{
     io::{self, Write},
@@ -20,22 +21,23 @@ use tracing_subscriber::{
 
 use crate::config::{Log, LogFormat};
 
-/// lapin and redis-rs speak only when they warn, and lapin not of a message that the broker returned: it would print
-/// all of it, body and headers. Of a channel that ended whoever used it says what it means; that a queue is not there,
-/// which ends one too, is often just the answer.
+/// Directives that override the configured filter. Of lapin and redis-rs only warnings are logged. lapin
+/// would print a message that the broker returned in full, body and headers. It would also report each closed
+/// channel, but the code that used the channel reports what that means, and a missing queue, which closes a
+/// channel too, is often just the answer to a question.
 const LIBRARIES: &str = "lapin=warn,lapin::channel=off,lapin::returned_messages=off,redis=warn";
 
-/// How long a line may wait.
-const GATHER_MAX: Duration = Duration::from_millis(20);
-/// How much is gathered before whoever adds to it must write.
-const GATHER_BYTES_MAX: usize = 64 * 1024;
+/// The longest time for which lines are buffered.
+const BUFFER_TIME_MAX: Duration = Duration::from_millis(20);
+/// The most bytes that are buffered: the thread that adds the line over this limit writes them.
+const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
-/// Starts logging, until what is returned is dropped: then everything is written.
+/// Starts logging. Dropping the result writes all buffered lines and ends the buffering.
 pub fn start(config: &Log) -> Logging {
     let lines = Lines::default();
     let registry = tracing_subscriber::registry().with(filter(&config.filter));
     let writer = lines.clone();
-    // A second start, as in tests, changes nothing.
+    // A second start in one process, as in tests, changes nothing.
     let started = match config.format {
         LogFormat::Pretty => registry.with(fmt::layer().with_writer(writer).with_target(false)).try_init(),
         LogFormat::Json => registry
@@ -47,12 +49,12 @@ pub fn start(config: &Log) -> Logging {
         let lines = lines.clone();
         move || lines.keep_writing()
     });
-    // Without a thread every line would wait for the next that warns.
+    // Without the thread every line would wait for the next warning.
     lines.lock().at_once = writing.is_err();
     Logging { lines, writing: writing.ok() }
 }
 
-/// What writes the log; dropped last.
+/// A guard that writes the buffered lines when it is dropped, so it has to be dropped last.
 #[derive(Debug)]
 pub struct Logging {
     lines: Lines,
@@ -60,7 +62,8 @@ pub struct Logging {
 }
 
 impl Logging {
-    /// Writes what is gathered: for whoever ends the process without dropping this.
+    /// Returns a function that writes the buffered lines, for code that ends the process without dropping
+    /// this.
     pub fn flusher(&self) -> impl Fn() + Send + Sync + 'static {
         let lines = self.lines.clone();
         move || lines.lock().write()
@@ -70,75 +73,77 @@ impl Logging {
 impl Drop for Logging {
     fn drop(&mut self) {
         {
-            let mut gathered = self.lines.lock();
-            gathered.at_once = true;
-            gathered.write();
+            let mut buffer = self.lines.lock();
+            buffer.at_once = true;
+            buffer.write();
         }
         self.lines.0.1.notify_all();
         drop(self.writing.take().map(JoinHandle::join));
     }
 }
 
-/// Lines that are not written yet.
+/// Lines that are not written yet, and the signal that there are some. Cloning shares them.
 #[derive(Clone, Debug, Default)]
-struct Lines(Arc<(Mutex<Gathered>, Condvar)>);
+struct Lines(Arc<(Mutex<Buffer>, Condvar)>);
 
 #[derive(Debug, Default)]
-struct Gathered {
+struct Buffer {
     bytes: Vec<u8>,
-    /// Nobody else writes.
+    /// Every line is written when it is added, since no thread is there to do it later.
     at_once: bool,
 }
 
-impl Gathered {
+impl Buffer {
     fn write(&mut self) {
-        // Nobody is left to be told if standard error is gone.
+        // If standard error is gone there is no place left to report that.
         drop(io::stderr().write_all(&self.bytes));
         self.bytes.clear();
     }
 }
 
 impl Lines {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Gathered> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Buffer> {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Writes lines soon after they are added, until every line is written at once.
     fn keep_writing(&self) {
-        let mut gathered = self.lock();
-        while !gathered.at_once {
-            if gathered.bytes.is_empty() {
-                gathered = self.0.1.wait(gathered).unwrap_or_else(PoisonError::into_inner);
+        let mut buffer = self.lock();
+        while !buffer.at_once {
+            if buffer.bytes.is_empty() {
+                buffer = self.0.1.wait(buffer).unwrap_or_else(PoisonError::into_inner);
             } else {
-                drop(gathered);
-                std::thread::sleep(GATHER_MAX);
-                gathered = self.lock();
-                gathered.write();
+                drop(buffer);
+                std::thread::sleep(BUFFER_TIME_MAX);
+                buffer = self.lock();
+                buffer.write();
             }
         }
     }
 
     fn add(&self, line: &[u8], at_once: bool) {
-        let mut gathered = self.lock();
-        let first = gathered.bytes.is_empty();
-        gathered.bytes.extend_from_slice(line);
-        if at_once || gathered.at_once || gathered.bytes.len() > GATHER_BYTES_MAX {
-            gathered.write();
+        let mut buffer = self.lock();
+        let first = buffer.bytes.is_empty();
+        buffer.bytes.extend_from_slice(line);
+        if at_once || buffer.at_once || buffer.bytes.len() > BUFFER_BYTES_MAX {
+            buffer.write();
         } else if first {
             self.0.1.notify_one();
         }
     }
 }
 
-/// Takes one line.
+/// The writer of one line.
 #[derive(Debug)]
 struct Line<'a> {
     lines: &'a Lines,
-    warns: bool,
+    /// The line is a warning or an error, so it is not buffered.
+    urgent: bool,
 }
 
 impl Write for Line<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.lines.add(line, self.warns);
+        self.lines.add(line, self.urgent);
         Ok(line.len())
     }
 
@@ -151,11 +156,11 @@ impl<'a> MakeWriter<'a> for Lines {
     type Writer = Line<'a>;
 
     fn make_writer(&'a self) -> Line<'a> {
-        Line { lines: self, warns: true }
+        Line { lines: self, urgent: true }
     }
 
     fn make_writer_for(&'a self, meta: &Metadata<'_>) -> Line<'a> {
-        Line { lines: self, warns: *meta.level() <= Level::WARN }
+        Line { lines: self, urgent: *meta.level() <= Level::WARN }
     }
 }
 

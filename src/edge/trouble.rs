@@ -1,49 +1,58 @@
-//! Infrastructure errors: the one vocabulary of outages, for the gate, `/readyz`, metrics and logs.
+//! Infrastructure errors: the program's one vocabulary of outages, for the gate, `/readyz`, metrics and logs.
 
-/// What keeps us from working.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Trouble {
-    /// There is no connection to the broker.
-    BrokerDown,
-    /// The broker takes no messages: it is short of memory or disk.
-    BrokerBlocked,
-    /// There is no connection to Redis, or it refuses.
-    StoreDown,
-    /// It took too long.
-    Late,
-    /// A queue or binding is missing.
-    Topology,
-    /// A downstream queue is full.
-    DownstreamFull,
-    /// The services are there, but no queue is being consumed yet, or not any more.
-    NotConsuming,
-}
+use std::fmt;
 
-impl Trouble {
-    /// The word used in metrics and logs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::BrokerDown => "broker_down",
-            Self::BrokerBlocked => "broker_blocked",
-            Self::StoreDown => "store_down",
-            Self::Late => "late",
-            Self::Topology => "topology",
-            Self::DownstreamFull => "downstream_full",
-            Self::NotConsuming => "not_consuming",
+/// Declares each error once: its meaning, its word in metrics and logs, and what an operator is told.
+macro_rules! troubles {
+    ($($(#[$doc:meta])+ $trouble:ident, $word:literal, $text:literal;)+) => {
+        /// An infrastructure error: what keeps a process from working, through no fault of any message.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Trouble {
+            $($(#[$doc])+ $trouble),+
         }
-    }
+
+        impl Trouble {
+            /// All infrastructure errors.
+            pub const ALL: &'static [Self] = &[$(Self::$trouble),+];
+
+            /// Returns the word used for the label and the log field `cause`.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$trouble => $word),+
+                }
+            }
+        }
+
+        impl fmt::Display for Trouble {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self {
+                    $(Self::$trouble => $text),+
+                })
+            }
+        }
+    };
 }
 
-impl std::fmt::Display for Trouble {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::BrokerDown => "the broker is not reachable",
-            Self::BrokerBlocked => "the broker takes no messages (memory or disk alarm)",
-            Self::StoreDown => "Redis is not reachable or refuses",
-            Self::Late => "it took too long",
-            Self::Topology => "a queue or binding is missing: run `hookswitch topology check`",
-            Self::DownstreamFull => "a downstream queue is full",
-            Self::NotConsuming => "no queue is being consumed",
-        })
-    }
+troubles! {
+    /// There is no connection to the broker.
+    BrokerDown, "broker_down",
+        "RabbitMQ is unreachable: check that it is running and named by amqp.url";
+    /// The broker blocks publishing: it is short of memory or disk.
+    BrokerBlocked, "broker_blocked",
+        "RabbitMQ blocks publishing (memory or disk alarm): free memory or disk space there";
+    /// There is no connection to Redis, or it rejects writes.
+    StoreDown, "store_down",
+        "Redis is unreachable or rejects writes: check that it is running, not full, and named by redis.url";
+    /// The broker did not confirm a message in time, or did not take it in time.
+    Late, "late",
+        "RabbitMQ did not confirm in time: check its load and its disk";
+    /// A queue or binding is missing.
+    Topology, "topology",
+        "a queue or binding is missing: run `hookswitch topology check`";
+    /// A downstream queue is full.
+    DownstreamFull, "downstream_full",
+        "a downstream queue is full: drain it or raise its length_max";
+    /// The services are reachable, but the worker does not consume yet, or no longer.
+    NotConsuming, "not_consuming",
+        "no queue is being consumed: if this lasts for more than a few seconds, check the worker's log";
 }

@@ -19,7 +19,7 @@ use hookswitch::{
             message,
             publish::Publisher,
         },
-        metrics::{self, LinkMetrics, WorkerMetrics},
+        metrics::{LinkMetrics, Registry, WorkerMetrics},
         redis::Store,
     },
 };
@@ -188,7 +188,7 @@ async fn working() -> Working {
     let peer = Peer::listen().await;
     let redis = tokio::task::spawn_blocking(Redis::start).await.unwrap();
     let config = config(&peer, &redis.url(0));
-    let mut registry = metrics::registry();
+    let mut registry = Registry::new();
     let metrics = WorkerMetrics::register(&mut registry);
     let [broker_link, redis_link] = LinkMetrics::register(&mut registry, ["broker", "redis"]);
     let publisher = Publisher::start(config.amqp.clone(), "test", broker_link);

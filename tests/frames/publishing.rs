@@ -1,16 +1,14 @@
 //! Every order of returns and confirms: each message gets its own verdict, and none counts as safe that is
 //! not.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use amq_protocol::protocol::connection;
 use hookswitch::{
     config::{Amqp, Secret},
     edge::{
         amqp::publish::{Publication, PublishError, Publisher},
+        metrics::LinkMetrics,
         trouble::Trouble,
     },
 };
@@ -44,7 +42,7 @@ fn config(peer: &Peer, publish_channels: usize, confirm_timeout: Duration) -> Am
 
 /// Connects a publisher with one channel.
 async fn connected(peer: &Peer, confirm_timeout: Duration) -> (Publisher, Link) {
-    let publisher = Publisher::start(config(peer, 1, confirm_timeout), "test", Arc::default());
+    let publisher = Publisher::start(config(peer, 1, confirm_timeout), "test", LinkMetrics::unexported());
     let link = next_link(peer, &publisher).await;
     (publisher, link)
 }
@@ -208,7 +206,7 @@ async fn many_tasks_that_publish_concurrently_get_their_own_verdicts() {
     const MESSAGES: usize = 5_000;
     let peer = Peer::listen().await;
     let config = Amqp { publish_window: 16, ..config(&peer, 4, PATIENCE) };
-    let publisher = Publisher::start(config, "test", Arc::default());
+    let publisher = Publisher::start(config, "test", LinkMetrics::unexported());
     let mut link = next_link(&peer, &publisher).await;
     let broker = tokio::spawn(async move {
         let mut open: Vec<Published> = Vec::new();

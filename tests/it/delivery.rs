@@ -17,6 +17,7 @@ use hookswitch::{
     },
     edge::{
         amqp::routes,
+        metrics::LinkMetrics,
         redis::{Store, ToClaim, ToMark},
     },
 };
@@ -78,7 +79,7 @@ async fn two_sources_may_use_the_same_ids() {
 #[tokio::test]
 async fn a_key_that_is_claimed_but_not_done_waits_for_its_lease_and_costs_no_attempt() {
     let world = World::new().await;
-    let store = Store::start(&world.config.redis, Default::default()).unwrap();
+    let store = Store::start(&world.config.redis, LinkMetrics::unexported()).unwrap();
     until("redis", async || store.trouble().is_none()).await;
     let webhook = inbound("salpre", call(1)).webhook;
     let key = providers::normalize(&webhook).unwrap().key;
@@ -140,7 +141,7 @@ async fn a_crash_between_confirm_and_done_gives_the_same_event_ids_again() {
     world.accept("salpre", [call(1)]).await;
     let worker = world.worker();
     let first = world.events(1).await;
-    let store = Store::start(&world.config.redis, Default::default()).unwrap();
+    let store = Store::start(&world.config.redis, LinkMetrics::unexported()).unwrap();
     until("redis", async || store.trouble().is_none()).await;
     let webhook = inbound("salpre", call(1)).webhook;
     // As if the worker had died before it could say so.
@@ -362,7 +363,7 @@ async fn schema_drift_is_carried_and_counted() {
 #[tokio::test]
 async fn redis_keeps_keys_as_short_hashes() {
     let world = World::new().await;
-    let store = Store::start(&world.config.redis, Default::default()).unwrap();
+    let store = Store::start(&world.config.redis, LinkMetrics::unexported()).unwrap();
     until("redis", async || store.trouble().is_none()).await;
     let source: SourceName = "salpre".parse().unwrap();
     let name = |key: &str| IdempotencyKey::from_parts(&[key]).store_name(&source);

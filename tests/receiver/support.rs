@@ -1,4 +1,4 @@
-//! A receiver that runs, a sink that does what the test says, and a connection on which it says every byte.
+//! A running receiver, a sink that behaves as the test demands, and a raw connection.
 
 use std::{
     collections::BTreeMap,
@@ -13,17 +13,20 @@ use std::{
 };
 
 use hookswitch::{
-    app::receiver::{RawSink, Receiver, SinkError},
+    app::receiver::{
+        Receiver,
+        sink::{RawSink, SinkError},
+    },
     config::Config,
     core::webhook::Webhook,
     edge::{
         http::{self, Drained, Limits},
-        metrics::receiver::ReceiverMetrics,
+        metrics::{ReceiverMetrics, Registry},
     },
 };
 use tokio::{net::TcpStream, sync::oneshot, task::JoinHandle, time::timeout};
 
-/// Longer than anything takes here: what is not over by then hangs.
+/// The time after which a test counts as hanging; everything here takes less.
 pub(crate) const HANGS: Duration = Duration::from_secs(20);
 
 pub(crate) const CONFIG: &str = r#"
@@ -61,10 +64,10 @@ pub(crate) const CONFIG: &str = r#"
     secret = "Jefe"
 "#;
 
-/// A webhook that the sink took, and its content type.
+/// A webhook that the sink stored, and its content type.
 pub(crate) type Taken = (Webhook, Option<String>);
 
-/// What the sink does with a webhook.
+/// The behaviour of the sink.
 #[derive(Clone, Copy)]
 pub(crate) enum Does {
     Take,
@@ -77,8 +80,9 @@ pub(crate) struct FakeSink {
     pub(crate) does: Arc<Mutex<Does>>,
     pub(crate) ready: Arc<AtomicBool>,
     pub(crate) taken: Arc<Mutex<Vec<Taken>>>,
-    /// One for each webhook that hangs, and the most that there were.
+    /// Cloned once for each webhook that hangs.
     pub(crate) hanging: Arc<()>,
+    /// The most webhooks that hung at a time.
     pub(crate) hung: Arc<AtomicUsize>,
 }
 
@@ -105,11 +109,11 @@ impl RawSink for FakeSink {
     }
 }
 
-/// A receiver that runs.
+/// A running receiver.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) sink: FakeSink,
-    pub(crate) metrics: Arc<ReceiverMetrics>,
+    pub(crate) registry: Registry,
     pub(crate) stop: oneshot::Sender<()>,
     pub(crate) server: JoinHandle<Drained>,
 }
@@ -123,8 +127,9 @@ pub(crate) async fn start_with(limits: Limits) -> Running {
         hanging: Arc::default(),
         hung: Arc::default(),
     };
-    let metrics = Arc::new(ReceiverMetrics::default());
-    let receiver = Receiver::new(config.receiver, config.sources, sink.clone(), Arc::clone(&metrics));
+    let mut registry = Registry::new();
+    let metrics = ReceiverMetrics::register(&mut registry);
+    let receiver = Receiver::new(config.receiver, config.sources, sink.clone(), metrics);
     let listener = http::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
@@ -132,7 +137,7 @@ pub(crate) async fn start_with(limits: Limits) -> Running {
         let _ = stopped.await;
     };
     let server = tokio::spawn(http::serve(listener, receiver.router(), limits, shutdown));
-    Running { address, sink, metrics, stop, server }
+    Running { address, sink, registry, stop, server }
 }
 
 pub(crate) async fn start() -> Running {
@@ -142,7 +147,7 @@ pub(crate) async fn start() -> Running {
 pub(crate) const LIMITS: Limits =
     Limits { connections_max: 64, header_timeout: Duration::from_secs(1), drain_max: Duration::from_secs(5) };
 
-/// A connection on which a test says every byte.
+/// A connection on which a test writes every byte itself.
 pub(crate) struct Wire(TcpStream);
 
 impl Wire {
@@ -157,7 +162,7 @@ impl Wire {
         }
     }
 
-    /// Reads until the receiver closes or `enough` bytes have come. A reset ends it like a close: if it came
+    /// Reads until the receiver closes or `enough` bytes have arrived. A reset counts as a close: if it comes
     /// before the answer, the answer is missing.
     pub(crate) async fn read(&mut self, enough: usize) -> Vec<u8> {
         let mut read = Vec::new();
@@ -183,7 +188,7 @@ impl Wire {
     }
 }
 
-/// An answer as it came.
+/// An answer as it was sent, with its head in lower case.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -208,7 +213,7 @@ impl Running {
         Wire(TcpStream::connect(self.address).await.unwrap())
     }
 
-    /// Sends bytes as they are, and reads until the receiver closes.
+    /// Sends bytes as they are and reads until the receiver closes.
     pub(crate) async fn raw(&self, request: &[u8]) -> Answer {
         let mut stream = self.connect().await;
         stream.write(request).await;
@@ -227,7 +232,7 @@ impl Running {
         self.request("POST", &format!("/in/{source}"), headers, body).await
     }
 
-    /// The most webhooks that hung at a time.
+    /// Returns the most webhooks that hung at a time.
     pub(crate) fn hung(&self) -> usize {
         self.sink.hung.load(Ordering::SeqCst)
     }
@@ -241,11 +246,7 @@ impl Running {
     }
 
     pub(crate) fn metrics_text(&self) -> String {
-        let mut registry = prometheus_client::registry::Registry::default();
-        self.metrics.register(&mut registry);
-        let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
-        text
+        self.registry.encode()
     }
 }
 
@@ -256,7 +257,7 @@ pub(crate) async fn wait_for(condition: impl Fn() -> bool) {
 pub(crate) async fn wait_for_async<F: Future<Output = bool>>(condition: impl Fn() -> F) {
     let until = Instant::now() + HANGS;
     while !condition().await {
-        assert!(Instant::now() < until, "it does not come to be");
+        assert!(Instant::now() < until, "the condition is not met in time");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

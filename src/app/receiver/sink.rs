@@ -1,11 +1,11 @@
-//! Where the receiver puts webhooks: the raw exchange, with a confirm.
+//! Storing webhooks: the raw exchange with a confirm, or a fake in tests.
 
 use std::{
+    future::Future,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use super::{RawSink, SinkError};
 use crate::{
     app::{
         ledger::{Books, Open},
@@ -24,36 +24,75 @@ use crate::{
     },
 };
 
+/// A durable store of accepted webhooks.
+pub trait RawSink: Send + Sync {
+    /// Stores a webhook so that a crash does not lose it. `content_type` is the request's, as sent.
+    ///
+    /// The receiver drops the future when its deadline is over. The outcome is then unknown, and the provider
+    /// retries.
+    fn accept(
+        &self,
+        webhook: Webhook,
+        content_type: Option<String>,
+    ) -> impl Future<Output = Result<(), SinkError>> + Send;
+
+    /// Returns whether a webhook could be stored now, as far as can be known without trying.
+    fn ready(&self) -> bool;
+}
+
+/// The reason why a webhook was not stored. Never the sender's fault: each gives a 503.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SinkError {
+    /// An infrastructure error. Nothing was sent.
+    #[error("{0}")]
+    Unavailable(Trouble),
+    /// The broker answered with a nack, mostly because the queue is full.
+    #[error("the broker refused it: its raw queue may be full")]
+    Refused,
+    /// No queue is bound where it was published.
+    #[error("no queue is bound for this source: run `hookswitch topology apply`")]
+    Unroutable,
+    /// There was no confirm within the deadline.
+    #[error("the broker did not confirm it within receiver.confirm_timeout")]
+    TimedOut,
+    /// Not sent: too many webhooks of the source wait for the broker, and would hold up those of others.
+    #[error(
+        "too many webhooks of this source are waiting for the broker: add receivers or raise \
+         receiver.concurrency_shared"
+    )]
+    Crowded,
+}
+
 /// The raw exchange behind a publisher.
 pub struct RawExchangeSink {
     publisher: Publisher,
     books: Arc<Books>,
-    spread: Shards,
+    shards: Shards,
     patience: Duration,
 }
 
 impl RawExchangeSink {
-    /// Waits at most `patience` for a confirm, which is what the receiver itself waits.
-    pub fn new(publisher: Publisher, books: Arc<Books>, spread: Shards, patience: Duration) -> Self {
-        Self { publisher, books, spread, patience }
+    /// Creates a sink that waits at most `patience` for a confirm, as long as the receiver itself waits.
+    pub fn new(publisher: Publisher, books: Arc<Books>, shards: Shards, patience: Duration) -> Self {
+        Self { publisher, books, shards, patience }
     }
 }
 
 impl RawSink for RawExchangeSink {
     async fn accept(&self, webhook: Webhook, content_type: Option<String>) -> Result<(), SinkError> {
-        // In an outage every webhook would be a refused entry.
+        // In an outage every webhook would otherwise become a refused entry of the ledger.
         if let Some(trouble) = self.publisher.trouble() {
-            return Err(SinkError::Unavailable(trouble.as_str()));
+            return Err(SinkError::Unavailable(trouble));
         }
         let open = self.books.enter(&webhook.source);
         let entry = open.as_ref().map(Open::entry);
-        let shard = self.spread.shard_of(&webhook);
-        let inbound = QueuedWebhook { webhook, content_type, entry, shard, history: History::default() };
-        let mut publication = routes::accept(&inbound);
+        let shard = self.shards.shard_of(&webhook);
+        let queued = QueuedWebhook { webhook, content_type, entry, shard, history: History::default() };
+        let mut publication = routes::accept(&queued);
         publication.not_after = Instant::now() + self.patience;
         self.publisher.publish(publication, self.patience).await.map_err(|error| match error {
             PublishError::NotSent(Trouble::Late) | PublishError::Unknown => SinkError::TimedOut,
-            PublishError::NotSent(trouble) => SinkError::Unavailable(trouble.as_str()),
+            PublishError::NotSent(trouble) => SinkError::Unavailable(trouble),
             PublishError::Refused => SinkError::Refused,
             PublishError::Unroutable => SinkError::Unroutable,
         })?;

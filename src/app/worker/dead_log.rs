@@ -19,7 +19,7 @@ use crate::{
             publish::{Publication, Publisher},
             routes,
         },
-        metrics::WorkerMetrics,
+        metrics::{LinkMetrics, WorkerMetrics},
     },
 };
 
@@ -56,7 +56,7 @@ impl DeadLog {
             if self.takes_letters.load(Ordering::Relaxed) { routes::PATIENCE } else { Duration::ZERO };
         let room = tokio::time::timeout(patience, self.room.clone().acquire_owned()).await;
         let Ok(Ok(room)) = room else { return self.metrics.unlisted(&shelved.routing_key) };
-        let start = || Publisher::start(self.config.clone(), "dead letter log", Arc::default());
+        let start = || Publisher::start(self.config.clone(), "dead letter log", LinkMetrics::unexported());
         let publisher = self.publisher.get_or_init(start).clone();
         let (metrics, takes_letters) = (self.metrics.clone(), self.takes_letters.clone());
         self.writing.spawn(async move {

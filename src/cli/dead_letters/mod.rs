@@ -6,7 +6,7 @@ mod files;
 mod look;
 mod output;
 
-use std::{io::IsTerminal, sync::Arc, time::Duration};
+use std::{io::IsTerminal, time::Duration};
 
 use clap::Subcommand;
 use tokio_util::sync::CancellationToken;
@@ -126,8 +126,7 @@ impl<'a> Session<'a> {
     }
 
     async fn publisher(&self) -> Result<Publisher, Unreachable> {
-        let publisher =
-            Publisher::start(self.config.amqp.clone(), "dead letters", Arc::new(LinkMetrics::default()));
+        let publisher = Publisher::start(self.config.amqp.clone(), "dead letters", LinkMetrics::unexported());
         let mut trouble = publisher.watch();
         let up = tokio::time::timeout(self.config.amqp.connect_timeout, trouble.wait_for(Option::is_none));
         if up.await.is_err() {

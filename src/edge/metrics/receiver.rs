@@ -1,101 +1,82 @@
-//! What the receiver counts.
+//! Metrics of the receiver.
 
-use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
-    registry::Registry,
-};
+use std::sync::Arc;
 
-/// The label of requests to a source that is not configured: a sender must not be able to make up labels.
+use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram};
+
+use super::registry::{Registry, labels};
+
+/// The label `source` of requests to a source that is not configured: a sender must not be able to create
+/// labels.
 pub const UNKNOWN_SOURCE: &str = "(unknown)";
 
-/// From well under a fast confirm to the longest time that a provider waits.
+/// Bounds of the buckets of `hookswitch_accept_seconds`, in seconds: from well under a fast confirm to the
+/// longest time that a provider waits.
 const ACCEPT_SECONDS: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0];
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct Received {
-    source: String,
-    status: u16,
+labels! {
+    AnswerLabels { source: String, status: u16 }
+    SourceLabels { source: String }
 }
 
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct OfSource {
-    source: String,
-}
-
-/// What the receiver counts. Cloning shares the counters.
-#[derive(Clone, Debug)]
+/// The metrics of a receiver.
+#[derive(Debug)]
 pub struct ReceiverMetrics {
-    received: Family<Received, Counter>,
-    accept_seconds: Family<OfSource, Histogram>,
+    received: Family<AnswerLabels, Counter>,
+    accept_seconds: Family<SourceLabels, Histogram>,
     in_flight: Gauge,
-    headers_left_out: Family<OfSource, Counter>,
-}
-
-impl Default for ReceiverMetrics {
-    fn default() -> Self {
-        Self {
-            received: Family::default(),
-            accept_seconds: Family::new_with_constructor(|| Histogram::new(ACCEPT_SECONDS)),
-            in_flight: Gauge::default(),
-            headers_left_out: Family::default(),
-        }
-    }
+    headers_left_out: Family<SourceLabels, Counter>,
 }
 
 impl ReceiverMetrics {
-    /// Puts everything under the names that `/metrics` shows.
-    pub fn register(&self, registry: &mut Registry) {
-        registry.register(
-            "hookswitch_received",
-            "Requests to /in/<source> by source and status of the answer",
-            self.received.clone(),
-        );
-        registry.register(
-            "hookswitch_accept_seconds",
-            "Time from a request's headers to its 200, which the broker's confirm is part of",
-            self.accept_seconds.clone(),
-        );
-        registry.register(
-            "hookswitch_receiver_in_flight",
-            "Requests to /in/<source> in work",
-            self.in_flight.clone(),
-        );
-        registry.register(
-            "hookswitch_headers_left_out",
-            "Headers that were to be captured and did not fit into receiver.header_bytes_max",
-            self.headers_left_out.clone(),
-        );
+    /// Creates the metrics.
+    pub fn register(registry: &mut Registry) -> Arc<Self> {
+        Arc::new(Self {
+            received: registry
+                .counters("hookswitch_received_total", "Webhook requests that were answered"),
+            accept_seconds: registry.histograms(
+                "hookswitch_accept_seconds",
+                "Time from a webhook request's headers to its answer 200, including the broker's confirm",
+                || Histogram::new(ACCEPT_SECONDS),
+            ),
+            in_flight: registry
+                .gauge("hookswitch_receiver_in_flight", "Webhook requests that are not answered yet"),
+            headers_left_out: registry.counters(
+                "hookswitch_headers_left_out_total",
+                "Headers that were not captured because they exceeded receiver.header_bytes_max",
+            ),
+        })
     }
 
-    /// A request was answered with `status` after `seconds`. `source` is a configured one, or [`UNKNOWN_SOURCE`].
+    /// Counts a request that was answered with `status` after `seconds`. `source` is a configured one, or
+    /// [`UNKNOWN_SOURCE`].
     pub fn answered(&self, source: &str, status: u16, seconds: f64) {
-        self.received.get_or_create(&Received { source: source.to_owned(), status }).inc();
+        self.received.get_or_create(&AnswerLabels { source: source.to_owned(), status }).inc();
         if status == 200 {
-            self.accept_seconds.get_or_create(&OfSource { source: source.to_owned() }).observe(seconds);
+            self.accept_seconds.get_or_create(&SourceLabels { source: source.to_owned() }).observe(seconds);
         }
     }
 
-    /// So many headers of one webhook were left out.
+    /// Counts `count` headers of one webhook that were not captured.
     pub fn headers_left_out(&self, source: &str, count: u64) {
         if count > 0 {
-            self.headers_left_out.get_or_create(&OfSource { source: source.to_owned() }).inc_by(count);
+            self.headers_left_out.get_or_create(&SourceLabels { source: source.to_owned() }).inc_by(count);
         }
     }
 
     /// Counts a request as in flight until the guard is dropped, also when its client goes away.
-    pub fn enter(&self) -> InFlight {
+    pub fn enter(&self) -> RequestInFlight {
         self.in_flight.inc();
-        InFlight(self.in_flight.clone())
+        RequestInFlight(self.in_flight.clone())
     }
 }
 
-/// One request in flight.
+/// A guard that counts one request as in flight.
 #[derive(Debug)]
-pub struct InFlight(Gauge);
+pub struct RequestInFlight(Gauge);
 
-impl Drop for InFlight {
+impl Drop for RequestInFlight {
     fn drop(&mut self) {
         self.0.dec();
     }

@@ -38,7 +38,7 @@ use hookswitch::{
             topology::Topology,
         },
         http::{self, Client, Limits},
-        metrics::{self, LinkMetrics, WorkerMetrics, receiver::ReceiverMetrics},
+        metrics::{LinkMetrics, ReceiverMetrics, Registry, WorkerMetrics},
         redis::Store,
     },
 };
@@ -47,7 +47,6 @@ use lapin::{
     options::{BasicAckOptions, BasicGetOptions},
     types::FieldTable,
 };
-use prometheus_client::registry::Registry;
 use serde_json::Value;
 use services::{Broker, Redis};
 use tokio_util::sync::CancellationToken;
@@ -206,14 +205,14 @@ impl World {
 
     /// A publisher that is up.
     pub async fn publisher(&self) -> Publisher {
-        let publisher = Publisher::start(self.config.amqp.clone(), "test", Arc::default());
+        let publisher = Publisher::start(self.config.amqp.clone(), "test", LinkMetrics::unexported());
         publisher.watch().wait_for(Option::is_none).await.unwrap();
         publisher
     }
 
     /// A store that is up.
     pub async fn store(&self) -> Store {
-        let store = Store::start(&self.config.redis, Arc::default()).unwrap();
+        let store = Store::start(&self.config.redis, LinkMetrics::unexported()).unwrap();
         store.watch().wait_for(Option::is_some).await.unwrap();
         store
     }
@@ -258,7 +257,7 @@ impl World {
     /// Starts a worker with a normalizer of the test's.
     pub fn worker_with(&self, normalize: Normalize) -> RunningWorker {
         install_panic_hook();
-        let mut registry = metrics::registry();
+        let mut registry = Registry::new();
         let metrics = WorkerMetrics::register(&mut registry);
         let [broker, redis] = LinkMetrics::register(&mut registry, ["broker", "redis"]);
         let publisher = Publisher::start(self.config.amqp.clone(), "test worker", broker);
@@ -272,7 +271,8 @@ impl World {
 
     /// Starts a receiver in this process; its address.
     pub async fn receiver(&self) -> RunningReceiver {
-        let publisher = Publisher::start(self.config.amqp.clone(), "test receiver", Arc::default());
+        let publisher =
+            Publisher::start(self.config.amqp.clone(), "test receiver", LinkMetrics::unexported());
         let settings = self.config.receiver.clone();
         let books = Arc::new(Books::new(self.config.sources.keys()));
         let sink = RawExchangeSink::new(
@@ -281,8 +281,8 @@ impl World {
             Shards::new(&self.config.sources),
             settings.confirm_timeout,
         );
-        let receiver =
-            Receiver::new(settings, self.config.sources.clone(), sink, Arc::new(ReceiverMetrics::default()));
+        let metrics = ReceiverMetrics::register(&mut Registry::new());
+        let receiver = Receiver::new(settings, self.config.sources.clone(), sink, metrics);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let limits = Limits {
@@ -491,7 +491,7 @@ impl RunningReceiver {
 
 /// The value of the first metric line that starts like this.
 pub fn metric(registry: &Registry, line_start: &str) -> f64 {
-    let text = metrics::encode(registry);
+    let text = registry.encode();
     let line = text.lines().find(|line| line.starts_with(line_start));
     line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0.0)
 }

@@ -1,0 +1,188 @@
+//! A registry that creates every metric it exports, so that none can be counted and never exported.
+
+use std::fmt::Debug;
+use std::hash::Hash;
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text},
+    metrics::{MetricType, counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
+    registry::{self, Metric, Unit},
+};
+
+/// The units in which metrics are counted: the base units of OpenMetrics.
+const UNITS: [Unit; 2] = [Unit::Seconds, Unit::Bytes];
+
+/// The metrics of one process.
+///
+/// Metrics can be created only inside this module's folder. Their names are declared as Prometheus shows
+/// them, with the unit and the suffix (`_total`, `_info`) that the exposition adds.
+#[derive(Debug)]
+pub struct Registry {
+    exported: registry::Registry,
+    declared: Vec<Declared>,
+}
+
+/// The declaration of one metric, as `docs/metrics.md` lists it.
+#[derive(Debug)]
+pub(super) struct Declared {
+    /// The name that Prometheus shows.
+    pub(super) name: &'static str,
+    pub(super) kind: MetricType,
+    pub(super) unit: Option<Unit>,
+    /// The names of the labels.
+    pub(super) labels: Vec<&'static str>,
+    /// One sentence without its full stop, which the exposition adds.
+    pub(super) help: &'static str,
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Registry {
+    /// Creates a registry with the metric that every process has: its version.
+    pub fn new() -> Self {
+        let mut registry = Self { exported: registry::Registry::default(), declared: Vec::new() };
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        let labels = vec!["version"];
+        registry.export("hookswitch_build_info", "Version of the running program", labels, build);
+        registry
+    }
+
+    /// Returns the body of `/metrics` in OpenMetrics text format.
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = text::encode(&mut text, &self.exported);
+        text
+    }
+
+    /// Returns the declarations of all metrics created so far, in that order.
+    pub(super) fn declared(&self) -> &[Declared] {
+        &self.declared
+    }
+
+    /// Creates a counter for each set of labels.
+    pub(super) fn counters<L: Labels>(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+    ) -> Family<L, Counter> {
+        self.add(name, help, L::names(), Family::default())
+    }
+
+    /// Creates a gauge without labels.
+    pub(super) fn gauge(&mut self, name: &'static str, help: &'static str) -> Gauge {
+        self.add(name, help, Vec::new(), Gauge::default())
+    }
+
+    /// Creates a gauge for each set of labels.
+    pub(super) fn gauges<L: Labels>(&mut self, name: &'static str, help: &'static str) -> Family<L, Gauge> {
+        self.add(name, help, L::names(), Family::default())
+    }
+
+    /// Creates a histogram for each set of labels. `empty` sets the buckets, in the unit of the name.
+    pub(super) fn histograms<L: Labels>(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        empty: fn() -> Histogram,
+    ) -> Family<L, Histogram> {
+        self.add(name, help, L::names(), Family::new_with_constructor(empty))
+    }
+
+    fn add<M: Metric + Clone>(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        labels: Vec<&'static str>,
+        metric: M,
+    ) -> M {
+        self.export(name, help, labels, metric.clone());
+        metric
+    }
+
+    fn export(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        labels: Vec<&'static str>,
+        metric: impl Metric,
+    ) {
+        let kind = metric.metric_type();
+        // prometheus-client puts suffix and unit back.
+        let base = name.strip_suffix("_total").or(name.strip_suffix("_info")).unwrap_or(name);
+        let unit = UNITS.into_iter().find(|unit| base.ends_with(&format!("_{}", unit.as_str())));
+        match unit.clone() {
+            Some(unit) => {
+                let base = base.trim_end_matches(unit.as_str()).trim_end_matches('_');
+                self.exported.register_with_unit(base, help, unit, metric);
+            }
+            None => self.exported.register(base, help, metric),
+        }
+        self.declared.push(Declared { name, kind, unit, labels, help });
+    }
+}
+
+/// A set of labels that knows their names. Declared with [`labels!`].
+pub(super) trait Labels: EncodeLabelSet + Clone + Debug + Eq + Hash + Send + Sync + 'static {
+    /// Returns the names in the order in which they are exposed.
+    fn names() -> Vec<&'static str>;
+}
+
+/// Declares sets of labels as structs with one field a label.
+macro_rules! labels {
+    ($($set:ident { $($label:ident: $value:ty),+ $(,)? })+) => {$(
+        #[derive(Clone, Debug, PartialEq, Eq, Hash, ::prometheus_client::encoding::EncodeLabelSet)]
+        struct $set {
+            $($label: $value),+
+        }
+
+        impl $crate::edge::metrics::registry::Labels for $set {
+            fn names() -> Vec<&'static str> {
+                // A field whose name is a keyword of Rust is written `r#type`.
+                vec![$(stringify!($label).trim_start_matches("r#")),+]
+            }
+        }
+    )+};
+}
+pub(super) use labels;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    labels! {
+        Pair { source: String, r#type: &'static str }
+    }
+
+    #[test]
+    fn names_units_and_labels_are_exposed_as_they_are_declared() {
+        let mut registry = Registry::new();
+        let pair = || Pair { source: "salpre".to_owned(), r#type: "call.ended" };
+        registry.counters("hookswitch_a_total", "A").get_or_create(&pair()).inc();
+        registry.counters("hookswitch_b_bytes_total", "B").get_or_create(&pair()).inc();
+        registry.gauges("hookswitch_c", "C").get_or_create(&pair()).set(2);
+        registry.gauge("hookswitch_d_timestamp_seconds", "D").set(3);
+        registry
+            .histograms("hookswitch_e_seconds", "E", || Histogram::new([1.0]))
+            .get_or_create(&pair())
+            .observe(0.5);
+        assert_eq!(Pair::names(), ["source", "type"]);
+        let (text, version) = (registry.encode(), env!("CARGO_PKG_VERSION"));
+        for line in [
+            &format!("hookswitch_build_info{{version=\"{version}\"}} 1"),
+            "hookswitch_a_total{source=\"salpre\",type=\"call.ended\"} 1",
+            "# UNIT hookswitch_b_bytes bytes",
+            "hookswitch_b_bytes_total{source=\"salpre\",type=\"call.ended\"} 1",
+            "hookswitch_c{source=\"salpre\",type=\"call.ended\"} 2",
+            "# UNIT hookswitch_d_timestamp_seconds seconds",
+            "hookswitch_d_timestamp_seconds 3",
+            "hookswitch_e_seconds_count{source=\"salpre\",type=\"call.ended\"} 1",
+        ] {
+            assert!(text.lines().any(|found| found == line), "lacks {line}: {text}");
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! Metrics of the workers.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram};
+
+use super::registry::{Registry, labels};
+use crate::{
+    core::{
+        delivery::{disposition::Disposition, fault::Reason, retry::Tier},
+        json::Drift,
+        ledger::Sum,
+        providers::Provider,
+        webhook::SourceName,
+    },
+    edge::trouble::Trouble,
+};
+
+/// Paths of schema drift that get a label of their own, for each provider; the rest counts as `other`. A
+/// sender chooses the names of its fields, and must not be able to fill the memory of the process or of
+/// Prometheus.
+pub(super) const DRIFT_PATHS_MAX: usize = 100;
+
+/// Bounds of the buckets of `hookswitch_handle_seconds`, in seconds.
+const HANDLE_SECONDS: [f64; 13] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+/// Returns the webhooks of a sum that are in one state.
+type InState = fn(&Sum) -> i64;
+
+/// The values of the label `state` of `hookswitch_ledger`, each with what it counts.
+pub(super) const LEDGER_STATES: [(&str, InState); 6] = [
+    ("accepted", |sum| sum.accepted),
+    ("done", |sum| sum.done),
+    ("duplicate", |sum| sum.duplicate),
+    ("discarded", |sum| sum.discarded),
+    ("dead", |sum| sum.dead),
+    ("in_system", |sum| sum.in_system),
+];
+
+labels! {
+    SourceLabels { source: String }
+    DispositionLabels { source: String, disposition: &'static str }
+    TierLabels { source: String, tier: String }
+    ReasonLabels { source: String, reason: &'static str }
+    DuplicateLabels { source: String, body: &'static str }
+    EventLabels { source: String, r#type: &'static str }
+    LedgerLabels { source: String, state: &'static str }
+    CauseLabels { cause: &'static str }
+    DriftLabels { provider: &'static str, path: String, class: &'static str }
+}
+
+/// The metrics of a worker.
+#[derive(Debug)]
+pub struct WorkerMetrics {
+    deliveries: Family<DispositionLabels, Counter>,
+    events: Family<EventLabels, Counter>,
+    duplicates: Family<DuplicateLabels, Counter>,
+    retries: Family<TierLabels, Counter>,
+    dead: Family<ReasonLabels, Counter>,
+    dead_letters_unlisted: Family<SourceLabels, Counter>,
+    handle_seconds: Family<SourceLabels, Histogram>,
+    in_flight: Family<SourceLabels, Gauge>,
+    pauses: Family<CauseLabels, Counter>,
+    ledger: Family<LedgerLabels, Gauge>,
+    ledger_queued: Gauge,
+    ledger_drawn: Gauge,
+    schema_drift: Family<DriftLabels, Counter>,
+    /// The paths of schema drift that have a label of their own.
+    drift_paths: Mutex<HashSet<(Provider, String)>>,
+}
+
+/// One lane's share of the deliveries in flight. It is taken back when this is dropped.
+#[derive(Debug)]
+pub struct LaneInFlight {
+    gauge: Gauge,
+    count: i64,
+}
+
+impl LaneInFlight {
+    /// Sets the number of deliveries that the lane has in flight.
+    pub fn set(&mut self, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.gauge.inc_by(count - self.count);
+        self.count = count;
+    }
+}
+
+impl Drop for LaneInFlight {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
+impl WorkerMetrics {
+    /// Creates the metrics.
+    pub fn register(registry: &mut Registry) -> Arc<Self> {
+        Arc::new(Self {
+            deliveries: registry.counters("hookswitch_deliveries_total", "Deliveries that were settled"),
+            events: registry.counters("hookswitch_events_total", "Events that the broker confirmed"),
+            duplicates: registry.counters(
+                "hookswitch_duplicates_total",
+                "Deliveries settled as duplicates, by whether the body was the first one's",
+            ),
+            retries: registry
+                .counters("hookswitch_retries_total", "Deliveries that were sent to a delay queue"),
+            dead: registry
+                .counters("hookswitch_dead_total", "Deliveries that were sent to a dead-letter queue"),
+            dead_letters_unlisted: registry.counters(
+                "hookswitch_dead_letters_unlisted_total",
+                "Dead letters that are in their queue but could not be written to the log of dead letters",
+            ),
+            handle_seconds: registry.histograms(
+                "hookswitch_handle_seconds",
+                "Time from taking a delivery to settling it",
+                || Histogram::new(HANDLE_SECONDS),
+            ),
+            in_flight: registry
+                .gauges("hookswitch_in_flight", "Deliveries taken from the broker and not yet settled"),
+            pauses: registry.counters(
+                "hookswitch_pauses_total",
+                "Times that the worker paused for an infrastructure error, for all sources or one of them",
+            ),
+            ledger: registry.gauges(
+                "hookswitch_ledger",
+                "Webhooks by state, of all processes together, from the ledger in Redis",
+            ),
+            ledger_queued: registry.gauge(
+                "hookswitch_ledger_queued",
+                "Messages ready in raw and delay queues, counted together with hookswitch_ledger",
+            ),
+            ledger_drawn: registry.gauge(
+                "hookswitch_ledger_drawn_timestamp_seconds",
+                "Unix time at which this worker last updated hookswitch_ledger",
+            ),
+            schema_drift: registry.counters(
+                "hookswitch_schema_drift_total",
+                "Values in webhooks that the provider's adapter does not know and carries under `unmapped`",
+            ),
+            drift_paths: Mutex::default(),
+        })
+    }
+
+    /// Returns the metrics of one source. The labels that every delivery needs are looked up here, once.
+    pub fn of_source(self: &Arc<Self>, source: &SourceName) -> SourceMetrics {
+        let labels = SourceLabels { source: source.to_string() };
+        SourceMetrics {
+            done: self.disposition(source, &Disposition::Done { events: 1 }),
+            handle_seconds: self.handle_seconds.get_or_create(&labels).clone(),
+            events: Mutex::default(),
+            source: source.clone(),
+            all: self.clone(),
+        }
+    }
+
+    fn disposition(&self, source: &SourceName, disposition: &Disposition) -> Counter {
+        let labels = DispositionLabels { source: source.to_string(), disposition: disposition.as_str() };
+        self.deliveries.get_or_create(&labels).clone()
+    }
+
+    fn retried(&self, source: &SourceName, tier: Tier) {
+        self.retries.get_or_create(&TierLabels { source: source.to_string(), tier: tier.name() }).inc();
+    }
+
+    fn died(&self, source: &SourceName, reason: Reason) {
+        self.dead.get_or_create(&ReasonLabels { source: source.to_string(), reason: reason.as_str() }).inc();
+    }
+
+    fn event(&self, source: &SourceName, kind: &'static str) -> Counter {
+        self.events.get_or_create(&EventLabels { source: source.to_string(), r#type: kind }).clone()
+    }
+
+    fn duplicate(&self, source: &SourceName, other_body: bool) {
+        let body = if other_body { "other" } else { "same" };
+        self.duplicates.get_or_create(&DuplicateLabels { source: source.to_string(), body }).inc();
+    }
+
+    /// Counts a pause of all sources or of one.
+    pub fn paused(&self, trouble: Trouble) {
+        self.pauses.get_or_create(&CauseLabels { cause: trouble.as_str() }).inc();
+    }
+
+    /// Shows the balance of the ledger by source, the number of messages in raw and delay queues, and the
+    /// time at which both were read.
+    pub fn balance(&self, sources: &BTreeMap<String, Sum>, queued: i64, drawn: Timestamp) {
+        self.ledger.clear();
+        for (source, sum) in sources {
+            for (state, count) in LEDGER_STATES {
+                self.ledger.get_or_create(&LedgerLabels { source: source.clone(), state }).set(count(sum));
+            }
+        }
+        self.ledger_queued.set(queued);
+        self.ledger_drawn.set(drawn.as_second());
+    }
+
+    /// Returns the share that a lane has of its source's deliveries in flight; none at first.
+    pub fn in_flight(&self, source: &SourceName) -> LaneInFlight {
+        let gauge = self.in_flight.get_or_create(&SourceLabels { source: source.to_string() }).clone();
+        LaneInFlight { gauge, count: 0 }
+    }
+
+    /// Counts and logs a dead letter that is in its source's queue but could not be written to the log of
+    /// dead letters.
+    pub fn unlisted(&self, source: &str) {
+        self.dead_letters_unlisted.get_or_create(&SourceLabels { source: source.to_owned() }).inc();
+        tracing::warn!(
+            %source,
+            "a dead letter is in its queue but not in the log of dead letters: run `hookswitch dead-letters \
+             reindex`"
+        );
+    }
+
+    /// Counts a value that the provider's adapter does not know. Returns true if this process sees its path
+    /// for the first time.
+    pub fn drifted(&self, provider: Provider, drift: &Drift) -> bool {
+        let mut seen = self.drift_paths.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = seen.iter().filter(|(of, _)| *of == provider).count();
+        let known = seen.contains(&(provider, drift.path.clone()));
+        let labelled = known || count < DRIFT_PATHS_MAX;
+        if labelled && !known {
+            seen.insert((provider, drift.path.clone()));
+        }
+        drop(seen);
+        let path = if labelled { drift.path.clone() } else { "other".to_owned() };
+        self.schema_drift
+            .get_or_create(&DriftLabels { provider: provider.as_str(), path, class: drift.class })
+            .inc();
+        labelled && !known
+    }
+}
+
+/// The metrics of one source in a worker.
+#[derive(Debug)]
+pub struct SourceMetrics {
+    source: SourceName,
+    all: Arc<WorkerMetrics>,
+    done: Counter,
+    handle_seconds: Histogram,
+    /// Counters of events by type. A list, since a source has few types.
+    events: Mutex<Vec<(&'static str, Counter)>>,
+}
+
+impl SourceMetrics {
+    /// Counts a delivery that was settled after `took`.
+    pub fn settled(&self, disposition: &Disposition, took: Duration) {
+        self.handle_seconds.observe(took.as_secs_f64());
+        match disposition {
+            Disposition::Done { .. } => {
+                self.done.inc();
+                return;
+            }
+            Disposition::Retry { tier, .. } => self.all.retried(&self.source, *tier),
+            Disposition::DeadLetter { reason, .. } => self.all.died(&self.source, *reason),
+            Disposition::Duplicate { other_body } => self.all.duplicate(&self.source, *other_body),
+        }
+        self.all.disposition(&self.source, disposition).inc();
+    }
+
+    /// Counts a confirmed event of type `kind`.
+    pub fn published(&self, kind: &'static str) {
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        match events.iter().find(|(known, _)| *known == kind) {
+            Some((_, counter)) => drop(counter.inc()),
+            None => {
+                let counter = self.all.event(&self.source, kind);
+                counter.inc();
+                events.push((kind, counter));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sender_cannot_make_more_than_a_hundred_drift_labels() {
+        let mut registry = Registry::new();
+        let metrics = WorkerMetrics::register(&mut registry);
+        for n in 0..1_000 {
+            metrics.drifted(Provider::Wavix, &Drift { path: format!("field{n}"), class: "string" });
+        }
+        let text = registry.encode();
+        let lines = text.lines().filter(|line| line.starts_with("hookswitch_schema_drift_total")).count();
+        assert_eq!(lines, DRIFT_PATHS_MAX + 1);
+        assert!(text.contains("path=\"other\""));
+    }
+}
