@@ -84,7 +84,8 @@ pub(super) fn read(root: &mut Section<'_>) -> BTreeMap<SourceName, Source> {
 fn source(mut s: Section<'_>) -> Option<Source> {
     let providers = Provider::ALL.map(|provider| (provider.as_str(), provider));
     if !s.has("provider") {
-        s.missing("provider", "one of \"morph\", \"allo\", \"wavix\", \"salpre\", \"varda\"");
+        let names = Provider::ALL.map(|provider| format!("\"{provider}\"")).join(", ");
+        s.missing("provider", &format!("one of {names}"));
     }
     let provider = s.word("provider", &providers);
     let auth = auth(&mut s);

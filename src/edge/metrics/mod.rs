@@ -18,9 +18,8 @@ use prometheus_client::{
 use super::trouble::Trouble;
 use crate::core::{
     delivery::{disposition::Disposition, fault::Reason, retry::Tier},
-    json::Drift,
     ledger::Sum,
-    providers::Provider,
+    providers::{Drift, Provider},
     webhook::SourceName,
 };
 
