@@ -1,6 +1,7 @@
 //! JSON pointers (RFC 6901) that find a value in a body without reading the whole of it.
 //!
-//! For the hot path of the receiver. Dead letters are filtered with serde_json's own pointers, over a parsed body.
+//! For the hot path of the receiver. Dead letters are filtered with serde_json's own pointers, over a parsed
+//! body.
 
 use std::{fmt, str::FromStr};
 
@@ -36,8 +37,8 @@ impl fmt::Display for Pointer {
 }
 
 impl Pointer {
-    /// Returns the value at this pointer as it was written. Values before it are skipped and nothing after it is read. Of
-    /// duplicate keys the first applies.
+    /// Returns the value at this pointer as it was written. Values before it are skipped and nothing after it
+    /// is read. Of duplicate keys the first applies.
     pub fn find<'b>(&self, body: &'b [u8]) -> Option<&'b RawValue> {
         let mut found = None;
         let place = Place { path: &self.0, found: &mut found };
@@ -218,13 +219,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_pointer_finds_what_serde_json_finds(document in document(), names in vec(name(), 1..4), pretty: bool) {
-            let body = if pretty { serde_json::to_vec_pretty(&document) } else { serde_json::to_vec(&document) };
-            let body = body.expect("JSON");
+        fn a_pointer_finds_what_serde_json_finds(
+            document in document(), names in vec(name(), 1..4), pretty: bool,
+        ) {
+            let write = if pretty { serde_json::to_vec_pretty } else { serde_json::to_vec };
+            let body = write(&document).expect("JSON");
             let mut pointers = vec![Pointer(names)];
             places(&document, &mut Vec::new(), &mut pointers);
             for pointer in pointers {
-                let found = pointer.find(&body).map(|raw| serde_json::from_str::<Value>(raw.get()).expect("JSON"));
+                let read = |raw: &RawValue| serde_json::from_str::<Value>(raw.get()).expect("JSON");
+                let found = pointer.find(&body).map(read);
                 prop_assert_eq!(found.as_ref(), document.pointer(&pointer.to_string()), "{}", pointer);
                 prop_assert_eq!(pointer.to_string().parse::<Pointer>(), Ok(pointer));
             }

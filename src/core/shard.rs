@@ -1,8 +1,9 @@
 //! Chooses one of a source's raw queues for a webhook.
 //!
-//! One quorum queue is one log on one leader. A source that needs more has several, its shards. A value in the webhook
-//! chooses the shard, so that one call's webhooks stay in one shard; webhooks without the value are distributed in turn.
-//! Sharding never rejects a webhook: shards only spread the load, and deduplication covers all of them.
+//! One quorum queue is one log on one leader. A source that needs more has several, its shards. A value in
+//! the webhook chooses the shard, so that one call's webhooks stay in one shard; webhooks without the value
+//! are distributed in turn. Sharding never rejects a webhook: shards only spread the load, and deduplication
+//! covers all of them.
 
 use std::{borrow::Cow, fmt};
 
@@ -77,8 +78,8 @@ impl Sharding {
     }
 }
 
-/// Returns the first 8 bytes of SHA-256: the same in every process and version, and as even for sequential ids as for
-/// random ones. A change would separate the webhooks of calls in progress.
+/// Returns the first 8 bytes of SHA-256: the same in every process and version, and as even for sequential
+/// ids as for random ones. A change would separate the webhooks of calls in progress.
 fn hash(value: &str) -> u64 {
     let mut first = [0; 8];
     first.copy_from_slice(&Sha256::digest(value)[..8]);

@@ -1,7 +1,8 @@
 //! Adding a provider, as CONTRIBUTING.md describes it: tried with a sixth provider that exists only here.
 //!
-//! `providers/acme.rs` is written as if it were in `src/core/providers`, so this crate has a `core` and a `providers`
-//! like those of the library. `HOOKSWITCH_BLESS=1 cargo test --test new_provider` rewrites what its cases expect.
+//! `providers/acme.rs` is written as if it were in `src/core/providers`, so this crate has a `core` and a
+//! `providers` like those of the library. `HOOKSWITCH_BLESS=1 cargo test --test new_provider` rewrites what
+//! its cases expect.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 use std::{

@@ -21,8 +21,8 @@ pub const ROOT: usize = 0;
 /// Up to this many keys are compared pairwise, which is faster than a set.
 const FEW_FIELDS: usize = 32;
 
-/// A JSON text and its values. Values are addressed by node: their index in document order, each before those inside
-/// it.
+/// A JSON text and its values. Values are addressed by node: their index in document order, each before those
+/// inside it.
 #[derive(Debug)]
 pub struct Document<'a> {
     text: &'a str,
@@ -140,7 +140,8 @@ impl<'a> Document<'a> {
     }
 }
 
-/// Explains why a text is not JSON, or that it is nested too deeply. Only a failed read pays for counting lines.
+/// Explains why a text is not JSON, or that it is nested too deeply. Only a failed read pays for counting
+/// lines.
 fn explain(text: &str) -> JsonError {
     if is_too_deep(text) {
         return JsonError::malformed(format!("is nested deeper than {DEPTH_MAX} levels"));

@@ -18,7 +18,7 @@ pub enum JsonError {
     Invalid {
         /// The value's path, as in `data.contact.id`; `$` is the whole document.
         path: String,
-        /// What is wrong with the value.
+        /// The problem with the value.
         problem: String,
     },
 }

@@ -1,7 +1,8 @@
 //! Reading JSON so that no leaf gets lost, and writing it. This layer knows nothing of providers or events.
 //!
-//! An [`Object`] gives its fields away one by one. What is never taken is kept byte for byte as it was written, big
-//! integers and decimals included. A field whose value does not fit what was asked for is not taken, so it is kept too.
+//! An [`Object`] gives its fields away one by one. What is never taken is kept byte for byte as it was
+//! written, big integers and decimals included. A field whose value does not fit what was asked for is not
+//! taken, so it is kept too.
 
 mod document;
 mod error;

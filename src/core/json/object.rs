@@ -17,7 +17,7 @@ pub struct Object<'a> {
     document: Rc<Document<'a>>,
     /// The object's node; none for an absent object, which has no fields.
     node: Option<usize>,
-    /// What is left of children that were taken and put back.
+    /// The rests of children that were taken and put back.
     kept: Vec<(Cow<'a, str>, Value<'a>)>,
     /// True once a field has been taken.
     touched: bool,
@@ -27,8 +27,8 @@ impl<'a> Object<'a> {
     /// Reads a body that must be one JSON object in UTF-8.
     ///
     /// # Errors
-    /// [`JsonError::Malformed`] names the line and column, never the content; [`JsonError::Invalid`] if the body is
-    /// another value or has a duplicate key.
+    /// [`JsonError::Malformed`] names the line and column, never the content; [`JsonError::Invalid`] if the
+    /// body is another value or has a duplicate key.
     pub fn root(body: &'a [u8]) -> Result<Self, JsonError> {
         Self::open(&Rc::new(Document::parse(body)?), ROOT)
     }
@@ -150,8 +150,8 @@ impl<'a> Object<'a> {
         self.take(key, Raw::float)
     }
 
-    /// Takes a time: ISO 8601 (UTC unless it names an offset), or Unix seconds or milliseconds as a number or a
-    /// string.
+    /// Takes a time: ISO 8601 (UTC unless it names an offset), or Unix seconds or milliseconds as a number or
+    /// a string.
     pub fn time(&mut self, key: &str) -> Option<Timestamp> {
         self.take(key, Raw::time)
     }

@@ -64,8 +64,8 @@ impl<'a> Raw<'a> {
         time::parse(&self.text_or_number()?)
     }
 
-    /// Returns a number as a float if no digit is lost. Up to 15 digits always fit; a longer number must equal the
-    /// float's own written form.
+    /// Returns a number as a float if no digit is lost. Up to 15 digits always fit; a longer number must
+    /// equal the float's own written form.
     pub fn float(self) -> Option<f64> {
         let number = self.decimal()?;
         let float: f64 = number.parse().ok().filter(|float: &f64| float.is_finite())?;

@@ -4,8 +4,8 @@ use std::{cell::Cell, ops::Range};
 
 use super::scan::{number_len, plain_len};
 
-/// Maximum nesting depth. serde_json's own limit for readers is 128 and the event's envelope adds two levels, so
-/// consumers of the events can read whatever is carried on.
+/// Maximum nesting depth. serde_json's own limit for readers is 128 and the event's envelope adds two levels,
+/// so consumers of the events can read whatever is carried on.
 pub const DEPTH_MAX: usize = 100;
 
 /// One value of a document.
@@ -32,8 +32,8 @@ pub(super) struct Key {
     pub(super) has_escapes: bool,
 }
 
-/// Returns a key's tag: its length, its first and middle bytes, and a mix of its last two. Different keys seldom have
-/// the same tag, which saves most of the comparisons.
+/// Returns a key's tag: its length, its first and middle bytes, and a mix of its last two. Different keys
+/// seldom have the same tag, which saves most of the comparisons.
 pub(super) fn tag(key: &[u8]) -> u32 {
     let byte = |at: usize| key.get(at).copied().unwrap_or_default();
     let [last, last_but_one] = [1, 2].map(|back| byte(key.len().wrapping_sub(back)));
@@ -58,8 +58,8 @@ impl Span {
     }
 }
 
-/// Reads one JSON value of less than 4 GiB into its nodes, each before those inside it. Returns none if the text is not
-/// JSON or is nested deeper than [`DEPTH_MAX`].
+/// Reads one JSON value of less than 4 GiB into its nodes, each before those inside it. Returns none if the
+/// text is not JSON or is nested deeper than [`DEPTH_MAX`].
 pub(super) fn read(text: &str) -> Option<Vec<Node>> {
     // Real payloads take 16 bytes or more per value.
     let nodes = Vec::with_capacity(text.len() / 16 + 4);
@@ -68,7 +68,8 @@ pub(super) fn read(text: &str) -> Option<Vec<Node>> {
     Some(reader.nodes)
 }
 
-/// A position in a UTF-8 text and the nodes read so far. Its methods return none as soon as the text is not JSON.
+/// A position in a UTF-8 text and the nodes read so far. Its methods return none as soon as the text is not
+/// JSON.
 struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -109,7 +110,8 @@ impl Reader<'_> {
         Some(())
     }
 
-    /// Reads comma-separated elements from the opening bracket, which is the next byte, through the bracket `end`.
+    /// Reads comma-separated elements from the opening bracket, which is the next byte, through the bracket
+    /// `end`.
     fn list(
         &mut self,
         end: u8,

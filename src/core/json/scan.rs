@@ -3,8 +3,8 @@
 /// Counts the leading bytes that a JSON string holds unescaped: no quote, backslash or control character.
 pub(super) fn plain_len(bytes: &[u8]) -> usize {
     let mut len = 0;
-    // Eight bytes at a time: the mask's highest bit stays 0 for each plain byte. The lowest 1 bit is exact; a borrow
-    // can set bits above it, and those are ignored.
+    // Eight bytes at a time: the mask's highest bit stays 0 for each plain byte. The lowest 1 bit is exact; a
+    // borrow can set bits above it, and those are ignored.
     let repeat = |byte: u8| u64::from_le_bytes([byte; 8]);
     let (words, _) = bytes.as_chunks::<8>();
     for word in words {
@@ -51,7 +51,9 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(20_000))]
 
         #[test]
-        fn a_string_is_plain_up_to_the_first_special_byte(bytes in vec(any::<u8>(), 0..40), at in 0usize..40) {
+        fn a_string_is_plain_up_to_the_first_special_byte(
+            bytes in vec(any::<u8>(), 0..40), at in 0usize..40,
+        ) {
             let is_special = |byte: u8| matches!(byte, 0..b' ' | b'"' | b'\\');
             let mut plain: Vec<u8> =
                 bytes.into_iter().map(|byte| if is_special(byte) { b'x' } else { byte }).collect();

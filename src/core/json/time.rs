@@ -1,7 +1,7 @@
 //! Times in JSON: ISO 8601, or a Unix timestamp.
 //!
-//! Reading and writing times is a good part of a webhook's cost. The most common form is therefore handled here, and
-//! jiff does the rest.
+//! Reading and writing times is a good part of a webhook's cost. The most common form is therefore handled
+//! here, and jiff does the rest.
 
 use jiff::{
     Timestamp,
@@ -9,7 +9,8 @@ use jiff::{
     tz::{Offset, TimeZone},
 };
 
-/// The largest number that is read as Unix seconds (10^11 s is the year 5138). Larger numbers are milliseconds.
+/// The largest number that is read as Unix seconds (10^11 s is the year 5138). Larger numbers are
+/// milliseconds.
 const UNIX_SECONDS_MAX: i64 = 100_000_000_000;
 
 /// Reads ISO 8601 (UTC unless it names an offset), Unix seconds, or Unix milliseconds.
@@ -29,8 +30,8 @@ pub fn parse(text: &str) -> Option<Timestamp> {
     })
 }
 
-/// Reads `2026-03-09T08:15:02Z`, with or without a fraction of up to nine digits. Returns none for every other form,
-/// valid or not.
+/// Reads `2026-03-09T08:15:02Z`, with or without a fraction of up to nine digits. Returns none for every
+/// other form, valid or not.
 fn parse_utc(text: &[u8]) -> Option<Timestamp> {
     let (date_time, rest) = text.split_first_chunk::<19>()?;
     let fraction = rest.strip_suffix(b"Z")?;
@@ -113,7 +114,11 @@ mod tests {
         #[test]
         fn a_time_is_written_as_jiff_writes_it_and_reads_back(
             second in prop_oneof![-377_705_023_201i64..=253_402_207_200, 0i64..=4_000_000_000],
-            nanosecond in prop_oneof![Just(0), (0i32..1_000).prop_map(|ms| ms * 1_000_000), 0i32..1_000_000_000],
+            nanosecond in prop_oneof![
+                Just(0),
+                (0i32..1_000).prop_map(|ms| ms * 1_000_000),
+                0i32..1_000_000_000,
+            ],
         ) {
             let time = Timestamp::new(second, nanosecond).expect("a time in range");
             let mut written = Vec::new();
@@ -125,9 +130,12 @@ mod tests {
 
         #[test]
         fn a_time_is_read_as_jiff_reads_it(
-            text in "[0-9]{4}-[01][0-9]-[0-3][0-9][Tt ][0-2][0-9]:[0-6][0-9]:[0-6][0-9]([.,][0-9]{0,10})?[Zz]",
+            date in "[0-9]{4}-[01][0-9]-[0-3][0-9]",
+            time in "[Tt ][0-2][0-9]:[0-6][0-9]:[0-6][0-9]([.,][0-9]{0,10})?[Zz]",
         ) {
-            prop_assert_eq!(parse_utc(text.as_bytes()).or_else(|| text.parse().ok()), text.parse().ok(), "{}", text);
+            let text = date + &time;
+            let by_jiff = text.parse().ok();
+            prop_assert_eq!(parse_utc(text.as_bytes()).or(by_jiff), by_jiff, "{}", text);
         }
     }
 

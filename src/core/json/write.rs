@@ -1,7 +1,7 @@
 //! Writes JSON straight into a buffer.
 //!
-//! serde would work too. But field names are known at compile time, so a field here costs two copies: one of its name
-//! with quotes and colon, and one of its value.
+//! serde would work too. But field names are known at compile time, so a field here costs two copies: one of
+//! its name with quotes and colon, and one of its value.
 
 use std::borrow::Cow;
 
@@ -79,7 +79,9 @@ macro_rules! json_object {
 
             impl $crate::core::json::write::Json for $record<'_> {
                 fn write(&self, out: &mut Vec<u8>) {
-                    $crate::core::json::write::write_object(out, |out| $crate::core::json::write::Fields::write_fields(self, out));
+                    $crate::core::json::write::write_object(out, |out| {
+                        $crate::core::json::write::Fields::write_fields(self, out);
+                    });
                 }
             }
         )*
@@ -125,7 +127,8 @@ impl Json for str {
     }
 }
 
-/// Appends `value` with serde: for what is rare or hard to get right, such as escapes and the shortest form of a float.
+/// Appends `value` with serde: for what is rare or hard to get right, such as escapes and the shortest form
+/// of a float.
 fn write_with_serde<T: serde::Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
     // Writing text and numbers to memory does not fail.
     serde_json::to_writer(out, value).ok();

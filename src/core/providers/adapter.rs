@@ -1,4 +1,4 @@
-//! What a provider's file exports: its adapter.
+//! The adapter: the interface between a provider's file and the rest of hookswitch.
 
 use super::{drift::Drift, error::NormalizeError, schema::Schema};
 use crate::core::{
@@ -11,8 +11,8 @@ use crate::core::{
 pub struct Adapter {
     /// The name in configuration, events and metrics; also the name of the adapter's file.
     pub name: &'static str,
-    /// The HTTP headers that the provider's contract defines, in lower case and without those that carry a secret. They
-    /// are captured with every webhook.
+    /// The HTTP headers that the provider's contract defines, in lower case and without those that carry a
+    /// secret. They are captured with every webhook.
     pub headers: &'static [&'static str],
     /// The parts of a body that may be shown without personal data.
     pub schema: Schema,
@@ -20,7 +20,8 @@ pub struct Adapter {
     pub normalize: for<'a> fn(Input<'a>) -> Result<Normalized<'a>, NormalizeError>,
 }
 
-/// The part of a webhook that an adapter may read. The source and the time of receipt must not change the events.
+/// The part of a webhook that an adapter may read. The source and the time of receipt must not change the
+/// events.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'a> {
     /// The captured headers.
@@ -38,6 +39,6 @@ pub struct Normalized<'a> {
     pub key: IdempotencyKey,
     /// One or more events, in the order of publishing.
     pub events: Vec<Event<'a>>,
-    /// What the provider sent and the adapter did not expect.
+    /// The leaves that the adapter did not expect.
     pub drift: Vec<Drift>,
 }

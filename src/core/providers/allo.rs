@@ -1,7 +1,7 @@
 //! Allo: a business phone.
 //!
-//! The body is `{topic, data}`; version 2 adds `version` and `timestamp`. The fields have been documented in snake_case
-//! and in camelCase, so both are read.
+//! The body is `{topic, data}`; version 2 adds `version` and `timestamp`. The fields have been documented in
+//! snake_case and in camelCase, so both are read.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -30,9 +30,11 @@ pub(super) const ADAPTER: Adapter = Adapter {
     schema: Schema {
         public: &[
             "topic|version|timestamp",
-            "data.id|call_id|callId|transfer_original_call_id|transferOriginalCallId|integration_id|integrationId",
+            "data.id|call_id|callId|integration_id|integrationId",
+            "data.transfer_original_call_id|transferOriginalCallId",
             "data.type|direction",
-            "data.start_date|startDate|started_at|startedAt|answered_at|answeredAt|ended_at|endedAt|sent_at|sentAt",
+            "data.start_date|startDate|started_at|startedAt|answered_at|answeredAt",
+            "data.ended_at|endedAt|sent_at|sentAt",
             "data.length_in_minutes|lengthInMinutes",
             "data.transcriptions[].source|time",
             "data.person.id",
@@ -42,8 +44,8 @@ pub(super) const ADAPTER: Adapter = Adapter {
     normalize,
 };
 
-/// Paths that always stay unmapped and are no drift; [`expected`] adds those that depend on the webhook. The full text
-/// of a transcript stays only if it is empty: then the call has no transcript and no event for it.
+/// Paths that always stay unmapped and are no drift; [`expected`] adds those that depend on the webhook. The
+/// full text of a transcript stays only if it is empty: then the call has no transcript and no event for it.
 const CARRIED: &[&str] = &[
     "version",
     "data.length",
@@ -129,7 +131,8 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
     Ok(Normalized { key, events, drift })
 }
 
-/// Returns the paths that stay unmapped and are no drift: [`CARRIED`], and those that were read but not taken.
+/// Returns the paths that stay unmapped and are no drift: [`CARRIED`], and those that were read but not
+/// taken.
 fn expected(parsed: Topic, root: &Object<'_>, data: &Object<'_>) -> Vec<&'static str> {
     let mut expected = CARRIED.to_vec();
     // The time of sending yields to the payload's own time.
@@ -209,8 +212,8 @@ fn ping<'a>(input: Input<'_>, root: Object<'a>, topic: Text<'a>) -> Normalized<'
     Normalized { key, events: vec![event], drift: Vec::new() }
 }
 
-/// Returns `webhook-id` as the key if it is there, else topic and id. What can happen again (a contact changes, a tag is
-/// added and removed) also needs a hash of the data and, in version 2, the time of sending.
+/// Returns `webhook-id` as the key if it is there, else topic and id. What can happen again (a contact
+/// changes, a tag is added and removed) also needs a hash of the data and, in version 2, the time of sending.
 fn key(input: Input<'_>, parsed: Topic, topic: &str, root: &Object<'_>, data: &Object<'_>) -> IdempotencyKey {
     if let Some(id) = input.headers.get("webhook-id") {
         return IdempotencyKey::from_parts(&[id]);
@@ -323,7 +326,8 @@ fn minutes(data: &Object<'_>) -> Option<f64> {
     names::MINUTES.iter().find_map(minutes).filter(|minutes| *minutes >= 0.0)
 }
 
-/// Returns true if the payload has a direction in an unknown word, which must not be overruled by a derived one.
+/// Returns true if the payload has a direction in an unknown word, which must not be overruled by a derived
+/// one.
 fn says_direction(data: &Object<'_>) -> bool {
     names::CALL_DIRECTION.iter().any(|name| data.peek(name).is_some())
 }

@@ -1,4 +1,4 @@
-//! Schema drift: what a provider sends and the adapter does not expect.
+//! Schema drift: leaves that a provider sends and its adapter does not expect.
 
 use crate::core::{
     events::event::Event,

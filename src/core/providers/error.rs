@@ -1,8 +1,9 @@
-//! Why a webhook cannot be normalized.
+//! The errors of normalizing a webhook.
 
 use crate::core::{delivery::fault::Reason, json::JsonError};
 
-/// The reason why a webhook cannot be normalized. The texts hold paths and positions, never values from the body.
+/// The reason why a webhook cannot be normalized. The texts hold paths and positions, never values from the
+/// body.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NormalizeError {
     /// The body is not JSON, not UTF-8, or nested too deeply.
@@ -16,7 +17,7 @@ pub enum NormalizeError {
     InvalidPayload {
         /// The JSON path, as in `data.contact.id`; `$` is the whole body.
         path: String,
-        /// What is wrong with the value.
+        /// The problem with the value.
         problem: String,
     },
     /// The event's name is not in the adapter's list.

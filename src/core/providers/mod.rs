@@ -4,8 +4,8 @@
 //! `tests/golden/<provider>/` and samples in `src/samples/<provider>/`. CONTRIBUTING.md walks through it, and
 //! `tests/new_provider` keeps that walk true.
 //!
-//! The list is a file of its own because [`Webhook`] holds a [`Provider`]: in this file, which needs [`Webhook`], it
-//! would close an import circle.
+//! The list is a file of its own because [`Webhook`] holds a [`Provider`]: in this file, which needs
+//! [`Webhook`], it would close an import circle.
 
 pub mod adapter;
 pub mod drift;

@@ -48,8 +48,8 @@ impl Provider {
         self.adapter().name
     }
 
-    /// Returns the HTTP headers that the provider's contract defines, in lower case and without those that carry a
-    /// secret.
+    /// Returns the HTTP headers that the provider's contract defines, in lower case and without those that
+    /// carry a secret.
     pub fn headers(self) -> &'static [&'static str] {
         self.adapter().headers
     }

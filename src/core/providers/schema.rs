@@ -2,11 +2,12 @@
 
 /// The public parts of a JSON document. Everything that it does not name counts as personal data.
 ///
-/// A path is as in `data.users[].id`, with `[]` for every index. Between two dots, `|` separates alternatives that
-/// share the rest of the path: `data.fields.owner|users[].model|id`.
+/// A path is as in `data.users[].id`, with `[]` for every index. Between two dots, `|` separates alternatives
+/// that share the rest of the path: `data.fields.owner|users[].model|id`.
 #[derive(Clone, Copy, Debug)]
 pub struct Schema {
-    /// Values that cannot hold personal data: event names, words from a closed list, opaque ids, times, lengths, costs.
+    /// Values that cannot hold personal data: event names, words from a closed list, opaque ids, times,
+    /// lengths, costs.
     pub public: &'static [&'static str],
     /// Objects whose keys are data too, on every level.
     pub keyed: &'static [&'static str],

@@ -22,7 +22,8 @@ use crate::core::{
 pub(super) const ADAPTER: Adapter = Adapter {
     name: "wavix",
     headers: &[],
-    // `destination` is a number in some bills, `tag` is free text, `digits` may be a PIN, and `sip_trunk` is a login.
+    // `destination` is a number in some bills, `tag` is free text, `digits` may be a PIN, and `sip_trunk` is
+    // a login.
     schema: Schema {
         public: &[
             "uuid|event_type|event_time|direction|machine_detected|answered_by",

@@ -50,15 +50,16 @@ fn marker(what: &str, text: &str, unit: &str) -> String {
     format!("‹{what}, {length} {unit}{plural}›")
 }
 
-/// Returns true if a key is a field name rather than data. An empty key, or one with a dot, could form a false path.
+/// Returns true if a key is a field name rather than data. An empty key, or one with a dot, could form a
+/// false path.
 pub(super) fn is_field_name(key: &str) -> bool {
     (1..=KEY_MAX_BYTES).contains(&key.len())
         && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
         && key.bytes().filter(u8::is_ascii_digit).count() < 5
 }
 
-/// Returns true if a public value looks like an id, a word, a time or a number. Values of a dead letter are often in the
-/// wrong field, and some systems identify a contact by its phone number or e-mail address.
+/// Returns true if a public value looks like an id, a word, a time or a number. Values of a dead letter are
+/// often in the wrong field, and some systems identify a contact by its phone number or e-mail address.
 fn is_plain(text: &str) -> bool {
     is_made_of(text, |c| c.is_ascii_alphanumeric() || "-_.:+/".contains(c)) && !text.contains("//")
 }

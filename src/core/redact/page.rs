@@ -1,4 +1,4 @@
-//! Writes a document line by line, with markers in node of what is not public.
+//! Writes a document line by line, with markers in place of what is not public.
 
 use super::{leaf, policy::Document};
 use crate::core::json::{self, ROOT, path};
@@ -18,7 +18,8 @@ pub(super) fn show(document: Document, text: &[u8]) -> String {
     }
 }
 
-/// Keeps JSON's punctuation and whitespace, and renodes every other byte by its class. One byte stays one column.
+/// Keeps JSON's punctuation and whitespace, and replaces every other byte by its class. One byte stays one
+/// column.
 fn mask(text: &[u8]) -> String {
     let shown = &text[..text.len().min(SHOWN_MAX_BYTES)];
     let mut masked: String = shown
@@ -47,8 +48,9 @@ struct Page<'a> {
 }
 
 impl Page<'_> {
-    /// Writes the value at `node`, whose path is `path`, between `label` and `end`. A value without a path is unknown, so
-    /// neither the value nor the keys in it are shown. Returns none if it cannot be read, as with half a surrogate pair.
+    /// Writes the value at `node`, whose path is `path`, between `label` and `end`. A value without a path is
+    /// unknown, so neither the value nor the keys in it are shown. Returns none if it cannot be read, as with
+    /// half a surrogate pair.
     fn value(&mut self, node: usize, path: Option<&str>, depth: usize, label: &str, end: &str) -> Option<()> {
         let json = self.json;
         let raw = json.raw(node);

@@ -2,15 +2,16 @@
 
 use crate::core::providers::{Provider, Schema};
 
-/// The public paths of published events. The idempotency key is not among them: it is made of whatever tells two
-/// webhooks apart, and it can hold hashes of texts short enough to be guessed. The event's `id` follows from it and
-/// serves the same purpose.
+/// The public paths of published events. The idempotency key is not among them: it is made of whatever tells
+/// two webhooks apart, and it can hold hashes of texts short enough to be guessed. The event's `id` follows
+/// from it and serves the same purpose.
 pub(super) const EVENT: Schema = Schema {
     public: &[
         "specversion|id|source|type|subject|time|timesource|datacontenttype|dataschema",
         "provider|providerevent|deliveryid|receivedtime|test|tenant|traceparent",
         "data.call_id|transcript_id|message_id|conversation_id|contact_id|record_id|scheduling_id|widget_id",
-        "data.direction|status|end_reason|kind|channel|channel_id|sender_kind|priority|machine_detected|derived[]",
+        "data.direction|status|end_reason|kind|channel|channel_id|sender_kind|priority",
+        "data.machine_detected|derived[]",
         "data.started_at|answered_at|ended_at|sent_at|created_at|updated_at|starts_at|ends_at|timezone",
         "data.duration_seconds|duration_minutes|durations[]",
         "data.participants[]|speakers[]|links[].role|id|kind",

@@ -12,7 +12,8 @@ use crate::core::json::path;
 #[test]
 fn a_body_is_shown_with_what_is_public_and_the_lengths_of_the_rest() {
     let text = r#"{"event_type":"answered","uuid":"5dccb6b0","from":"+18045550158","to":17655550167,
-            "tag":"é","machine_detected":false,"call_completed":null,"mood":[{"score":-0.50}],"per_minute":0.0270000000000000000001,
+            "tag":"é","machine_detected":false,"call_completed":null,"mood":[{"score":-0.50}],
+            "per_minute":0.0270000000000000000001,
             "empty":{},"none":[],"from":""}"#;
     let shown = r#"{
   "event_type": "answered",
@@ -65,7 +66,8 @@ fn a_public_path_shows_nothing_that_looks_personal_or_like_prose() {
 
 #[test]
 fn a_key_that_is_not_a_field_name_is_hidden_and_forms_no_path() {
-    let text = r#"{"ada@example.com":{"mood":1},"0155501":2,"payload.call_id":"Ada","":{"event_type":"Ada"},"Ada Marsh":3}"#;
+    let text = r#"{"ada@example.com":{"mood":1},"0155501":2,"payload.call_id":"Ada",
+        "":{"event_type":"Ada"},"Ada Marsh":3}"#;
     let shown = r#"{
   "‹key, 15 characters›": {
     "‹key, 4 characters›": "‹number, 1 digit›"
@@ -92,8 +94,9 @@ fn data_collected_in_a_call_shows_no_keys_in_body_or_event() {
 
 #[test]
 fn an_event_shows_its_subject_but_no_party_and_nothing_unmapped() {
-    let text = r#"{"type":"call.ended","source":"/hookswitch/morph/acme","subject":"call/8841","idempotencykey":"call:1",
-            "data":{"call_id":"8841","from":{"raw":"204"},"cost":{"total":{"amount":"0.822"}},"unmapped":{"type":"x","call_id":7}}}"#;
+    let text = r#"{"type":"call.ended","source":"/hookswitch/morph/acme","subject":"call/8841",
+            "idempotencykey":"call:1","data":{"call_id":"8841","from":{"raw":"204"},"cost":{"total":{"amount":"0.822"}},
+            "unmapped":{"type":"x","call_id":7}}}"#;
     let shown = r#"{
   "type": "call.ended",
   "source": "/hookswitch/morph/acme",

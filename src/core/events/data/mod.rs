@@ -1,7 +1,7 @@
 //! The typed fields of each family of events: the same for every provider.
 //!
-//! A field that a provider does not send is absent; none is invented. A computed value is listed in `derived`. Times are
-//! RFC 3339 in UTC. "As written" means the provider's JSON, byte for byte.
+//! A field that a provider does not send is absent; none is invented. A computed value is listed in
+//! `derived`. Times are RFC 3339 in UTC. "As written" means the provider's JSON, byte for byte.
 
 mod call;
 mod contact;

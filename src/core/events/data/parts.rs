@@ -46,7 +46,8 @@ impl<'a> Party<'a> {
     }
 }
 
-/// Returns the E.164 form of `+` and 7 to 15 digits, or of 11 to 15 digits that do not start with 0; else none.
+/// Returns the E.164 form of `+` and 7 to 15 digits, or of 11 to 15 digits that do not start with 0; else
+/// none.
 pub fn e164(raw: &str) -> Option<Text<'_>> {
     let (digits, least) = raw.strip_prefix('+').map_or((raw, 11), |rest| (rest, 7));
     let valid = (least..=15).contains(&digits.len())

@@ -1,7 +1,7 @@
 //! Morph: one format over many CRMs, calendars and telephony systems.
 //!
-//! The body is `{event: "<model>::<action>", data: <resource>}`. The table in [`models`] says what each model becomes;
-//! the other files read the models' fields.
+//! The body is `{event: "<model>::<action>", data: <resource>}`. The table in [`models`] says what each model
+//! becomes; the other files read the models' fields.
 
 mod crm;
 mod models;
@@ -30,11 +30,11 @@ use crate::core::{
 
 pub(super) const ADAPTER: Adapter = Adapter {
     name: "morph",
-    // The provider's documents misspell the first one. Both spellings are read, so that a corrected one keeps its
-    // connector.
+    // The provider's documents misspell the first one. Both spellings are read, so that a corrected one keeps
+    // its connector.
     headers: &["x-conector-id", "x-connector-id", "x-owner-id", "x-idempotency-key"],
-    // Names, titles, amounts, questions and custom fields belong to the customers. A raw resource has the shape of some
-    // CRM, which may use an e-mail address as a key.
+    // Names, titles, amounts, questions and custom fields belong to the customers. A raw resource has the
+    // shape of some CRM, which may use an e-mail address as a key.
     schema: Schema {
         public: &[
             "event",
@@ -43,7 +43,8 @@ pub(super) const ADAPTER: Adapter = Adapter {
             "data.fields.startedAt|answeredAt|endedAt|startTime|endTime|duration|durations[]",
             "data.fields.owner|users[]|user|organizer|attendees[]|triggeredBy.object|model|id",
             "data.fields.contact|contacts[]|company|companies[]|workspace.object|model|id",
-            "data.fields.opportunity|opportunities[]|pipeline|stage|stages[]|engagement|engagements[].object|model|id",
+            "data.fields.opportunity|opportunities[]|pipeline|stage|stages[].object|model|id",
+            "data.fields.engagement|engagements[].object|model|id",
             "data.fields.call|transcript|eventType|slots[].object|model|id",
             "data.fields.segments[].start|end|speakerId",
             "data.fields.speakers[].id|origin",
@@ -56,8 +57,8 @@ pub(super) const ADAPTER: Adapter = Adapter {
     normalize,
 };
 
-/// Paths that stay unmapped on every resource and are no drift: constants that repeat the event's name, and data that
-/// the provider does not normalize either.
+/// Paths that stay unmapped on every resource and are no drift: constants that repeat the event's name, and
+/// data that the provider does not normalize either.
 const CARRIED: &[&str] = &["data.object", "data.model", "data.rawResource", "data.warnings"];
 
 fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
@@ -99,8 +100,9 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
     Ok(Normalized { key, events, drift })
 }
 
-/// Returns the key. The provider's own key consists of event and second alone, so it needs connector, owner, name and
-/// id beside it. The time of the last change replaces a missing key, and the body replaces a missing time.
+/// Returns the key. The provider's own key consists of event and second alone, so it needs connector, owner,
+/// name and id beside it. The time of the last change replaces a missing key, and the body replaces a missing
+/// time.
 fn key(input: Input<'_>, name: &str, id: &str, resource: &Object<'_>) -> IdempotencyKey {
     let header = |name| input.headers.get(name);
     let connector = header("x-conector-id").or_else(|| header("x-connector-id"));
@@ -126,16 +128,17 @@ fn family(kind: E) -> &'static str {
     kind.as_str().rsplit_once('.').map_or(kind.as_str(), |(family, _)| family)
 }
 
-/// Returns true if `createdAt` and `updatedAt` stay unmapped. Calls and transcripts have no fields for their record's
-/// times, which would be mistaken for the call's own times.
+/// Returns true if `createdAt` and `updatedAt` stay unmapped. Calls and transcripts have no fields for their
+/// record's times, which would be mistaken for the call's own times.
 fn times_stay(data: &Data<'_>) -> bool {
     matches!(data, Data::Call(_) | Data::Transcript(_))
 }
 
 /// Returns true if an unmapped value at `path` is no drift.
 ///
-/// A new key directly under `fields` cannot be told from a customer's custom field. It is carried, but an alarm for each
-/// would bury those that matter. A documented key with a value that does not fit is drift, as everywhere.
+/// A new key directly under `fields` cannot be told from a customer's custom field. It is carried, but an
+/// alarm for each would bury those that matter. A documented key with a value that does not fit is drift, as
+/// everywhere.
 fn is_expected(model: &Model, path: &str, events: &[Event<'_>]) -> bool {
     let Some(path) = path.strip_prefix("data.fields.") else {
         let is_time = matches!(path, "data.createdAt" | "data.updatedAt");

@@ -47,7 +47,7 @@ impl Head<'_> {
     }
 }
 
-/// What a model's reader returns for a resource.
+/// The normalized part of a resource, as a model's reader returns it.
 pub(super) struct Fact<'a> {
     /// Overrides the event type of the table.
     pub(super) kind: Option<E>,

@@ -1,4 +1,5 @@
-//! Event types, slots and booked events; and the widget's card views, which are too small for a file of their own.
+//! Event types, slots and booked events; and the widget's card views, which are too small for a file of their
+//! own.
 
 use jiff::Timestamp;
 

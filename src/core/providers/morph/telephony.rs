@@ -31,8 +31,8 @@ pub(super) const CALL: &[&str] = &[
 
 pub(super) const TRANSCRIPT: &[&str] = &["call", "duration", "segments", "speakers"];
 
-/// Documented paths under `fields` that stay unmapped and are no drift: a transcript's call is always a call, and a
-/// speaker is identified by the transcript's own id rather than by their record.
+/// Documented paths under `fields` that stay unmapped and are no drift: a transcript's call is always a call,
+/// and a speaker is identified by the transcript's own id rather than by their record.
 pub(super) const CARRIED: &[&str] = &["call.model", "speakers[].user", "speakers[].contact"];
 
 pub(super) const DIRECTIONS: &[(&str, Direction)] =
@@ -72,7 +72,8 @@ pub(super) fn call<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> {
     Fact { kind: Some(kind), subject: None, time, data: Data::Call(Box::new(call)) }
 }
 
-/// Returns the event type. A call with an unknown status has neither begun nor ended, so its event is an update.
+/// Returns the event type. A call with an unknown status has neither begun nor ended, so its event is an
+/// update.
 fn kind_of(action: Action, call: &CallData<'_>) -> EventType {
     match (action, call.status) {
         (Action::Deleted, _) => EventType::CallDeleted,
