@@ -113,8 +113,13 @@ fn contributing_quotes_the_example_adapter() {
 /// Each step of the walk, with another provider's name in place of `acme`, describes that provider as it is.
 #[test]
 fn every_provider_was_added_as_contributing_describes() {
-    let (walk, adapters, list) =
-        (walk(), read("src/core/providers/mod.rs"), read("src/core/providers/provider.rs"));
+    let (walk, adapters, list, faults) = (
+        walk(),
+        read("src/core/providers/mod.rs"),
+        read("src/core/providers/provider.rs"),
+        read("tests/faults/traffic.rs"),
+    );
+    assert!(walk.contains("`tests/faults/traffic.rs`"), "CONTRIBUTING.md lacks the fault harness");
     for provider in Provider::ALL {
         let name = provider.as_str();
         let variant = format!("{provider:?}");
@@ -123,6 +128,7 @@ fn every_provider_was_added_as_contributing_describes() {
             let line = step.replace("acme", name).replace("Acme", &variant);
             assert!(text.lines().any(|found| found.trim() == line), "`{line}` is missing");
         }
+        assert!(faults.contains(&format!("Provider::{variant}")), "tests/faults/traffic.rs lacks {variant}");
         for step in ["src/core/providers/acme.rs", "tests/golden/acme/", "src/samples/acme/"] {
             assert!(walk.contains(step), "CONTRIBUTING.md lacks `{step}`");
             let file = step.replace("acme", name);

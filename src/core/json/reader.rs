@@ -34,6 +34,7 @@ pub(super) struct Key {
 
 /// Returns a key's tag: its length, its first and middle bytes, and a mix of its last two. Different keys
 /// seldom have the same tag, which saves most of the comparisons.
+#[inline]
 pub(super) fn tag(key: &[u8]) -> u32 {
     let byte = |at: usize| key.get(at).copied().unwrap_or_default();
     let [last, last_but_one] = [1, 2].map(|back| byte(key.len().wrapping_sub(back)));

@@ -1,6 +1,8 @@
-//! Scans bytes for the end of a string's plain part or of a number.
+//! Scans bytes for the end of a string's plain part or of a number. Both are inner loops of reading and writing, hence
+//! `#[inline]`: the callers are in other files.
 
 /// Counts the leading bytes that a JSON string holds unescaped: no quote, backslash or control character.
+#[inline]
 pub(super) fn plain_len(bytes: &[u8]) -> usize {
     let mut len = 0;
     // Eight bytes at a time: the mask's highest bit stays 0 for each plain byte. The lowest 1 bit is exact; a
@@ -21,6 +23,7 @@ pub(super) fn plain_len(bytes: &[u8]) -> usize {
 }
 
 /// Returns the length of the number at the start of `bytes`, by JSON's grammar.
+#[inline]
 pub(super) fn number_len(bytes: &[u8]) -> Option<usize> {
     let digits = |at: usize| bytes[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
     let some_digits = |at: usize| Some(digits(at)).filter(|count| *count > 0).map(|count| at + count);
