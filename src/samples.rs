@@ -1,4 +1,4 @@
-//! Sample webhooks of every provider, for `hookswitch send-samples` and for trying things out.
+//! Sample webhooks of every provider, for `hookswitch send-samples` and for experiments.
 
 use include_dir::{Dir, include_dir};
 
@@ -9,18 +9,18 @@ static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/src/samples");
 /// One sample webhook.
 #[derive(Clone, Debug)]
 pub struct Sample {
-    /// The format.
+    /// The webhook format.
     pub provider: Provider,
-    /// What it shows; the file's name.
+    /// The file's name, which says what the sample shows.
     pub name: &'static str,
-    /// Its headers.
+    /// The headers.
     pub headers: Vec<(String, String)>,
-    /// Its body.
+    /// The body.
     pub body: &'static [u8],
 }
 
-/// All of them: `src/samples/<provider>/<name>.json`, with their headers in `<name>.headers`, one `name: value` a
-/// line.
+/// Returns every sample in `src/samples/<provider>/<name>.json`, with its headers from `<name>.headers`, one
+/// `name: value` per line.
 pub fn all() -> Vec<Sample> {
     let mut samples = Vec::new();
     for provider in Provider::ALL {

@@ -1,6 +1,7 @@
-//! Every provider's contract as a table of files: `tests/golden/<provider>/<case>/{body.json, headers.txt, expected.json}`.
+//! Every provider's contract as a table of files: `tests/golden/<provider>/<case>/{body.json, headers.txt,
+//! expected.json}`.
 //!
-//! `HOOKSWITCH_BLESS=1 cargo test --test golden` rewrites what is expected; then read the difference.
+//! `HOOKSWITCH_BLESS=1 cargo test --test golden` rewrites the expected files; then read the diff.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 #[path = "support/golden.rs"]
@@ -19,7 +20,7 @@ use serde_json::value::RawValue;
 #[derive(Serialize)]
 struct Expected {
     key: String,
-    /// As they were written: comparing text compares each digit of a number.
+    /// The events as they were written, so that every digit of a number is compared.
     events: Vec<Box<RawValue>>,
     drift: Vec<Drift>,
 }
@@ -41,7 +42,7 @@ struct Error {
     text: String,
 }
 
-/// Indents JSON without touching a number or a string.
+/// Indents JSON without changing a number or a string.
 fn pretty(json: &str) -> String {
     let (mut out, mut depth, mut in_string, mut escaped) = (String::new(), 0usize, false, false);
     let mut chars = json.chars().peekable();
@@ -86,6 +87,7 @@ fn pretty(json: &str) -> String {
     out
 }
 
+/// Returns the content of a webhook's `expected.json`.
 fn outcome(webhook: &Webhook) -> String {
     let json = match providers::normalize(webhook) {
         Ok(normalized) => {

@@ -12,7 +12,7 @@ use hookswitch::core::{
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-/// The bodies of every golden case that holds a JSON object, with its headers.
+/// Returns the body and headers of every golden case whose body is JSON.
 fn bodies() -> Vec<(Provider, String, Headers, Value)> {
     let mut found = Vec::new();
     for provider in Provider::ALL {
@@ -31,7 +31,7 @@ fn webhook(provider: Provider, headers: &Headers, body: impl Into<Vec<u8>>) -> W
     cases::webhook(provider, headers.clone(), body)
 }
 
-/// The events as text, but for the ids, which follow from the key and so from more than the events show.
+/// Returns the events without their ids, which follow from the key and so from more than the events show.
 fn events(webhook: &Webhook) -> Option<Vec<Value>> {
     let normalized = providers::normalize(webhook).ok()?;
     let encode = |(position, event)| {
@@ -45,7 +45,7 @@ fn events(webhook: &Webhook) -> Option<Vec<Value>> {
     Some(normalized.events.iter().enumerate().map(encode).collect())
 }
 
-/// The JSON pointer of every leaf; an empty object or list is one.
+/// Collects the JSON pointer of every leaf; an empty object or list is a leaf.
 fn leaves(value: &Value, path: String, found: &mut Vec<String>) {
     let escape = |key: &str| key.replace('~', "~0").replace('/', "~1");
     match value {
@@ -66,13 +66,13 @@ fn leaves(value: &Value, path: String, found: &mut Vec<String>) {
     }
 }
 
-/// Other values for a leaf: of its own kind, so that typed fields take them, and of another.
+/// Returns other values for a leaf: of its own type, so that typed fields accept them, and of another type.
 fn others(leaf: &Value) -> Vec<Value> {
     match leaf {
         Value::String(text) => {
             let mut others = vec![json!(format!("{text}x"))];
             if let Some(second) = text.rfind(":").filter(|_| text.contains('T')) {
-                // A time, a second away.
+                // A time one second later.
                 let (head, tail) = text.split_at(second + 1);
                 let seconds: u32 = tail[..2].parse().unwrap_or(0);
                 others.push(json!(format!("{head}{:02}{}", (seconds + 1) % 60, &tail[2..])));
@@ -102,7 +102,7 @@ fn changing_any_leaf_of_any_golden_case_changes_the_events() {
                 let mut mutated = body.clone();
                 *mutated.pointer_mut(&path).unwrap() = other.clone();
                 match events(&webhook(provider, &headers, mutated.to_string())) {
-                    // A name or a required field that is wrong: the webhook becomes a dead letter, whole.
+                    // The event's name or a required field is wrong: the whole webhook becomes a dead letter.
                     None => refused += 1,
                     Some(after) => {
                         assert_ne!(before, after, "{provider} {case}: {path} = {other} is lost");
@@ -115,6 +115,7 @@ fn changing_any_leaf_of_any_golden_case_changes_the_events() {
     assert!(changed > 10 * refused && changed > 1_000, "{changed} changed, {refused} refused");
 }
 
+/// Generates numbers with more digits than a float holds.
 fn number() -> impl Strategy<Value = String> {
     ("-?[1-9][0-9]{17,40}", "[0-9]{1,30}").prop_map(|(whole, fraction)| format!("{whole}.{fraction}"))
 }
@@ -124,12 +125,13 @@ proptest! {
 
     #[test]
     fn a_new_field_anywhere_is_found_again_to_the_last_digit(
-        pick in any::<prop::sample::Index>(), place in any::<prop::sample::Index>(), number in number(), word in "[a-z]{12}",
+        pick in any::<prop::sample::Index>(), place in any::<prop::sample::Index>(),
+        number in number(), word in "[a-z]{12}",
     ) {
         let all = bodies();
         let (provider, case, headers, body) = &all[pick.index(all.len())];
         let text = body.to_string();
-        // Behind any `{` that opens a JSON object and not a string's content.
+        // After any `{` that opens an object, but not inside a string.
         let (mut opens, mut in_string, mut escaped) = (Vec::new(), false, false);
         for (at, byte) in text.bytes().enumerate() {
             match byte {
@@ -147,8 +149,11 @@ proptest! {
         let extended = format!("{}{field}{}", &text[..at], &text[at..]);
         let extended = webhook(*provider, headers, extended);
         if let Ok(normalized) = providers::normalize(&extended) {
-            let bodies = normalized.events.iter().enumerate().map(|(n, event)| cloudevent::encode(&extended, &normalized.key, n, event).body);
-            let events = bodies.map(|body| String::from_utf8(body.into()).unwrap()).collect::<String>();
+            let encode = |(n, event)| {
+                let body = cloudevent::encode(&extended, &normalized.key, n, event).body;
+                String::from_utf8(body.into()).unwrap()
+            };
+            let events: String = normalized.events.iter().enumerate().map(encode).collect();
             let kept = format!("\"new_{word}\":{{\"deep\":[{number},\"{word}\"]}}");
             prop_assert!(events.contains(&kept), "{} {}: {}", provider, case, kept);
         }
@@ -164,7 +169,10 @@ proptest! {
     #[test]
     fn no_wrong_type_anywhere_makes_a_provider_panic(
         pick in any::<prop::sample::Index>(), place in any::<prop::sample::Index>(),
-        other in prop::sample::select(vec!["null", "true", "[]", "{}", "\"\"", "-1", "1e999", "[[]]", "{\"id\":{}}", "\"\\ud800\"", "99999999999999999999"]),
+        other in prop::sample::select(vec![
+            "null", "true", "[]", "{}", "\"\"", "-1", "1e999", "[[]]", "{\"id\":{}}", "\"\\ud800\"",
+            "99999999999999999999",
+        ]),
     ) {
         let all = bodies();
         let (provider, _, headers, body) = &all[pick.index(all.len())];

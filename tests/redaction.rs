@@ -1,7 +1,7 @@
-//! No personal data of any golden case or sample survives where webhooks and events are shown redacted.
+//! No personal data from any golden case or sample survives redaction.
 //!
-//! The lists of public paths are checked against words, names of fields and shapes that are written down here, so
-//! that a path which is public by mistake shows up.
+//! The schemas are checked against words, field names and shapes that are listed here independently, so that
+//! a path that is public by mistake is found.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 #[path = "support/golden.rs"]
@@ -15,12 +15,12 @@ use hookswitch::core::{
 };
 use serde_json::Value;
 
-/// Who and what the golden cases and the samples are about, and the middles of their phone numbers.
+/// Names and topics in the golden cases and samples, and the middle digits of their phone numbers.
 const PERSONAL_WORDS: &str = "\
     Ada Marsh Ben Okoye Cleo Ray Jane Doe Sam Acme roof Roof Elm Street Kitchen appointment Monday Greeting \
     Hello example.com google spring CjwKCAjw SALPRE 5550 905555 20000 2500";
 
-/// The last name of a path under which something personal stands, whoever sends it.
+/// Field names, the last of a path, that hold personal data whichever provider sends them.
 const PERSONAL_FIELDS: &str = "\
     from to from_number fromNumber to_number toNumber number numbers numbers[] externalNumber internalNumber \
     original_to_number destination phone email emails[] email[] user_email userEmail address name user_name \
@@ -31,10 +31,10 @@ const PERSONAL_FIELDS: &str = "\
     original_to_name originalToName originalToNumber medium device_type estimated_value_cents \
     actual_value_cents revenue_cents";
 
-/// Where one of [`PERSONAL_FIELDS`] says `AGENT` or `USER`.
+/// The path where one of [`PERSONAL_FIELDS`] holds only `AGENT` or `USER`.
 const NOT_PERSONAL: &[&str] = &["data.transcriptions[].source"];
 
-/// Every golden case and sample: its name and the webhook.
+/// Returns name and webhook of every golden case and sample.
 fn webhooks() -> Vec<(String, Webhook)> {
     let mut found = Vec::new();
     for provider in Provider::ALL {
@@ -51,14 +51,14 @@ fn webhooks() -> Vec<(String, Webhook)> {
     found
 }
 
-/// The events of a webhook as they are published; none of one that cannot be normalized.
+/// Returns the events of a webhook as they are published; none if it cannot be normalized.
 fn events(webhook: &Webhook) -> Vec<bytes::Bytes> {
     let Ok(normalized) = providers::normalize(webhook) else { return Vec::new() };
     let encode = |(position, event)| cloudevent::encode(webhook, &normalized.key, position, event).body;
     normalized.events.iter().enumerate().map(encode).collect()
 }
 
-/// Path and text of every string and number; of a number, as serde_json reads it.
+/// Collects path and text of every string and number; a number as serde_json writes it.
 fn leaves(value: &Value, path: &str, found: &mut Vec<(String, String)>) {
     match value {
         Value::Object(map) => {
@@ -82,13 +82,13 @@ fn leaves_of(json: &[u8]) -> Vec<(String, String)> {
     found
 }
 
-/// The values that are shown as they are, with their paths: no markers, and no names of fields.
+/// Returns the values that are shown unredacted, with their paths.
 fn shown_values(shown: &str) -> Vec<(String, String)> {
     leaves_of(shown.as_bytes()).into_iter().filter(|(_, text)| !text.starts_with('‹')).collect()
 }
 
-/// Something in `shown` that must not be there, judged by its shape and by the words above.
-fn something_personal(shown: &str) -> Option<&str> {
+/// Finds personal data in `shown`, by its shape and by the words above.
+fn personal_data(shown: &str) -> Option<&str> {
     let is_phone = |rest: &str| rest.bytes().take_while(u8::is_ascii_digit).count() >= 7;
     if shown.contains('@') {
         return Some("@");
@@ -100,13 +100,13 @@ fn something_personal(shown: &str) -> Option<&str> {
 }
 
 #[test]
-fn no_leaf_that_is_not_public_survives_in_what_is_shown() {
+fn no_private_leaf_survives_redaction() {
     let (mut in_bodies, mut in_events) = (0, 0);
     for (name, webhook) in webhooks() {
         let schema = webhook.provider.schema();
         let (public, hidden): (Vec<_>, Vec<_>) =
             leaves_of(&webhook.body).into_iter().partition(|(path, _)| schema.is_public(path));
-        // A word that is public elsewhere in the same webhook is no secret.
+        // A word that is public elsewhere in the same webhook is not secret.
         let is_secret =
             |text: &str| text.chars().count() >= 4 && !public.iter().any(|(_, public)| public.contains(text));
         let secrets: Vec<_> = hidden.iter().filter(|(_, text)| is_secret(text)).collect();
@@ -127,15 +127,15 @@ fn no_leaf_that_is_not_public_survives_in_what_is_shown() {
 }
 
 #[test]
-fn no_name_number_address_or_text_survives_in_what_is_shown() {
+fn no_name_number_address_or_text_survives_redaction() {
     let mut personal = 0;
     for (name, webhook) in webhooks() {
-        personal += usize::from(something_personal(&String::from_utf8_lossy(&webhook.body)).is_some());
+        personal += usize::from(personal_data(&String::from_utf8_lossy(&webhook.body)).is_some());
         let shown = redact::body(webhook.provider, &webhook.body);
-        assert_eq!(something_personal(&shown), None, "{name}: {shown}");
+        assert_eq!(personal_data(&shown), None, "{name}: {shown}");
         for event in events(&webhook) {
             let shown = redact::event(&event);
-            assert_eq!(something_personal(&shown), None, "{name}: {shown}");
+            assert_eq!(personal_data(&shown), None, "{name}: {shown}");
         }
         for (header, value) in webhook.headers.iter() {
             assert_eq!(redact::header(webhook.provider, header, value), value, "{name}: {header}");
@@ -144,7 +144,7 @@ fn no_name_number_address_or_text_survives_in_what_is_shown() {
     assert!(personal > 150, "only {personal} bodies hold anything personal");
 }
 
-/// Puts a word, or a number where one stands, in place of every leaf that is not public or is personal by its name.
+/// Replaces every leaf that is private or has a personal field name by a word, or a number by a number.
 fn plant(provider: Provider, value: &mut Value, path: &str, planted: &mut usize) {
     let is_personal = || {
         let field = path.rsplit('.').next().unwrap_or_default();
@@ -170,9 +170,9 @@ fn plant(provider: Provider, value: &mut Value, path: &str, planted: &mut usize)
     }
 }
 
-/// One word passes for an enum's value, so nothing but the lists keeps it from being shown.
+/// A single word looks like an enum value, so only the schemas keep it from being shown.
 #[test]
-fn no_single_word_in_a_personal_place_survives_in_what_is_shown() {
+fn no_single_word_in_a_personal_field_survives_redaction() {
     let (mut planted, mut shown_events) = (0, 0);
     for (name, original) in webhooks() {
         let provider = original.provider;
@@ -190,7 +190,7 @@ fn no_single_word_in_a_personal_place_survives_in_what_is_shown() {
 }
 
 #[test]
-fn what_an_engineer_needs_is_shown() {
+fn redaction_keeps_what_an_engineer_needs() {
     let mut shown = String::new();
     for (_, webhook) in webhooks() {
         shown += &redact::body(webhook.provider, &webhook.body);

@@ -19,8 +19,7 @@ use crate::core::{
 /// not expect) is noted on standard error. Exit code 65 and the JSON path if it cannot be normalized.
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// morph, allo, wavix, salpre or varda
-    #[arg(long)]
+    #[arg(long, help = Provider::ALL.map(Provider::as_str).join(", "))]
     provider: Provider,
     /// The source's name in the events; the provider's if not given
     #[arg(long)]

@@ -1,4 +1,4 @@
-//! Who may post to a source: pure checks over the raw bytes, in constant time, failing closed.
+//! Authenticates the sender of a webhook: pure checks over the raw bytes, in constant time, failing closed.
 
 use std::{fmt, time::Duration};
 
@@ -9,21 +9,21 @@ use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha512};
 use subtle::ConstantTimeEq as _;
 
-/// How a source authenticates its sender.
+/// The authentication scheme of a source.
 #[derive(Clone, Debug)]
 pub enum Auth {
-    /// Nobody is asked. Must be said explicitly.
+    /// Accepts unauthenticated requests. The configuration must ask for it explicitly.
     None,
-    /// A fixed value in a header; in `authorization` it may stand behind `Bearer`.
+    /// A fixed value in a header; in `authorization` it may follow `Bearer`.
     HeaderToken {
         /// The header, in lower case.
         header: String,
-        /// What it must hold.
+        /// The accepted values.
         secrets: Secrets,
     },
     /// HTTP basic authentication.
     Basic {
-        /// The user.
+        /// The user name.
         user: String,
         /// The passwords.
         secrets: Secrets,
@@ -32,11 +32,11 @@ pub enum Auth {
     Hmac {
         /// The header, in lower case.
         header: String,
-        /// What stands before the code, as in `sha256=`. May be empty.
+        /// The text before the code, as in `sha256=`. May be empty.
         prefix: String,
-        /// The hash.
+        /// The hash function.
         algorithm: Algorithm,
-        /// How the code is written.
+        /// The encoding of the code.
         encoding: Encoding,
         /// The keys.
         secrets: Secrets,
@@ -45,19 +45,19 @@ pub enum Auth {
     Varda {
         /// The keys.
         secrets: Secrets,
-        /// How far the sender's time may lie from ours, either way.
+        /// The maximum difference between the sender's clock and ours, either way.
         tolerance: Duration,
     },
     /// Standard Webhooks: `webhook-signature: v1,<base64>`, HMAC-SHA256 over `<id>.<timestamp>.<raw body>`.
     StandardWebhooks {
         /// The keys, decoded.
         secrets: Secrets,
-        /// How far the sender's time may lie from ours, either way.
+        /// The maximum difference between the sender's clock and ours, either way.
         tolerance: Duration,
     },
 }
 
-/// The hash of an [`Auth::Hmac`].
+/// The hash function of an [`Auth::Hmac`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
     /// HMAC-SHA-1: old, still sound as a MAC.
@@ -68,16 +68,16 @@ pub enum Algorithm {
     Sha512,
 }
 
-/// How the code of an [`Auth::Hmac`] is written.
+/// The encoding of the code of an [`Auth::Hmac`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// Hexadecimal, in either case.
+    /// Hexadecimal, in upper or lower case.
     Hex,
     /// Base64 with padding.
     Base64,
 }
 
-/// One secret, or two while they are being rotated. None is empty.
+/// One secret, or two during a rotation. None is empty.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secrets {
     first: Vec<u8>,
@@ -85,7 +85,7 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// Secrets used as they are.
+    /// Creates secrets whose bytes are used as they are.
     ///
     /// # Errors
     /// [`InvalidSecret`] if one of them is empty.
@@ -95,10 +95,10 @@ impl Secrets {
         Ok(Self { first: plain(first)?, second: second.map(plain).transpose()? })
     }
 
-    /// Secrets of Standard Webhooks: base64, mostly behind `whsec_`.
+    /// Creates secrets of Standard Webhooks: base64, usually prefixed with `whsec_`.
     ///
     /// # Errors
-    /// [`InvalidSecret`] if one of them is empty or no base64.
+    /// [`InvalidSecret`] if one of them is empty or not base64.
     pub fn standard_webhooks(first: &str, second: Option<&str>) -> Result<Self, InvalidSecret> {
         let decode = |text: &str| {
             let key =
@@ -108,7 +108,7 @@ impl Secrets {
         Ok(Self { first: decode(first)?, second: second.map(decode).transpose()? })
     }
 
-    /// How many there are.
+    /// Returns the number of secrets.
     pub fn count(&self) -> usize {
         self.iter().count()
     }
@@ -117,7 +117,8 @@ impl Secrets {
         std::iter::once(self.first.as_slice()).chain(self.second.as_deref())
     }
 
-    /// Whether `matches` holds for one of them; all are tried, so that time does not tell which.
+    /// Returns true if `matches` accepts one of the secrets. All are tried, so that the time does not reveal
+    /// which.
     fn any(&self, matches: impl Fn(&[u8]) -> bool) -> bool {
         self.iter().fold(false, |found, secret| matches(secret) | found)
     }
@@ -131,28 +132,28 @@ impl fmt::Debug for Secrets {
 
 /// A secret that cannot be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a secret is empty, or not in the encoding that its scheme asks for")]
+#[error("the secret is empty or not in the encoding that its scheme requires")]
 pub struct InvalidSecret;
 
-/// Why a sender was turned away. Holds nothing of what was sent.
+/// The reason why a request was rejected. Holds nothing from the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum AuthError {
-    /// A header that the scheme needs is not there.
-    #[error("a header that carries the proof is missing")]
+    /// A header that the scheme requires is missing.
+    #[error("the authentication header is missing")]
     Missing,
-    /// It is there and cannot be read.
-    #[error("the proof is not in the form that the scheme asks for")]
+    /// The header cannot be parsed.
+    #[error("the authentication header does not have the format that the scheme requires")]
     Malformed,
-    /// The proof is right, its time lies too far from ours: a replay, or a clock that is wrong.
-    #[error("the proof is right, but its time lies too far from ours")]
+    /// The signature matches but its timestamp is outside the tolerance: a replay, or a wrong clock.
+    #[error("the signature matches, but its timestamp is outside the tolerance")]
     Stale,
-    /// The proof is wrong.
-    #[error("the proof does not match")]
+    /// The signature or credential does not match.
+    #[error("the signature or credential does not match")]
     Mismatch,
 }
 
 impl AuthError {
-    /// The word used in logs.
+    /// Returns the word used in logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Missing => "missing",
@@ -167,7 +168,7 @@ const VARDA_SIGNATURE: &str = "x-varda-signature";
 const WEBHOOK_SIGNATURE: &str = "webhook-signature";
 
 impl Auth {
-    /// The word used in the configuration.
+    /// Returns the word used in the configuration.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::None => "none",
@@ -179,7 +180,7 @@ impl Auth {
         }
     }
 
-    /// The header, in lower case, that carries the secret or the proof of knowing it: never captured.
+    /// Returns the header, in lower case, that carries the credential or signature. It is never captured.
     pub fn proof_header(&self) -> Option<&str> {
         match self {
             Self::None => None,
@@ -190,7 +191,7 @@ impl Auth {
         }
     }
 
-    /// Whether the check looks at the body; if not, it can be made before the body is read.
+    /// Returns true if the check needs the body. If not, it can run before the body is read.
     pub fn reads_body(&self) -> bool {
         match self {
             Self::None | Self::HeaderToken { .. } | Self::Basic { .. } => false,
@@ -198,10 +199,10 @@ impl Auth {
         }
     }
 
-    /// Checks a request: `header` gives the value of a header by its name in lower case, `body` is raw.
+    /// Checks a request. `header` returns the value of a header by its name in lower case; `body` is raw.
     ///
     /// # Errors
-    /// [`AuthError`] says why the sender is turned away.
+    /// [`AuthError`] says why the request is rejected.
     pub fn check<'h>(
         &self,
         header: impl Fn(&str) -> Option<&'h [u8]>,
@@ -268,7 +269,7 @@ fn verify<M: Mac + KeyInit>(key: &[u8], parts: &[&[u8]], code: &[u8]) -> bool {
     mac.verify_slice(code).is_ok()
 }
 
-/// Compares by hash, so that time tells neither the length nor how far the two agree.
+/// Compares by hash, so that the time reveals neither the length nor the length of a common prefix.
 fn equal(a: &[u8], b: &[u8]) -> bool {
     Sha256::digest(a).as_slice().ct_eq(Sha256::digest(b).as_slice()).into()
 }
@@ -281,19 +282,20 @@ fn accept(matches: bool) -> Result<(), AuthError> {
     if matches { Ok(()) } else { Err(AuthError::Mismatch) }
 }
 
-/// What follows the name of an authentication scheme, which is written in either case.
+/// Returns the text after the name of an authentication scheme, which is matched case-insensitively.
 fn after_scheme<'h>(value: &'h [u8], scheme: &[u8]) -> Option<&'h [u8]> {
     let (head, rest) = value.split_at_checked(scheme.len())?;
     head.eq_ignore_ascii_case(scheme).then_some(rest)
 }
 
-/// Digits only: a sign, a fraction or a space is nothing that these schemes know.
+/// Parses a Unix timestamp: digits only, since these schemes allow no sign, fraction or space.
 fn unix_seconds(text: &[u8]) -> Option<i64> {
     let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
     if digits { std::str::from_utf8(text).ok()?.parse().ok() } else { None }
 }
 
-/// Checked after the signature, so that `Stale` always means a sender who knows the secret.
+/// Checks the timestamp. It runs after the signature check, so `Stale` always means a sender who knows the
+/// secret.
 fn fresh(sent: i64, now: Timestamp, tolerance: Duration) -> Result<(), AuthError> {
     let apart = Duration::from_secs(now.as_second().abs_diff(sent));
     if apart <= tolerance { Ok(()) } else { Err(AuthError::Stale) }
@@ -316,11 +318,11 @@ fn check_varda(secrets: &Secrets, value: &[u8], body: &[u8]) -> Result<i64, Auth
         return Err(AuthError::Malformed);
     }
     let signed = [time, b".", body];
-    accept(matches_one(secrets, &signed, &codes)).map(|()| sent)
+    accept(any_matches(secrets, &signed, &codes)).map(|()| sent)
 }
 
 fn check_standard(secrets: &Secrets, signed: &[&[u8]], value: &[u8]) -> Result<(), AuthError> {
-    // Other versions may stand beside v1; what is not v1 counts for nothing.
+    // Other versions may be listed beside v1; they are ignored.
     let codes: Vec<_> = value
         .split(|b| *b == b' ')
         .filter_map(|part| BASE64.decode(part.strip_prefix(b"v1,")?).ok())
@@ -328,10 +330,10 @@ fn check_standard(secrets: &Secrets, signed: &[&[u8]], value: &[u8]) -> Result<(
     if codes.is_empty() {
         return Err(AuthError::Malformed);
     }
-    accept(matches_one(secrets, signed, &codes))
+    accept(any_matches(secrets, signed, &codes))
 }
 
-fn matches_one(secrets: &Secrets, signed: &[&[u8]], codes: &[Vec<u8>]) -> bool {
+fn any_matches(secrets: &Secrets, signed: &[&[u8]], codes: &[Vec<u8>]) -> bool {
     secrets.any(|key| codes.iter().fold(false, |hit, code| Algorithm::Sha256.verify(key, signed, code) | hit))
 }
 

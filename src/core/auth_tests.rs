@@ -155,7 +155,7 @@ fn either_secret_passes_while_they_are_rotated_and_no_third() {
 }
 
 #[test]
-fn a_proof_too_old_or_from_the_future_is_stale() {
+fn a_signature_too_old_or_from_the_future_is_stale() {
     let varda = Auth::Varda { secrets: secrets("k", None), tolerance: FIVE_MINUTES };
     for (shift, expected) in [
         (0, Ok(())),
@@ -172,7 +172,7 @@ fn a_proof_too_old_or_from_the_future_is_stale() {
 }
 
 #[test]
-fn what_cannot_be_read_is_malformed() {
+fn an_unparsable_signature_is_malformed() {
     let varda = Auth::Varda { secrets: secrets("k", None), tolerance: FIVE_MINUTES };
     for value in ["x", "t=1", "v1=00", "t=,v1=00", "t=-1,v1=00", "t=1,v1=zz", "t=1,t=1,v1=00", "t=1.5,v1=00"]
     {
@@ -211,7 +211,7 @@ fn debug_shows_no_secret() {
     assert!(!shown.contains("hunter") && shown.contains("[redacted; 2]"), "{shown}");
 }
 
-/// A request that passes under each scheme that signs, to be spoiled.
+/// Returns a valid request for one of the signing schemes, to be tampered with.
 fn signed(scheme: usize, body: &[u8]) -> (Auth, Request) {
     let key = secrets("k3y", None);
     match scheme {
@@ -257,7 +257,7 @@ proptest! {
         let index = place.index(bytes.len());
         let before = *bytes[index];
         *bytes[index] ^= 1 << bit;
-        // The case of a hex digit means nothing: `a` and `A` are the same code.
+        // Hex digits are case-insensitive: `a` and `A` are the same code.
         let same_digit = (scheme == 0 || scheme == 3)
             && index >= body_length
             && before.is_ascii_hexdigit()

@@ -1,18 +1,18 @@
-//! Which of its source's raw queues a webhook goes to, where a source has several.
+//! Chooses one of a source's raw queues for a webhook.
 //!
-//! One quorum queue is one log on one leader: a source that needs more gets several, its shards. What a webhook says of
-//! itself chooses the shard, so that one call's webhooks stay in one; what says nothing goes to each shard in turn. A
-//! webhook is never refused over this: shards only spread the load, and deduplication is over all of them.
+//! One quorum queue is one log on one leader. A source that needs more has several, its shards. A value in
+//! the webhook chooses the shard, so that one call's webhooks stay in one shard; webhooks without the value
+//! are distributed in turn. Sharding never rejects a webhook: shards only spread the load, and deduplication
+//! covers all of them.
 
-use std::{borrow::Cow, fmt, str::FromStr};
+use std::{borrow::Cow, fmt};
 
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use super::webhook::Webhook;
+use super::{pointer::Pointer, webhook::Webhook};
 
-/// The most shards that a source can have.
+/// Maximum number of shards per source.
 pub const SHARDS_MAX: u8 = 64;
 
 /// One of a source's raw queues, numbered from 0.
@@ -20,16 +20,16 @@ pub const SHARDS_MAX: u8 = 64;
 pub struct Shard(u8);
 
 impl Shard {
-    /// The one that every source has.
+    /// The shard that every source has.
     pub const FIRST: Self = Self(0);
 
-    /// Its number, from 0.
+    /// Returns the shard's number, from 0.
     pub fn number(self) -> u8 {
         self.0
     }
 }
 
-/// How a source's webhooks are spread over its raw queues.
+/// The distribution of a source's webhooks over its raw queues.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sharding {
     shards: u8,
@@ -37,37 +37,37 @@ pub struct Sharding {
 }
 
 impl Sharding {
-    /// Spreads over so many shards, at least one and at most [`SHARDS_MAX`].
+    /// Distributes webhooks over `shards` shards, clamped to 1 to [`SHARDS_MAX`].
     pub fn new(shards: u8, by: Option<ShardBy>) -> Self {
         Self { shards: shards.clamp(1, SHARDS_MAX), by }
     }
 
-    /// How many shards there are.
+    /// Returns the number of shards.
     pub fn count(&self) -> u8 {
         self.shards
     }
 
-    /// What chooses the shard, if it is not each in turn.
+    /// Returns the value that chooses the shard; none if webhooks are distributed in turn.
     pub fn by(&self) -> Option<&ShardBy> {
         self.by.as_ref()
     }
 
-    /// The shards.
+    /// Returns the shards.
     pub fn shards(&self) -> impl Iterator<Item = Shard> + use<> {
         (0..self.shards).map(Shard)
     }
 
-    /// Whether this is one of them.
+    /// Returns true if `shard` is one of the configured shards.
     pub fn has(&self, shard: Shard) -> bool {
         shard.0 < self.shards
     }
 
-    /// Those that there would be if there were more: they may be left from when there were.
+    /// Returns the shards beyond the configured number. Their queues can remain from a time with more shards.
     pub fn beyond(&self) -> impl Iterator<Item = Shard> + use<> {
         (self.shards..SHARDS_MAX).map(Shard)
     }
 
-    /// Where a webhook goes; `turn` counts those that do not say it themselves.
+    /// Returns the shard for a webhook; `turn` counts the webhooks that have no value to choose by.
     pub fn shard_of(&self, webhook: &Webhook, turn: impl FnOnce() -> u64) -> Shard {
         if self.shards == 1 {
             return Shard::FIRST;
@@ -78,25 +78,25 @@ impl Sharding {
     }
 }
 
-/// The first 8 bytes of SHA-256: the same in every process and version, and as even for ids that count up as for
-/// random ones. To change it would part the webhooks of calls that are under way.
+/// Returns the first 8 bytes of SHA-256: the same in every process and version, and as even for sequential
+/// ids as for random ones. A change would separate the webhooks of calls in progress.
 fn hash(value: &str) -> u64 {
     let mut first = [0; 8];
     first.copy_from_slice(&Sha256::digest(value)[..8]);
     u64::from_be_bytes(first)
 }
 
-/// What of a webhook chooses its shard.
+/// The part of a webhook that chooses its shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ShardBy {
-    /// The value of the header of this name, in lower case.
+    /// The value of the header with this name, in lower case.
     Header(String),
-    /// The value at a place in the body.
+    /// The value at this pointer in the body.
     Pointer(Pointer),
 }
 
 impl ShardBy {
-    /// The value that says which shard, if it is there and not empty.
+    /// Returns the value that chooses the shard, if it is present and not empty.
     fn value<'w>(&self, webhook: &'w Webhook) -> Option<Cow<'w, str>> {
         let value = match self {
             Self::Header(name) => Cow::Borrowed(webhook.headers.get(name)?),
@@ -107,7 +107,7 @@ impl ShardBy {
 }
 
 impl fmt::Display for ShardBy {
-    /// As the configuration has it.
+    /// Writes the value of `shard_by` in the configuration.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Header(name) => write!(f, "header:{name}"),
@@ -116,7 +116,7 @@ impl fmt::Display for ShardBy {
     }
 }
 
-/// A string's text, or a number or a truth value as it is written: `7` and `"7"` are the same id.
+/// Returns a string's text, or a number or boolean as it was written: `7` and `"7"` are the same id.
 fn scalar(value: &RawValue) -> Option<Cow<'_, str>> {
     let json = value.get();
     let quoted = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
@@ -124,130 +124,6 @@ fn scalar(value: &RawValue) -> Option<Cow<'_, str>> {
         Some(text) if !text.contains('\\') => Some(Cow::Borrowed(text)),
         Some(_) => serde_json::from_str(json).ok().map(Cow::Owned),
         None => (json != "null" && !json.starts_with(['{', '['])).then_some(Cow::Borrowed(json)),
-    }
-}
-
-/// A place in a JSON document, as RFC 6901 writes it; not the document itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pointer(Vec<String>);
-
-/// A text that is no [`Pointer`].
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a JSON pointer begins with / and has ~ only in ~0 and ~1")]
-pub struct InvalidPointer;
-
-impl FromStr for Pointer {
-    type Err = InvalidPointer;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let names = text.strip_prefix('/').ok_or(InvalidPointer)?;
-        let unescape = |name: &str| {
-            let strange = name.split('~').skip(1).any(|rest| !rest.starts_with(['0', '1']));
-            if strange { Err(InvalidPointer) } else { Ok(name.replace("~1", "/").replace("~0", "~")) }
-        };
-        names.split('/').map(unescape).collect::<Result<_, _>>().map(Self)
-    }
-}
-
-impl fmt::Display for Pointer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|name| write!(f, "/{}", name.replace('~', "~0").replace('/', "~1")))
-    }
-}
-
-impl Pointer {
-    /// What stands there, as it is written. Nothing is read after it, and what stands before it is only skipped; of
-    /// equal names in an object the first counts.
-    fn find<'b>(&self, body: &'b [u8]) -> Option<&'b RawValue> {
-        let mut found = None;
-        let place = Place { path: &self.0, found: &mut found };
-        // Where it was found the rest is left unread, which the reader takes for an error.
-        drop(place.deserialize(&mut serde_json::Deserializer::from_slice(body)));
-        found
-    }
-}
-
-/// A value on the way, and what is to be found below it.
-struct Place<'p, 'f, 'b> {
-    path: &'p [String],
-    found: &'f mut Option<&'b RawValue>,
-}
-
-impl<'b> DeserializeSeed<'b> for Place<'_, '_, 'b> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'b>>(self, deserializer: D) -> Result<(), D::Error> {
-        match self.path.split_first() {
-            Some((name, below)) => deserializer.deserialize_any(Level { name, below, found: self.found }),
-            None => {
-                *self.found = Some(<&RawValue>::deserialize(deserializer)?);
-                Ok(())
-            }
-        }
-    }
-}
-
-/// An object or an array on the way, and which of its values leads on.
-struct Level<'p, 'f, 'b> {
-    name: &'p str,
-    below: &'p [String],
-    found: &'f mut Option<&'b RawValue>,
-}
-
-impl<'b> Visitor<'b> for Level<'_, '_, 'b> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object or an array")
-    }
-
-    fn visit_map<A: MapAccess<'b>>(self, mut entries: A) -> Result<(), A::Error> {
-        while let Some(leads_on) = entries.next_key_seed(Is(self.name))? {
-            if leads_on {
-                return entries.next_value_seed(Place { path: self.below, found: self.found });
-            }
-            entries.next_value::<IgnoredAny>()?;
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'b>>(self, mut items: A) -> Result<(), A::Error> {
-        let Some(index) = index(self.name) else { return Ok(()) };
-        for _ in 0..index {
-            if items.next_element::<IgnoredAny>()?.is_none() {
-                return Ok(());
-            }
-        }
-        items.next_element_seed(Place { path: self.below, found: self.found }).map(drop)
-    }
-}
-
-/// RFC 6901 knows an index in one form only: digits, and no zero before others.
-fn index(name: &str) -> Option<usize> {
-    let plain = name == "0" || name.starts_with(|first: char| ('1'..='9').contains(&first));
-    if plain { name.parse().ok() } else { None }
-}
-
-/// Whether a name is this one, without keeping it.
-struct Is<'p>(&'p str);
-
-impl<'b> DeserializeSeed<'b> for Is<'_> {
-    type Value = bool;
-
-    fn deserialize<D: Deserializer<'b>>(self, deserializer: D) -> Result<bool, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Is<'_> {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a name")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<bool, E> {
-        Ok(name == self.0)
     }
 }
 

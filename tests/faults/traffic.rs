@@ -180,7 +180,7 @@ impl Traffic {
     /// The webhook of this number, as the receiver would put it on the broker; delivery id and time are made up.
     pub fn webhook(&self, number: Number) -> Webhook {
         let mut dice = self.dice(number);
-        let provider = Provider::ALL[usize::try_from(dice.below(5)).unwrap()];
+        let provider = Provider::ALL[usize::try_from(dice.below(Provider::ALL.len() as u64)).unwrap()];
         let templates = &self.by_provider[provider.as_str()];
         let template = &templates[usize::try_from(dice.below(templates.len() as u64)).unwrap()];
         let id = number.to_string();

@@ -10,7 +10,7 @@ use hookswitch::core::{
     webhook::{Headers, Webhook},
 };
 
-/// The folders of a provider's cases, in the order of their names.
+/// Returns the folders of a provider's cases, sorted by name.
 pub(crate) fn of(provider: Provider) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(provider.as_str());
     let entries = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
@@ -20,7 +20,7 @@ pub(crate) fn of(provider: Provider) -> Vec<PathBuf> {
     cases
 }
 
-/// A case as it came.
+/// Reads the webhook of a case.
 pub(crate) fn read(provider: Provider, case: &Path) -> Webhook {
     let headers = fs::read_to_string(case.join("headers.txt")).unwrap_or_default();
     let headers = headers.lines().filter_map(|line| line.split_once(':'));
@@ -28,7 +28,7 @@ pub(crate) fn read(provider: Provider, case: &Path) -> Webhook {
     webhook(provider, headers.collect(), fs::read(case.join("body.json")).unwrap())
 }
 
-/// A webhook of a source that is called as its provider.
+/// Returns a webhook of a source that is named after its provider.
 pub(crate) fn webhook(provider: Provider, headers: Headers, body: impl Into<Vec<u8>>) -> Webhook {
     Webhook {
         delivery_id: "01900000-0000-7000-8000-000000000001".parse().unwrap(),

@@ -1,4 +1,4 @@
-//! Writing an [`Event`] as a CloudEvent 1.0 in JSON, structured mode.
+//! Writes an [`Event`] as a CloudEvent 1.0 in JSON, structured mode.
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -13,25 +13,25 @@ use crate::core::{
 /// The media type of an encoded event.
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";
 
-/// What an event takes beside the fields of its webhook, more or less.
+/// The approximate size of an event's own attributes, in bytes.
 const ENVELOPE_BYTES: usize = 720;
 
-/// An event as it goes to the broker.
+/// An event as it is published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded {
-    /// The CloudEvent's `id`, also the AMQP `message_id`: the same webhook always gives the same ids.
+    /// The CloudEvent's `id`, also the AMQP `message_id`. The same webhook always yields the same ids.
     pub id: Uuid,
     /// The CloudEvent's `type`.
     pub kind: &'static str,
-    /// When it happened.
+    /// The CloudEvent's `time`.
     pub time: Timestamp,
-    /// `<type>.<source>`
+    /// The routing key: `<type>.<source>`.
     pub routing_key: String,
     /// The JSON text.
     pub body: Bytes,
 }
 
-/// Writes the event at `position` of what `webhook` gave.
+/// Encodes the event at `position` of those that `webhook` yielded.
 pub fn encode(webhook: &Webhook, key: &IdempotencyKey, position: usize, event: &Event<'_>) -> Encoded {
     let id = key.event_id(&webhook.source, position);
     let kind = event.kind.as_str();
@@ -53,7 +53,7 @@ fn write_cloud_event(
     let (provider, source) = (webhook.provider.as_str(), webhook.source.as_str());
     write_field!(out, "specversion", "1.0");
     write_field!(out, "id", &id);
-    // Names that need no escapes.
+    // Names of providers and sources need no escapes.
     extend(out, &["\"source\":\"/hookswitch/", provider, "/", source, "\","]);
     write_field!(out, "type", event.kind.as_str());
     write_field!(out, "subject", &event.subject);

@@ -7,22 +7,22 @@ use jiff::Timestamp;
 use super::data::Data;
 use crate::core::json::Value;
 
-/// One normalized fact. A webhook gives one or more; their order is the order of publishing.
+/// One normalized fact. A webhook yields one or more, in the order of publishing.
 #[derive(Clone, Debug)]
 pub struct Event<'a> {
-    /// What happened.
+    /// The event's type.
     pub kind: EventType,
-    /// What it is about: `call/<id>`, `contact/<id>`, …
+    /// The subject: `call/<id>`, `contact/<id>`, …
     pub subject: String,
-    /// When it happened at the provider; none where the provider does not say, then the time of receipt counts.
+    /// The time of the event at the provider. If the provider sends none, the time of receipt is published.
     pub time: Option<Timestamp>,
-    /// The provider's own name for it.
+    /// The provider's own name for the event.
     pub provider_event: Cow<'a, str>,
-    /// Whether the provider calls it a test.
+    /// True if the provider marks the event as a test.
     pub test: bool,
-    /// Whose it is, where one source serves several tenants.
+    /// The tenant, where one source serves several.
     pub tenant: Option<Cow<'a, str>>,
-    /// The typed fields of its family.
+    /// The typed fields of the event's family.
     pub data: Data<'a>,
     /// Every leaf of the payload that no typed field holds, under its own path.
     pub unmapped: Value<'a>,
@@ -40,7 +40,7 @@ macro_rules! event_types {
             /// Every type, in the order of the documentation.
             pub const ALL: &[Self] = &[$(Self::$variant,)*];
 
-            /// The type's name, the first part of the routing key.
+            /// Returns the type's name, the first part of the routing key.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $name,)*
@@ -112,6 +112,6 @@ event_types! {
     WidgetCardViewDeleted = "widget.card_view.deleted",
     /// A provider's test button or health ping.
     SourcePing = "source.ping",
-    /// An event that nobody here knows, of a source that chose to pass such events on.
+    /// An event of unknown type from a source that passes such events on.
     ProviderUnmapped = "provider.unmapped",
 }

@@ -6,7 +6,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use uuid::{Builder, Uuid};
 
-use crate::core::webhook::SourceName;
+use crate::core::webhook::names::SourceName;
 
 /// The longest key that is kept as it is, in bytes; a longer one is replaced by its hash.
 const KEY_MAX_BYTES: usize = 200;

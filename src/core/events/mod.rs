@@ -1,4 +1,4 @@
-//! Normalized events: their data, their types, their ids, and their envelope.
+//! Normalized events: their data, types, ids and envelope.
 
 pub mod cloudevent;
 pub mod data;

@@ -1,40 +1,44 @@
-//! Writing JSON straight into a buffer.
+//! Writes JSON straight into a buffer.
 //!
-//! serde would do, but the events are made of records whose names are known when this is compiled: such a field is one
-//! copy of its name, quotes and colon included, and one of its value.
+//! serde would work too. But field names are known at compile time, so a field here costs two copies: one of
+//! its name with quotes and colon, and one of its value.
 
 use std::borrow::Cow;
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{Raw, Value, document::plain_len, time};
+use super::{
+    raw::{Raw, Value},
+    scan::plain_len,
+    time,
+};
 
-/// What can be written as JSON.
+/// A value that can be written as JSON.
 pub trait Json {
     /// Appends the value.
     fn write(&self, out: &mut Vec<u8>);
 
-    /// Whether a field with this value is left out.
+    /// Returns true if a field with this value is omitted.
     fn is_absent(&self) -> bool {
         false
     }
 }
 
-/// What is written as an object.
+/// A record that is written as an object.
 pub trait Fields {
-    /// Appends the fields, a comma behind each.
+    /// Appends the fields, each followed by a comma.
     fn write_fields(&self, out: &mut Vec<u8>);
 }
 
-/// Appends an object with the fields that `write_fields` appends, a comma behind each.
+/// Appends an object with the fields that `write_fields` appends, each followed by a comma.
 pub(in crate::core) fn write_object(out: &mut Vec<u8>, write_fields: impl FnOnce(&mut Vec<u8>)) {
     out.push(b'{');
     write_fields(out);
     close(out, b'}');
 }
 
-/// Puts the bracket in place of the last comma.
+/// Replaces the last comma with the closing bracket.
 fn close(out: &mut Vec<u8>, bracket: u8) {
     if out.last() == Some(&b',') {
         out.pop();
@@ -45,15 +49,15 @@ fn close(out: &mut Vec<u8>, bracket: u8) {
 /// Appends the field `$name` and a comma, unless its value is absent.
 macro_rules! write_field {
     ($out:expr, $name:expr, $value:expr) => {
-        if !$crate::core::json::Json::is_absent($value) {
+        if !$crate::core::json::write::Json::is_absent($value) {
             $out.extend_from_slice(concat!("\"", $name, "\":").as_bytes());
-            $crate::core::json::Json::write($value, $out);
+            $crate::core::json::write::Json::write($value, $out);
             $out.push(b',');
         }
     };
 }
 
-/// Defines a record whose fields are written under their own names, in their order, but for those that are absent.
+/// Defines a record whose fields are written under their own names and in order. Absent fields are omitted.
 macro_rules! json_object {
     ($(
         $(#[$attribute:meta])*
@@ -67,15 +71,17 @@ macro_rules! json_object {
                 $($(#[$field_attribute])* pub $field: $type,)*
             }
 
-            impl $crate::core::json::Fields for $record<'_> {
+            impl $crate::core::json::write::Fields for $record<'_> {
                 fn write_fields(&self, out: &mut Vec<u8>) {
-                    $($crate::core::json::write_field!(out, stringify!($field), &self.$field);)*
+                    $($crate::core::json::write::write_field!(out, stringify!($field), &self.$field);)*
                 }
             }
 
-            impl $crate::core::json::Json for $record<'_> {
+            impl $crate::core::json::write::Json for $record<'_> {
                 fn write(&self, out: &mut Vec<u8>) {
-                    $crate::core::json::write_object(out, |out| $crate::core::json::Fields::write_fields(self, out));
+                    $crate::core::json::write::write_object(out, |out| {
+                        $crate::core::json::write::Fields::write_fields(self, out);
+                    });
                 }
             }
         )*
@@ -96,7 +102,7 @@ macro_rules! json_words {
                 $($(#[$word_attribute])* $variant,)*
             }
 
-            impl $crate::core::json::Json for $list {
+            impl $crate::core::json::write::Json for $list {
                 fn write(&self, out: &mut Vec<u8>) {
                     out.extend_from_slice(match self {
                         $(Self::$variant => concat!("\"", $word, "\"").as_bytes(),)*
@@ -121,7 +127,8 @@ impl Json for str {
     }
 }
 
-/// What is rare or hard to get right: escapes, and the shortest way to write a float.
+/// Appends `value` with serde: for what is rare or hard to get right, such as escapes and the shortest form
+/// of a float.
 fn write_with_serde<T: serde::Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) {
     // Writing text and numbers to memory does not fail.
     serde_json::to_writer(out, value).ok();

@@ -1,11 +1,16 @@
 //! Allo: a business phone.
 //!
-//! `{topic, data}`, and in version 2 also `version` and `timestamp`. The same fields have been documented in
-//! snake_case and in camelCase; both are read.
+//! The body is `{topic, data}`; version 2 adds `version` and `timestamp`. The fields have been documented in
+//! snake_case and in camelCase, so both are read.
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{NormalizeError, Normalized, drift_of};
+use super::{
+    adapter::{Adapter, Input, Normalized},
+    drift,
+    error::NormalizeError,
+    schema::Schema,
+};
 use crate::core::{
     events::{
         data::{
@@ -16,14 +21,31 @@ use crate::core::{
         key::{IdempotencyKey, digest_hex},
     },
     json::{Object, Raw, Value},
-    redact::Schema,
-    webhook::Webhook,
 };
 
-pub(super) const HEADERS: &[&str] = &["webhook-id", "webhook-timestamp"];
+pub(super) const ADAPTER: Adapter = Adapter {
+    name: "allo",
+    headers: &["webhook-id", "webhook-timestamp"],
+    // A tag is typed by people. Data collected in a call has the keys that it was asked for under.
+    schema: Schema {
+        public: &[
+            "topic|version|timestamp",
+            "data.id|call_id|callId|integration_id|integrationId",
+            "data.transfer_original_call_id|transferOriginalCallId",
+            "data.type|direction",
+            "data.start_date|startDate|started_at|startedAt|answered_at|answeredAt",
+            "data.ended_at|endedAt|sent_at|sentAt",
+            "data.length_in_minutes|lengthInMinutes",
+            "data.transcriptions[].source|time",
+            "data.person.id",
+        ],
+        keyed: &["data.data_collected|dataCollected"],
+    },
+    normalize,
+};
 
-/// What stays unmapped whatever it is; [`expected`] adds what depends on the webhook. An empty transcript is
-/// none, in which case it is no event either.
+/// Paths that always stay unmapped and are no drift; [`expected`] adds those that depend on the webhook. The
+/// full text of a transcript stays only if it is empty: then the call has no transcript and no event for it.
 const CARRIED: &[&str] = &[
     "version",
     "data.length",
@@ -42,21 +64,7 @@ const CARRIED: &[&str] = &[
     "data.deals",
 ];
 
-/// A tag is typed by people. What was collected in a call stands under whatever name it was asked for.
-pub(super) const SCHEMA: Schema = Schema {
-    public: &[
-        "topic|version|timestamp",
-        "data.id|call_id|callId|transfer_original_call_id|transferOriginalCallId|integration_id|integrationId",
-        "data.type|direction",
-        "data.start_date|startDate|started_at|startedAt|answered_at|answeredAt|ended_at|endedAt|sent_at|sentAt",
-        "data.length_in_minutes|lengthInMinutes",
-        "data.transcriptions[].source|time",
-        "data.person.id",
-    ],
-    keyed: &["data.data_collected|dataCollected"],
-};
-
-/// Each field under the names that it has had.
+/// Every name that a field has had.
 mod names {
     pub(super) type Names = &'static [&'static str];
 
@@ -86,15 +94,15 @@ mod names {
 const DIRECTIONS: &[(&str, Direction)] =
     &[("INBOUND", Direction::Inbound), ("OUTBOUND", Direction::Outbound)];
 
-pub(super) fn normalize(webhook: &Webhook) -> Result<Normalized<'_>, NormalizeError> {
-    let mut root = Object::root(&webhook.body)?;
+fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
+    let mut root = Object::root(input.body)?;
     let topic = root.require_text("topic")?;
     if matches!(topic.as_ref(), "PING" | "ping") {
-        return Ok(ping(webhook, root, topic));
+        return Ok(ping(input, root, topic));
     }
     let parsed = parse_topic(&topic).ok_or_else(|| NormalizeError::unsupported("topic"))?;
     let mut data = root.require_object("data")?;
-    let key = key(webhook, parsed, &topic, &root, &data);
+    let key = key(input, parsed, &topic, &root, &data);
     let facts = match parsed {
         Topic::Call(stage) => call(stage, &mut data)?,
         Topic::Message(kind) => vec![message(kind, &mut data)?],
@@ -102,35 +110,36 @@ pub(super) fn normalize(webhook: &Webhook) -> Result<Normalized<'_>, NormalizeEr
     };
     let expected = expected(parsed, &root, &data);
     root.keep("data", data);
-    // When the webhook was sent stands in for a time that the payload itself does not give.
+    // The time of sending is used where the payload has no time of its own.
     let sent_at = if facts.iter().all(|fact| fact.time.is_none()) { root.time("timestamp") } else { None };
     let mut unmapped = root.into_unmapped();
     let mut events = Vec::with_capacity(facts.len());
     for fact in facts {
         events.push(Event {
             kind: fact.kind,
-            subject: fact.subject.unwrap_or_else(|| format!("delivery/{}", webhook.delivery_id)),
+            subject: fact.subject.unwrap_or_else(|| format!("delivery/{}", input.delivery_id)),
             time: fact.time.or(sent_at),
             provider_event: topic.clone(),
             test: false,
             tenant: None,
             data: fact.data,
-            // Once is enough: on the first event.
+            // Only the first event carries it.
             unmapped: std::mem::replace(&mut unmapped, Value::Object(Vec::new())),
         });
     }
-    let drift = drift_of(&events, |path| expected.contains(&path));
+    let drift = drift::find(&events, |path| expected.contains(&path));
     Ok(Normalized { key, events, drift })
 }
 
-/// What stays unmapped without being news: [`CARRIED`], and what was read but not taken.
+/// Returns the paths that stay unmapped and are no drift: [`CARRIED`], and those that were read but not
+/// taken.
 fn expected(parsed: Topic, root: &Object<'_>, data: &Object<'_>) -> Vec<&'static str> {
     let mut expected = CARRIED.to_vec();
-    // When the webhook was sent: where the payload says itself when it happened, that counts.
+    // The time of sending yields to the payload's own time.
     if root.peek("timestamp").and_then(Raw::time).is_some() {
         expected.push("timestamp");
     }
-    // The length is exact only as it was written, in minutes; the seconds are derived from it.
+    // Only the written length, in minutes, is exact; the seconds are derived from it.
     if minutes(data).is_some() {
         expected.extend(["data.length_in_minutes", "data.lengthInMinutes"]);
     }
@@ -140,7 +149,7 @@ fn expected(parsed: Topic, root: &Object<'_>, data: &Object<'_>) -> Vec<&'static
     expected
 }
 
-/// One event before the envelope's part is added.
+/// One event without the fields that all events of the webhook share.
 struct Fact<'a> {
     kind: E,
     /// None for a call that has no id yet.
@@ -149,7 +158,7 @@ struct Fact<'a> {
     data: Data<'a>,
 }
 
-/// What a webhook is about, but for a ping.
+/// The subject matter of every webhook except a ping.
 #[derive(Clone, Copy)]
 enum Topic {
     Call(Stage),
@@ -183,10 +192,10 @@ fn parse_topic(topic: &str) -> Option<Topic> {
     })
 }
 
-/// Every press of the test button is a fact of its own; whatever it carries is no news to anybody.
-fn ping<'a>(webhook: &Webhook, root: Object<'a>, topic: Text<'a>) -> Normalized<'a> {
-    let delivery_id = webhook.delivery_id.to_string();
-    let key = match webhook.headers.get("webhook-id") {
+/// Normalizes a ping. Every press of the test button is a fact of its own, and its content is never drift.
+fn ping<'a>(input: Input<'_>, root: Object<'a>, topic: Text<'a>) -> Normalized<'a> {
+    let delivery_id = input.delivery_id.to_string();
+    let key = match input.headers.get("webhook-id") {
         Some(id) => IdempotencyKey::from_parts(&[id]),
         None => IdempotencyKey::from_parts(&[topic.as_ref(), &delivery_id]),
     };
@@ -203,16 +212,10 @@ fn ping<'a>(webhook: &Webhook, root: Object<'a>, topic: Text<'a>) -> Normalized<
     Normalized { key, events: vec![event], drift: Vec::new() }
 }
 
-/// `webhook-id` where there is one. Else topic and id; where the same may happen to a thing again (a contact
-/// changes, a tag comes and goes) also what was said and, in version 2, when.
-fn key(
-    webhook: &Webhook,
-    parsed: Topic,
-    topic: &str,
-    root: &Object<'_>,
-    data: &Object<'_>,
-) -> IdempotencyKey {
-    if let Some(id) = webhook.headers.get("webhook-id") {
+/// Returns `webhook-id` as the key if it is there, else topic and id. What can happen again (a contact
+/// changes, a tag is added and removed) also needs a hash of the data and, in version 2, the time of sending.
+fn key(input: Input<'_>, parsed: Topic, topic: &str, root: &Object<'_>, data: &Object<'_>) -> IdempotencyKey {
+    if let Some(id) = input.headers.get("webhook-id") {
         return IdempotencyKey::from_parts(&[id]);
     }
     let (ids, may_happen_again) = match parsed {
@@ -221,7 +224,7 @@ fn key(
         Topic::Contact(kind) => (names::ID, kind == E::ContactUpdated),
     };
     let id = |name: &&str| data.peek(name).and_then(Raw::text_or_number).filter(|id| !id.is_empty());
-    let Some(id) = ids.iter().find_map(id) else { return IdempotencyKey::of_body(&webhook.body) };
+    let Some(id) = ids.iter().find_map(id) else { return IdempotencyKey::of_body(input.body) };
     if !may_happen_again {
         return IdempotencyKey::from_parts(&[topic, &id]);
     }
@@ -232,7 +235,7 @@ fn key(
     }
 }
 
-/// The first of `names` that `read` can make something of.
+/// Takes the first of `names` whose value `read` accepts.
 fn any_of<'a, T>(
     object: &mut Object<'a>,
     names: &[&str],
@@ -245,10 +248,10 @@ fn party<'a>(data: &mut Object<'a>, number: names::Names, name: names::Names) ->
     Party::new(any_of(data, number, Object::id), any_of(data, name, Object::text))
 }
 
-/// The call's event and, where it comes with a transcript, that of the transcript.
+/// Returns the call's event and, if it comes with a transcript, the transcript's event.
 fn call<'a>(stage: Stage, data: &mut Object<'a>) -> Result<Vec<Fact<'a>>, NormalizeError> {
     let call_id = match any_of(data, names::CALL_ID, Object::id) {
-        // Only a finished call surely has an id; one that still rings has none.
+        // Only a finished call always has an id; a ringing call has none.
         None if stage == Stage::Ended => Some(data.require_id("id")?),
         found => found,
     };
@@ -261,7 +264,7 @@ fn call<'a>(stage: Stage, data: &mut Object<'a>) -> Result<Vec<Fact<'a>>, Normal
         answered_at: any_of(data, names::ANSWERED_AT, Object::time),
         ended_at: any_of(data, names::ENDED_AT, Object::time),
         recording_url: any_of(data, names::RECORDING, Object::text),
-        // A tag that was taken off is not the call's tag: it stays where it is.
+        // A removed tag is not the call's tag: it stays unmapped.
         tag: if stage == Stage::TagRemoved { None } else { data.text("tag") },
         participants: user(data),
         transfer: transfer(data),
@@ -287,7 +290,7 @@ fn call<'a>(stage: Stage, data: &mut Object<'a>) -> Result<Vec<Fact<'a>>, Normal
     Ok(facts)
 }
 
-/// What the topic says without a field for it, and what can be computed.
+/// Sets the fields that follow from the topic or can be computed.
 fn derive(stage: Stage, call: &mut CallData<'_>, data: &Object<'_>) {
     let (status, direction) = match stage {
         Stage::Ringing => (Some(CallStatus::Ringing), Some(Direction::Inbound)),
@@ -303,7 +306,7 @@ fn derive(stage: Stage, call: &mut CallData<'_>, data: &Object<'_>) {
         call.derived.push("direction");
     }
     if let Some(minutes) = minutes(data) {
-        // Fractions of a minute do not come out even; a millisecond is finer than the provider measures.
+        // Fractions of a minute are not exact in seconds; a millisecond is finer than the provider measures.
         let seconds = (minutes * 60_000.0).round() / 1_000.0;
         call.duration_seconds = Some(seconds);
         call.derived.push("duration_seconds");
@@ -317,18 +320,19 @@ fn derive(stage: Stage, call: &mut CallData<'_>, data: &Object<'_>) {
     }
 }
 
-/// The call's length, not taken.
+/// Reads the call's length in minutes without taking it.
 fn minutes(data: &Object<'_>) -> Option<f64> {
     let minutes = |name: &&str| data.peek(name).and_then(Raw::float);
     names::MINUTES.iter().find_map(minutes).filter(|minutes| *minutes >= 0.0)
 }
 
-/// Whether the provider says which way in a word that we do not know: then we do not know better.
+/// Returns true if the payload has a direction in an unknown word, which must not be overruled by a derived
+/// one.
 fn says_direction(data: &Object<'_>) -> bool {
     names::CALL_DIRECTION.iter().any(|name| data.peek(name).is_some())
 }
 
-/// The user whose phone it is.
+/// Returns the user whose phone it is.
 fn user<'a>(data: &mut Object<'a>) -> Vec<Participant<'a>> {
     let email = any_of(data, names::USER_EMAIL, Object::text);
     let user = |email| Participant { role: Some("internal"), email: Some(email), ..Participant::default() };
@@ -347,12 +351,12 @@ fn transfer<'a>(data: &mut Object<'a>) -> Option<Transfer<'a>> {
 
 const SPEAKERS: &[(&str, Speaker)] = &[("AGENT", Speaker::Agent), ("USER", Speaker::Customer)];
 
-/// The transcript of `call`, if anything was said.
+/// Returns the transcript of `call`, if it has any text.
 fn transcript<'a>(call: &CallData<'a>, data: &mut Object<'a>) -> Option<TranscriptData<'a>> {
     let mut segments = Vec::new();
     if let Some(mut entries) = data.filled_objects("transcriptions") {
         for entry in &mut entries {
-            // An entry without a text stays where it is.
+            // An entry without a text stays unmapped.
             let Some(text) = entry.text("text") else { continue };
             let speaker = entry.one_of("source", SPEAKERS).unwrap_or(Speaker::Unknown);
             segments.push(Segment { speaker, text, at: entry.id("time"), until: None, speaker_id: None });
@@ -379,7 +383,7 @@ fn filled_text<'a>(data: &mut Object<'a>, name: &str) -> Option<Text<'a>> {
     if is_filled { data.text(name) } else { None }
 }
 
-/// The topic says which way only where `direction` does not: it has been sent for both ways.
+/// Reads a message. `direction` takes precedence over the topic, which has been sent for both directions.
 fn message<'a>(kind: E, data: &mut Object<'a>) -> Result<Fact<'a>, NormalizeError> {
     let id = data.require_id("id")?;
     let subject = Some(format!("message/{id}"));

@@ -1,10 +1,17 @@
-//! Salpre (AI telephony): `{event_type, timestamp_utc, payload, is_test}`; no delivery id, no signature.
+//! Salpre: AI telephony.
+//!
+//! The body is `{event_type, timestamp_utc, payload, is_test}`. There is no delivery id and no signature.
 
 use std::borrow::Cow;
 
 use jiff::Timestamp;
 
-use super::{NormalizeError, Normalized, drift_of};
+use super::{
+    adapter::{Adapter, Input, Normalized},
+    drift,
+    error::NormalizeError,
+    schema::Schema,
+};
 use crate::core::{
     events::{
         data::{
@@ -14,23 +21,26 @@ use crate::core::{
         key::{IdempotencyKey, digest_hex},
     },
     json::{Object, Raw, Value},
-    redact::Schema,
-    webhook::Webhook,
 };
 
-/// What stays unmapped by design: the line that the call came over.
+pub(super) const ADAPTER: Adapter = Adapter {
+    name: "salpre",
+    headers: &[],
+    // `source` is the serial number of a customer's line, and an error's message is free text.
+    schema: Schema {
+        public: &[
+            "event_type|timestamp_utc|is_test",
+            "payload.call_id|direction|type|timestamp_utc",
+            "payload.call.id|direction",
+            "payload.transcript[].type|utc_timestamp",
+        ],
+        keyed: &[],
+    },
+    normalize,
+};
+
+/// Paths that stay unmapped and are no drift: the line that the call came over.
 const CARRIED: &[&str] = &["payload.source", "payload.call.source"];
-
-/// `source` is the serial number of somebody's line, and an error's message is free text.
-pub(super) const SCHEMA: Schema = Schema {
-    public: &[
-        "event_type|timestamp_utc|is_test",
-        "payload.call_id|direction|type|timestamp_utc",
-        "payload.call.id|direction",
-        "payload.transcript[].type|utc_timestamp",
-    ],
-    keyed: &[],
-};
 
 const DIRECTIONS: &[(&str, Direction)] =
     &[("inbound", Direction::Inbound), ("outbound", Direction::Outbound)];
@@ -38,15 +48,15 @@ const DIRECTIONS: &[(&str, Direction)] =
 const SPEAKERS: &[(&str, Speaker)] =
     &[("ai", Speaker::Ai), ("customer", Speaker::Customer), ("agent", Speaker::Agent)];
 
-/// The envelope's own fields.
+/// The fields that every webhook has.
 struct Head<'a> {
     name: Cow<'a, str>,
     time: Timestamp,
     test: bool,
 }
 
-pub(super) fn normalize(webhook: &Webhook) -> Result<Normalized<'_>, NormalizeError> {
-    let mut root = Object::root(&webhook.body)?;
+fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
+    let mut root = Object::root(input.body)?;
     let name = root.require_text("event_type")?;
     let time = root.require_time("timestamp_utc")?;
     let test = root.boolean("is_test").unwrap_or(false);
@@ -58,13 +68,13 @@ pub(super) fn normalize(webhook: &Webhook) -> Result<Normalized<'_>, NormalizeEr
         "error" => error(&head, root, payload)?,
         _ => return Err(NormalizeError::unsupported("event_type")),
     };
-    let drift = drift_of(&events, |path| CARRIED.contains(&path));
+    let drift = drift::find(&events, |path| CARRIED.contains(&path));
     Ok(Normalized { key, events, drift })
 }
 
 type Read<'a> = Result<(IdempotencyKey, Vec<Event<'a>>), NormalizeError>;
 
-/// A key without a delivery id: what happened, to which call, when, and what else tells it apart.
+/// Returns the key: the event's name, the call, the time, and `more` that tells events of one second apart.
 fn key(head: &Head<'_>, call_id: &str, more: &[&str]) -> IdempotencyKey {
     let seconds = head.time.as_second().to_string();
     let mut parts = vec![if head.test { "test" } else { "live" }, &head.name, call_id, &seconds];
@@ -91,7 +101,7 @@ fn event<'a>(
     }
 }
 
-/// Who calls whom, which stands flat in some payloads and under `call` in others.
+/// The two ends of a call. Some payloads have them at the top level, others under `call`.
 struct Parties<'a> {
     direction: Option<Direction>,
     from: Option<Party<'a>>,
@@ -110,7 +120,7 @@ fn call<'a>(head: &Head<'a>, mut root: Object<'a>, mut payload: Object<'a>) -> R
     let call_id = payload.require_id("call_id")?;
     let Parties { direction, from, to } = parties(&mut payload);
     let mut data = CallData { call_id: Some(call_id.clone()), direction, from, to, ..CallData::default() };
-    // The only time that the provider gives is the event's.
+    // The event's time is the only one that the provider gives.
     let kind = match head.name.as_ref() {
         "call_initiated" => {
             (data.status, data.started_at) = (Some(CallStatus::Initiated), Some(head.time));
@@ -151,7 +161,7 @@ fn call<'a>(head: &Head<'a>, mut root: Object<'a>, mut payload: Object<'a>) -> R
     Ok((key(head, &call_id, &[]), events))
 }
 
-/// The final transcript of a call; an empty one, or one of another shape, stays where it is.
+/// Takes the final transcript of a call. An empty transcript, or one of another shape, stays unmapped.
 fn spoken<'a>(payload: &mut Object<'a>) -> Option<Vec<Segment<'a>>> {
     let mut lines = payload.filled_objects("transcript")?;
     let segments =
@@ -160,14 +170,14 @@ fn spoken<'a>(payload: &mut Object<'a>) -> Option<Vec<Segment<'a>>> {
     (!segments.is_empty()).then_some(segments)
 }
 
-/// A line that says something; one without a text stays where it is, whole.
+/// Takes one line of a transcript. A line without a text stays unmapped as a whole.
 fn segment<'a>(line: &mut Object<'a>, text: &str, at: &str) -> Option<Segment<'a>> {
     let text = line.text(text)?;
     let speaker = line.one_of("type", SPEAKERS).unwrap_or(Speaker::Unknown);
     Some(Segment { speaker, text, at: line.scalar(at), until: None, speaker_id: None })
 }
 
-/// One line, while the call goes on. Lines can repeat within a second, so the key holds them.
+/// Reads one line of a call in progress. Several lines can share a second, so the key includes the line.
 fn transcript<'a>(head: &Head<'a>, mut root: Object<'a>, mut payload: Object<'a>) -> Read<'a> {
     let mut call = payload.require_object("call")?;
     let call_id = call.require_id("id")?;
@@ -175,7 +185,7 @@ fn transcript<'a>(head: &Head<'a>, mut root: Object<'a>, mut payload: Object<'a>
     payload.keep("call", call);
     let speaker = payload.peek("type").and_then(Raw::text_or_number).unwrap_or_default();
     let Some(line) = segment(&mut payload, "transcript", "timestamp_utc") else {
-        return Err(NormalizeError::invalid("payload.transcript", "is missing, expected a string"));
+        return Err(NormalizeError::invalid("payload.transcript", "missing, expected a string"));
     };
     let at = line.at.clone().unwrap_or_default();
     let key = key(head, &call_id, &[&speaker, &at, &digest_hex(line.text.as_bytes())]);
@@ -192,7 +202,7 @@ fn transcript<'a>(head: &Head<'a>, mut root: Object<'a>, mut payload: Object<'a>
     Ok((key, vec![event(head, EventType::TranscriptPartial, &call_id, data, root.into_unmapped())]))
 }
 
-/// Something went wrong during a call; the call may go on.
+/// Reads an error during a call; the call may go on.
 fn error<'a>(head: &Head<'a>, mut root: Object<'a>, mut payload: Object<'a>) -> Read<'a> {
     let mut call = payload.require_object("call")?;
     let call_id = call.require_id("id")?;

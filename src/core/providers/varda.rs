@@ -1,37 +1,45 @@
-//! Varda (contact centre): `{event, timestamp, data}`; a delivery id and a signature in headers.
+//! Varda: a contact centre.
+//!
+//! The body is `{event, timestamp, data}`; headers carry a delivery id and a signature.
 
-use super::{NormalizeError, Normalized, drift_of};
+use super::{
+    adapter::{Adapter, Input, Normalized},
+    drift,
+    error::NormalizeError,
+    schema::Schema,
+};
 use crate::core::{
     events::{
         data::{
-            CallData, CallStatus, CallValue, ContactData, ConversationData, Data, Direction, EndReason,
-            MessageData, Money, Outcome, Participant, Party, Text,
+            CallData, CallOutcome, CallStatus, CallValue, ContactData, ConversationData, Data, Direction,
+            EndReason, MessageData, Money, Participant, Party, Text,
         },
         event::{Event, EventType},
         key::IdempotencyKey,
     },
     json::{Object, Raw},
-    redact::Schema,
-    webhook::Webhook,
 };
 
-/// `X-Varda-Signature` is only for authentication.
-pub(super) const HEADERS: &[&str] = &["x-varda-event", "x-varda-delivery"];
+pub(super) const ADAPTER: Adapter = Adapter {
+    name: "varda",
+    // `X-Varda-Signature` is only for authentication.
+    headers: &["x-varda-event", "x-varda-delivery"],
+    // Nothing of `attribution`: its click ids and pages identify a person. No order values either.
+    schema: Schema {
+        public: &[
+            "event|timestamp",
+            "data.id|conversation_id|call_session_id|channel_id",
+            "data.status|priority|channel_type|direction|sender_type|message_type|disposition|outcome_type",
+            "data.created_at|updated_at|started_at|answered_at|ended_at|duration_seconds",
+            "data.contact.id",
+        ],
+        keyed: &[],
+    },
+    normalize,
+};
 
-/// What stays unmapped by design.
+/// Paths that stay unmapped and are no drift.
 const CARRIED: &[&str] = &[];
-
-/// Nothing of `attribution`: its click ids and pages lead to a person. Nor what somebody's order is worth.
-pub(super) const SCHEMA: Schema = Schema {
-    public: &[
-        "event|timestamp",
-        "data.id|conversation_id|call_session_id|channel_id",
-        "data.status|priority|channel_type|direction|sender_type|message_type|disposition|outcome_type",
-        "data.created_at|updated_at|started_at|answered_at|ended_at|duration_seconds",
-        "data.contact.id",
-    ],
-    keyed: &[],
-};
 
 const DIRECTIONS: &[(&str, Direction)] =
     &[("inbound", Direction::Inbound), ("outbound", Direction::Outbound)];
@@ -57,16 +65,16 @@ const DISPOSITIONS: &[(&str, EndReason)] = &[
 const OUTCOMES: &[&str] =
     &["booked", "quoted", "follow_up", "not_interested", "no_answer", "spam", "wrong_number", "other"];
 
-pub(super) fn normalize(webhook: &Webhook) -> Result<Normalized<'_>, NormalizeError> {
-    let mut root = Object::root(&webhook.body)?;
+fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
+    let mut root = Object::root(input.body)?;
     let name = root.require_text("event")?;
     let written_time = root.peek("timestamp").and_then(Raw::text_or_number).unwrap_or_default();
     let time = root.require_time("timestamp")?;
     let mut data = root.require_object("data")?;
     let id = data.require_id("id")?;
-    let key = match webhook.headers.get("x-varda-delivery") {
+    let key = match input.headers.get("x-varda-delivery") {
         Some(delivery) => IdempotencyKey::from_parts(&["delivery", delivery]),
-        // A conversation reopens and a call is tagged again: the time tells them apart.
+        // A conversation can reopen and a call can be tagged again: the time tells the events apart.
         None => IdempotencyKey::from_parts(&["event", &*name, &*id, &*written_time]),
     };
     let (kind, subject, typed) = match name.as_ref() {
@@ -93,7 +101,7 @@ pub(super) fn normalize(webhook: &Webhook) -> Result<Normalized<'_>, NormalizeEr
         unmapped: root.into_unmapped(),
     };
     let events = vec![event];
-    let drift = drift_of(&events, |path| CARRIED.contains(&path));
+    let drift = drift::find(&events, |path| CARRIED.contains(&path));
     Ok(Normalized { key, events, drift })
 }
 
@@ -162,7 +170,7 @@ fn call_fields<'a>(data: &mut Object<'a>) -> CallData<'a> {
     }
 }
 
-/// An agent says what came of a call: `data.id` is the tag's, the call is `call_session_id`.
+/// Reads an agent's outcome tag for a call: `data.id` is the tag's id, `call_session_id` the call's.
 fn outcome<'a>(id: Text<'a>, data: &mut Object<'a>) -> Result<Typed<'a>, NormalizeError> {
     let call_id = data.require_id("call_session_id")?;
     let known = OUTCOMES.iter().map(|name| (*name, *name)).collect::<Vec<_>>();
@@ -172,7 +180,7 @@ fn outcome<'a>(id: Text<'a>, data: &mut Object<'a>) -> Result<Typed<'a>, Normali
         actual: data.integer("actual_value_cents").map(cents),
         revenue: data.integer("revenue_cents").map(cents),
     };
-    let outcome = Outcome {
+    let outcome = CallOutcome {
         id: Some(id),
         kind: data.one_of("outcome_type", &known).map(Into::into),
         notes: data.text("notes"),
@@ -209,7 +217,7 @@ fn contact_fields<'a>(contact: &mut Object<'a>) -> ContactData<'a> {
     }
 }
 
-/// The contact inside a message or conversation.
+/// Takes the contact inside a message or conversation.
 fn contact_inside<'a>(data: &mut Object<'a>) -> Option<ContactData<'a>> {
     let mut contact = data.object("contact")?;
     let fields = contact_fields(&mut contact);
@@ -217,7 +225,7 @@ fn contact_inside<'a>(data: &mut Object<'a>) -> Option<ContactData<'a>> {
     Some(fields)
 }
 
-/// The contact on a call.
+/// Takes the contact of a call.
 fn participant<'a>(data: &mut Object<'a>) -> Option<Participant<'a>> {
     let mut contact = data.object("contact")?;
     let participant = Participant {

@@ -1,8 +1,15 @@
-//! Wavix (CPaaS): flat call events, and a post-call callback without an event type.
+//! Wavix: a communications platform (CPaaS).
+//!
+//! Call events are flat. A post-call callback has no event type.
 
 use std::borrow::Cow;
 
-use super::{NormalizeError, Normalized, drift_of};
+use super::{
+    adapter::{Adapter, Input, Normalized},
+    drift,
+    error::NormalizeError,
+    schema::Schema,
+};
 use crate::core::{
     events::{
         data::{CallData, CallStatus, Cost, Data, Direction, EndReason, Money, Party},
@@ -10,11 +17,27 @@ use crate::core::{
         key::{IdempotencyKey, digest_hex},
     },
     json::{Object, Raw},
-    redact::Schema,
-    webhook::Webhook,
 };
 
-/// What stays unmapped by design.
+pub(super) const ADAPTER: Adapter = Adapter {
+    name: "wavix",
+    headers: &[],
+    // `destination` is a number in some bills, `tag` is free text, `digits` may be a PIN, and `sip_trunk` is
+    // a login.
+    schema: Schema {
+        public: &[
+            "uuid|event_type|event_time|direction|machine_detected|answered_by",
+            "event_payload.type",
+            "event_payload.payload.status|playback_id",
+            "call_started|call_answered|call_completed",
+            "parent_uuid|disposition|date|duration|charge|per_minute|forward_fee",
+        ],
+        keyed: &[],
+    },
+    normalize,
+};
+
+/// Paths that stay unmapped and are no drift.
 const CARRIED: &[&str] = &[
     "event_payload",
     "event_payload.type",
@@ -26,22 +49,10 @@ const CARRIED: &[&str] = &[
     "answered_by",
 ];
 
-/// `destination` is a number in some bills, `tag` is free text, `digits` may be a PIN, and `sip_trunk` is a login.
-pub(super) const SCHEMA: Schema = Schema {
-    public: &[
-        "uuid|event_type|event_time|direction|machine_detected|answered_by",
-        "event_payload.type",
-        "event_payload.payload.status|playback_id",
-        "call_started|call_answered|call_completed",
-        "parent_uuid|disposition|date|duration|charge|per_minute|forward_fee",
-    ],
-    keyed: &[],
-};
-
 const DIRECTIONS: &[(&str, Direction)] =
     &[("inbound", Direction::Inbound), ("outbound", Direction::Outbound)];
 
-/// How the post-call callback says a call went.
+/// The dispositions of the post-call callback.
 const DISPOSITIONS: &[(&str, EndReason)] = &[
     ("answered", EndReason::Completed),
     ("noanswer", EndReason::NoAnswer),
@@ -49,18 +60,18 @@ const DISPOSITIONS: &[(&str, EndReason)] = &[
     ("failed", EndReason::Failed),
 ];
 
-pub(super) fn normalize(webhook: &Webhook) -> Result<Normalized<'_>, NormalizeError> {
-    let root = Object::root(&webhook.body)?;
+fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
+    let root = Object::root(input.body)?;
     let is_post_call =
         !root.has("event_type") && ["charge", "per_minute", "disposition"].iter().any(|key| root.has(key));
     let (key, event) = if is_post_call { post_call(root)? } else { call_event(root)? };
     let events = vec![event];
-    let drift = drift_of(&events, |path| CARRIED.contains(&path));
+    let drift = drift::find(&events, |path| CARRIED.contains(&path));
     Ok(Normalized { key, events, drift })
 }
 
-/// What an event's name means: its type, where the call stands, and why it ended.
-fn meaning(name: &str) -> Option<(EventType, Option<CallStatus>, Option<EndReason>)> {
+/// Maps an event's name to its type, the call's status, and the reason for its end.
+fn classify(name: &str) -> Option<(EventType, Option<CallStatus>, Option<EndReason>)> {
     let ended = |reason| (EventType::CallEnded, Some(CallStatus::Ended), Some(reason));
     Some(match name {
         "call_setup" => (EventType::CallInitiated, Some(CallStatus::Initiated), None),
@@ -83,8 +94,8 @@ type Read<'a> = Result<(IdempotencyKey, Event<'a>), NormalizeError>;
 fn call_event(mut root: Object<'_>) -> Read<'_> {
     let name = root.require_text("event_type")?;
     let (mut kind, status, end_reason) =
-        meaning(&name).ok_or_else(|| NormalizeError::unsupported("event_type"))?;
-    // The call's id, the same for all of its events: never a key by itself.
+        classify(&name).ok_or_else(|| NormalizeError::unsupported("event_type"))?;
+    // All events of a call share its id, so it is never a key by itself.
     let uuid = root.require_id("uuid")?;
     let written_time = root.peek("event_time").and_then(Raw::text_or_number).unwrap_or_default();
     let payload = root.peek("event_payload").map_or("null", |raw| raw.get());
@@ -115,7 +126,7 @@ fn call_event(mut root: Object<'_>) -> Read<'_> {
     Ok((key, event))
 }
 
-/// What happened during the call: something was played, keys were pressed, or what we do not know.
+/// Reads an event during the call: media was played, keys were pressed, or an unknown kind of update.
 fn during_call<'a>(root: &mut Object<'a>, data: &mut CallData<'a>) -> EventType {
     let Some(mut payload) = root.object("event_payload") else { return EventType::CallUpdated };
     let kind = match payload.peek("type").map(|raw| raw.get()) {
@@ -136,7 +147,7 @@ fn during_call<'a>(root: &mut Object<'a>, data: &mut CallData<'a>) -> EventType 
     kind
 }
 
-/// The bill after a call: recognized by its shape, since it has no event type.
+/// Reads the bill after a call. It has no event type and is recognized by its shape.
 fn post_call(mut root: Object<'_>) -> Read<'_> {
     let uuid = root.require_id("uuid")?;
     let money = |amount| Money { amount: Some(amount), ..Money::default() };

@@ -1,6 +1,9 @@
 //! Contacts, companies, users, workspaces and the CRM's own records.
 
-use super::{Fact, Head, links, word};
+use super::{
+    resource::{Fact, Head, links, word},
+    telephony,
+};
 use crate::core::{
     events::data::{ContactData, Data, Money, RecordData},
     json::Object,
@@ -40,7 +43,7 @@ pub(super) fn contact<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> 
     Fact::new(head, Data::Contact(Box::new(data)))
 }
 
-/// What has a name and nothing else: a company, a workspace.
+/// Reads a resource that has only a name: a company or a workspace.
 pub(super) fn named<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> {
     let name = fields.text("name");
     record(head, RecordData { name, ..RecordData::default() })
@@ -103,7 +106,7 @@ pub(super) fn engagement<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'
     let data = RecordData {
         name: fields.text("title"),
         kind: word(fields, "type", &["call", "meeting", "email", "task", "note"]),
-        direction: fields.one_of("direction", super::telephony::DIRECTIONS),
+        direction: fields.one_of("direction", telephony::DIRECTIONS),
         status: word(fields, "status", &["planned", "inProgress", "completed", "canceled"]),
         description: fields.text("description"),
         started_at: fields.time("startedAt"),

@@ -1,8 +1,9 @@
-//! Event types, slots and booked events; and the widget's card views, which are as thin as they are.
+//! Event types, slots and booked events; and the widget's card views, which are too small for a file of their
+//! own.
 
 use jiff::Timestamp;
 
-use super::{Fact, Head, links};
+use super::resource::{Fact, Head, links};
 use crate::core::{
     events::data::{Data, SchedulingData, WidgetData},
     json::{Object, Raw},
@@ -44,7 +45,7 @@ pub(super) fn event_type<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'
 }
 
 pub(super) fn slot<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> {
-    // A slot has a time zone of its own: a start without an offset is local there, and must not be read as UTC.
+    // A slot has its own time zone: a start without an offset is local to it and must not be read as UTC.
     let is_absolute = fields
         .peek("startTime")
         .and_then(Raw::text_or_number)

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Action, Fact, Head, reference, references};
+use super::resource::{Action, Fact, Head, reference, references};
 use crate::core::{
     events::{
         data::{
@@ -31,8 +31,8 @@ pub(super) const CALL: &[&str] = &[
 
 pub(super) const TRANSCRIPT: &[&str] = &["call", "duration", "segments", "speakers"];
 
-/// What stays unmapped under `fields` although it is documented: that a transcript's call is a call, and which
-/// record a speaker is, who is named under an id of the transcript's own.
+/// Documented paths under `fields` that stay unmapped and are no drift: a transcript's call is always a call,
+/// and a speaker is identified by the transcript's own id rather than by their record.
 pub(super) const CARRIED: &[&str] = &["call.model", "speakers[].user", "speakers[].contact"];
 
 pub(super) const DIRECTIONS: &[(&str, Direction)] =
@@ -72,7 +72,8 @@ pub(super) fn call<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> {
     Fact { kind: Some(kind), subject: None, time, data: Data::Call(Box::new(call)) }
 }
 
-/// An unknown status says neither that the call began nor that it is over: such an event is an update.
+/// Returns the event type. A call with an unknown status has neither begun nor ended, so its event is an
+/// update.
 fn kind_of(action: Action, call: &CallData<'_>) -> EventType {
     match (action, call.status) {
         (Action::Deleted, _) => EventType::CallDeleted,
@@ -87,19 +88,19 @@ fn kind_of(action: Action, call: &CallData<'_>) -> EventType {
     }
 }
 
-/// The call's own time for what happened goes before that of its record.
+/// Returns the event's time. The call's own time takes precedence over that of its record.
 fn time_of(kind: EventType, head: &Head<'_>, call: &CallData<'_>) -> Option<Timestamp> {
     let own = match (kind, call.status) {
         (EventType::CallEnded, _) => call.ended_at,
         (EventType::CallAnswered, _) => call.answered_at,
-        // The start of a planned call lies ahead.
+        // A planned call starts in the future.
         (EventType::CallInitiated, Some(CallStatus::InProgress)) => call.started_at,
         _ => None,
     };
     own.or_else(|| head.time())
 }
 
-/// Who called whom follows from the direction; without it, the numbers are only those of the participants.
+/// Sets caller and callee by the call's direction. Without a direction, the numbers become participants.
 fn set_numbers<'a>(call: &mut CallData<'a>, external: Option<Text<'a>>, internal: Option<Text<'a>>) {
     let (external_party, internal_party) = match call.direction {
         Some(Direction::Inbound) => (&mut call.from, &mut call.to),
@@ -118,7 +119,7 @@ fn set_numbers<'a>(call: &mut CallData<'a>, external: Option<Text<'a>>, internal
     *internal_party = Party::new(internal, None);
 }
 
-/// A single reference; a list of them stays.
+/// Takes a single reference. A list of references stays unmapped.
 fn one_reference<'a>(fields: &mut Object<'a>, key: &'static str) -> Option<Reference<'a>> {
     let mut child = fields.object(key)?;
     let found = reference(&mut child);
@@ -173,7 +174,7 @@ fn speakers<'a>(fields: &mut Object<'a>) -> Vec<Participant<'a>> {
     speakers
 }
 
-/// What was said. A segment without a text stays where it is.
+/// Takes the segments of a transcript. A segment without a text stays unmapped.
 fn segments<'a>(fields: &mut Object<'a>, speakers: &[Participant<'a>]) -> Option<Vec<Segment<'a>>> {
     let mut children = fields.filled_objects("segments")?;
     let segment = |child: &mut Object<'a>| {

@@ -1,13 +1,9 @@
-//! One HTTP POST as it came, and the names that identify it.
+//! The names of a source and of a webhook.
 
 use std::{fmt, str::FromStr, sync::Arc};
 
-use bytes::Bytes;
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-
-use super::providers::Provider;
 
 /// The name of one configured endpoint: 1 to 63 of `a-z`, `0-9` and `-`, not starting with `-`.
 ///
@@ -17,7 +13,7 @@ use super::providers::Provider;
 pub struct SourceName(Arc<str>);
 
 impl SourceName {
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -47,12 +43,12 @@ impl fmt::Display for SourceName {
     }
 }
 
-/// A text that is no [`SourceName`].
+/// A text that is not a [`SourceName`].
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a source name is 1 to 63 of a-z, 0-9 and -, and does not start with -")]
 pub struct InvalidSourceName;
 
-/// Names one accepted webhook for its whole life: a UUIDv7, given by the receiver.
+/// The id of one accepted webhook for its whole life: a UUIDv7, assigned by the receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DeliveryId(Uuid);
@@ -63,7 +59,7 @@ impl DeliveryId {
         Self(id)
     }
 
-    /// The id itself.
+    /// Returns the id as a UUID.
     pub fn uuid(self) -> Uuid {
         self.0
     }
@@ -83,54 +79,6 @@ impl fmt::Display for DeliveryId {
     }
 }
 
-/// The captured HTTP headers: names in lower case, in the order in which they came.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Headers(Vec<(String, String)>);
-
-impl Headers {
-    /// Adds one header; its name is put in lower case.
-    pub fn push(&mut self, name: &str, value: impl Into<String>) {
-        self.0.push((name.to_ascii_lowercase(), value.into()));
-    }
-
-    /// The first value of `name` (given in lower case) that is not empty.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.iter().find(|(n, v)| *n == name && !v.is_empty()).map(|(_, v)| v)
-    }
-
-    /// All headers, name and value.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
-    }
-}
-
-impl<N: AsRef<str>, V: Into<String>> FromIterator<(N, V)> for Headers {
-    fn from_iter<T: IntoIterator<Item = (N, V)>>(pairs: T) -> Self {
-        let mut headers = Self::default();
-        for (name, value) in pairs {
-            headers.push(name.as_ref(), value);
-        }
-        headers
-    }
-}
-
-/// One HTTP POST as it came: the body's bytes are never changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Webhook {
-    /// Given by the receiver when it took the webhook.
-    pub delivery_id: DeliveryId,
-    /// The endpoint that it came to.
-    pub source: SourceName,
-    /// The format that the endpoint speaks.
-    pub provider: Provider,
-    /// When the receiver had read it whole.
-    pub received_at: Timestamp,
-    /// The headers that the provider's contract names and those of the source's allowlist.
-    pub headers: Headers,
-    /// The body, byte for byte.
-    pub body: Bytes,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,11 +91,5 @@ mod tests {
         for bad in ["", "-a", "A", "a.b", "a*", "a b", "é", &"x".repeat(64)] {
             assert!(bad.parse::<SourceName>().is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn headers_are_found_whatever_the_case_of_their_name() {
-        let headers = Headers::from_iter([("X-Varda-Delivery", ""), ("x-varda-delivery", "d1")]);
-        assert_eq!(headers.get("x-varda-delivery"), Some("d1"));
     }
 }

@@ -1,0 +1,81 @@
+//! The typed fields of each family of events: the same for every provider.
+//!
+//! A field that a provider does not send is absent; none is invented. A computed value is listed in
+//! `derived`. Times are RFC 3339 in UTC. "As written" means the provider's JSON, byte for byte.
+
+mod call;
+mod contact;
+mod message;
+mod parts;
+mod record;
+mod scheduling;
+mod transcript;
+mod widget;
+
+pub use self::{
+    call::{CallData, CallOutcome, CallStatus, CallValue, Cost, EndReason, Transfer},
+    contact::ContactData,
+    message::{ConversationData, MessageData},
+    parts::{Direction, Link, Money, Participant, Party, Reference, Text, e164},
+    record::RecordData,
+    scheduling::SchedulingData,
+    transcript::{Segment, Speaker, TranscriptData},
+    widget::WidgetData,
+};
+use crate::core::json::Fields;
+
+/// The data of one event, by family.
+#[derive(Clone, Debug)]
+pub enum Data<'a> {
+    /// `call.*` except transcripts.
+    Call(Box<CallData<'a>>),
+    /// `call.transcript.*`
+    Transcript(Box<TranscriptData<'a>>),
+    /// `message.*`
+    Message(Box<MessageData<'a>>),
+    /// `conversation.*`
+    Conversation(Box<ConversationData<'a>>),
+    /// `contact.*`
+    Contact(Box<ContactData<'a>>),
+    /// `company.*`, `user.*`, `workspace.*`, `opportunity.*`, `pipeline.*`, `stage.*`, `engagement.*`
+    Record(Box<RecordData<'a>>),
+    /// `scheduling.*`
+    Scheduling(Box<SchedulingData<'a>>),
+    /// `widget.card_view.*`
+    Widget(Box<WidgetData<'a>>),
+    /// `source.ping` and `provider.unmapped`: only unmapped data.
+    Empty {},
+}
+
+impl Data<'_> {
+    /// Returns the family's name, the next-to-last part of the schema's URN.
+    pub fn family(&self) -> &'static str {
+        match self {
+            Self::Call(_) => "call",
+            Self::Transcript(_) => "transcript",
+            Self::Message(_) => "message",
+            Self::Conversation(_) => "conversation",
+            Self::Contact(_) => "contact",
+            Self::Record(_) => "record",
+            Self::Scheduling(_) => "scheduling",
+            Self::Widget(_) => "widget",
+            Self::Empty {} => "plain",
+        }
+    }
+}
+
+impl Fields for Data<'_> {
+    fn write_fields(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Call(data) => data.write_fields(out),
+            Self::Transcript(data) => data.write_fields(out),
+            Self::Message(data) => data.write_fields(out),
+            Self::Conversation(data) => data.write_fields(out),
+            Self::Contact(data) => data.write_fields(out),
+            Self::Record(data) => data.write_fields(out),
+            Self::Scheduling(data) => data.write_fields(out),
+            Self::Widget(data) => data.write_fields(out),
+            Self::Empty {} => {}
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! A JSON object that gives its fields away one by one, so that none is lost.
+
+use std::{borrow::Cow, rc::Rc};
+
+use jiff::Timestamp;
+
+use super::{
+    document::{Document, ROOT},
+    error::JsonError,
+    path,
+    raw::{Raw, Value},
+};
+
+/// A JSON object whose fields are taken one by one; what is never taken is [unmapped](Object::into_unmapped).
+#[derive(Debug)]
+pub struct Object<'a> {
+    document: Rc<Document<'a>>,
+    /// The object's node; none for an absent object, which has no fields.
+    node: Option<usize>,
+    /// The rests of children that were taken and put back.
+    kept: Vec<(Cow<'a, str>, Value<'a>)>,
+    /// True once a field has been taken.
+    touched: bool,
+}
+
+impl<'a> Object<'a> {
+    /// Reads a body that must be one JSON object in UTF-8.
+    ///
+    /// # Errors
+    /// [`JsonError::Malformed`] names the line and column, never the content; [`JsonError::Invalid`] if the
+    /// body is another value or has a duplicate key.
+    pub fn root(body: &'a [u8]) -> Result<Self, JsonError> {
+        Self::open(&Rc::new(Document::parse(body)?), ROOT)
+    }
+
+    /// Opens the value at `node` as an object.
+    fn open(document: &Rc<Document<'a>>, node: usize) -> Result<Self, JsonError> {
+        let raw = document.raw(node);
+        if !raw.get().starts_with('{') {
+            return Err(JsonError::invalid(&document.path(node), mismatch("an object", raw)));
+        }
+        if let Some(duplicate) = document.duplicate_field(node)? {
+            let problem = "duplicate key: it is ambiguous which value applies";
+            return Err(JsonError::invalid(&document.path(duplicate), problem));
+        }
+        Ok(Self { document: Rc::clone(document), node: Some(node), kept: Vec::new(), touched: false })
+    }
+
+    /// Returns the path of `key` in the document, as in `data.contact.id`.
+    fn path_of(&self, key: &str) -> String {
+        let mut path = self.node.map(|node| self.document.path(node)).unwrap_or_default();
+        path::push_key(&mut path, key);
+        path
+    }
+
+    /// Returns the object as it was written; `{}` if it is absent.
+    pub fn raw(&self) -> Raw<'a> {
+        self.node.map_or(Raw::EMPTY_OBJECT, |node| self.document.raw(node))
+    }
+
+    /// Returns true if `key` is present and not yet taken; `null` counts as present.
+    pub fn has(&self, key: &str) -> bool {
+        self.find(key).is_some()
+    }
+
+    fn find(&self, key: &str) -> Option<usize> {
+        self.document.field(self.node?, key)
+    }
+
+    /// Returns the node and the value of `key`; `null` is none.
+    fn find_value(&self, key: &str) -> Option<(usize, Raw<'a>)> {
+        let node = self.find(key)?;
+        Some((node, self.document.raw(node))).filter(|(_, raw)| raw.get() != "null")
+    }
+
+    /// Returns the raw value of `key` without taking it; `null` is none.
+    pub fn peek(&self, key: &str) -> Option<Raw<'a>> {
+        self.find_value(key).map(|(_, raw)| raw)
+    }
+
+    /// Takes `key` if `read` accepts its value; otherwise the field stays.
+    fn take<T>(&mut self, key: &str, read: impl FnOnce(Raw<'a>) -> Option<T>) -> Option<T> {
+        let (node, raw) = self.find_value(key)?;
+        let value = read(raw)?;
+        self.mark_taken(node);
+        Some(value)
+    }
+
+    fn mark_taken(&mut self, node: usize) {
+        self.document.take(node);
+        self.touched = true;
+    }
+
+    /// Explains why a required `key` could not be taken.
+    fn missing(&self, key: &str, expected: &str) -> JsonError {
+        let problem = match self.find(key) {
+            Some(node) => mismatch(expected, self.document.raw(node)),
+            None => format!("missing, expected {expected}"),
+        };
+        JsonError::invalid(&self.path_of(key), problem)
+    }
+
+    /// Takes a string.
+    pub fn text(&mut self, key: &str) -> Option<Cow<'a, str>> {
+        self.take(key, Raw::text)
+    }
+
+    /// Takes a required string.
+    ///
+    /// # Errors
+    /// [`JsonError::Invalid`] with the path.
+    pub fn require_text(&mut self, key: &str) -> Result<Cow<'a, str>, JsonError> {
+        self.text(key).ok_or_else(|| self.missing(key, "a string"))
+    }
+
+    /// Takes an opaque id: a non-empty string, or a number as it was written.
+    pub fn id(&mut self, key: &str) -> Option<Cow<'a, str>> {
+        self.take(key, |raw| raw.text_or_number().filter(|id| !id.is_empty()))
+    }
+
+    /// Takes a required id.
+    ///
+    /// # Errors
+    /// [`JsonError::Invalid`] with the path.
+    pub fn require_id(&mut self, key: &str) -> Result<Cow<'a, str>, JsonError> {
+        self.id(key).ok_or_else(|| self.missing(key, "an id (a non-empty string or a number)"))
+    }
+
+    /// Takes a boolean, also as the string `true` or `false`.
+    pub fn boolean(&mut self, key: &str) -> Option<bool> {
+        self.take(key, |raw| match raw.get() {
+            "true" | "\"true\"" => Some(true),
+            "false" | "\"false\"" => Some(false),
+            _ => None,
+        })
+    }
+
+    /// Takes an integer, also from a string.
+    pub fn integer(&mut self, key: &str) -> Option<i64> {
+        self.take(key, |raw| raw.text_or_number()?.parse().ok())
+    }
+
+    /// Takes a number exactly as it was written, also from a string: `0.822`, `2500`, `-1e3`.
+    pub fn decimal(&mut self, key: &str) -> Option<Cow<'a, str>> {
+        self.take(key, Raw::decimal)
+    }
+
+    /// Takes a number as a float, also from a string. A number that a float cannot hold exactly stays.
+    pub fn float(&mut self, key: &str) -> Option<f64> {
+        self.take(key, Raw::float)
+    }
+
+    /// Takes a time: ISO 8601 (UTC unless it names an offset), or Unix seconds or milliseconds as a number or
+    /// a string.
+    pub fn time(&mut self, key: &str) -> Option<Timestamp> {
+        self.take(key, Raw::time)
+    }
+
+    /// Takes a required time.
+    ///
+    /// # Errors
+    /// [`JsonError::Invalid`] with the path.
+    pub fn require_time(&mut self, key: &str) -> Result<Timestamp, JsonError> {
+        self.time(key).ok_or_else(|| self.missing(key, "a time (ISO 8601 or a Unix timestamp)"))
+    }
+
+    /// Takes a string or a number as it was written; an empty string too.
+    pub fn scalar(&mut self, key: &str) -> Option<Cow<'a, str>> {
+        self.take(key, Raw::text_or_number)
+    }
+
+    /// Takes a value from a closed list. An unknown value stays.
+    pub fn one_of<T: Copy>(&mut self, key: &str, list: &[(&str, T)]) -> Option<T> {
+        self.take(key, |raw| {
+            let value = raw.text()?;
+            list.iter().find(|(name, _)| *name == value).map(|(_, known)| *known)
+        })
+    }
+
+    /// Takes a list of strings, which may be empty.
+    pub fn texts(&mut self, key: &str) -> Option<Vec<Cow<'a, str>>> {
+        let (node, _) = self.find_value(key)?;
+        let texts = self.elements(node)?.map(|item| self.document.raw(item).text()).collect::<Option<_>>()?;
+        self.mark_taken(node);
+        Some(texts)
+    }
+
+    /// Returns the elements of the value at `node` if it is an array.
+    fn elements(&self, node: usize) -> Option<impl Iterator<Item = usize>> {
+        self.document.raw(node).get().starts_with('[').then(|| self.document.children(node))
+    }
+
+    /// Takes an object. Put it back with [`Object::keep`], so that the rest of it is not lost.
+    pub fn object(&mut self, key: &str) -> Option<Object<'a>> {
+        let (node, _) = self.find_value(key).filter(|(_, raw)| raw.get().starts_with('{'))?;
+        let object = Object::open(&self.document, node).ok()?;
+        self.mark_taken(node);
+        Some(object)
+    }
+
+    /// Returns an object without fields in place of an absent one; [`Object::keep`] then keeps nothing.
+    pub fn absent(&self) -> Object<'a> {
+        Object { document: Rc::clone(&self.document), node: None, kept: Vec::new(), touched: true }
+    }
+
+    /// Takes a required object.
+    ///
+    /// # Errors
+    /// [`JsonError::Invalid`] with the path.
+    pub fn require_object(&mut self, key: &str) -> Result<Object<'a>, JsonError> {
+        let (node, _) = self.find_value(key).ok_or_else(|| self.missing(key, "an object"))?;
+        let object = Object::open(&self.document, node)?;
+        self.mark_taken(node);
+        Ok(object)
+    }
+
+    /// Takes a list of objects. Put them back with [`Object::keep_all`].
+    pub fn objects(&mut self, key: &str) -> Option<Vec<Object<'a>>> {
+        let (node, _) = self.find_value(key)?;
+        let open = |item| Object::open(&self.document, item).ok();
+        let objects = self.elements(node)?.map(open).collect::<Option<_>>()?;
+        self.mark_taken(node);
+        Some(objects)
+    }
+
+    /// Takes a non-empty list of objects, as [`Object::objects`] does; an empty list is a leaf and stays.
+    pub fn filled_objects(&mut self, key: &str) -> Option<Vec<Object<'a>>> {
+        let (node, _) = self.find_value(key)?;
+        self.elements(node)?.next()?;
+        self.objects(key)
+    }
+
+    /// Takes any value as it was written.
+    pub fn any(&mut self, key: &str) -> Option<Raw<'a>> {
+        self.take(key, Some)
+    }
+
+    /// Puts back the rest of `child`, which was taken as `key`.
+    pub fn keep(&mut self, key: &'a str, child: Object<'a>) {
+        let rest = child.into_unmapped();
+        if !matches!(&rest, Value::Object(entries) if entries.is_empty()) {
+            self.kept.push((Cow::Borrowed(key), rest));
+        }
+    }
+
+    /// Puts back the rests of `children`, which were taken as `key`. A child without a rest becomes `{}`.
+    pub fn keep_all(&mut self, key: &'a str, children: Vec<Object<'a>>) {
+        let value = Value::Array(children.into_iter().map(Object::into_unmapped).collect());
+        if !value.is_empty() {
+            self.kept.push((Cow::Borrowed(key), value));
+        }
+    }
+
+    /// Returns what is left: first the fields that were never taken, then what was put back.
+    pub fn into_unmapped(self) -> Value<'a> {
+        let Some(node) = self.node.filter(|_| self.touched) else {
+            return if self.touched { Value::Object(self.kept) } else { Value::Raw(self.raw()) };
+        };
+        let mut entries = Vec::with_capacity(self.document.remaining(node).count() + self.kept.len());
+        for field in self.document.remaining(node) {
+            // Opening the object has checked that every key can be read.
+            let key = self.document.key(field).unwrap_or_default();
+            entries.push((key, Value::Raw(self.document.raw(field))));
+        }
+        entries.extend(self.kept);
+        Value::Object(entries)
+    }
+}
+
+/// Explains that a value has another type than expected.
+fn mismatch(expected: &str, found: Raw<'_>) -> String {
+    match found.class() {
+        "null" => format!("expected {expected}, found null"),
+        class @ ("array" | "object") => format!("expected {expected}, found an {class}"),
+        class => format!("expected {expected}, found a {class}"),
+    }
+}

@@ -1,0 +1,97 @@
+//! A JSON value as it was written, and what is left of one.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+
+use super::{scan, time};
+
+/// A JSON value as it was written, without the whitespace around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Raw<'a>(&'a str);
+
+impl<'a> Raw<'a> {
+    /// The empty object.
+    pub(super) const EMPTY_OBJECT: Self = Self("{}");
+
+    /// Wraps the text of one valid JSON value.
+    pub(super) fn new(text: &'a str) -> Self {
+        Self(text)
+    }
+
+    /// Returns the JSON text.
+    pub fn get(self) -> &'a str {
+        self.0
+    }
+
+    /// Returns the value's type: `object`, `array`, `string`, `number`, `boolean` or `null`.
+    pub fn class(self) -> &'static str {
+        match self.0.as_bytes().first() {
+            Some(b'{') => "object",
+            Some(b'[') => "array",
+            Some(b'"') => "string",
+            Some(b't' | b'f') => "boolean",
+            Some(b'n') => "null",
+            _ => "number",
+        }
+    }
+
+    /// Returns a string's content; none if it holds half a surrogate pair.
+    pub fn text(self) -> Option<Cow<'a, str>> {
+        let inner = self.0.strip_prefix('"')?.strip_suffix('"')?;
+        if inner.contains('\\') {
+            serde_json::from_str(self.0).ok().map(Cow::Owned)
+        } else {
+            Some(Cow::Borrowed(inner))
+        }
+    }
+
+    /// Returns a string's content, or a number as it was written.
+    pub fn text_or_number(self) -> Option<Cow<'a, str>> {
+        match self.0.as_bytes().first() {
+            Some(b'-' | b'0'..=b'9') => Some(Cow::Borrowed(self.0)),
+            _ => self.text(),
+        }
+    }
+
+    /// Returns a number as it was written, also from a string; none if it is not a JSON number.
+    pub fn decimal(self) -> Option<Cow<'a, str>> {
+        self.text_or_number().filter(|number| scan::is_number(number))
+    }
+
+    /// Returns a time, in the formats of [`time::parse`], from a string or a number.
+    pub fn time(self) -> Option<Timestamp> {
+        time::parse(&self.text_or_number()?)
+    }
+
+    /// Returns a number as a float if no digit is lost. Up to 15 digits always fit; a longer number must
+    /// equal the float's own written form.
+    pub fn float(self) -> Option<f64> {
+        let number = self.decimal()?;
+        let float: f64 = number.parse().ok().filter(|float: &f64| float.is_finite())?;
+        let digits = number.bytes().filter(u8::is_ascii_digit).count();
+        (digits <= 15 || float.to_string() == number).then_some(float)
+    }
+}
+
+/// A JSON value, or what is left of it after fields were taken.
+#[derive(Clone, Debug)]
+pub enum Value<'a> {
+    /// The whole value as it was written.
+    Raw(Raw<'a>),
+    /// The rest of an object.
+    Object(Vec<(Cow<'a, str>, Value<'a>)>),
+    /// The rests of an array's objects, each at its own index.
+    Array(Vec<Value<'a>>),
+}
+
+impl Value<'_> {
+    /// Returns true if nothing is left.
+    pub fn is_empty(&self) -> bool {
+        match self {
+            Self::Raw(_) => false,
+            Self::Object(entries) => entries.is_empty(),
+            Self::Array(items) => items.iter().all(Self::is_empty),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Shows a single value, key or header, or a marker in its place.
+
+use crate::core::{events::data::e164, json::Raw};
+
+/// Maximum length of a public value that is shown, in bytes. Ids, words and times are shorter.
+const VALUE_MAX_BYTES: usize = 200;
+
+/// Maximum length of a key that is shown, in bytes.
+const KEY_MAX_BYTES: usize = 64;
+
+/// Shows a value that is neither object nor array, as JSON: as it was written, or its type and length.
+pub(super) fn value(raw: Raw<'_>, class: &str, is_public: bool) -> Option<String> {
+    Some(match class {
+        "string" => {
+            let text = raw.text()?;
+            // A plain text needs no escapes.
+            format!(
+                "\"{}\"",
+                if is_public && is_plain(&text) { text.into_owned() } else { text_marker(&text) }
+            )
+        }
+        "number" if is_public && is_plain(raw.get()) => raw.get().to_owned(),
+        "number" => {
+            let digits: String = raw.get().chars().filter(char::is_ascii_digit).collect();
+            format!("\"{}\"", marker("number", &digits, "digit"))
+        }
+        _ => raw.get().to_owned(),
+    })
+}
+
+/// Shows the value of a public header unless it looks personal.
+pub(super) fn header(value: &str) -> String {
+    let is_harmless = |c: char| c != '@' && (c == ' ' || c.is_ascii_graphic());
+    if is_made_of(value, is_harmless) { value.to_owned() } else { text_marker(value) }
+}
+
+/// Returns the marker of a text.
+pub(super) fn text_marker(text: &str) -> String {
+    marker("text", text, "character")
+}
+
+/// Returns the marker of a key.
+pub(super) fn key_marker(key: &str) -> String {
+    marker("key", key, "character")
+}
+
+fn marker(what: &str, text: &str, unit: &str) -> String {
+    let length = text.chars().count();
+    let plural = if length == 1 { "" } else { "s" };
+    format!("‹{what}, {length} {unit}{plural}›")
+}
+
+/// Returns true if a key is a field name rather than data. An empty key, or one with a dot, could form a
+/// false path.
+pub(super) fn is_field_name(key: &str) -> bool {
+    (1..=KEY_MAX_BYTES).contains(&key.len())
+        && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+        && key.bytes().filter(u8::is_ascii_digit).count() < 5
+}
+
+/// Returns true if a public value looks like an id, a word, a time or a number. Values of a dead letter are
+/// often in the wrong field, and some systems identify a contact by its phone number or e-mail address.
+fn is_plain(text: &str) -> bool {
+    is_made_of(text, |c| c.is_ascii_alphanumeric() || "-_.:+/".contains(c)) && !text.contains("//")
+}
+
+/// Returns true if `text` is short, consists of `allowed` characters, and holds no phone number such as
+/// `contact/15550100123`.
+fn is_made_of(text: &str, allowed: impl Fn(char) -> bool) -> bool {
+    let starts_as_phone = |part: &str| part.len() >= 7 && part.bytes().take(7).all(|b| b.is_ascii_digit());
+    text.len() <= VALUE_MAX_BYTES
+        && text.chars().all(allowed)
+        && !text.split('/').any(|part| e164(part).is_some())
+        && !text.split('+').skip(1).any(starts_as_phone)
+}

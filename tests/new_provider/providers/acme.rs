@@ -1,0 +1,67 @@
+//! Acme: a switchboard.
+//!
+//! The body is `{event, at, call}`; a header carries the delivery's id.
+
+use super::{
+    adapter::{Adapter, Input, Normalized},
+    drift,
+    error::NormalizeError,
+    schema::Schema,
+};
+use crate::core::{
+    events::{
+        data::{CallData, Data, Party},
+        event::{Event, EventType},
+        key::IdempotencyKey,
+    },
+    json::Object,
+};
+
+pub(super) const ADAPTER: Adapter = Adapter {
+    name: "acme",
+    headers: &["x-acme-delivery"],
+    // Not the note, which is free text.
+    schema: Schema { public: &["event|at", "call.id|seconds|trunk"], keyed: &[] },
+    normalize,
+};
+
+/// Paths that stay unmapped and are no drift.
+const CARRIED: &[&str] = &["call.trunk"];
+
+fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
+    let mut root = Object::root(input.body)?;
+    let name = root.require_text("event")?;
+    let kind = match name.as_ref() {
+        "started" => EventType::CallInitiated,
+        "ended" => EventType::CallEnded,
+        _ => return Err(NormalizeError::unsupported("event")),
+    };
+    let time = root.require_time("at")?;
+    let mut call = root.require_object("call")?;
+    let id = call.require_id("id")?;
+    let key = match input.headers.get("x-acme-delivery") {
+        Some(delivery) => IdempotencyKey::from_parts(&["delivery", delivery]),
+        None => IdempotencyKey::from_parts(&["event", &*name, &*id]),
+    };
+    let data = CallData {
+        call_id: Some(id.clone()),
+        from: Party::new(call.scalar("from"), None),
+        to: Party::new(call.scalar("to"), None),
+        duration_seconds: call.float("seconds"),
+        summary: call.text("note"),
+        ..CallData::default()
+    };
+    root.keep("call", call);
+    let events = vec![Event {
+        kind,
+        subject: format!("call/{id}"),
+        time: Some(time),
+        provider_event: name,
+        test: false,
+        tenant: None,
+        data: Data::Call(Box::new(data)),
+        unmapped: root.into_unmapped(),
+    }];
+    let drift = drift::find(&events, |path| CARRIED.contains(&path));
+    Ok(Normalized { key, events, drift })
+}
