@@ -13,9 +13,8 @@ use super::registry::{Registry, labels};
 use crate::{
     core::{
         delivery::{disposition::Disposition, fault::Reason, retry::Tier},
-        json::Drift,
         ledger::Sum,
-        providers::Provider,
+        providers::{Drift, Provider},
         webhook::SourceName,
     },
     edge::trouble::Trouble,
