@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{adapter::Adapter, allo, morph, salpre, schema::Schema, varda, wavix};
+use super::{adapter::Adapter, schema::Schema};
 
 /// Defines [`Provider`] with one variant per adapter module.
 macro_rules! providers {
@@ -22,7 +22,7 @@ macro_rules! providers {
             /// Returns the provider's adapter.
             pub fn adapter(self) -> &'static Adapter {
                 match self {
-                    $(Self::$variant => &$module::ADAPTER,)*
+                    $(Self::$variant => &super::$module::ADAPTER,)*
                 }
             }
         }
