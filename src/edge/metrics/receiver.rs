@@ -33,8 +33,7 @@ impl ReceiverMetrics {
     /// Creates the metrics.
     pub fn register(registry: &mut Registry) -> Arc<Self> {
         Arc::new(Self {
-            received: registry
-                .counters("hookswitch_received_total", "Webhook requests that were answered"),
+            received: registry.counters("hookswitch_received_total", "Webhook requests that were answered"),
             accept_seconds: registry.histograms(
                 "hookswitch_accept_seconds",
                 "Time from a webhook request's headers to its answer 200, including the broker's confirm",
