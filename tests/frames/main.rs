@@ -1,5 +1,5 @@
-//! Frame orders that AMQP allows and that no real broker gives on demand, forced upon our publisher, consumer and
-//! worker by a scripted peer.
+//! Frame orders that AMQP allows and that no real broker produces on demand, played to the publisher, the
+//! consumer and the worker by a scripted peer.
 #![allow(
     missing_docs,
     unreachable_pub,

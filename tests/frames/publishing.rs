@@ -1,5 +1,5 @@
-//! Whatever the order of returns and confirms: every message gets its own verdict, and none is told to be safe that
-//! is not.
+//! Every order of returns and confirms: each message gets its own verdict, and none counts as safe that is
+//! not.
 
 use std::{
     sync::Arc,
@@ -42,14 +42,14 @@ fn config(peer: &Peer, publish_channels: usize, confirm_timeout: Duration) -> Am
     }
 }
 
-/// A publisher with one channel, connected.
+/// Connects a publisher with one channel.
 async fn connected(peer: &Peer, confirm_timeout: Duration) -> (Publisher, Link) {
     let publisher = Publisher::start(config(peer, 1, confirm_timeout), "test", Arc::default());
     let link = next_link(peer, &publisher).await;
     (publisher, link)
 }
 
-/// The publisher's next connection, once it is up.
+/// Accepts the publisher's next connection and waits until it is up.
 async fn next_link(peer: &Peer, publisher: &Publisher) -> Link {
     let mut link = peer.meet().await;
     let mut watch = publisher.watch();
@@ -76,7 +76,7 @@ fn publish(publisher: &Publisher, id: impl ToString) -> JoinHandle<Verdict> {
     tokio::spawn(async move { publisher.publish(publication, PATIENCE).await })
 }
 
-/// Has messages 1 to `n` published, in this order, none of them confirmed.
+/// Publishes messages 1 to `n`, in this order, and leaves them unconfirmed.
 async fn batch(
     publisher: &Publisher,
     link: &mut Link,
@@ -96,7 +96,8 @@ async fn verdicts(handles: Vec<JoinHandle<Verdict>>) -> Vec<Verdict> {
     soon("every verdict", futures_util::future::join_all(all)).await
 }
 
-/// An answer about message `n` of a batch (the first is 1); `To`: about it and all before it that have none yet.
+/// An answer about message `n` of a batch (the first is 1). `To`: about it and all before it that have no
+/// answer yet.
 #[derive(Clone, Copy, Debug)]
 enum Answer {
     Return(usize),
@@ -118,7 +119,7 @@ async fn answer(link: &mut Link, messages: &[Published], answer: Answer) {
     }
 }
 
-/// Publishes a batch, answers in this order, and compares.
+/// Publishes a batch, answers in this order, and compares the verdicts.
 async fn answered(publisher: &Publisher, link: &mut Link, order: &[Answer], expected: &[Verdict]) {
     let (handles, messages) = batch(publisher, link, expected.len()).await;
     for step in order {
@@ -128,11 +129,11 @@ async fn answered(publisher: &Publisher, link: &mut Link, order: &[Answer], expe
 }
 
 #[tokio::test]
-async fn a_return_that_comes_before_another_messages_ack_is_not_taken_for_that_messages() {
+async fn a_return_that_precedes_another_messages_ack_is_not_attributed_to_that_message() {
     let peer = Peer::listen().await;
     let (publisher, mut link) = connected(&peer, PATIENCE).await;
     answered(&publisher, &mut link, &[Return(2), Ack(1), Ack(2)], &[OK, UNROUTABLE]).await;
-    // The order within a group is up to a hash table of lapin's, so once is not enough.
+    // The order within a group depends on a hash table in lapin, so once is not enough.
     for _ in 0..20 {
         answered(&publisher, &mut link, &[Return(2), AckTo(2)], &[OK, UNROUTABLE]).await;
     }
@@ -158,7 +159,7 @@ async fn a_nack_refuses_exactly_its_messages() {
     answered(&publisher, &mut link, &[Return(3), Nack(1), AckTo(3)], &[REFUSED, OK, UNROUTABLE]).await;
 }
 
-/// Some order in which a broker may answer such a batch.
+/// Returns an order in which a broker may answer such a batch.
 fn some_order(expected: &[Verdict]) -> Vec<Answer> {
     let mut order = Vec::new();
     let mut open: Vec<_> = (1..=expected.len()).collect();
@@ -168,7 +169,7 @@ fn some_order(expected: &[Verdict]) -> Vec<Answer> {
         let alike = open.iter().all(|m| *m > n || (expected[m - 1] == REFUSED) == refused);
         let grouped = alike && random_bool(0.5);
         let settles = |m: &usize| if grouped { *m <= n } else { *m == n };
-        // A return comes before the confirm of its message, at whatever distance.
+        // A return precedes the confirm of its message, at any distance.
         order.extend(to_return.extract_if(.., |m| settles(m) || random_bool(0.3)).map(Return));
         open.retain(|m| !settles(m));
         order.push(match (refused, grouped) {
@@ -182,7 +183,7 @@ fn some_order(expected: &[Verdict]) -> Vec<Answer> {
 }
 
 #[tokio::test]
-async fn whatever_order_the_protocol_allows_every_message_gets_its_verdict() {
+async fn in_every_order_that_the_protocol_allows_each_message_gets_its_verdict() {
     let peer = Peer::listen().await;
     let (publisher, mut link) = connected(&peer, PATIENCE).await;
     for _ in 0..300 {
@@ -193,7 +194,7 @@ async fn whatever_order_the_protocol_allows_every_message_gets_its_verdict() {
     }
 }
 
-/// What becomes of message `id` in the test below.
+/// Returns the verdict of message `id` in the test below.
 fn fate(id: usize) -> Verdict {
     match id {
         id if id % 7 == 3 => REFUSED,
@@ -203,7 +204,7 @@ fn fate(id: usize) -> Verdict {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_tasks_that_publish_at_the_same_time_get_their_own_verdicts() {
+async fn many_tasks_that_publish_concurrently_get_their_own_verdicts() {
     const MESSAGES: usize = 5_000;
     let peer = Peer::listen().await;
     let config = Amqp { publish_window: 16, ..config(&peer, 4, PATIENCE) };
@@ -213,7 +214,7 @@ async fn many_tasks_that_publish_at_the_same_time_get_their_own_verdicts() {
         let mut open: Vec<Published> = Vec::new();
         let mut answered = 0;
         while answered < MESSAGES {
-            // It answers when nothing more comes for a moment, as a broker that writes to its disk does.
+            // Answers when nothing has come for a moment, as a broker that writes to disk does.
             match tokio::time::timeout(Duration::from_millis(2), link.hear()).await {
                 Ok(Some(Heard::Published(message))) => open.push(*message),
                 Ok(other) => panic!("{other:?}"),
@@ -247,7 +248,7 @@ async fn many_tasks_that_publish_at_the_same_time_get_their_own_verdicts() {
     drop(broker.await.unwrap());
 }
 
-/// What a new connection must be able to do.
+/// Expects that the publisher works over a new connection.
 async fn works_again(peer: &Peer, publisher: &Publisher) {
     let mut link = next_link(peer, publisher).await;
     answered(publisher, &mut link, &[Nack(1), Ack(2)], &[REFUSED, OK]).await;
@@ -264,14 +265,13 @@ async fn without_any_confirm_the_outcome_is_unknown_and_the_connection_is_replac
     works_again(&peer, &publisher).await;
 }
 
-/// A confirm that brought another's return says nothing of its own message yet: that one's return may stand behind it.
+/// A confirm with another message's return leaves its own message open: that one's return may follow.
 #[tokio::test]
-async fn what_a_misplaced_return_leaves_open_is_told_when_all_confirms_are_in_and_nothing_is_sent_until_then()
-{
+async fn a_misattributed_return_delays_open_verdicts_and_further_messages_until_all_confirms_are_in() {
     let peer = Peer::listen().await;
     let (publisher, mut link) = connected(&peer, PATIENCE).await;
     let (mut handles, messages) = batch(&publisher, &mut link, 4).await;
-    // The first brings the return of the second, the third that of the first, the last none.
+    // The first carries the return of the second, the third that of the first, the last none.
     for step in [Return(2), Return(1), Ack(1), Ack(3), Ack(4)] {
         answer(&mut link, &messages, step).await;
     }
@@ -279,7 +279,7 @@ async fn what_a_misplaced_return_leaves_open_is_told_when_all_confirms_are_in_an
     assert!(!handles[2].is_finished(), "its own return might come with the confirm that is missing");
     handles.push(publish(&publisher, "new"));
     let quiet = tokio::time::timeout(Duration::from_millis(300), link.hear_publish()).await;
-    assert!(quiet.is_err(), "sent though it is not known whose return is where");
+    assert!(quiet.is_err(), "sent before all returns are known");
     answer(&mut link, &messages, Ack(2)).await;
     let new = soon("the new one", link.hear_publish()).await;
     link.ack(&new, false).await;
@@ -287,7 +287,7 @@ async fn what_a_misplaced_return_leaves_open_is_told_when_all_confirms_are_in_an
 }
 
 #[tokio::test]
-async fn each_message_has_its_verdict_though_others_before_it_have_none() {
+async fn a_message_gets_its_verdict_before_older_ones_get_theirs() {
     let peer = Peer::listen().await;
     let (publisher, mut link) = connected(&peer, PATIENCE).await;
     let (mut handles, messages) = batch(&publisher, &mut link, 3).await;
@@ -297,7 +297,7 @@ async fn each_message_has_its_verdict_though_others_before_it_have_none() {
     assert_eq!(soon("the third", handles.pop().unwrap()).await.unwrap(), UNROUTABLE);
     assert_eq!(soon("the second", handles.pop().unwrap()).await.unwrap(), OK);
     assert!(!handles[0].is_finished());
-    // The window has room all the while.
+    // The window has room meanwhile.
     let later = publish(&publisher, "later");
     let message = link.hear_publish().await;
     link.ack(&message, false).await;
@@ -306,9 +306,9 @@ async fn each_message_has_its_verdict_though_others_before_it_have_none() {
     assert_eq!(verdicts(handles).await, [OK]);
 }
 
-/// Several messages of one job, some of which come too late to be sent.
+/// Several messages of one job, one of them past its `not_after`.
 #[tokio::test]
-async fn a_job_of_several_messages_is_sent_in_their_order_and_has_a_verdict_for_each() {
+async fn a_job_of_several_messages_is_sent_in_order_and_gets_a_verdict_for_each() {
     let peer = Peer::listen().await;
     let (publisher, mut link) = connected(&peer, PATIENCE).await;
     let too_late = Publication { not_after: Instant::now(), ..publication("late") };
@@ -328,7 +328,7 @@ async fn a_job_of_several_messages_is_sent_in_their_order_and_has_a_verdict_for_
 }
 
 #[tokio::test]
-async fn a_connection_that_ends_leaves_the_outcome_unknown() {
+async fn a_connection_that_closes_leaves_the_outcome_unknown() {
     let peer = Peer::listen().await;
     let (publisher, mut link) = connected(&peer, PATIENCE).await;
     let (handles, messages) = batch(&publisher, &mut link, 2).await;
@@ -340,11 +340,11 @@ async fn a_connection_that_ends_leaves_the_outcome_unknown() {
 }
 
 #[tokio::test]
-async fn a_return_that_nobody_has_seen_when_the_channel_ends_makes_no_message_safe() {
+async fn a_return_still_unseen_when_the_channel_closes_makes_no_message_safe() {
     let peer = Peer::listen().await;
     let (publisher, mut link) = connected(&peer, PATIENCE).await;
     let (handles, messages) = batch(&publisher, &mut link, 4).await;
-    // The confirm of 2 brings the return of 4; that of 2 itself would have come with the next confirm.
+    // The confirm of 2 carries the return of 4; the return of 2 itself would have come with the next confirm.
     for step in [Ack(1), Return(4), Return(2), Ack(2)] {
         answer(&mut link, &messages, step).await;
     }
@@ -366,22 +366,22 @@ async fn a_channel_that_is_closed_leaves_the_outcome_unknown() {
 }
 
 #[tokio::test]
-async fn a_silent_peer_is_given_up_after_a_few_heartbeats() {
+async fn a_silent_broker_is_abandoned_after_a_few_heartbeats() {
     let mut peer = Peer::listen().await;
     peer.heartbeat = 1;
     let (publisher, mut link) = connected(&peer, PATIENCE).await;
     let began = Instant::now();
     let (handles, _) = batch(&publisher, &mut link, 2).await;
-    // The link stays open; it only says nothing more.
+    // The link stays open and sends nothing more.
     assert_eq!(verdicts(handles).await, [UNKNOWN; 2]);
-    assert!(began.elapsed() < PATIENCE / 2, "that was the confirm's time-out");
+    assert!(began.elapsed() < PATIENCE / 2, "that was the confirm timeout");
     peer.heartbeat = 60;
     works_again(&peer, &publisher).await;
     drop(link);
 }
 
 #[tokio::test]
-async fn a_broker_that_blocks_us_in_the_middle_of_a_batch_is_waited_for() {
+async fn a_broker_that_blocks_publishers_in_the_middle_of_a_batch_is_waited_for() {
     const CONFIRM_TIMEOUT: Duration = Duration::from_secs(1);
     let peer = Peer::listen().await;
     let (publisher, mut link) = connected(&peer, CONFIRM_TIMEOUT).await;
@@ -394,7 +394,7 @@ async fn a_broker_that_blocks_us_in_the_middle_of_a_batch_is_waited_for() {
     let refused = publish(&publisher, "new").await.unwrap();
     assert_eq!(refused, Err(PublishError::NotSent(Trouble::BrokerBlocked)));
     tokio::time::sleep(3 * CONFIRM_TIMEOUT).await;
-    assert!(handles.iter().all(|handle| !handle.is_finished()), "it was given up");
+    assert!(handles.iter().all(|handle| !handle.is_finished()), "a confirm timed out");
     answer(&mut link, &messages, Nack(1)).await;
     link.connection(connection::AMQPMethod::Unblocked(connection::Unblocked {})).await;
     answer(&mut link, &messages, Ack(2)).await;

@@ -123,9 +123,9 @@ async fn mended_letters(world: &World, count: usize) -> Vec<QueuedWebhook> {
     let mut letters = Vec::new();
     for n in 0..count {
         let letter = letter(n);
-        let shelved = routes::shelve(&letter);
+        let shelved = routes::dead_letter(&letter);
         publisher.publish(shelved.clone(), PATIENCE).await.unwrap();
-        publisher.publish(routes::log(shelved), PATIENCE).await.unwrap();
+        publisher.publish(routes::log_entry(shelved), PATIENCE).await.unwrap();
         letters.push(letter.queued);
     }
     letters
@@ -315,10 +315,10 @@ async fn a_replay_killed_before_its_ack_finishes_when_run_again_and_gives_no_sec
 async fn a_letter_that_is_settled_on_record_and_still_in_the_queue_is_taken_out_and_not_sent_again() {
     let world = World::new().await;
     let letter = letter(0);
-    let shelved = routes::shelve(&letter);
+    let shelved = routes::dead_letter(&letter);
     let publisher = world.publisher().await;
     publisher.publish(shelved.clone(), PATIENCE).await.unwrap();
-    publisher.publish(routes::log(shelved.clone()), PATIENCE).await.unwrap();
+    publisher.publish(routes::log_entry(shelved.clone()), PATIENCE).await.unwrap();
     replay_all(&world, "salpre").await;
     // As if killed after the journal and before the ack.
     publisher.publish(shelved, PATIENCE).await.unwrap();
@@ -444,7 +444,7 @@ async fn after_somebody_has_moved_letters_by_other_means_a_reindex_makes_the_lis
     }
     let publisher = world.publisher().await;
     let unlisted = letter(9);
-    publisher.publish(routes::shelve(&unlisted), PATIENCE).await.unwrap();
+    publisher.publish(routes::dead_letter(&unlisted), PATIENCE).await.unwrap();
     world.wait_for_depth("dead.salpre", 4).await;
     let came = reindex(&world).await;
     assert_eq!((came.seen, came.listed, came.missing, came.finished), (4, 1, 2, 0));
@@ -491,7 +491,7 @@ async fn letters_are_listed_while_others_die_all_the_time_and_none_is_found_wher
     let publisher = world.publisher().await;
     let dying = tokio::spawn(async move {
         for n in 0.. {
-            publisher.publish(routes::log(routes::shelve(&letter(n))), PATIENCE).await.unwrap();
+            publisher.publish(routes::log_entry(routes::dead_letter(&letter(n))), PATIENCE).await.unwrap();
         }
     });
     for _ in 0..5 {
@@ -505,10 +505,10 @@ async fn letters_are_listed_while_others_die_all_the_time_and_none_is_found_wher
 async fn a_letter_that_stands_in_the_log_twice_is_shown_once() {
     let world = World::new().await;
     let publisher = world.publisher().await;
-    let shelved = routes::shelve(&letter(0));
+    let shelved = routes::dead_letter(&letter(0));
     publisher.publish(shelved.clone(), PATIENCE).await.unwrap();
     for _ in 0..2 {
-        publisher.publish(routes::log(shelved.clone()), PATIENCE).await.unwrap();
+        publisher.publish(routes::log_entry(shelved.clone()), PATIENCE).await.unwrap();
     }
     assert_eq!(browse(&world, Filter::default()).await.len(), 1);
     assert_eq!(replay(&world, &Filter::default(), u64::MAX, BLIND).await.unwrap().sent, 1);

@@ -374,14 +374,14 @@ async fn a_reindex_killed_at_any_moment_and_run_again_makes_the_list_true_and_lo
     let settled = letters(0..100, OTHER);
     world.bury(&settled).await;
     tool.ok("dead-letters discard --all --yes --no-export --reason ticket-7").await;
-    world.publish(settled.iter().map(routes::shelve)).await;
+    world.publish(settled.iter().map(routes::dead_letter)).await;
     let good = letters(100..300, MENDED);
     world.bury(&good).await;
     let unlisted = letters(300..600, MENDED);
-    world.publish(unlisted.iter().map(routes::shelve)).await;
+    world.publish(unlisted.iter().map(routes::dead_letter)).await;
     let gone = letters(600..700, MENDED);
-    world.publish(gone.iter().map(|letter| routes::log(routes::shelve(letter)))).await;
-    world.publish(good[..50].iter().map(routes::shelve)).await;
+    world.publish(gone.iter().map(|letter| routes::log_entry(routes::dead_letter(letter)))).await;
+    world.publish(good[..50].iter().map(routes::dead_letter)).await;
     let line = |_| "dead-letters reindex --forget-missing".to_owned();
     let killed = kill_often(&world, &tool, &mut dice, (7, Duration::from_millis(600)), line).await;
     let last = finish(&tool, line).await;

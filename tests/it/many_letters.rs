@@ -74,9 +74,9 @@ async fn memory_does_not_grow_with_the_number_of_letters() {
     let began = Instant::now();
     for batch in (0..letters).collect::<Vec<_>>().chunks(1_000) {
         let publishing = batch.iter().map(async |n| {
-            let shelved = routes::shelve(&letter(*n));
+            let shelved = routes::dead_letter(&letter(*n));
             publisher.publish(shelved.clone(), PATIENCE).await.unwrap();
-            publisher.publish(routes::log(shelved), PATIENCE).await.unwrap();
+            publisher.publish(routes::log_entry(shelved), PATIENCE).await.unwrap();
         });
         join_all(publishing).await;
     }

@@ -3,10 +3,10 @@
 use amq_protocol::frame::{AMQPFrame, parse_frame};
 use bytes::{Buf, Bytes, BytesMut};
 
-/// Type, channel and size come before a frame's payload, an end mark after it.
+/// Bytes around a frame's payload: type, channel and size before it, an end mark after it.
 const AROUND_PAYLOAD: usize = 7 + 1;
 
-/// Takes the next whole frame off a stream: its bytes as they came, and what they say.
+/// Takes the next whole frame off a stream: its bytes as they came, and the parsed frame.
 ///
 /// A client's first eight bytes, the protocol's name and version, count as one.
 pub fn next(stream: &mut BytesMut) -> Option<(Bytes, AMQPFrame)> {

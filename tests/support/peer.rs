@@ -1,7 +1,7 @@
-//! A broker that says exactly what a test tells it to, frame by frame.
+//! A broker that sends exactly what a test tells it to, frame by frame.
 //!
-//! What every client does the same way (handshake, opening channels, declaring) it answers as a broker would. The rest
-//! is the test's: it hears what the client says and answers as it likes, within the protocol.
+//! Handshake, channels and declarations are answered as a real broker would. The test receives the rest and
+//! answers as it likes, within the protocol.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -17,10 +17,10 @@ use tokio::{
 
 use super::frames;
 
-/// How long a test waits for what must come.
+/// Time after which a test fails that waits for something.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Waits, but not for ever.
+/// Waits, and fails the test after [`PATIENCE`].
 pub async fn soon<T>(what: &str, it: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, it).await.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}"))
 }
@@ -28,7 +28,7 @@ pub async fn soon<T>(what: &str, it: impl Future<Output = T>) -> T {
 /// Listens for clients.
 pub struct Peer {
     listener: TcpListener,
-    /// What it wants as time between two heartbeats, in seconds; it sends none.
+    /// The heartbeat interval that it asks for, in seconds; it sends none.
     pub heartbeat: u16,
 }
 
@@ -42,7 +42,7 @@ pub struct Link {
     incoming: HashMap<u16, (Published, u64)>,
 }
 
-/// What a client says that is the test's to answer.
+/// A method of a client that the test answers.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Heard {
     Published(Box<Published>),
@@ -55,7 +55,7 @@ pub enum Heard {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Published {
     pub channel: u16,
-    /// The number that confirms of it bear.
+    /// Its delivery tag, as confirms name it.
     pub tag: u64,
     pub exchange: String,
     pub routing_key: String,
@@ -78,7 +78,7 @@ impl Peer {
         format!("amqp://guest:guest@{}/%2f", self.listener.local_addr().unwrap())
     }
 
-    /// The next client, after the handshake.
+    /// Accepts the next client and completes the handshake.
     pub async fn meet(&self) -> Link {
         let (stream, _) = soon("a client connects", self.listener.accept()).await.unwrap();
         stream.set_nodelay(true).unwrap();
@@ -97,7 +97,7 @@ impl Peer {
         let heartbeat = self.heartbeat;
         let tune = connection::Tune { channel_max: 100, frame_max: 1 << 17, heartbeat };
         link.connection(connection::AMQPMethod::Tune(tune)).await;
-        // The answer to that, and the wish to open.
+        // The client's `tune-ok` and `open`.
         link.frame().await;
         link.frame().await;
         link.connection(connection::AMQPMethod::OpenOk(connection::OpenOk {})).await;
@@ -106,7 +106,7 @@ impl Peer {
 }
 
 impl Link {
-    /// The next frame; none when the client has gone.
+    /// Waits for the next frame; none when the client has disconnected.
     async fn frame(&mut self) -> Option<AMQPFrame> {
         loop {
             if let Some((_, frame)) = frames::next(&mut self.buffer) {
@@ -125,16 +125,16 @@ impl Link {
         for frame in frames {
             bytes = gen_frame(frame)(WriteContext::from(bytes)).unwrap().into_inner().0;
         }
-        // A client that has gone is seen when it is listened to.
+        // A disconnect shows at the next read.
         drop(self.stream.write_all(&bytes).await);
     }
 
-    /// Says something about the connection.
+    /// Sends a method of the connection.
     pub async fn connection(&mut self, method: connection::AMQPMethod) {
         self.send(&[AMQPFrame::Method(0, AMQPClass::Connection(method))]).await;
     }
 
-    /// Says something about messages.
+    /// Sends a method of the class basic.
     pub async fn basic(&mut self, channel: u16, method: basic::AMQPMethod) {
         self.send(&[AMQPFrame::Method(channel, AMQPClass::Basic(method))]).await;
     }
@@ -149,7 +149,7 @@ impl Link {
         self.basic(published.channel, basic::AMQPMethod::Nack(nack)).await;
     }
 
-    /// Gives a message back that no queue wants; its confirm is still to come.
+    /// Returns a message as unroutable; its confirm is still to come.
     pub async fn give_back(&mut self, published: &Published) {
         let method = basic::AMQPMethod::Return(basic::Return {
             reply_code: 312,
@@ -190,7 +190,7 @@ impl Link {
         .await;
     }
 
-    /// Closes a channel, as after a mistake of the client's.
+    /// Closes a channel, as after an error of the client.
     pub async fn close_channel(&mut self, channel: u16) {
         let close = channel::AMQPMethod::Close(channel::Close {
             reply_code: 406,
@@ -201,7 +201,7 @@ impl Link {
         self.send(&[AMQPFrame::Method(channel, AMQPClass::Channel(close))]).await;
     }
 
-    /// What the client says next; none when it has gone.
+    /// Waits for the next method that the test answers; none when the client has disconnected.
     pub async fn hear(&mut self) -> Option<Heard> {
         loop {
             let heard = match self.frame().await? {
@@ -224,7 +224,7 @@ impl Link {
         }
     }
 
-    /// The message of a channel, if its content is complete.
+    /// Returns the message of a channel if its content is complete.
     fn published(&mut self, channel: u16) -> Option<Heard> {
         let (_, (published, _)) = self
             .incoming
@@ -233,9 +233,9 @@ impl Link {
         Some(Heard::Published(Box::new(published)))
     }
 
-    /// Answers what every broker answers the same way.
+    /// Takes a method that the test answers, or answers it as every broker would.
     async fn method(&mut self, channel: u16, method: AMQPClass) -> Option<Heard> {
-        let answer = match method {
+        match method {
             AMQPClass::Basic(basic::AMQPMethod::Publish(publish)) => {
                 let tag = self.tags.entry(channel).or_default();
                 *tag += 1;
@@ -247,23 +247,40 @@ impl Link {
                     properties: BasicProperties::default(),
                     body: Vec::new(),
                 };
-                // Its header says how much will come.
+                // The size of its body comes with its header.
                 self.incoming.insert(channel, (published, u64::MAX));
-                return None;
+                None
             }
             AMQPClass::Basic(basic::AMQPMethod::Ack(ack)) => {
-                return Some(Heard::Acked { channel, tag: ack.delivery_tag, multiple: ack.multiple });
+                Some(Heard::Acked { channel, tag: ack.delivery_tag, multiple: ack.multiple })
             }
             AMQPClass::Basic(basic::AMQPMethod::Nack(nack)) => {
-                return Some(Heard::Nacked { channel, tag: nack.delivery_tag });
+                Some(Heard::Nacked { channel, tag: nack.delivery_tag })
             }
             AMQPClass::Basic(basic::AMQPMethod::Consume(consume)) => {
                 let consumer = format!("consumer of {}", consume.queue);
                 let consumer_tag = consumer.as_str().into();
                 let answer = basic::AMQPMethod::ConsumeOk(basic::ConsumeOk { consumer_tag });
                 self.basic(channel, answer).await;
-                return Some(Heard::Consuming { channel, queue: consume.queue.to_string(), consumer });
+                Some(Heard::Consuming { channel, queue: consume.queue.to_string(), consumer })
             }
+            AMQPClass::Channel(channel::AMQPMethod::CloseOk(_)) => None,
+            AMQPClass::Channel(channel::AMQPMethod::Open(open)) => {
+                // Tags start over when a channel number is reused.
+                self.tags.remove(&channel);
+                self.answer(channel, AMQPClass::Channel(channel::AMQPMethod::Open(open))).await;
+                None
+            }
+            other => {
+                self.answer(channel, other).await;
+                None
+            }
+        }
+    }
+
+    /// Answers a method as every broker would.
+    async fn answer(&mut self, channel: u16, method: AMQPClass) {
+        let answer = match method {
             AMQPClass::Basic(basic::AMQPMethod::Cancel(cancel)) => {
                 let consumer_tag = cancel.consumer_tag;
                 AMQPClass::Basic(basic::AMQPMethod::CancelOk(basic::CancelOk { consumer_tag }))
@@ -272,8 +289,6 @@ impl Link {
                 AMQPClass::Basic(basic::AMQPMethod::QosOk(basic::QosOk {}))
             }
             AMQPClass::Channel(channel::AMQPMethod::Open(_)) => {
-                // A number that was used before begins anew.
-                self.tags.remove(&channel);
                 AMQPClass::Channel(channel::AMQPMethod::OpenOk(channel::OpenOk {}))
             }
             AMQPClass::Channel(channel::AMQPMethod::Close(_)) => {
@@ -304,14 +319,12 @@ impl Link {
             AMQPClass::Connection(connection::AMQPMethod::Close(_)) => {
                 AMQPClass::Connection(connection::AMQPMethod::CloseOk(connection::CloseOk {}))
             }
-            AMQPClass::Channel(channel::AMQPMethod::CloseOk(_)) => return None,
             other => panic!("{other:?}"),
         };
         self.send(&[AMQPFrame::Method(channel, answer)]).await;
-        None
     }
 
-    /// The next message that the client publishes.
+    /// Waits for the next message that the client publishes.
     pub async fn hear_publish(&mut self) -> Published {
         match self.hear().await {
             Some(Heard::Published(published)) => *published,
@@ -319,7 +332,7 @@ impl Link {
         }
     }
 
-    /// Waits until the client has gone, and lets it say nothing more.
+    /// Waits until the client disconnects; fails the test if it sends anything first.
     pub async fn hear_nothing_more(&mut self) {
         assert_eq!(self.hear().await, None);
     }

@@ -1,7 +1,8 @@
-//! A TCP proxy that a test puts before a service: it cuts, falls silent, slows down or refuses when it is told to.
+//! A TCP proxy in front of a service, which cuts connections, stalls, slows down or refuses when a test tells
+//! it to.
 //!
-//! It knows the frames of AMQP, so that it can cut a connection at an exact moment of a message's life. It alters
-//! nothing: what it forwards are the bytes that came.
+//! It parses AMQP frames, so that it can cut a connection at an exact moment of a message's life. It forwards
+//! the bytes unchanged.
 
 use std::{
     collections::HashMap,
@@ -29,13 +30,13 @@ use super::frames;
 /// A moment in a message's life at which its connection can be cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Moment {
-    /// A client publishes; the broker does not get it.
+    /// A client publishes; the broker does not receive it.
     BeforePublish,
-    /// The broker confirms a publish; the client does not get that.
+    /// The broker confirms a publish; the client does not receive the confirm.
     BeforeConfirm,
     /// The client has been sent a confirm.
     AfterConfirm,
-    /// A client acks a delivery; the broker does not get that.
+    /// A client acks a delivery; the broker does not receive the ack.
     BeforeAck,
 }
 
@@ -44,15 +45,15 @@ pub enum Moment {
 enum Mood {
     /// Everything.
     Open,
-    /// Everything, but each chunk so much later.
+    /// Everything, each chunk with this delay.
     Slow(Duration),
-    /// Nothing, on new connections neither; all of them stay open.
+    /// Nothing, not on new connections either; all stay open.
     Silent,
-    /// Nothing: a new connection is closed at once.
+    /// Nothing: new connections are closed at once.
     Refusing,
 }
 
-/// What goes over the connections.
+/// The protocol of the connections.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Protocol {
     Amqp,
@@ -75,7 +76,7 @@ struct Shared {
 
 #[derive(Default)]
 struct Notes {
-    /// Cut once in so many times, and how often at most.
+    /// The odds of a cut, as one in so many, and how many cuts are left.
     cuts: HashMap<Moment, (u32, u32)>,
     seen: HashMap<Moment, u32>,
     cut: HashMap<Moment, u32>,
@@ -88,7 +89,7 @@ impl Proxy {
         Self::start(port, Protocol::Amqp).await
     }
 
-    /// Forwards to a service of any kind; cuts at no [`Moment`].
+    /// Forwards to a service of any kind; knows no [`Moment`].
     pub async fn plain(port: u16) -> Self {
         Self::start(port, Protocol::Other).await
     }
@@ -112,28 +113,29 @@ impl Proxy {
         Self { address, shared }
     }
 
-    /// Where it listens.
+    /// Returns the port on which it listens.
     pub fn port(&self) -> u16 {
         self.address.port()
     }
 
-    /// From now on cuts the connection at this moment, once in `one_in` times by chance, `at_most` so often.
+    /// Cuts the connection at this moment from now on: at random once in `one_in` times, and at most
+    /// `at_most` times.
     pub fn cut_at(&self, moment: Moment, one_in: u32, at_most: u32) {
         self.shared.notes.lock().unwrap().cuts.insert(moment, (one_in, at_most));
     }
 
     /// Cuts every connection now.
     pub fn cut_all(&self) {
-        // Nobody listens where there is no connection.
+        // Without a connection there is no receiver.
         drop(self.shared.cut_all.send(()));
     }
 
-    /// Keeps every connection open, takes new ones, and forwards nothing.
+    /// Keeps connections open, accepts new ones, and forwards nothing.
     pub fn blackhole(&self) {
         self.shared.mood.send_replace(Mood::Silent);
     }
 
-    /// Forwards each chunk so much later.
+    /// Forwards each chunk with a delay.
     pub fn slow(&self, delay: Duration) {
         self.shared.mood.send_replace(Mood::Slow(delay));
     }
@@ -144,28 +146,28 @@ impl Proxy {
         self.cut_all();
     }
 
-    /// Forwards as ever; what a blackhole has swallowed comes out.
+    /// Forwards normally again, including what a blackhole has held back.
     pub fn restore(&self) {
         self.shared.mood.send_replace(Mood::Open);
     }
 
-    /// How often this moment came, cut or not.
+    /// Returns how often this moment occurred, cut or not.
     pub fn seen(&self, moment: Moment) -> u32 {
         self.shared.notes.lock().unwrap().seen.get(&moment).copied().unwrap_or(0)
     }
 
-    /// How often a connection was cut at this moment.
+    /// Returns how often a connection was cut at this moment.
     pub fn cuts(&self, moment: Moment) -> u32 {
         self.shared.notes.lock().unwrap().cut.get(&moment).copied().unwrap_or(0)
     }
 
-    /// The message id of every publish that went through, and when.
+    /// Returns the message id and the time of every publish that was forwarded.
     pub fn published(&self) -> Vec<(String, SystemTime)> {
         self.shared.notes.lock().unwrap().published.clone()
     }
 }
 
-/// Who sends.
+/// The end that sends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Sender {
     Client,
@@ -173,7 +175,7 @@ enum Sender {
 }
 
 impl Shared {
-    /// Carries one connection to its end.
+    /// Forwards one connection until it ends.
     async fn carry(self: Arc<Self>, client: TcpStream) {
         let mut mood = self.mood.subscribe();
         let now = *mood.wait_for(|mood| *mood != Mood::Silent).await.unwrap();
@@ -200,7 +202,7 @@ impl Shared {
         drop(tokio::time::timeout(Duration::from_secs(5), rest).await);
     }
 
-    /// Forwards one direction until the stream ends or is to be cut.
+    /// Forwards one direction until the stream ends or is cut.
     async fn pump(&self, sender: Sender, from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf) {
         let mut mood = self.mood.subscribe();
         let mut stream = BytesMut::new();
@@ -220,7 +222,7 @@ impl Shared {
         }
     }
 
-    /// What of the stream can be forwarded now, and whether more may follow.
+    /// Takes what can be forwarded now, and tells whether more may follow.
     fn ready(&self, sender: Sender, stream: &mut BytesMut) -> (BytesMut, bool) {
         if self.protocol == Protocol::Other {
             return (stream.split(), true);
@@ -257,7 +259,7 @@ impl Shared {
     }
 }
 
-/// The moments just before and just after a frame.
+/// Returns the moments just before and just after a frame.
 fn moments(sender: Sender, frame: &AMQPFrame) -> (Option<Moment>, Option<Moment>) {
     let AMQPFrame::Method(_, AMQPClass::Basic(method)) = frame else { return (None, None) };
     if sender == Sender::Client {

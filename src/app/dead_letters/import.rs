@@ -88,9 +88,12 @@ impl DeadLetters<'_> {
 
     async fn put_back(&self, tools: Services<'_>, batch: &[Letter]) -> Result<(), DeadLetterError> {
         let putting = batch.iter().map(async |letter| {
-            let shelved = routes::shelve(letter);
+            let shelved = routes::dead_letter(letter);
             tools.publisher.publish(shelved.clone(), routes::PATIENCE).await?;
-            routes::publish_surely(tools.publisher, routes::PATIENCE, || routes::log(shelved.clone())).await
+            routes::publish_until_confirmed(tools.publisher, routes::PATIENCE, || {
+                routes::log_entry(shelved.clone())
+            })
+            .await
         });
         for put in join_all(putting).await {
             put.map_err(DeadLetterError::NotMoved)?;

@@ -208,9 +208,11 @@ impl Running<'_> {
     }
 
     async fn write(&self, record: &JournalRecord) -> Result<(), DeadLetterError> {
-        routes::publish_surely(self.publisher, routes::PATIENCE, || routes::record(record, Timestamp::now()))
-            .await
-            .map_err(DeadLetterError::NoJournal)
+        routes::publish_until_confirmed(self.publisher, routes::PATIENCE, || {
+            routes::record(record, Timestamp::now())
+        })
+        .await
+        .map_err(DeadLetterError::NoJournal)
     }
 }
 

@@ -198,9 +198,9 @@ impl Run<'_> {
             if !held.has_id {
                 note(&self.tools, &held.letter, State::Dead).await?;
             }
-            let letter = routes::shelve(&held.letter);
-            let listed = routes::publish_surely(self.tools.publisher, routes::PATIENCE, || {
-                routes::log(letter.clone())
+            let letter = routes::dead_letter(&held.letter);
+            let listed = routes::publish_until_confirmed(self.tools.publisher, routes::PATIENCE, || {
+                routes::log_entry(letter.clone())
             })
             .await;
             listed.map_err(DeadLetterError::NotMoved)

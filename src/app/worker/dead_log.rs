@@ -60,8 +60,10 @@ impl DeadLog {
         let publisher = self.publisher.get_or_init(start).clone();
         let (metrics, takes_letters) = (self.metrics.clone(), self.takes_letters.clone());
         self.writing.spawn(async move {
-            let written =
-                routes::publish_surely(&publisher, WRITING_MAX, || routes::log(shelved.clone())).await;
+            let written = routes::publish_until_confirmed(&publisher, WRITING_MAX, || {
+                routes::log_entry(shelved.clone())
+            })
+            .await;
             takes_letters.store(written.is_ok(), Ordering::Relaxed);
             if written.is_err() {
                 metrics.unlisted(&shelved.routing_key);

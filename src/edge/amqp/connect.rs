@@ -12,8 +12,8 @@ use crate::config::Amqp;
 pub struct Connection(lapin::Connection);
 
 impl Connection {
-    /// Closes the connection. Waits for at most a second: closing may hang on a dead or blocked connection, and the broker
-    /// notices either way.
+    /// Closes the connection. Waits for at most a second: closing may hang on a dead or blocked connection,
+    /// and the broker notices either way.
     pub async fn close(&self) {
         drop(tokio::time::timeout(CLOSE_MAX, self.0.close(200, "done".into())).await);
     }
@@ -32,29 +32,30 @@ impl Connection {
 /// Time to close a connection in order.
 const CLOSE_MAX: Duration = Duration::from_secs(1);
 
-/// Why there is no connection.
+/// Why connecting failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The address in the configuration is none.
+    /// `amqp.url` is not an AMQP address.
     #[error("amqp.url: expected amqp://user:password@host:port/vhost")]
     Address,
-    /// Nobody answered as a broker would.
-    #[error("no broker at {host}: {cause}")]
+    /// No broker answered.
+    #[error("cannot connect to the broker at {host}: {cause}")]
     Unreachable {
         /// Host and port.
         host: String,
-        /// What happened.
+        /// What went wrong.
         cause: String,
     },
 }
 
-/// How long an address may take before the next is tried beside it: a node that is frozen or cut off never answers.
+/// Time that an address may take before the next is tried in parallel: a node that is frozen or cut off never
+/// answers.
 const HEAD_START: Duration = Duration::from_secs(1);
 
-/// Connects to the first of the addresses that answers, beginning with any of them: so connections spread over the
-/// nodes of a cluster, and who comes back from a node that was of no use most likely gets another.
+/// Connects to the first address that answers, beginning with a random one. So connections spread over the
+/// nodes of a cluster, and a reconnect after a node has failed most likely reaches another.
 ///
-/// lapin's own `connection_timeout` counts only for its blocking interface, hence the time-out here.
+/// lapin applies its own `connection_timeout` only in its blocking interface, hence the timeout here.
 ///
 /// # Errors
 /// [`ConnectError`] of the last address tried.
@@ -88,7 +89,7 @@ async fn connect_to(config: &Amqp, url: &str, purpose: &str) -> Result<Connectio
         Ok(Ok(connection)) => Ok(Connection(connection)),
         Ok(Err(error)) => Err(ConnectError::Unreachable { host, cause: error.to_string() }),
         Err(_) => {
-            let cause = format!("no answer within {:?}", config.connect_timeout);
+            let cause = format!("timed out after {:?}", config.connect_timeout);
             Err(ConnectError::Unreachable { host, cause })
         }
     }
@@ -102,7 +103,7 @@ mod tests {
     use super::*;
     use crate::config::{Config, Secret};
 
-    /// Three addresses where somebody listens and says nothing.
+    /// Listens at three addresses and answers nothing.
     async fn silence() -> (Vec<TcpListener>, Amqp) {
         let mut amqp = Config::load(None, &Default::default()).expect("the defaults are good").amqp;
         let (mut listeners, mut urls) = (Vec::new(), Vec::new());
@@ -132,12 +133,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_that_does_not_answer_holds_up_none_that_might() {
+    async fn an_address_that_does_not_answer_does_not_delay_the_others() {
         let (listeners, mut amqp) = silence().await;
         amqp.connect_timeout = Duration::from_secs(60);
         let all = join_all(listeners.iter().map(TcpListener::accept));
         tokio::select! {
-            _ = connect(&amqp, "test") => panic!("nobody answered"),
+            _ = connect(&amqp, "test") => panic!("no address answers"),
             accepted = all => assert!(accepted.iter().all(Result::is_ok)),
         }
     }

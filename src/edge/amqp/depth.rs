@@ -23,7 +23,7 @@ pub struct Depths<'a> {
 }
 
 impl<'a> Depths<'a> {
-    /// Prepares; the first question opens the channel.
+    /// Prepares to ask; the first question opens the channel.
     pub fn new(connection: &'a Connection) -> Self {
         Self { connection, channel: None }
     }

@@ -36,8 +36,9 @@ impl From<lapin::Error> for Error {
     }
 }
 
-/// Tells a 404 for something that does not exist from the other 404s: "failed to perform operation on queue 'raw.x' in
-/// vhost '/' due to timeout", "home node 'rabbit@one' of durable queue 'x' in vhost '/' is down or inaccessible".
+/// Returns whether a 404 says that something does not exist. Other 404s say: "failed to perform operation on
+/// queue 'raw.x' in vhost '/' due to timeout", "home node 'rabbit@one' of durable queue 'x' in vhost '/' is
+/// down or inaccessible".
 pub(super) fn says_missing(broker_says: &str) -> bool {
     ["NOT_FOUND - no queue ", "NOT_FOUND - no exchange "].iter().any(|text| broker_says.starts_with(text))
 }

@@ -1,7 +1,7 @@
-//! Webhooks and events as AMQP messages: what rides in which property and header.
+//! Webhooks and events as AMQP messages: which property or header holds what.
 //!
-//! Our own headers start with `hookswitch-`, captured HTTP headers with `http-`. Headers of the broker
-//! (`x-…`) are never copied: RabbitMQ 4 and 3 disagree on what they mean when a client sends them.
+//! hookswitch's own headers start with `hookswitch-`, captured HTTP headers with `http-`. The broker's
+//! headers (`x-…`) are never copied: RabbitMQ 3 and 4 interpret them differently when a client sends them.
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -41,16 +41,16 @@ const DELIVERY_ID: &str = "hookswitch-delivery-id";
 const ENTRY: &str = "hookswitch-entry";
 const HTTP: &str = "http-";
 
-/// A message that the receiver did not put there: it lacks what every message of ours carries.
+/// A message in a raw queue that no receiver published: it lacks a property or header that they all set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the message lacks a valid `{0}`, which the receiver puts on every message")]
+#[error("no valid `{0}`: the message was not published by a hookswitch receiver")]
 pub struct InvalidMessage(pub &'static str);
 
 fn long(text: &str) -> AMQPValue {
     AMQPValue::LongString(LongString::from(text))
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "AMQP has many more types; only these can hold it")]
+#[expect(clippy::wildcard_enum_match_arm, reason = "AMQP has more types; only these can hold it")]
 fn string_of(headers: &FieldTable, name: &str) -> Option<String> {
     match headers.inner().get(name)? {
         AMQPValue::LongString(text) => Some(text.to_string()),
@@ -59,7 +59,7 @@ fn string_of(headers: &FieldTable, name: &str) -> Option<String> {
     }
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "AMQP has many more types; only these can hold it")]
+#[expect(clippy::wildcard_enum_match_arm, reason = "AMQP has more types; only these can hold it")]
 fn number_of(headers: &FieldTable, name: &str) -> Option<u32> {
     match headers.inner().get(name)? {
         AMQPValue::LongInt(n) => u32::try_from(*n).ok(),
@@ -77,9 +77,9 @@ fn time_of(headers: &FieldTable, name: &str) -> Option<Timestamp> {
     string_of(headers, name)?.parse().ok()
 }
 
-/// The properties of a raw webhook's message, persistent, with what rides along.
-pub fn properties(inbound: &QueuedWebhook) -> BasicProperties {
-    let (webhook, history) = (&inbound.webhook, &inbound.history);
+/// Returns the properties of a raw webhook's message: persistent, with its history in headers.
+pub fn properties(queued: &QueuedWebhook) -> BasicProperties {
+    let (webhook, history) = (&queued.webhook, &queued.history);
     let mut headers = FieldTable::default();
     let mut put = |name: &str, value| {
         headers.insert(ShortString::from(name), value);
@@ -99,7 +99,7 @@ pub fn properties(inbound: &QueuedWebhook) -> BasicProperties {
         (VERSION, history.version.clone()),
         (PAST, past_of(history)),
         (WAVE, history.wave.clone()),
-        (ENTRY, inbound.entry.map(|entry| entry.to_string())),
+        (ENTRY, queued.entry.map(|entry| entry.to_string())),
     ];
     for (name, value) in optional {
         if let Some(value) = value {
@@ -107,7 +107,7 @@ pub fn properties(inbound: &QueuedWebhook) -> BasicProperties {
         }
     }
     for (name, value) in webhook.headers.iter() {
-        // A header's name is a short string: at most 255 bytes.
+        // A header name is an AMQP short string: at most 255 bytes.
         if name.len() + HTTP.len() <= 255 {
             put(&format!("{HTTP}{name}"), long(value));
         }
@@ -115,18 +115,18 @@ pub fn properties(inbound: &QueuedWebhook) -> BasicProperties {
     let mut properties = persistent(&webhook.delivery_id.to_string(), webhook.received_at)
         .with_type("webhook".into())
         .with_headers(headers);
-    if let Some(content_type) = inbound.content_type.as_deref().filter(|text| text.len() <= 255) {
+    if let Some(content_type) = queued.content_type.as_deref().filter(|text| text.len() <= 255) {
         properties = properties.with_content_type(content_type.into());
     }
     properties
 }
 
 fn past_of(history: &History) -> Option<String> {
-    // Names, numbers and texts: nothing that could not be written.
+    // Names, numbers and texts always serialize.
     (!history.past.is_empty()).then(|| serde_json::to_string(&history.past).unwrap_or_default())
 }
 
-/// The properties of a dead letter's message.
+/// Returns the properties of a dead letter's message.
 pub fn letter_properties(id: LetterId, letter: &QueuedWebhook) -> BasicProperties {
     let properties = properties(letter);
     let mut headers = properties.headers().clone().unwrap_or_default();
@@ -134,12 +134,12 @@ pub fn letter_properties(id: LetterId, letter: &QueuedWebhook) -> BasicPropertie
     properties.with_headers(headers)
 }
 
-/// The id of the letter that this message is; none where it is no letter, or one that the broker itself made.
+/// Returns the id of a dead letter; none if the message is not one, or if the broker dead-lettered it.
 pub fn letter_id(properties: &BasicProperties) -> Option<LetterId> {
     string_of(properties.headers().as_ref()?, LETTER)?.parse().ok()
 }
 
-/// The properties of a record in the journal of jobs.
+/// Returns the properties of a record in the journal of jobs.
 pub fn record_properties(now: Timestamp) -> BasicProperties {
     persistent(&Uuid::now_v7().to_string(), now)
         .with_type("dead-letter-job".into())
@@ -154,7 +154,7 @@ fn persistent(message_id: &str, time: Timestamp) -> BasicProperties {
         .with_timestamp(u64::try_from(time.as_second()).unwrap_or(0))
 }
 
-/// The properties of an event's message: what consumers filter on, without opening it.
+/// Returns the properties of an event's message, which consumers can filter on without parsing the body.
 pub fn event_properties(event: &Encoded, webhook: &Webhook) -> BasicProperties {
     let mut headers = FieldTable::default();
     headers.insert(SOURCE.into(), long(webhook.source.as_str()));
@@ -169,36 +169,36 @@ pub fn event_properties(event: &Encoded, webhook: &Webhook) -> BasicProperties {
         .with_headers(headers)
 }
 
-/// The properties of a message of the ledger's marks.
+/// Returns the properties of a message of the ledger's marks.
 pub fn marks_properties(now: Timestamp) -> BasicProperties {
     persistent(&Uuid::now_v7().to_string(), now)
         .with_type("ledger-marks".into())
         .with_content_type("application/json".into())
 }
 
-/// The body of a message of the ledger's marks.
+/// Returns the body of a message of the ledger's marks.
 pub fn marks_body(marks: &[Mark]) -> Bytes {
-    // Names and numbers: nothing that could not be written.
+    // Names and numbers always serialize.
     serde_json::to_vec(marks).unwrap_or_default().into()
 }
 
-/// Reads a raw webhook's message. Its shard is not in it: the queue that it came from says that.
+/// Reads a raw webhook's message. The message does not hold its shard; the queue that it came from tells it.
 ///
 /// # Errors
-/// [`InvalidMessage`] names what is missing; the body comes back with it.
+/// [`InvalidMessage`] names what is missing, and comes with the body.
 pub fn decode(
     properties: &BasicProperties,
     body: Vec<u8>,
 ) -> Result<QueuedWebhook, (InvalidMessage, Vec<u8>)> {
     match decode_head(properties) {
-        Ok(inbound) => Ok(with_body(inbound, body)),
+        Ok(queued) => Ok(with_body(queued, body)),
         Err(error) => Err((error, body)),
     }
 }
 
-/// Makes the best of a message that is not one of ours, so that it can become a dead letter, and be replayed.
+/// Makes a webhook of a message that cannot be decoded, so that it can become a dead letter and be replayed.
 ///
-/// Its delivery id follows from its body: the same message always gets the same one.
+/// Its delivery id is derived from its body: the same message always gets the same id.
 pub fn salvage(
     properties: &BasicProperties,
     body: Vec<u8>,
@@ -220,9 +220,9 @@ pub fn salvage(
     with_body(QueuedWebhook { webhook, content_type, entry: None, shard, history }, body)
 }
 
-fn with_body(mut inbound: QueuedWebhook, body: Vec<u8>) -> QueuedWebhook {
-    inbound.webhook.body = Bytes::from(body);
-    inbound
+fn with_body(mut queued: QueuedWebhook, body: Vec<u8>) -> QueuedWebhook {
+    queued.webhook.body = Bytes::from(body);
+    queued
 }
 
 fn decode_head(properties: &BasicProperties) -> Result<QueuedWebhook, InvalidMessage> {
@@ -258,17 +258,18 @@ fn decode_head(properties: &BasicProperties) -> Result<QueuedWebhook, InvalidMes
         wave: string_of(headers, WAVE),
     };
     let content_type = properties.content_type().as_ref().map(ToString::to_string);
-    // One that cannot be read is one that is not counted.
+    // A webhook whose entry cannot be read is not counted in the ledger.
     let entry = string_of(headers, ENTRY).and_then(|entry| entry.parse().ok());
     Ok(QueuedWebhook { webhook, content_type, entry, shard: Shard::FIRST, history })
 }
 
-/// How often the broker has given the message out before; RabbitMQ counts that for quorum queues.
+/// Returns how often the broker has delivered the message before. RabbitMQ counts that for quorum queues
+/// only.
 pub fn redeliveries(properties: &BasicProperties) -> u32 {
     properties.headers().as_ref().and_then(|headers| number_of(headers, "x-delivery-count")).unwrap_or(0)
 }
 
-/// The place of a message in the stream that it was read from.
+/// Returns the offset of a message in the stream that it was read from.
 pub fn stream_offset(properties: &BasicProperties) -> Option<u64> {
     let AMQPValue::LongLongInt(offset) = properties.headers().as_ref()?.inner().get("x-stream-offset")?
     else {
@@ -277,13 +278,14 @@ pub fn stream_offset(properties: &BasicProperties) -> Option<u64> {
     u64::try_from(*offset).ok()
 }
 
-/// The reason of a message that the broker itself dead-lettered.
+/// Returns the reason of a message that the broker dead-lettered at its delivery limit.
 fn broker_reason(headers: &FieldTable) -> Option<Reason> {
     let AMQPValue::FieldArray(deaths) = headers.inner().get("x-death")? else { return None };
-    let delivery_limit = deaths.as_slice().iter().any(|death| {
-        matches!(death, AMQPValue::FieldTable(death) if string_of(death, "reason").as_deref() == Some("delivery_limit"))
-    });
-    delivery_limit.then_some(Reason::DeliveryLimit)
+    let is_by_limit = |death: &AMQPValue| {
+        let AMQPValue::FieldTable(death) = death else { return false };
+        string_of(death, "reason").as_deref() == Some("delivery_limit")
+    };
+    deaths.as_slice().iter().any(is_by_limit).then_some(Reason::DeliveryLimit)
 }
 
 #[cfg(test)]
@@ -295,7 +297,7 @@ mod tests {
         providers::Provider,
     };
 
-    fn inbound() -> QueuedWebhook {
+    fn queued() -> QueuedWebhook {
         let webhook = Webhook {
             delivery_id: "01900000-0000-7000-8000-000000000001".parse().expect("a uuid"),
             source: "wavix-eu".parse().expect("a name"),
@@ -327,25 +329,25 @@ mod tests {
 
     #[test]
     fn a_webhook_comes_out_of_its_message_as_it_went_in() {
-        let before = inbound();
+        let before = queued();
         let after = decode(&properties(&before), before.webhook.body.to_vec());
         assert_eq!(after, Ok(before));
     }
 
     #[test]
-    fn a_message_that_is_not_ours_is_named_as_such() {
+    fn a_message_of_another_publisher_is_told_by_what_it_lacks() {
         let error = decode(&BasicProperties::default(), b"{}".to_vec());
         assert_eq!(error, Err((InvalidMessage("message_id"), b"{}".to_vec())));
     }
 
     #[test]
     fn headers_of_the_broker_are_not_carried_on() {
-        let before = inbound();
+        let before = queued();
         let mut headers = properties(&before).headers().clone().unwrap_or_default();
         headers.insert("x-death".into(), AMQPValue::LongInt(1));
         let received = properties(&before).with_headers(headers);
-        let inbound = decode(&received, Vec::new()).expect("a message of ours");
-        let again = properties(&inbound);
+        let queued = decode(&received, Vec::new()).expect("a message of hookswitch");
+        let again = properties(&queued);
         let names: Vec<_> = again.headers().iter().flat_map(|h| h.inner().keys()).cloned().collect();
         assert!(!names.iter().any(|name| name.as_str().starts_with("x-")), "{names:?}");
     }

@@ -1,8 +1,8 @@
 //! RabbitMQ: connecting, the topology, messages, publishing with confirms, and consuming.
 //!
-//! lapin does not leave this module. Its automatic recovery stays off: the owner of a connection drops everything that
-//! belongs to it on the first error and starts over (see ARCHITECTURE.md for the defects of lapin 4.12.3 that this
-//! avoids).
+//! lapin is used only in this module. Its automatic recovery stays off: on the first error the owner of a
+//! connection drops everything that belongs to it and starts over (see docs/design/lapin.md for the defects
+//! of lapin 4.12.3 that this avoids).
 
 mod connect;
 pub mod consume;

@@ -1,4 +1,5 @@
-//! Sending a webhook on to where it waits or rests: a delay queue, the dead-letter queue, or back to its raw queue.
+//! Where messages go: a webhook to its raw queue, a delay queue or its dead-letter queue; a dead letter to
+//! the log; a record to the journal of jobs.
 
 use std::time::{Duration, Instant};
 
@@ -21,53 +22,61 @@ use crate::core::{
     shard::Shard,
 };
 
-/// How long an operator's command waits for a confirm.
+/// Time that a message may take to be sent and confirmed where an operator's command waits for it.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The message that a disposition asks for; none where the events were all.
-pub fn send_on(inbound: &QueuedWebhook, disposition: &Disposition, now: Timestamp) -> Option<Publication> {
+/// Time after which a webhook is not sent any more, unless the caller sets `not_after` itself.
+const SEND_WITHIN: Duration = Duration::from_secs(3600);
+
+/// Returns the message that brings a new webhook in.
+pub fn accept(queued: &QueuedWebhook) -> Publication {
+    publication(queued, names::RAW_EXCHANGE.to_owned())
+}
+
+/// Returns the message that a disposition sends the webhook on with, if any.
+pub fn send_on(queued: &QueuedWebhook, disposition: &Disposition, now: Timestamp) -> Option<Publication> {
     match disposition {
         Disposition::Done { .. } | Disposition::Duplicate { .. } => None,
         Disposition::Retry { tier, attempt, error } => {
-            Some(retry(inbound, *tier, *attempt, error.as_deref(), now))
+            Some(retry(queued, *tier, *attempt, error.as_deref(), now))
         }
         Disposition::DeadLetter { reason, error, attempts } => {
-            Some(dead_letter(inbound, *reason, error, *attempts, now))
+            Some(give_up(queued, *reason, error, *attempts, now))
         }
     }
 }
 
-/// The message that puts a webhook into a delay queue.
-pub fn retry(
-    inbound: &QueuedWebhook,
+/// Returns the message that puts a webhook into a delay queue.
+fn retry(
+    queued: &QueuedWebhook,
     tier: Tier,
     attempt: Attempt,
     error: Option<&str>,
     now: Timestamp,
 ) -> Publication {
-    let mut waiting = inbound.clone();
+    let mut waiting = queued.clone();
     waiting.history.attempt = attempt;
     if let Some(error) = error {
         waiting.history.error = Some(error.to_owned());
         waiting.history.first_failed_at.get_or_insert(now);
         waiting.history.last_failed_at = Some(now);
     }
-    let seed = key::body_fingerprint(inbound.webhook.delivery_id.to_string().as_bytes());
+    let seed = key::body_fingerprint(queued.webhook.delivery_id.to_string().as_bytes());
     let expiration = tier.delay_with_jitter(seed).as_millis().to_string();
     let mut publication = publication(&waiting, names::retry_exchange(tier));
     publication.properties = publication.properties.with_expiration(expiration.into());
     publication
 }
 
-/// The message that puts a webhook into its source's dead-letter queue.
-pub fn dead_letter(
-    inbound: &QueuedWebhook,
+/// Returns the message that makes a failed webhook a dead letter, with a new id.
+fn give_up(
+    queued: &QueuedWebhook,
     reason: Reason,
     error: &str,
     attempts: Attempt,
     now: Timestamp,
 ) -> Publication {
-    let mut dead = inbound.clone();
+    let mut dead = queued.clone();
     let history = &mut dead.history;
     history.attempt = attempts;
     history.error = Some(error.to_owned());
@@ -75,11 +84,11 @@ pub fn dead_letter(
     history.last_failed_at = Some(now);
     history.reason = Some(reason);
     history.version = Some(env!("CARGO_PKG_VERSION").to_owned());
-    shelve(&Letter { id: LetterId::new(Uuid::now_v7()), queued: dead })
+    dead_letter(&Letter { id: LetterId::new(Uuid::now_v7()), queued: dead })
 }
 
-/// The message that puts a letter into its source's dead-letter queue.
-pub fn shelve(letter: &Letter) -> Publication {
+/// Returns the message that puts a letter into its source's dead-letter queue.
+pub fn dead_letter(letter: &Letter) -> Publication {
     Publication {
         routing_key: letter.queued.webhook.source.to_string(),
         properties: message::letter_properties(letter.id, &letter.queued),
@@ -87,35 +96,36 @@ pub fn shelve(letter: &Letter) -> Publication {
     }
 }
 
-/// The message that writes a letter to the log: the same message, after it is safe in its queue.
-pub fn log(shelved: Publication) -> Publication {
-    Publication { exchange: String::new(), routing_key: names::DEAD_LOG.to_owned(), ..shelved }
+/// Returns the message that lists a dead letter in the log. Publish it after the letter is confirmed in its
+/// queue.
+pub fn log_entry(dead_letter: Publication) -> Publication {
+    Publication { exchange: String::new(), routing_key: names::DEAD_LOG.to_owned(), ..dead_letter }
 }
 
-/// The message that sends a dead letter back to a raw queue: attempts start anew, its past deaths stay on record.
-/// What becomes of it is noted under `wave`.
+/// Returns the message that sends a dead letter back to a raw queue. Its attempts start over; its earlier
+/// deaths stay on record. The worker notes its outcome under `wave`.
 pub fn replay(letter: &QueuedWebhook, shard: Shard, wave: Option<String>) -> Publication {
     let again = QueuedWebhook { shard, history: letter.history.replayed(wave), ..letter.clone() };
     publication(&again, names::RAW_EXCHANGE.to_owned())
 }
 
-/// A record for the journal of jobs.
+/// Returns the message that adds a record to the journal of jobs.
 pub fn record(record: &JournalRecord, now: Timestamp) -> Publication {
     Publication {
         exchange: String::new(),
         routing_key: names::DEAD_JOBS.to_owned(),
         properties: message::record_properties(now),
-        // Names, numbers and texts: nothing that could not be written.
+        // Names, numbers and texts always serialize.
         body: serde_json::to_vec(record).unwrap_or_default().into(),
         not_after: Instant::now() + PATIENCE,
     }
 }
 
-/// Publishes what may be published twice, trying again until `patience` is over.
+/// Publishes a message that may arrive twice, and retries until it is confirmed or `patience` is over.
 ///
 /// # Errors
-/// What the last try came to.
-pub async fn publish_surely(
+/// The last try's error.
+pub async fn publish_until_confirmed(
     publisher: &Publisher,
     patience: Duration,
     publication: impl Fn() -> Publication,
@@ -130,17 +140,12 @@ pub async fn publish_surely(
     }
 }
 
-/// The message that brings a new webhook in.
-pub fn accept(inbound: &QueuedWebhook) -> Publication {
-    publication(inbound, names::RAW_EXCHANGE.to_owned())
-}
-
-fn publication(inbound: &QueuedWebhook, exchange: String) -> Publication {
+fn publication(queued: &QueuedWebhook, exchange: String) -> Publication {
     Publication {
         exchange,
-        routing_key: names::raw_key(&inbound.webhook.source, inbound.shard),
-        properties: message::properties(inbound),
-        body: inbound.webhook.body.clone(),
-        not_after: Instant::now() + Duration::from_secs(3600),
+        routing_key: names::raw_key(&queued.webhook.source, queued.shard),
+        properties: message::properties(queued),
+        body: queued.webhook.body.clone(),
+        not_after: Instant::now() + SEND_WITHIN,
     }
 }

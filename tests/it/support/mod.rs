@@ -246,8 +246,8 @@ impl World {
 
     /// Puts letters into their dead-letter queues, and then into the log.
     pub async fn bury(&self, letters: &[Letter]) {
-        self.publish(letters.iter().map(routes::shelve)).await;
-        self.publish(letters.iter().map(|letter| routes::log(routes::shelve(letter)))).await;
+        self.publish(letters.iter().map(routes::dead_letter)).await;
+        self.publish(letters.iter().map(|letter| routes::log_entry(routes::dead_letter(letter)))).await;
     }
 
     /// Starts a worker in this process.

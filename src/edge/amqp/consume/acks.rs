@@ -10,35 +10,36 @@ use tokio_util::sync::CancellationToken;
 
 use super::delivery::Delivery;
 
-/// Settles the deliveries of one consumer.
+/// Settles the deliveries of one consumer; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Settler {
     pub(super) channel: Channel,
+    /// Cancelled when the channel is gone.
     pub(super) gone: CancellationToken,
     tags: Arc<Mutex<Tags>>,
-    /// Held until an ack is written: one that overtakes another may stand for the same delivery, and the broker ends a
-    /// channel that acks one twice.
+    /// Held until an ack is written. An ack that overtakes another may cover the same delivery, and the
+    /// broker closes a channel that acks a delivery twice.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// The tags of deliveries that were given out and are not acked.
+/// The tags of the deliveries that were given out and are not acked.
 ///
-/// An ack costs us and the broker more than most of what is done for a message, and one can stand for many: so a
-/// delivery that is settled waits for older ones, unless it or they went on alone.
+/// An ack costs the worker and the broker more than most other steps for a message, and one ack can cover
+/// many deliveries. So a settled delivery waits for older ones, unless it or they were left alone.
 #[derive(Debug, Default)]
 struct Tags {
-    /// Not settled; whether it goes on alone.
+    /// Unsettled deliveries, and whether each was left alone.
     open: BTreeMap<u64, bool>,
-    /// Settled, and waiting for an older one.
+    /// Settled deliveries that wait for an older one.
     settled: BTreeSet<u64>,
 }
 
-/// How to ack.
+/// The acks to write.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Acks {
-    /// Everything up to this tag at once.
+    /// One ack for every delivery up to this tag.
     through: Option<u64>,
-    /// These one by one.
+    /// One ack for each of these.
     single: Vec<u64>,
 }
 
@@ -52,7 +53,8 @@ impl Tags {
     }
 
     fn settle(&mut self, tags: impl Iterator<Item = u64>) -> Acks {
-        // What became of a delivery that was left alone is no done mark: given out again it would die, or be sent on, twice.
+        // A delivery that was left alone may have no done mark: if it were redelivered it would be
+        // dead-lettered or sent on a second time. So it is acked at once.
         let mut at_once = Vec::new();
         for tag in tags {
             match self.open.remove(&tag) {
@@ -76,21 +78,22 @@ impl Settler {
         Self { channel, gone: CancellationToken::new(), tags: Arc::default(), turn: Arc::default() }
     }
 
-    /// Notes that a delivery was given out.
+    /// Records a delivery as given out.
     pub(super) fn give_out(&self, tag: u64) {
         self.tags().give_out(tag);
     }
 
-    /// These deliveries go on alone: they wait for nobody, and nobody waits for them.
+    /// Takes deliveries out of the common order: their acks wait for no other delivery, and no other waits
+    /// for them.
     pub fn leave_alone<'a>(&self, deliveries: impl Iterator<Item = &'a Delivery>) {
         let mut tags = self.tags();
         deliveries.for_each(|delivery| tags.leave_alone(delivery.tag));
     }
 
-    /// Acks, or leaves that to the ack of an older delivery that is about to be settled. Whether what was to be written
-    /// was: if not, the broker gives the messages out again.
+    /// Acks deliveries, or leaves that to the ack of an older delivery that is not settled yet. Returns false
+    /// if an ack could not be written; then the broker redelivers the messages.
     ///
-    /// `Channel::basic_ack` rather than the delivery's own acker, which goes through one more task.
+    /// Uses `Channel::basic_ack` rather than the delivery's own acker, which costs one more task.
     pub async fn ack<'a>(&self, deliveries: impl Iterator<Item = &'a Delivery>) -> bool {
         let _turn = self.turn.lock().await;
         let Acks { through, single } = self.tags().settle(deliveries.map(|delivery| delivery.tag));
@@ -108,7 +111,8 @@ impl Settler {
         self.tags.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends when the channel is gone: then a delivery cannot be settled any more, and holding it is of no use.
+    /// Waits until the channel is gone. Deliveries cannot be settled then, so there is no point in holding
+    /// them.
     pub async fn gone(&self) {
         self.gone.cancelled().await;
     }
@@ -123,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn one_ack_stands_for_all_that_wait_for_the_oldest() {
+    fn one_ack_covers_all_that_wait_for_the_oldest() {
         let mut tags = Tags::default();
         (1..=6).for_each(|tag| tags.give_out(tag));
         assert_eq!(tags.settle([2, 4].into_iter()), acks(None, &[]));
@@ -134,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_a_delivery_that_is_left_alone() {
+    fn no_delivery_waits_for_one_that_is_left_alone() {
         let mut tags = Tags::default();
         (1..=6).for_each(|tag| tags.give_out(tag));
         tags.leave_alone(2);

@@ -1,4 +1,4 @@
-//! A pass through a source's dead-letter queue: taking letters out, and giving all others back.
+//! A pass through a source's dead-letter queue: takes letters out, and requeues all others.
 
 use std::time::{Duration, Instant};
 
@@ -19,27 +19,27 @@ use crate::{
     edge::amqp::{Connection, Error, depth, message, names},
 };
 
-/// How long the queue may be silent before the letters that it promised count as taken by somebody else.
+/// Time without a letter after which the missing ones count as taken by another consumer.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 
-/// How many letters one channel holds. Bodies may be large, and lapin keeps what was sent ahead; and the broker looks for
-/// an acked letter among all that a channel holds. A connection has 2,047 channels, so about two million letters can be
-/// passed by.
+/// Most letters that one channel holds. Bodies may be large and lapin keeps them all, and the broker searches
+/// all of a channel's letters for an acked one. A connection has 2,047 channels, so a pass can cover about
+/// two million letters.
 const SHARE: u16 = 1_000;
 
-/// How long the broker may take to give back the letters of a job that was killed.
+/// Time that the broker may take to requeue the letters of a killed job.
 const RETURN_MAX: Duration = Duration::from_secs(60);
 
-/// How often a queue is gone through for acks that were forgotten; what is left then waits for the next job.
+/// Most passes after acks that were forgotten. What is left then waits for the next job.
 const SWEEPS_MAX: usize = 5;
 
-/// Two looks at a queue's depth that agree are so far apart.
+/// Pause between two looks at a queue's depth.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// How long letters are held at most. The broker closes a channel that holds one for 30 minutes.
+/// Age at which a pass should end. The broker closes a channel that holds a letter for 30 minutes.
 const HELD_MAX: Duration = Duration::from_secs(600);
 
-/// Why a dead-letter queue could not be worked on.
+/// Why a pass through a dead-letter queue failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DeadQueueError {
     /// The source has no dead-letter queue.
@@ -47,21 +47,21 @@ pub enum DeadQueueError {
         "there is no queue `dead.{0}`: is the source configured, and was `hookswitch topology apply` run?"
     )]
     Missing(SourceName),
-    /// The queue gave no more letters, though more were there.
+    /// No more letters came, though more were there.
     #[error(
-        "dead.{source_name} fell silent after {seen} of {total} letters: the broker may be mending itself, or somebody else \
-         takes letters; run the command again"
+        "no more letters came from `dead.{source_name}` after {seen} of {total}: the queue may be recovering, \
+         or have another consumer; run the command again"
     )]
     Silent {
-        /// Whose.
+        /// The source.
         source_name: SourceName,
         /// Letters that came.
         seen: u32,
         /// Letters that were there.
         total: u32,
     },
-    /// The broker went away. What was done is done and in the journal; the rest is where it was.
-    #[error("the broker went away: {0}; run the command again, and it goes on where it was")]
+    /// The connection was lost. What was done is in the journal; all other letters are where they were.
+    #[error("lost the connection to the broker: {0}; run the command again to continue")]
     Lost(#[from] Error),
 }
 
@@ -74,7 +74,7 @@ impl From<lapin::Error> for DeadQueueError {
 /// Returns how many letters are ready in a source's queue.
 ///
 /// # Errors
-/// [`DeadQueueError`]
+/// [`DeadQueueError::Missing`], [`DeadQueueError::Lost`]
 pub async fn depth(connection: &Connection, source: &SourceName) -> Result<u32, DeadQueueError> {
     match depth::depth(connection, &names::dead_queue(source)).await {
         Err(Error::Missing(_)) => Err(DeadQueueError::Missing(source.clone())),
@@ -82,15 +82,17 @@ pub async fn depth(connection: &Connection, source: &SourceName) -> Result<u32, 
     }
 }
 
-/// A way once through a source's queue, as far as it reached when the way began.
+/// A pass through a source's queue, up to where it ended when the pass began.
 ///
-/// One channel after the other takes letters, each until it holds its share; so each holds a stretch of the queue, which
-/// the broker puts back in its order. Which stretch comes first is the broker's choice: the log keeps the order that counts.
+/// The letters are consumed over one channel after the other, each until it holds its share. So each channel
+/// holds a stretch of the queue, which the broker requeues in its order. Which stretch comes first is the
+/// broker's choice: the log keeps the order that counts.
 pub struct Pass<'a> {
     connection: &'a Connection,
     source: &'a SourceName,
     provider: Provider,
-    /// Those that are full, and whose consumers are cancelled: what is acked on them makes no room for others.
+    /// Channels that hold their share. Their consumers are cancelled, so that acks on them make no room for
+    /// more letters.
     full: Vec<Channel>,
     taking: Option<Taking>,
     began: Instant,
@@ -99,25 +101,25 @@ pub struct Pass<'a> {
     acked: u32,
 }
 
-/// The channel that takes letters.
+/// The channel that consumes letters.
 struct Taking {
     channel: Channel,
     consumer: Consumer,
     unacked: u16,
 }
 
-/// A letter that is held.
+/// A letter that was delivered and is not acked.
 pub struct Held {
     /// The letter.
     pub letter: Letter,
-    /// Whether it says its id itself.
+    /// Whether its message carries its id.
     pub has_id: bool,
     channel: Channel,
     tag: u64,
 }
 
-/// Returns how many letters are ready in a source's queue, once the number does not grow any more: what a killed job held
-/// comes back bit by bit.
+/// Waits until the number of ready letters no longer grows, and returns it: the broker requeues the letters
+/// of a killed job bit by bit.
 async fn settled_depth(connection: &Connection, source: &SourceName) -> Result<u32, DeadQueueError> {
     let (mut last, began) = (depth(connection, source).await?, Instant::now());
     loop {
@@ -131,7 +133,7 @@ async fn settled_depth(connection: &Connection, source: &SourceName) -> Result<u
 }
 
 impl<'a> Pass<'a> {
-    /// Begins at the head of the queue.
+    /// Starts at the head of the queue.
     ///
     /// # Errors
     /// [`DeadQueueError`]
@@ -155,7 +157,7 @@ impl<'a> Pass<'a> {
         })
     }
 
-    /// The next letter; none at the end. What is not acked stays.
+    /// Returns the next letter; none at the end. Letters that are not acked stay in the queue.
     ///
     /// # Errors
     /// [`DeadQueueError`]
@@ -166,7 +168,7 @@ impl<'a> Pass<'a> {
         let mut taking = match self.taking.take() {
             Some(taking) if taking.unacked < SHARE => taking,
             Some(full) => {
-                // Nothing is on its way to it: it has what it may hold.
+                // No delivery is on its way to it: it holds as many as the prefetch allows.
                 let options = BasicCancelOptions { nowait: false };
                 full.channel.basic_cancel(full.consumer.tag(), options).await?;
                 self.full.push(full.channel);
@@ -185,32 +187,32 @@ impl<'a> Pass<'a> {
         let delivery = delivery?;
         self.seen += 1;
         let id = message::letter_id(&delivery.properties);
-        let inbound = match message::decode(&delivery.properties, delivery.data) {
-            Ok(inbound) => inbound,
+        let queued = match message::decode(&delivery.properties, delivery.data) {
+            Ok(queued) => queued,
             Err((_, body)) => {
                 message::salvage(&delivery.properties, body, self.source, self.provider, Timestamp::now())
             }
         };
-        let letter = Letter { id: id.unwrap_or_else(|| LetterId::of_content(&inbound)), queued: inbound };
+        let letter = Letter { id: id.unwrap_or_else(|| LetterId::of_content(&queued)), queued };
         Ok(Some(Held { letter, has_id: id.is_some(), channel, tag: delivery.delivery_tag }))
     }
 
-    /// Returns the source whose queue it is.
+    /// Returns the source of the queue.
     pub fn source(&self) -> &SourceName {
         self.source
     }
 
-    /// Whether the letter is of this queue's source.
+    /// Returns whether the letter is of this queue's source.
     pub fn is_home_of(&self, held: &Held) -> bool {
         held.letter.queued.webhook.source == *self.source
     }
 
-    /// Whether it has seen every letter that was there when it began.
+    /// Returns whether the pass has seen every letter that was there when it began.
     pub fn saw_all(&self) -> bool {
         self.seen >= self.total
     }
 
-    /// Whether letters have been held for so long that they should be given back, and a new pass begun.
+    /// Returns whether letters have been held for so long that the pass should end and another begin.
     pub fn is_old(&self) -> bool {
         self.began.elapsed() > HELD_MAX
     }
@@ -228,11 +230,12 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    /// Ends the pass, whatever came of it: gives back what was not acked. After a good pass it takes out again what should
-    /// not have come back: RabbitMQ 3.10 may forget acks whose channel closes right after them.
+    /// Ends the pass, successful or not: requeues what was not acked. After a successful pass, acks letters
+    /// again that should not have come back: RabbitMQ 3.10 may forget acks when the channel closes right
+    /// after them.
     ///
     /// # Errors
-    /// What `passed` holds, else [`DeadQueueError`].
+    /// The error in `passed`, otherwise [`DeadQueueError`].
     pub async fn finish<E: From<DeadQueueError>>(
         self,
         passed: Result<(), E>,
@@ -247,13 +250,13 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    /// Gives back what was not acked. Whether more came back than should have.
+    /// Requeues what was not acked. Returns whether more letters came back than should have.
     async fn close(self) -> Result<bool, DeadQueueError> {
         for channel in self.full.into_iter().chain(self.taking.map(|taking| taking.channel)) {
             channel.close(200, "done".into()).await?;
         }
-        // The broker puts letters back after it has closed the channel: whoever looks next must find them all. Not for
-        // ever, since somebody else may have taken some.
+        // The broker requeues letters after it has closed the channel, and the next pass must find them all.
+        // The wait is bounded, since another consumer may have taken some.
         let left = self.total.saturating_sub(self.acked);
         let closed = Instant::now();
         loop {
@@ -271,7 +274,7 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// Takes out what is settled on record and came back all the same.
+/// Acks letters again that came back although the journal says that they were settled.
 async fn take_out_settled(
     connection: &Connection,
     source: &SourceName,

@@ -1,4 +1,5 @@
-//! The lock of the jobs that move dead letters: an exclusive queue, which the broker deletes with its connection.
+//! The lock of the jobs that move dead letters: an exclusive queue, which the broker deletes when its
+//! connection closes.
 
 use lapin::{
     Channel,
@@ -8,7 +9,7 @@ use lapin::{
 
 use crate::edge::amqp::{Connection, Error, depth::depth, names};
 
-/// Held while a job runs. The broker releases it if the process is killed.
+/// The lock, held while a job runs. The broker releases it if the process is killed.
 #[derive(Debug)]
 pub struct Lock(Channel);
 
@@ -16,7 +17,7 @@ impl Lock {
     /// Takes the lock.
     ///
     /// # Errors
-    /// [`Error::Locked`] if another connection holds it.
+    /// [`Error::Locked`] if another job holds it.
     pub async fn take(connection: &Connection) -> Result<Self, Error> {
         let channel = connection.channel().await?;
         let options = QueueDeclareOptions {
@@ -40,7 +41,7 @@ impl Lock {
     /// Returns whether a job holds the lock.
     ///
     /// # Errors
-    /// [`Error::Lost`]
+    /// [`Error::Lost`]: the broker did not answer.
     pub async fn is_held(connection: &Connection) -> Result<bool, Error> {
         match depth(connection, names::DEAD_LOCK).await {
             Ok(_) | Err(Error::Locked(_)) => Ok(true),

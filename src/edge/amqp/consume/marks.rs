@@ -9,7 +9,7 @@ use crate::{
     edge::amqp::{Connection, Error, names},
 };
 
-/// Messages of marks that a worker takes ahead.
+/// Most messages of marks that are unacked at a time.
 const MARKS_PREFETCH: u16 = 16;
 
 /// The consumer of the ledger's marks.
@@ -19,10 +19,10 @@ pub struct MarkConsumer {
     consumer: Consumer,
 }
 
-/// Some marks, to be acked once they are noted.
+/// A message of marks, to be acked once they are noted.
 #[derive(Debug)]
 pub struct Marks {
-    /// The marks; none if the message is not one of ours.
+    /// The marks; empty if the message could not be read.
     pub marks: Vec<Mark>,
     tag: u64,
 }
@@ -31,24 +31,24 @@ impl MarkConsumer {
     /// Starts consuming.
     ///
     /// # Errors
-    /// The channel or the connection failed.
+    /// [`Error`]: the queue is missing, or the channel or connection failed.
     pub async fn open(connection: &Connection) -> Result<Self, Error> {
         let mode = Mode::Acked { prefetch: MARKS_PREFETCH };
         let (channel, consumer) = consume(connection, names::LEDGER_QUEUE, mode).await?;
         Ok(Self { channel, consumer })
     }
 
-    /// The next marks; none when the channel is gone.
+    /// Waits for the next marks; returns none when the channel is gone.
     pub async fn next(&mut self) -> Option<Marks> {
         let delivery = self.consumer.next().await?.ok()?;
         let marks = serde_json::from_slice(&delivery.data).unwrap_or_else(|error| {
-            tracing::warn!(%error, "a message in the ledger's queue is not one of ours, and is dropped");
+            tracing::warn!(%error, "dropped a message in the ledger's queue that holds no marks");
             Vec::new()
         });
         Some(Marks { marks, tag: delivery.delivery_tag })
     }
 
-    /// Acks. If it is not written, the marks come again.
+    /// Acks the marks. If the ack is not written they are redelivered, which does no harm.
     pub async fn ack(&self, marks: &Marks) {
         drop(self.channel.basic_ack(marks.tag, BasicAckOptions { multiple: false }).await);
     }

@@ -1,4 +1,5 @@
-//! Consuming: the raw queues, the ledger's marks, streams, dead-letter queues and the tail of events.
+//! Consuming: raw queues, the ledger's marks, streams, dead-letter queues, and the tail of the events. The
+//! lock of the jobs that consume dead-letter queues is here too.
 
 pub mod acks;
 pub mod dead_queue;
@@ -19,15 +20,15 @@ use super::connect::Connection;
 
 /// How a queue is consumed.
 enum Mode {
-    /// Each delivery is acked; at most `prefetch` are not, at a time.
+    /// With acks; at most `prefetch` deliveries are unacked at a time.
     Acked { prefetch: u16 },
-    /// As [`Mode::Acked`], beginning at an offset of a stream.
+    /// As [`Mode::Acked`], from an offset of a stream on.
     Stream { prefetch: u16, offset: AMQPValue },
-    /// By this consumer only, without acks.
+    /// By this consumer only, and without acks.
     Exclusive,
 }
 
-/// Starts consuming a queue over a channel of its own.
+/// Starts consuming a queue over a channel of its own. The only `basic_consume` of the program.
 ///
 /// lapin buffers deliveries without bound, so the prefetch is set before consuming starts.
 async fn consume(connection: &Connection, queue: &str, mode: Mode) -> lapin::Result<(Channel, Consumer)> {

@@ -13,9 +13,7 @@ use crate::{
     edge::amqp::{Connection, Error, message, names},
 };
 
-/// A consumer on its own channel.
-///
-/// lapin buffers deliveries without bound, so the prefetch is set before consuming starts.
+/// The consumer of a source's shard, on a channel of its own.
 #[derive(Debug)]
 pub struct RawConsumer {
     consumer: Consumer,
@@ -26,10 +24,10 @@ pub struct RawConsumer {
 }
 
 impl RawConsumer {
-    /// Starts consuming a source's shard.
+    /// Starts consuming. At most `prefetch` deliveries are unacked at a time.
     ///
     /// # Errors
-    /// The channel or the connection failed.
+    /// [`Error`]: the queue is missing, or the channel or connection failed.
     pub async fn open(
         connection: &Connection,
         source: SourceName,
@@ -42,14 +40,15 @@ impl RawConsumer {
         Ok(Self { consumer, source, shard, provider, settler: Settler::new(channel) })
     }
 
-    /// What settles the deliveries.
+    /// Returns the settler of its deliveries.
     pub fn settler(&self) -> Settler {
         self.settler.clone()
     }
 
-    /// The next deliveries, all that are there; none when the channel is gone, whatever the cause.
+    /// Waits for deliveries and returns all that have arrived; none when the channel is gone, for whatever
+    /// cause.
     pub async fn next(&mut self) -> Option<Vec<Delivery>> {
-        // lapin tells of the end once, and it may have stood behind the last deliveries.
+        // lapin reports the end once, and that may have been right behind the last deliveries.
         if self.settler.gone.is_cancelled() {
             return None;
         }
@@ -58,7 +57,7 @@ impl RawConsumer {
         while let Some(next) = self.consumer.next().now_or_never() {
             match self.read(next) {
                 Some(delivery) => deliveries.push(delivery),
-                // The next call says so.
+                // The channel is gone; the next call returns none.
                 None => break,
             }
         }
@@ -69,7 +68,7 @@ impl RawConsumer {
         let delivery = match next {
             Some(Ok(delivery)) => delivery,
             Some(Err(error)) => {
-                tracing::warn!(source = %self.source, %error, "the consumer failed");
+                tracing::warn!(source = %self.source, %error, "the consumer of a raw queue failed");
                 self.settler.gone.cancel();
                 return None;
             }
@@ -81,19 +80,19 @@ impl RawConsumer {
         let tag = delivery.delivery_tag;
         self.settler.give_out(tag);
         let redeliveries = message::redeliveries(&delivery.properties);
-        let (inbound, invalid) = match message::decode(&delivery.properties, delivery.data) {
-            Ok(inbound) => (inbound, None),
+        let (queued, invalid) = match message::decode(&delivery.properties, delivery.data) {
+            Ok(queued) => (queued, None),
             Err((error, body)) => {
                 let now = Timestamp::now();
-                let inbound = message::salvage(&delivery.properties, body, &self.source, self.provider, now);
-                (inbound, Some(error))
+                let queued = message::salvage(&delivery.properties, body, &self.source, self.provider, now);
+                (queued, Some(error))
             }
         };
-        Some(Delivery { inbound: QueuedWebhook { shard: self.shard, ..inbound }, invalid, redeliveries, tag })
+        Some(Delivery { inbound: QueuedWebhook { shard: self.shard, ..queued }, invalid, redeliveries, tag })
     }
 
-    /// Stops consuming and gives back what had been delivered and is not in work: `waiting`, and what
-    /// [`RawConsumer::next`] has not taken.
+    /// Stops consuming, and requeues what was delivered and is not being processed: `waiting`, and what
+    /// [`RawConsumer::next`] has not returned yet.
     pub async fn stop(&mut self, waiting: impl IntoIterator<Item = Delivery>) {
         let options = BasicCancelOptions { nowait: false };
         let channel = &self.settler.channel;
@@ -107,7 +106,7 @@ impl RawConsumer {
         }
         for tag in tags {
             let options = BasicNackOptions { multiple: false, requeue: true };
-            // If this fails the channel is gone, and the broker takes the message back anyway.
+            // If this fails the channel is gone, and the broker requeues the message anyway.
             drop(channel.basic_nack(tag, options).await);
         }
     }

@@ -1,4 +1,4 @@
-//! Reading a stream from some place to its present end. It changes nothing in the broker.
+//! Reading a stream up to its present end. This changes nothing in the broker.
 
 use std::{ops::ControlFlow, time::Duration};
 
@@ -13,40 +13,41 @@ use lapin::{
 use super::Mode;
 use crate::edge::amqp::{Connection, Error, message};
 
-/// How many messages the broker sends ahead. A stream's consumer acks only to get more. Bodies may be large.
+/// Most messages that are unacked at a time: bodies may be large. A consumer of a stream acks only to get
+/// more.
 const AHEAD: u16 = 128;
 
-/// How long a stream that is known to hold more may be silent before reading it counts as failed.
+/// Time without a message after which reading fails, while the stream is known to hold more.
 const SILENCE_MAX: Duration = Duration::from_secs(20);
 
-/// What the broker has at hand it sends before it answers the next question on the channel. That it may still be on its
-/// way within the broker is what this pause is for. Whoever writes at this moment may or may not be seen.
+/// Pause for messages that are still on their way within the broker: before it answers the next request on a
+/// channel it sends only what it has at hand. A message written at this moment may or may not be read.
 const TAIL_PAUSE: Duration = Duration::from_millis(30);
 
-/// How often the broker is asked for more of the last chunk: it holds thousands at most, and somebody may be writing.
+/// Most requests for more of the last chunk: it holds thousands of messages at most, and may be growing.
 const ROUNDS_MAX: usize = 100;
 
-/// How long the first message may take after a moment is looked up. A moment after the last chunk leads to the end of the
-/// stream, where nothing comes.
+/// Time that the first message may take after a start by time. A time after the last chunk leads to the end
+/// of the stream, where no message comes.
 const SEEK_MAX: Duration = Duration::from_millis(500);
 
-/// Where to begin.
+/// Where reading begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// With the oldest that is kept.
+    /// At the oldest message that is kept.
     First,
-    /// With this offset.
+    /// At this offset.
     Offset(u64),
-    /// With what was written at this moment or a little before.
+    /// At the messages written at this time or a little before.
     Time(Timestamp),
-    /// With the last chunk.
+    /// At the last chunk.
     Last,
 }
 
 /// A message of a stream.
 #[derive(Debug)]
 pub struct Stored {
-    /// Its place: ever growing, not without gaps.
+    /// Its offset: offsets grow, and may have gaps.
     pub offset: u64,
     /// Its properties.
     pub properties: BasicProperties,
@@ -57,19 +58,20 @@ pub struct Stored {
 /// Why a stream could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
-    /// It is not there.
+    /// It does not exist.
     #[error("there is no stream `{0}`: run `hookswitch topology apply`")]
     Missing(&'static str),
-    /// This node cannot give it out: it may have no copy of the stream.
+    /// This node cannot serve it: it may have no replica of the stream.
     #[error(
-        "the broker does not give `{0}` out ({1}); a node that joined later has no copy of it: name another one in amqp.urls"
+        "this node cannot serve the stream `{0}` ({1}): a node that joined later has no replica; put another \
+         node into amqp.urls"
     )]
     Refused(&'static str, Error),
-    /// The broker went away.
-    #[error("the broker went away: {0}; run the command again")]
+    /// The connection was lost.
+    #[error("lost the connection to the broker: {0}; run the command again")]
     Lost(#[from] Error),
-    /// The broker stopped sending in the middle.
-    #[error("the broker did not send the rest of `{0}`; run the command again")]
+    /// The broker stopped sending before the end.
+    #[error("timed out reading the stream `{0}`; run the command again")]
     Silent(&'static str),
 }
 
@@ -79,21 +81,21 @@ impl From<lapin::Error> for StreamError {
     }
 }
 
-/// A reading of one stream, up to where it ended when the reading began.
+/// A pass through one stream, up to where it ended when the pass began.
 #[derive(Debug)]
 pub struct Reading {
     stream: &'static str,
     channel: Channel,
     consumer: Consumer,
-    /// The offset of the last message; none once it has been read, and none of an empty stream.
+    /// The offset of the last message; none once it was read, and for an empty stream.
     end: Option<u64>,
-    /// What was read when looking for the beginning.
+    /// The message that was read when looking for the beginning, with its delivery tag.
     first: Option<(u64, Stored)>,
     unacked: u16,
 }
 
 impl Reading {
-    /// Begins.
+    /// Starts reading.
     ///
     /// # Errors
     /// [`StreamError`]
@@ -110,7 +112,7 @@ impl Reading {
             match tokio::time::timeout(SEEK_MAX, read(&mut consumer)).await {
                 Ok(stored) => first = stored?,
                 Err(_) => {
-                    // It may only be slow: read all, which is always right.
+                    // The broker may only be slow. Reading everything is always right.
                     channel.close(200, "seen".into()).await?;
                     (channel, consumer) = consume(connection, stream, Start::First).await?;
                 }
@@ -119,7 +121,7 @@ impl Reading {
         Ok(Self { stream, channel, consumer, end, first, unacked: 0 })
     }
 
-    /// Reads from the beginning until `each` has seen what it waits for.
+    /// Reads from the beginning until `each` breaks.
     ///
     /// # Errors
     /// [`StreamError`]
@@ -139,12 +141,12 @@ impl Reading {
         Ok(())
     }
 
-    /// Whether there is nothing to read.
+    /// Returns whether there is nothing to read.
     pub fn is_empty(&self) -> bool {
         self.end.is_none()
     }
 
-    /// The next message; none at the end.
+    /// Returns the next message; none at the end.
     ///
     /// # Errors
     /// [`StreamError`]
@@ -166,33 +168,33 @@ impl Reading {
         if stored.offset >= end {
             self.end = None;
         }
-        // Retention may have taken away what stood between.
+        // Retention may have deleted the messages up to the end.
         Ok(Some(stored).filter(|stored| stored.offset <= end))
     }
 
-    /// Ends it.
+    /// Stops reading.
     pub async fn close(self) {
-        // If this fails the connection is gone, and with it the reading.
+        // If this fails the connection is gone, and the consumer with it.
         drop(self.channel.close(200, "read".into()).await);
     }
 }
 
-/// The offset of the last message that is there now; none if there is none.
+/// Returns the offset of the last message in the stream now; none if it is empty.
 async fn end_of(connection: &Connection, stream: &'static str) -> Result<Option<u64>, StreamError> {
     let (channel, mut consumer) = consume(connection, stream, Start::Last).await?;
     let mut end = drain(&channel, &mut consumer).await?;
     tokio::time::sleep(TAIL_PAUSE).await;
-    // Once more is enough: whoever goes on writing would keep us here for ever.
+    // Once more is enough: with a busy writer this would never end.
     end = drain(&channel, &mut consumer).await?.or(end);
     channel.close(200, "seen".into()).await?;
     Ok(end)
 }
 
-/// Takes what the broker has at hand, up to what it sends ahead and a last chunk holds; the last offset.
+/// Takes the messages that the broker has at hand, and returns the last offset.
 async fn drain(channel: &Channel, consumer: &mut Consumer) -> Result<Option<u64>, StreamError> {
     let mut end = None;
     for _ in 0..ROUNDS_MAX {
-        // Any question does.
+        // Any request makes the broker send first what it has at hand.
         channel.basic_qos(AHEAD, BasicQosOptions { global: false }).await?;
         let (mut last, mut taken) = (None, 0);
         while let Some(stored) = read(consumer).now_or_never() {
@@ -229,7 +231,8 @@ async fn consume(
     }
 }
 
-/// The next message with its delivery tag; none when the broker cancels.
+/// Waits for the next message and returns it with its delivery tag; none when the broker cancels the
+/// consumer.
 async fn read(consumer: &mut Consumer) -> Result<Option<(u64, Stored)>, Error> {
     let Some(delivery) = consumer.next().await.transpose()? else { return Ok(None) };
     let offset = message::stream_offset(&delivery.properties).unwrap_or_default();

@@ -1,7 +1,7 @@
-//! Following the normalized events without taking one away from anybody.
+//! Following the normalized events without taking any from their consumers.
 //!
-//! A queue of our own, gone when we go, hangs on the exchange to which workers publish, not on the one to which
-//! consumers bind: else an event that nobody subscribes to would count as delivered because somebody looked on.
+//! A temporary queue is bound to the exchange to which workers publish, not to the one to which consumers
+//! bind: otherwise an event without a subscription would count as delivered while a tail runs.
 
 use futures_util::StreamExt;
 use lapin::{
@@ -13,20 +13,19 @@ use lapin::{
 use super::{Mode, consume};
 use crate::edge::amqp::{Connection, Error, names};
 
-/// Events kept for a reader who is slower than the events; older ones are dropped, so that looking on never
-/// holds up a worker.
+/// Most events kept for a slow reader. Older ones are dropped, so that a tail never holds up a worker.
 const BACKLOG_MAX: i64 = 10_000;
 
-/// The events as they come.
+/// The events as they are published.
 pub struct Tail {
     consumer: Consumer,
 }
 
 impl Tail {
-    /// Begins to follow the events whose routing key matches one of `patterns` (`#` for all).
+    /// Starts following the events whose routing key matches one of `patterns` (`#` for all).
     ///
     /// # Errors
-    /// The broker refused, or the topology is not there.
+    /// [`Error`]: the broker refused, most likely because the topology is missing.
     pub async fn open(connection: &Connection, patterns: &[String]) -> Result<Self, Error> {
         let channel = connection.channel().await?;
         let mut limits = FieldTable::default();
@@ -40,7 +39,7 @@ impl Tail {
             nowait: false,
         };
         let queue = channel.queue_declare("".into(), own, limits).await?.name().clone();
-        // A topic exchange between does the matching; it goes when its queue goes.
+        // A topic exchange in between does the matching; the broker deletes it with its queue.
         let filter = format!("hookswitch.tail.{}", queue.as_str());
         let transient = ExchangeDeclareOptions {
             passive: false,
@@ -64,7 +63,7 @@ impl Tail {
         Ok(Self { consumer })
     }
 
-    /// The next event's JSON text; none when the connection is gone.
+    /// Waits for the next event and returns its JSON text; none when the connection is gone.
     pub async fn next(&mut self) -> Option<Vec<u8>> {
         self.consumer.next().await?.ok().map(|delivery| delivery.data)
     }

@@ -84,9 +84,10 @@ impl Lane<'_> {
                     changed.map_err(|_| "the publisher's connection task ended".to_owned())?;
                 }
                 () = &mut overdue, if !window.is_empty() => {
+                    let now = tokio::time::Instant::now();
                     let oldest = window.oldest().unwrap_or(counts_from).max(counts_from);
-                    let due = if blocked { tokio::time::Instant::now() } else { oldest } + self.confirm_timeout;
-                    if due <= tokio::time::Instant::now() {
+                    let due = if blocked { now } else { oldest } + self.confirm_timeout;
+                    if due <= now {
                         // A dropped confirm stays in lapin's memory until its channel closes, so the channel
                         // must close.
                         return Err(format!("no confirm within {:?}", self.confirm_timeout));

@@ -1,6 +1,6 @@
 //! Publishing with confirms: one connection, a few channels, each owned by one task.
 //!
-//! Two defects of lapin 4.12.3 shape this (see ARCHITECTURE.md):
+//! Two defects of lapin 4.12.3 shape this (see docs/design/lapin.md):
 //! - Two tasks that publish on one channel can receive each other's confirms. So each channel belongs to one
 //!   task, a `Lane`.
 //! - A returned message is attached to the confirm that resolves next, which may be another message's. So a

@@ -1,0 +1,146 @@
+//! Creating the topology, and checking it.
+
+use lapin::{
+    Channel,
+    options::{ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
+    types::{AMQPValue, FieldTable},
+};
+
+use super::{
+    difference::{Difference, TopologyError},
+    spec::{Argument, Exchange, Queue, Topology},
+};
+use crate::edge::amqp::{Connection, Error};
+
+/// One thing to declare.
+enum Step<'a> {
+    Exchange(&'a Exchange),
+    Queue(&'a Queue),
+}
+
+impl Step<'_> {
+    /// Returns its kind and name.
+    fn name(&self) -> String {
+        let name = match self {
+            Self::Exchange(exchange) => &exchange.name,
+            Self::Queue(queue) => &queue.name,
+        };
+        format!("{} {name}", self.kind())
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Exchange(_) => "exchange",
+            Self::Queue(_) => "queue",
+        }
+    }
+
+    async fn declare(&self, channel: &Channel, passive: bool) -> lapin::Result<()> {
+        match self {
+            Self::Exchange(exchange) => declare_exchange(channel, exchange, passive).await,
+            Self::Queue(queue) => declare_queue(channel, queue, passive).await,
+        }
+    }
+
+    async fn bind(&self, channel: &Channel) -> lapin::Result<()> {
+        match self {
+            Self::Exchange(exchange) => {
+                let Some(from) = exchange.bound_to else { return Ok(()) };
+                let options = ExchangeBindOptions { nowait: false };
+                let to = exchange.name.as_str().into();
+                channel.exchange_bind(to, from.into(), "".into(), options, FieldTable::default()).await
+            }
+            Self::Queue(queue) => {
+                for (exchange, key) in &queue.bindings {
+                    let options = QueueBindOptions { nowait: false };
+                    let (name, from) = (queue.name.as_str().into(), exchange.as_str().into());
+                    channel
+                        .queue_bind(name, from, key.as_str().into(), options, FieldTable::default())
+                        .await?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Topology {
+    fn steps(&self) -> impl Iterator<Item = Step<'_>> {
+        let exchanges = self.exchanges.iter().map(Step::Exchange);
+        exchanges.chain(self.queues.iter().map(Step::Queue))
+    }
+
+    /// Creates what is missing; changes nothing that exists. Returns the names of everything that it created
+    /// or found.
+    ///
+    /// # Errors
+    /// [`TopologyError::Differs`] lists everything that exists with other properties.
+    pub async fn apply(&self, connection: &Connection) -> Result<Vec<String>, TopologyError> {
+        let mut channel = connection.channel().await.map_err(Error::from)?;
+        let (mut made, mut differences) = (Vec::new(), Vec::new());
+        for step in self.steps() {
+            let done = async {
+                step.declare(&channel, false).await?;
+                step.bind(&channel).await
+            };
+            match done.await {
+                Ok(()) => made.push(step.name()),
+                Err(error) => {
+                    differences.push(Difference::of(step.name(), step.kind(), error)?);
+                    channel = connection.channel().await.map_err(Error::from)?;
+                }
+            }
+        }
+        if differences.is_empty() { Ok(made) } else { Err(TopologyError::Differs(differences)) }
+    }
+
+    /// Checks that everything exists with the right properties; changes nothing. Returns how many exchanges
+    /// and queues it checked.
+    ///
+    /// Bindings cannot be read over AMQP. Where one is missing, a `mandatory` publish is returned to the
+    /// publisher, and at-least-once dead-lettering keeps the message.
+    ///
+    /// # Errors
+    /// [`TopologyError::Differs`] lists everything that is missing or different.
+    pub async fn check(&self, connection: &Connection) -> Result<usize, TopologyError> {
+        let mut channel = connection.channel().await.map_err(Error::from)?;
+        let (mut checked, mut differences) = (0, Vec::new());
+        for step in self.steps() {
+            checked += 1;
+            // Declared in full only after it was found, so that nothing is created.
+            let check = async {
+                step.declare(&channel, true).await?;
+                step.declare(&channel, false).await
+            };
+            if let Err(error) = check.await {
+                differences.push(Difference::of(step.name(), step.kind(), error)?);
+                channel = connection.channel().await.map_err(Error::from)?;
+            }
+        }
+        if differences.is_empty() { Ok(checked) } else { Err(TopologyError::Differs(differences)) }
+    }
+}
+
+async fn declare_exchange(channel: &Channel, exchange: &Exchange, passive: bool) -> lapin::Result<()> {
+    let options =
+        ExchangeDeclareOptions { passive, durable: true, auto_delete: false, internal: false, nowait: false };
+    let mut arguments = FieldTable::default();
+    if let Some(alternate) = exchange.alternate {
+        arguments.insert("alternate-exchange".into(), AMQPValue::LongString(alternate.into()));
+    }
+    channel.exchange_declare(exchange.name.as_str().into(), exchange.kind.clone(), options, arguments).await
+}
+
+async fn declare_queue(channel: &Channel, queue: &Queue, passive: bool) -> lapin::Result<()> {
+    let options =
+        QueueDeclareOptions { passive, durable: true, exclusive: false, auto_delete: false, nowait: false };
+    let mut arguments = FieldTable::default();
+    for (key, value) in &queue.arguments {
+        let value = match value {
+            Argument::Text(text) => AMQPValue::LongString(text.as_str().into()),
+            Argument::Number(number) => AMQPValue::LongLongInt(*number),
+        };
+        arguments.insert((*key).into(), value);
+    }
+    channel.queue_declare(queue.name.as_str().into(), options, arguments).await.map(drop)
+}

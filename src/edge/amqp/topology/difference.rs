@@ -1,0 +1,108 @@
+//! What is wrong with the broker's topology, and what to do about it.
+
+use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
+
+use crate::edge::amqp::{Error, error::says_missing};
+
+/// An exchange or queue that is not as hookswitch needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Kind and name, as in `queue raw.x` or `exchange hookswitch.raw`.
+    pub what: String,
+    /// What is wrong, and what to do.
+    pub how: String,
+}
+
+/// Why the topology could not be created or checked.
+#[derive(Debug, thiserror::Error)]
+pub enum TopologyError {
+    /// Exchanges or queues are missing or different. A retry does not help: an operator must act.
+    #[error("the broker's topology differs from what hookswitch needs:\n{}", lines(.0))]
+    Differs(Vec<Difference>),
+    /// The connection was lost, or a queue has no leader at the moment.
+    #[error("the broker's topology could not be checked: {0}")]
+    Lost(#[from] Error),
+}
+
+fn lines(differences: &[Difference]) -> String {
+    let line = |Difference { what, how }: &Difference| format!("  {what}: {how}");
+    differences.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+impl Difference {
+    /// Describes a refused declaration of `what`, which is a `kind`.
+    ///
+    /// # Errors
+    /// [`TopologyError::Lost`] if the error says nothing about the topology.
+    pub(super) fn of(what: String, kind: &str, error: lapin::Error) -> Result<Self, TopologyError> {
+        let lapin::ErrorKind::ProtocolError(refusal) = error.kind() else {
+            return Err(Error::from(error).into());
+        };
+        let broker_says = refusal.get_message();
+        let broker_says = broker_says.as_str();
+        let how = match refusal.kind() {
+            // RabbitMQ also answers 404 for a queue that exists and has no leader at the moment.
+            AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND) if !says_missing(broker_says) => {
+                return Err(Error::from(error).into());
+            }
+            AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND) => {
+                "missing; run `hookswitch topology apply` to create it".to_owned()
+            }
+            AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED) => {
+                let (how, drain) = (mismatch(broker_says), if kind == "queue" { "drain and " } else { "" });
+                format!("{how}; {drain}delete the {kind}, then run `hookswitch topology apply`")
+            }
+            AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) => {
+                format!("not permitted ({broker_says}); give hookswitch's user the configure permission")
+            }
+            AMQPErrorKind::Soft(_) => broker_says.to_owned(),
+            AMQPErrorKind::Hard(_) => return Err(Error::from(error).into()),
+        };
+        Ok(Self { what, how })
+    }
+}
+
+/// Says which property differs and how; the broker's own words where they have another form.
+fn mismatch(broker_says: &str) -> String {
+    let parts = || {
+        let (_, rest) = broker_says.split_once("inequivalent arg '")?;
+        let (property, rest) = rest.split_once('\'')?;
+        let (_, rest) = rest.split_once("received ")?;
+        let (needed, found) = rest.split_once(" but current is ")?;
+        Some(format!("{property} is {}, but must be {}", value(found), value(needed)))
+    };
+    parts().unwrap_or_else(|| format!("different ({broker_says})"))
+}
+
+/// Returns a value in RabbitMQ's words without its type: `'direct'`, `the value '1000' of type 'signedint'`,
+/// `none`.
+fn value(broker_says: &str) -> &str {
+    match broker_says.split('\'').nth(1) {
+        Some(value) => value,
+        None if broker_says == "none" => "unset",
+        None => broker_says,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mismatch;
+
+    #[test]
+    fn a_mismatch_is_told_without_the_types_of_the_protocol() {
+        let says = |received, current| {
+            mismatch(&format!(
+                "PRECONDITION_FAILED - inequivalent arg 'x-a' for queue 'raw.x' in vhost '/': received {received} but \
+                 current is {current}"
+            ))
+        };
+        let (quorum, classic) =
+            ("the value 'quorum' of type 'longstr'", "the value 'classic' of type 'longstr'");
+        let number = "the value '1000' of type 'signedint'";
+        assert_eq!(says(quorum, classic), "x-a is classic, but must be quorum");
+        assert_eq!(says(number, "none"), "x-a is unset, but must be 1000");
+        assert_eq!(says("none", number), "x-a is 1000, but must be unset");
+        assert_eq!(says("'topic'", "'direct'"), "x-a is direct, but must be topic");
+        assert_eq!(mismatch("PRECONDITION_FAILED - else"), "different (PRECONDITION_FAILED - else)");
+    }
+}
