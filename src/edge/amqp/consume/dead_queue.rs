@@ -112,7 +112,7 @@ struct Taking {
 pub struct Held {
     /// The letter.
     pub letter: Letter,
-    /// Whether its message carries its id.
+    /// True if the message carries its id; otherwise the id is derived from the content.
     pub has_id: bool,
     channel: Channel,
     tag: u64,

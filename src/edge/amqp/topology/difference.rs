@@ -9,7 +9,7 @@ use crate::edge::amqp::{Error, error::says_missing};
 pub struct Difference {
     /// Kind and name, as in `queue raw.x` or `exchange hookswitch.raw`.
     pub what: String,
-    /// What is wrong, and what to do.
+    /// The problem, and what to do about it.
     pub how: String,
 }
 
