@@ -49,8 +49,8 @@ pub enum DeadQueueError {
     Missing(SourceName),
     /// No more letters came, though more were there.
     #[error(
-        "no more letters came from `dead.{source_name}` after {seen} of {total}: the queue may be recovering, \
-         or have another consumer; run the command again"
+        "no more letters came from `dead.{source_name}` after {seen} of {total}: the queue may be \
+         recovering, or have another consumer; run the command again"
     )]
     Silent {
         /// The source.

@@ -92,8 +92,8 @@ mod tests {
     fn a_mismatch_is_told_without_the_types_of_the_protocol() {
         let says = |received, current| {
             mismatch(&format!(
-                "PRECONDITION_FAILED - inequivalent arg 'x-a' for queue 'raw.x' in vhost '/': received {received} but \
-                 current is {current}"
+                "PRECONDITION_FAILED - inequivalent arg 'x-a' for queue 'raw.x' in vhost '/': \
+                 received {received} but current is {current}"
             ))
         };
         let (quorum, classic) =
