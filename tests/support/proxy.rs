@@ -40,7 +40,7 @@ pub enum Moment {
     BeforeAck,
 }
 
-/// What is forwarded.
+/// The way in which bytes are forwarded.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Mood {
     /// Everything.

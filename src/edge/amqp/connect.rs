@@ -43,7 +43,7 @@ pub enum ConnectError {
     Unreachable {
         /// Host and port.
         host: String,
-        /// What went wrong.
+        /// The cause, in words.
         cause: String,
     },
 }

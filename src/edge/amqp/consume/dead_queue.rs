@@ -49,8 +49,8 @@ pub enum DeadQueueError {
     Missing(SourceName),
     /// No more letters came, though more were there.
     #[error(
-        "no more letters came from `dead.{source_name}` after {seen} of {total}: the queue may be recovering, \
-         or have another consumer; run the command again"
+        "no more letters came from `dead.{source_name}` after {seen} of {total}: the queue may be \
+         recovering, or have another consumer; run the command again"
     )]
     Silent {
         /// The source.
@@ -112,7 +112,7 @@ struct Taking {
 pub struct Held {
     /// The letter.
     pub letter: Letter,
-    /// Whether its message carries its id.
+    /// True if the message carries its id; otherwise the id is derived from the content.
     pub has_id: bool,
     channel: Channel,
     tag: u64,

@@ -9,7 +9,7 @@ pub struct Delivery {
     pub inbound: QueuedWebhook,
     /// Set if the message lacks what a receiver sets on every message.
     pub invalid: Option<InvalidMessage>,
-    /// How often the broker has delivered it before.
+    /// Earlier deliveries of it by the broker.
     pub redeliveries: u32,
     pub(super) tag: u64,
 }

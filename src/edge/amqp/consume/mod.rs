@@ -18,7 +18,7 @@ use lapin::{
 
 use super::connect::Connection;
 
-/// How a queue is consumed.
+/// The way to consume a queue.
 enum Mode {
     /// With acks; at most `prefetch` deliveries are unacked at a time.
     Acked { prefetch: u16 },

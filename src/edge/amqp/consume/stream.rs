@@ -31,7 +31,7 @@ const ROUNDS_MAX: usize = 100;
 /// of the stream, where no message comes.
 const SEEK_MAX: Duration = Duration::from_millis(500);
 
-/// Where reading begins.
+/// The place at which reading begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
     /// At the oldest message that is kept.

@@ -30,7 +30,7 @@ pub(super) struct Keeper {
     /// Names the connection in logs and in the broker's management interface.
     pub(super) purpose: &'static str,
     pub(super) inbox: Arc<Mutex<mpsc::Receiver<Job>>>,
-    /// What prevents publishing.
+    /// The infrastructure error that prevents publishing; none while it works.
     pub(super) state: watch::Sender<Option<Trouble>>,
     pub(super) metrics: Arc<LinkMetrics>,
 }

@@ -52,7 +52,7 @@ impl PublishError {
     }
 }
 
-/// What became of a publication.
+/// The result of a publication.
 pub type Verdict = Result<(), PublishError>;
 
 /// Publications that go over one channel in their order, and where their verdicts go.

@@ -9,7 +9,7 @@ use crate::edge::amqp::{Error, error::says_missing};
 pub struct Difference {
     /// Kind and name, as in `queue raw.x` or `exchange hookswitch.raw`.
     pub what: String,
-    /// What is wrong, and what to do.
+    /// The problem, and what to do about it.
     pub how: String,
 }
 
@@ -92,8 +92,8 @@ mod tests {
     fn a_mismatch_is_told_without_the_types_of_the_protocol() {
         let says = |received, current| {
             mismatch(&format!(
-                "PRECONDITION_FAILED - inequivalent arg 'x-a' for queue 'raw.x' in vhost '/': received {received} but \
-                 current is {current}"
+                "PRECONDITION_FAILED - inequivalent arg 'x-a' for queue 'raw.x' in vhost '/': \
+                 received {received} but current is {current}"
             ))
         };
         let (quorum, classic) =

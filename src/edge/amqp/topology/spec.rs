@@ -48,7 +48,7 @@ pub enum Argument {
 pub struct Exchange {
     /// Its name.
     pub name: String,
-    /// How it routes.
+    /// Its type, which decides how it routes.
     pub kind: ExchangeKind,
     /// The exchange that gets what this one cannot route.
     pub alternate: Option<&'static str>,
