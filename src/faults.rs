@@ -5,7 +5,7 @@
 //!
 //! - `HOOKSWITCH_CRASH_AT=confirmed:1/500,done:1/1000` ends the process at these points of a delivery's life, by
 //!   chance, as `kill -9` would.
-//! - `HOOKSWITCH_MUTANT=ack_before_publish` builds one known mistake in. A test that does not notice is no test.
+//! - `HOOKSWITCH_MUTANT=no_confirm` builds one known mistake in. A test that does not notice it proves nothing.
 
 /// A moment in the life of a delivery at which the worker can be made to die.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,50 +45,32 @@ impl Point {
     }
 }
 
-/// A known mistake that can be built in, to show that the tests notice it.
+/// A known mistake of the program's edges and commands that can be built in, to show that the tests notice it.
+///
+/// Those of the delivery's life are in `tests/simulation/mutant.rs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mutant {
-    /// The delivery is acked before its events are published.
-    AckBeforePublish,
-    /// The key is marked done before the events are published.
-    DoneBeforePublish,
     /// A publish counts as confirmed when it is written.
     NoConfirm,
-    /// A key that somebody else holds counts as done.
-    BusyIsDuplicate,
     /// Two tasks publish on one channel.
     SharedChannel,
     /// A message counts as returned if its own confirm says so, and only then.
     TrustReturned,
-    /// The delivery is acked before its retry or dead letter is published.
-    AckBeforeRetry,
     /// A dead letter is removed before its replay is confirmed.
     RemoveBeforeReplay,
 }
 
 impl Mutant {
     /// Every mutant.
-    pub const ALL: [Self; 8] = [
-        Self::AckBeforePublish,
-        Self::DoneBeforePublish,
-        Self::NoConfirm,
-        Self::BusyIsDuplicate,
-        Self::SharedChannel,
-        Self::TrustReturned,
-        Self::AckBeforeRetry,
-        Self::RemoveBeforeReplay,
-    ];
+    pub const ALL: [Self; 4] =
+        [Self::NoConfirm, Self::SharedChannel, Self::TrustReturned, Self::RemoveBeforeReplay];
 
     /// The word used in `HOOKSWITCH_MUTANT`.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::AckBeforePublish => "ack_before_publish",
-            Self::DoneBeforePublish => "done_before_publish",
             Self::NoConfirm => "no_confirm",
-            Self::BusyIsDuplicate => "busy_is_duplicate",
             Self::SharedChannel => "shared_channel",
             Self::TrustReturned => "trust_returned",
-            Self::AckBeforeRetry => "ack_before_retry",
             Self::RemoveBeforeReplay => "remove_before_replay",
         }
     }
@@ -130,7 +112,7 @@ mod switch {
     static MUTANT: LazyLock<Option<Mutant>> = LazyLock::new(|| {
         let name = std::env::var("HOOKSWITCH_MUTANT").ok()?;
         let mutant = Mutant::ALL.into_iter().find(|mutant| mutant.as_str() == name);
-        Some(mutant.unwrap_or_else(|| panic!("HOOKSWITCH_MUTANT: there is no mutant `{name}`")))
+        Some(mutant.unwrap_or_else(|| panic!("HOOKSWITCH_MUTANT: unknown mutant `{name}`")))
     });
 
     /// Perhaps the end of the process.
