@@ -1,7 +1,7 @@
 //! `make bench`: what a webhook costs, compared with the least code that could do the work.
 //!
-//! Figures of two runs cannot be compared: the same work was seen to take 1.7 times as long an hour later. So ours and
-//! the yardstick take turns on the same broker, and what counts is the ratio of each pair.
+//! Figures of two runs cannot be compared: the same work was seen to take 1.7 times as long an hour later. So
+//! ours and the yardstick take turns on the same broker, and what counts is the ratio of each pair.
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -87,7 +87,8 @@ impl Addresses {
 
 fn main() {
     let cli = Cli::parse();
-    // One thread, which is what serves the yardstick best; the load generator must not crowd out what it measures.
+    // One thread, which is what serves the yardstick best; the load generator must not crowd out what it
+    // measures.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         match cli.command {

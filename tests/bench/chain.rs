@@ -97,8 +97,8 @@ impl Book {
     }
 }
 
-/// Posts webhooks and consumes their events. The consumer has a queue of its own (quorum, as ours are) that is bound to
-/// `hookswitch.events` with `#`; it acks nothing, since that is no cost of hookswitch.
+/// Posts webhooks and consumes their events. The consumer has a queue of its own (quorum, as ours are) that
+/// is bound to `hookswitch.events` with `#`; it acks nothing, since that is no cost of hookswitch.
 pub struct Chain {
     pool: Arc<Pool>,
     book: Arc<Mutex<Book>>,
@@ -123,8 +123,8 @@ impl Chain {
         Self { pool: Arc::new(Pool::new(address, CONNECTIONS_MAX)), book, consumer }
     }
 
-    /// Events a second while `in_flight` webhooks are always on their way from HTTP to the consumer: what the chain can
-    /// do without a backlog that grows anywhere. The first fifth of the time is not counted.
+    /// Events a second while `in_flight` webhooks are always on their way from HTTP to the consumer: what the
+    /// chain can do without a backlog that grows anywhere. The first fifth of the time is not counted.
     pub async fn capacity(&self, source: &str, in_flight: usize, lasting: Duration) -> f64 {
         let slots = Arc::new(Semaphore::new(in_flight));
         self.book.lock().unwrap().slots = Arc::clone(&slots);

@@ -1,5 +1,5 @@
-//! Charts as SVG, written by hand: one of ratios, one of lines. They bring their own white background, so that they can
-//! be read wherever they are shown.
+//! Charts as SVG, written by hand: one of ratios, one of lines. They bring their own white background, so
+//! that they can be read wherever they are shown.
 
 use std::fmt::Write as _;
 
@@ -100,7 +100,8 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// Horizontal bars of ratios to `one`, with whiskers from the smallest to the largest, a line at 1, and each bar's target.
+/// Horizontal bars of ratios to `one`, with whiskers from the smallest to the largest, a line at 1, and each
+/// bar's target.
 pub fn ratios(title: &str, lines: &[String], one: &str, bars: &[Bar]) -> String {
     const ROW: f64 = 38.0;
     const LEFT: f64 = 216.0;

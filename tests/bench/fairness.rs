@@ -1,7 +1,8 @@
 //! How quiet sources fare while another floods.
 //!
-//! The flood is a backlog that never ends while it is looked at, which is what a source leaves that sends ten times as
-//! much as can be worked on; in a last phase it comes through the receiver as well, as fast as that takes it.
+//! The flood is a backlog that never ends while it is looked at, which is what a source leaves that sends ten
+//! times as much as can be worked on; in a last phase it comes through the receiver as well, as fast as that
+//! takes it.
 
 use std::{
     fmt::Write as _,
@@ -169,8 +170,8 @@ impl Stage<'_> {
     }
 }
 
-/// Posts as fast as it is answered, on a thread of its own: the quiet sources' webhooks must not be late because of their
-/// generator.
+/// Posts as fast as it is answered, on a thread of its own: the quiet sources' webhooks must not be late
+/// because of their generator.
 async fn flood(address: String, connections: usize, lasting: Duration) {
     let posting = move || {
         let next = AtomicU64::new(FIRST);

@@ -18,7 +18,8 @@ use super::{
 
 /// Samples a second of each thread; no divisor of what timers do every second.
 const SAMPLES: &str = "499";
-/// Narrower than this share of the whole, in percent, nothing is drawn: it could not be read, and files get large.
+/// Narrower than this share of the whole, in percent, nothing is drawn: it could not be read, and files get
+/// large.
 const WIDTH_MIN: &str = "0.4";
 /// Connections to the receiver.
 const CONNECTIONS: usize = 64;

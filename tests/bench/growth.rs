@@ -1,4 +1,5 @@
-//! What an event costs against the number of everything: workers, sources, shards, bytes, backlog, keys, dead letters.
+//! What an event costs against the number of everything: workers, sources, shards, bytes, backlog, keys, dead
+//! letters.
 
 use std::{
     fmt::Write as _,
@@ -15,7 +16,8 @@ use super::{
     world::{Cost, ONE_SOURCE, Process, QUEUE_OUT, Side, World},
 };
 
-/// What differs by less between its smallest and its largest is called flat: runs of the same differ by as much.
+/// What differs by less between its smallest and its largest is called flat: runs of the same differ by as
+/// much.
 const FLAT: f64 = 1.25;
 /// Exponents of the last step that are called linear.
 const LINEAR: std::ops::RangeInclusive<f64> = 0.8..=1.2;
@@ -316,8 +318,8 @@ async fn start() -> Start {
     Start { cold_start_ms: Spread::of(took), idle, machine }
 }
 
-/// The name of a curve: flat if its largest is hardly more than its smallest; else by the exponent of its last step, where
-/// what does not grow weighs least.
+/// The name of a curve: flat if its largest is hardly more than its smallest; else by the exponent of its
+/// last step, where what does not grow weighs least.
 fn shape(points: &[(f64, f64)]) -> &'static str {
     let values = || points.iter().map(|point| point.1);
     if values().fold(0.0, f64::max) <= FLAT * values().fold(f64::MAX, f64::min) {

@@ -1,7 +1,7 @@
 //! How long a webhook takes at a fixed rate.
 //!
-//! Time counts from when a webhook was due, and the generator never waits for an earlier answer: a stall shows in all
-//! webhooks that fall into it, not only in the one that met it.
+//! Time counts from when a webhook was due, and the generator never waits for an earlier answer: a stall
+//! shows in all webhooks that fall into it, not only in the one that met it.
 
 use std::{fmt::Write as _, time::Duration};
 

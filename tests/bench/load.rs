@@ -59,8 +59,8 @@ impl Client {
     }
 }
 
-/// Posts as fast as `connections` connections are answered, for so long; how many were answered 200. Whatever else
-/// comes back is an error of the measurement.
+/// Posts as fast as `connections` connections are answered, for so long; how many were answered 200. Whatever
+/// else comes back is an error of the measurement.
 pub async fn closed_loop(
     address: &str,
     source: &str,
@@ -96,7 +96,8 @@ impl Pool {
     /// As [`Client::try_post`].
     pub async fn post(&self, source: &str, body: &[u8]) -> Option<u16> {
         let _room = self.room.acquire().await.unwrap();
-        // The one used last comes first. If it is too old all are, and the receiver may be about to close them.
+        // The one used last comes first. If it is too old all are, and the receiver may be about to close
+        // them.
         let last = self.idle.lock().unwrap().pop().filter(|(_, since)| since.elapsed() < IDLE_MAX);
         let mut client = match last {
             Some((client, _)) => client,
@@ -108,8 +109,8 @@ impl Pool {
     }
 }
 
-/// The moments at which something is due, `rate` a second for so long. A thread of its own tells them: the runtime's
-/// timers are only good for milliseconds.
+/// The moments at which something is due, `rate` a second for so long. A thread of its own tells them: the
+/// runtime's timers are only good for milliseconds.
 pub fn moments(rate: f64, lasting: Duration) -> mpsc::UnboundedReceiver<Instant> {
     let (sender, receiver) = mpsc::unbounded_channel();
     std::thread::spawn(move || {

@@ -1,8 +1,8 @@
 //! What one core does for one webhook, step by step: `make bench-micro`.
 //!
-//! Inputs are each provider's golden bodies that can be normalized, and one typical webhook of 1.2 KB. Throughput is in
-//! bytes of webhooks' bodies, whatever the step makes of them. With `HOOKSWITCH_INSTRUCTIONS` set each measure runs
-//! once inside [`measured`], for callgrind to count.
+//! Inputs are each provider's golden bodies that can be normalized, and one typical webhook of 1.2 KB.
+//! Throughput is in bytes of webhooks' bodies, whatever the step makes of them. With
+//! `HOOKSWITCH_INSTRUCTIONS` set each measure runs once inside [`measured`], for callgrind to count.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a bench that cannot go on fails")]
 
 #[path = "../support/golden.rs"]

@@ -20,7 +20,8 @@ const BODY: &str = r#"{"event":"telephonyCall::updated","data":{"object":"resour
 /// The same with next to nothing in it.
 const SMALL: &str = r#"{"event":"telephonyCall::updated","data":{"object":"resource","model":"telephonyCall","id":"call_0000000000000000","fields":{"direction":"inbound","status":"completed","startedAt":"2026-03-06T09:05:04.608Z","duration":593,"externalNumber":"+18005559876"},"updatedAt":"2026-03-06T09:15:04.608Z","warnings":[]}}"#;
 
-/// The body of webhook `n`, of about so many bytes: what is more than typical is in a field that is carried as it is.
+/// The body of webhook `n`, of about so many bytes: what is more than typical is in a field that is carried
+/// as it is.
 pub fn body(n: u64, bytes: usize) -> Vec<u8> {
     let body = if bytes < TYPICAL { SMALL } else { BODY };
     let body = body.replacen(ID, &format!("{n:016x}"), 1);

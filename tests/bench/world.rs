@@ -119,9 +119,9 @@ pub struct Cost {
     pub peak_mib: f64,
 }
 
-/// A broker whose log of quorum queues is rolled over every 32 MiB instead of 512. Whatever is in it then is written to each
-/// queue's own files, which up to doubles the CPU that a message takes meanwhile: with 512 MiB that fell into some runs and not into
-/// others.
+/// A broker whose log of quorum queues is rolled over every 32 MiB instead of 512. Whatever is in it then is
+/// written to each queue's own files, which up to doubles the CPU that a message takes meanwhile: with 512
+/// MiB that fell into some runs and not into others.
 fn broker() -> Broker {
     let settings = "raft.wal_max_size_bytes = 33554432".to_owned();
     let broker = Broker::prepare(1, free_port(), vec![("HOOKSWITCH_RABBITMQ_CONF", settings)]);
@@ -279,8 +279,8 @@ impl World {
         assert!(sent.await.unwrap().await.unwrap().is_ack());
     }
 
-    /// What a worker needs to turn `count` queued webhooks into events. The first tenth is not counted, so that what
-    /// starting costs is left out.
+    /// What a worker needs to turn `count` queued webhooks into events. The first tenth is not counted, so
+    /// that what starting costs is left out.
     pub async fn drain(&mut self, side: Side, count: u64) -> Cost {
         self.fill(side, webhook::SOURCE, count, webhook::TYPICAL).await;
         let worker = [self.start_side(side, "worker")];

@@ -1,12 +1,13 @@
 //! What every figure is compared with: the least code that gives the same work to the broker and to Redis.
 //!
-//! The worker claims a key, rewrites the JSON through typed structs that borrow, publishes with a confirm, marks the key
-//! done, and acks; on one thread, with grouped acks. The receiver is a bare axum handler that publishes and awaits the
-//! confirm. Both use our queues and exchanges, and messages of our size and with our headers. They promise nothing: no
-//! owner of a claim, no ledger, no retry, no dead letter, no look at what is returned, no log, no metrics.
+//! The worker claims a key, rewrites the JSON through typed structs that borrow, publishes with a confirm,
+//! marks the key done, and acks; on one thread, with grouped acks. The receiver is a bare axum handler that
+//! publishes and awaits the confirm. Both use our queues and exchanges, and messages of our size and with our
+//! headers. They promise nothing: no owner of a claim, no ledger, no retry, no dead letter, no look at what
+//! is returned, no log, no metrics.
 //!
-//! The lean one has a plain queue in and out, one exchange, an event of half the size and no headers: less work for the
-//! broker, which is most of what a webhook costs.
+//! The lean one has a plain queue in and out, one exchange, an event of half the size and no headers: less
+//! work for the broker, which is most of what a webhook costs.
 
 use std::{
     collections::VecDeque,

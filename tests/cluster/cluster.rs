@@ -10,7 +10,8 @@ use crate::{
 /// How many nodes there are.
 pub const NODES: usize = 3;
 
-/// Nodes that hear nothing of each other for about this long take each other for dead. RabbitMQ's default is 60 s.
+/// Nodes that hear nothing of each other for about this long take each other for dead. RabbitMQ's default is
+/// 60 s.
 const SILENCE_SECONDS: usize = 8;
 
 /// A cluster in which a minority pauses.

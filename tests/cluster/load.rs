@@ -181,11 +181,11 @@ impl Office<'_> {
     }
 }
 
-/// Ends the load, waits until everything has come through, counts what became of it, and says so in one line. How many
-/// duplicates there were.
+/// Ends the load, waits until everything has come through, counts what became of it, and says so in one line.
+/// How many duplicates there were.
 ///
-/// What holds after every fault is checked here: nothing lost, nothing dead, nothing unrouted, nothing left over,
-/// nothing that nobody sent, and duplicates under the same id only.
+/// What holds after every fault is checked here: nothing lost, nothing dead, nothing unrouted, nothing left
+/// over, nothing that nobody sent, and duplicates under the same id only.
 pub async fn account(
     test: &str,
     faults: usize,

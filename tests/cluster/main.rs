@@ -1,4 +1,5 @@
-//! Nothing lost when nodes of a RabbitMQ cluster, or the master of a Redis, are killed, stopped, frozen or cut off.
+//! Nothing lost when nodes of a RabbitMQ cluster, or the master of a Redis, are killed, stopped, frozen or
+//! cut off.
 #![allow(
     missing_docs,
     unreachable_pub,

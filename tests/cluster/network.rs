@@ -1,9 +1,9 @@
 //! The network between the nodes of a cluster, which can be cut.
 //!
-//! An Erlang node asks a port mapper (epmd) where another listens. Here each node has a port mapper of its own, which
-//! names the port of a link in the place of the other node's. So everything that the nodes say to each other passes
-//! here, and a cut is what a cut is on a network: silence, on connections that stay open until somebody loses patience.
-//! Clients and `rabbitmqctl` reach every node all the time.
+//! An Erlang node asks a port mapper (epmd) where another listens. Here each node has a port mapper of its
+//! own, which names the port of a link in the place of the other node's. So everything that the nodes say to
+//! each other passes here, and a cut is what a cut is on a network: silence, on connections that stay open
+//! until somebody loses patience. Clients and `rabbitmqctl` reach every node all the time.
 
 use std::{
     collections::HashMap,
@@ -130,7 +130,8 @@ impl Way {
     }
 }
 
-/// Carries bytes, and in the end the end. What is under way during a cut comes after it, as TCP would send it again.
+/// Carries bytes, and in the end the end. What is under way during a cut comes after it, as TCP would send it
+/// again.
 async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut way: Way) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
@@ -184,7 +185,8 @@ impl Mapper {
                     None => stream.write_all(&[PORT2_RESP, 1]).await?,
                     Some(port) => {
                         let length = u16::try_from(name.len()).unwrap();
-                        // Found; its port; a normal node over TCP, versions 6 to 5; its name, and nothing else.
+                        // Found; its port; a normal node over TCP, versions 6 to 5; its name, and nothing
+                        // else.
                         let mut answer = vec![PORT2_RESP, 0];
                         answer.extend(port.to_be_bytes());
                         answer.extend([77, 0, 0, 6, 0, 5]);

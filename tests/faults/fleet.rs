@@ -86,7 +86,8 @@ impl Fleet {
         let slots = Arc::new(Mutex::new(slots.collect::<Vec<_>>()));
         let ends = Arc::<Mutex<Ends>>::default();
         let fleet = Self { slots: slots.clone(), ends: ends.clone(), receivers };
-        // The kernel ends the processes with the thread that started them: this one lives as long as the program.
+        // The kernel ends the processes with the thread that started them: this one lives as long as the
+        // program.
         std::thread::spawn(move || {
             loop {
                 for slot in slots.lock().unwrap().iter_mut() {

@@ -1,9 +1,9 @@
 //! `make faults`: real processes, real faults, and an account of every webhook that was answered 200.
 //!
-//! A private RabbitMQ and Redis, receivers and workers as processes of the program, a sender that behaves like a
-//! provider, an independent consumer, and a list of faults. At the end everything is healed and drained, and what was
-//! accepted is compared with what came out: nothing may be missing, nothing may have changed, and nothing may have
-//! come twice where that could have been known.
+//! A private RabbitMQ and Redis, receivers and workers as processes of the program, a sender that behaves
+//! like a provider, an independent consumer, and a list of faults. At the end everything is healed and
+//! drained, and what was accepted is compared with what came out: nothing may be missing, nothing may have
+//! changed, and nothing may have come twice where that could have been known.
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -56,8 +56,8 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_hookswitch");
 #[derive(Clone, Parser)]
 #[command(name = "faults")]
 pub struct Options {
-    /// short: every row, one after the other; long: a worker dies every few seconds, the broker and Redis in turn,
-    /// and all other rows in between, by chance
+    /// short: every row, one after the other; long: a worker dies every few seconds, the broker and Redis in
+    /// turn, and all other rows in between, by chance
     #[arg(long, default_value = "short")]
     profile: Profile,
     /// What chance is made of; a run prints its own
@@ -274,8 +274,8 @@ fn long(world: &World, dice: &mut Dice, began: Instant) {
                 }
             }
         });
-        // RabbitMQ 3.10 may attach a consumer to the queue that is being deleted and never tell it so: by chance that
-        // holds up this harness's consumer, not the program.
+        // RabbitMQ 3.10 may attach a consumer to the queue that is being deleted and never tell it so: by
+        // chance that holds up this harness's consumer, not the program.
         let by_chance = |row: &&Row| world.options.wants(row) && row.number != "18d";
         let others: Vec<_> = OTHERS.iter().filter(by_chance).collect();
         let (mut broker_due, mut redis_due) = (broker / 4, redis / 2);

@@ -1,4 +1,5 @@
-//! The accounting at the end: what is missing, what came twice and whether that could be helped, and the tables.
+//! The accounting at the end: what is missing, what came twice and whether that could be helped, and the
+//! tables.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -31,8 +32,8 @@ struct Copy {
     hash: String,
 }
 
-/// A delivery that a worker reports as done: Redis had taken the mark before `end`, and nothing of it was published
-/// before `began`.
+/// A delivery that a worker reports as done: Redis had taken the mark before `end`, and nothing of it was
+/// published before `began`.
 struct Done {
     began: u64,
     end: u64,
@@ -183,8 +184,9 @@ fn read_logs(dir: &Path, wanted: &HashSet<&str>) -> (HashMap<String, Vec<Done>>,
 
 /// Whether the second publishing of a webhook could have been known to be one.
 ///
-/// It could if a worker had said «done» before another began with it, unless Redis forgot in between. It also could
-/// if nothing happened that would explain it: conservatively, any trouble in the time counts as an explanation.
+/// It could if a worker had said «done» before another began with it, unless Redis forgot in between. It also
+/// could if nothing happened that would explain it: conservatively, any trouble in the time counts as an
+/// explanation.
 fn judge(
     book: &Book,
     sequence: usize,

@@ -1,4 +1,5 @@
-//! What is sent: webhooks that follow from their number alone, so that whatever comes out can be checked against it.
+//! What is sent: webhooks that follow from their number alone, so that whatever comes out can be checked
+//! against it.
 
 use std::collections::BTreeMap;
 
@@ -177,7 +178,8 @@ impl Traffic {
         dice
     }
 
-    /// The webhook of this number, as the receiver would put it on the broker; delivery id and time are made up.
+    /// The webhook of this number, as the receiver would put it on the broker; delivery id and time are made
+    /// up.
     pub fn webhook(&self, number: Number) -> Webhook {
         let mut dice = self.dice(number);
         let provider = Provider::ALL[usize::try_from(dice.below(5)).unwrap()];

@@ -32,7 +32,8 @@ pub const EVENTS: &str = "events.all";
 pub const VHOST: &str = "t1";
 /// How long a worker's claim holds; `dedup.lease` of the run.
 pub const LEASE: Duration = Duration::from_secs(5);
-/// RabbitMQ 3.10 writes the directory of its quorum queues late: a queue whose broker is killed sooner is gone.
+/// RabbitMQ 3.10 writes the directory of its quorum queues late: a queue whose broker is killed sooner is
+/// gone.
 pub const NEW_QUEUES_ARE_SAFE_AFTER: Duration = Duration::from_secs(6);
 
 pub struct World {

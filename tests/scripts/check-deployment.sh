@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Checks the deployment files, and every shell script, with the tools that define their formats. Fails on any finding,
-# and if a tool is missing and cannot be installed. The Python tools are installed into .run/tools once.
+# Checks the deployment files, and every shell script, with the tools that define their formats. Fails on any
+# finding, and if a tool is missing and cannot be installed. The Python tools are installed into .run/tools
+# once.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

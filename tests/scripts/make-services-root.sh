@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Unpacks RabbitMQ, Redis and Valkey of another Debian into a folder, and prints its path: make-services-root.sh SUITE
+# Unpacks RabbitMQ, Redis and Valkey of another Debian into a folder, and prints its path:
+# make-services-root.sh SUITE
 #
-# With HOOKSWITCH_SERVICES_ROOT=FOLDER, in-services-root.sh runs these instead of the machine's own. The packages are
-# unpacked into .run/SUITE, not installed, so no service starts. An existing folder is used again. The packages come
-# from the mirror that apt uses on this machine, with apt's settings.
+# With HOOKSWITCH_SERVICES_ROOT=FOLDER, in-services-root.sh runs these instead of the machine's own. The
+# packages are unpacked into .run/SUITE, not installed, so no service starts. An existing folder is used
+# again. The packages come from the mirror that apt uses on this machine, with apt's settings.
 set -euo pipefail
 if [ $# -ne 1 ]; then
     echo "usage: make-services-root.sh SUITE   (trixie: RabbitMQ 4.0, forky: newer)" >&2

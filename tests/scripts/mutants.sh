@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# `make mutants`: builds known mistakes in, one at a time, and expects a test to notice each of them. A test that cannot
-# fail proves nothing. HOOKSWITCH_MUTANT names the mistake: those of the simulation are in tests/simulation/mutant.rs,
-# those of the program in src/faults.rs.
+# `make mutants`: builds known mistakes in, one at a time, and expects a test to notice each of them. A test
+# that cannot fail proves nothing. HOOKSWITCH_MUTANT names the mistake: those of the simulation are in
+# tests/simulation/mutant.rs, those of the program in src/faults.rs.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -26,7 +26,10 @@ expect_caught() { # MUTANT TEST-TARGET [TEST]
     else
         # The last list of failures: names, indented.
         local tests
-        tests=$(awk '/^failures:/ { names = "" } /^    [a-z_:0-9]+$/ { names = names "\n    " $1 } END { print names }' "$log")
+        tests=$(awk '
+            /^failures:/ { names = "" }
+            /^    [a-z_:0-9]+$/ { names = names "\n    " $1 }
+            END { print names }' "$log")
         printf '%-22s noticed by %s:%b\n' "$mutant" "$1" "$tests"
     fi
 }

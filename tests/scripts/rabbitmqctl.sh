@@ -6,7 +6,7 @@ if [ $# -lt 2 ]; then
     exit 64
 fi
 if [ ! -s "$1/amqp.port" ]; then
-    echo "rabbitmqctl.sh: $1 is not the folder of a private RabbitMQ: pass the DIR that rabbitmq-server.sh was started with" >&2
+    echo "rabbitmqctl.sh: $1 is not the folder of a private RabbitMQ: pass the DIR of rabbitmq-server.sh" >&2
     exit 64
 fi
 dir=$(cd "$1" && pwd)
@@ -14,7 +14,7 @@ shift
 # shellcheck source=deploy/local/rabbitmq-env.sh
 . "$(dirname "$0")/../../deploy/local/rabbitmq-env.sh" "$dir" "$(cat "$dir/amqp.port")"
 if ! answers "$ERL_EPMD_PORT"; then
-    echo "rabbitmqctl.sh: the RabbitMQ of $dir is not running: start it with deploy/local/rabbitmq-server.sh" >&2
+    echo "rabbitmqctl.sh: no RabbitMQ is running in $dir: start it with deploy/local/rabbitmq-server.sh" >&2
     exit 69
 fi
 exec /usr/lib/rabbitmq/bin/rabbitmqctl "$@"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Fails if a dependency in Cargo.toml is never named in the code. Installs cargo-machete into .run/tools once: about a
-# minute on two cores. An unoptimized build is the quickest way there, and reads this code in six seconds.
+# Fails if a dependency in Cargo.toml is never named in the code. Installs cargo-machete into .run/tools once:
+# about a minute on two cores. An unoptimized build is the quickest way there, and reads this code in six
+# seconds.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

@@ -1,5 +1,5 @@
-//! A model of RabbitMQ: quorum queues with prefetch, redelivery and a delivery limit; delay queues that expire at
-//! their head; confirms only for what is kept.
+//! A model of RabbitMQ: quorum queues with prefetch, redelivery and a delivery limit; delay queues that
+//! expire at their head; confirms only for what is kept.
 
 use std::collections::VecDeque;
 
@@ -161,7 +161,8 @@ impl World<'_> {
         let full = self.clock.now < self.broker.full_until && !self.healed;
         match what {
             What::Event { position } if full || self.fault(self.plan.rates.refused) => {
-                // Another queue may have room. It then has the event although the publisher receives a refusal.
+                // Another queue may have room. It then has the event although the publisher receives a
+                // refusal.
                 if self.random.coin() {
                     self.check_taken(op, position, true);
                 }

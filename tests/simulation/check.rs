@@ -20,8 +20,8 @@ impl World<'_> {
         }
     }
 
-    /// Checks promise 2 at an ack, the only moment at which a webhook can get lost. Either its consumers have all of its
-    /// events, or the broker keeps another copy.
+    /// Checks promise 2 at an ack, the only moment at which a webhook can get lost. Either its consumers have
+    /// all of its events, or the broker keeps another copy.
     pub(crate) fn check_ack(&mut self, message: usize, who: &str) {
         let index = self.broker.messages[message].webhook;
         let webhook = self.webhooks[index];
@@ -31,7 +31,8 @@ impl World<'_> {
         }
     }
 
-    /// Checks promise 3 at an ack: a life that knows its events to be published has marked the key done first.
+    /// Checks promise 3 at an ack: a life that knows its events to be published has marked the key done
+    /// first.
     pub(crate) fn check_marked(&mut self, life: usize) {
         let it = &self.lives[life];
         let published = it.knows.count_ones() as usize == self.facts[it.key].events;
@@ -121,7 +122,8 @@ impl World<'_> {
         let first = &self.lives[taken.last];
         let knew = first.knows & (1 << position) != 0;
         if std::ptr::eq(first, second) {
-            // A life publishes nothing again that it knows to be confirmed, so one of the two confirms never came.
+            // A life publishes nothing again that it knows to be confirmed, so one of the two confirms never
+            // came.
             return Ok(Window::Unknown);
         }
         if let Some(window) = why.or(taken.last_why) {
@@ -161,8 +163,8 @@ impl World<'_> {
         }
     }
 
-    /// Checks promise 2 at the end: every accepted webhook is accounted for. Without faults, every event was published
-    /// once.
+    /// Checks promise 2 at the end: every accepted webhook is accounted for. Without faults, every event was
+    /// published once.
     pub(crate) fn check_end(&mut self) {
         let unfinished = self.broker.unfinished();
         if unfinished > 0 {

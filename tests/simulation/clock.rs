@@ -1,4 +1,5 @@
-//! The clock: the events of a schedule in the order of their time, and which part of the world each one concerns.
+//! The clock: the events of a schedule in the order of their time, and which part of the world each one
+//! concerns.
 
 use std::{
     cmp::{Ordering, Reverse},
@@ -110,7 +111,8 @@ impl PartialEq for Scheduled {
     }
 }
 
-/// The time of the world, and the events to come. Events of the same time happen in the order of their scheduling.
+/// The time of the world, and the events to come. Events of the same time happen in the order of their
+/// scheduling.
 #[derive(Default)]
 pub(crate) struct Clock {
     pub(crate) now: Time,

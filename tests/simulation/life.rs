@@ -1,4 +1,5 @@
-//! The lives of deliveries in a worker: each drives the real [`Life`] step by step, and waits for each result.
+//! The lives of deliveries in a worker: each drives the real [`Life`] step by step, and waits for each
+//! result.
 
 use hookswitch::core::delivery::{
     disposition::Disposition,

@@ -1,8 +1,8 @@
-//! A simulation of deliveries: the real state machine of `src/core/delivery/lifecycle.rs` against models of the broker and
-//! of Redis, with the faults that a seed decides.
+//! A simulation of deliveries: the real state machine of `src/core/delivery/lifecycle.rs` against models of
+//! the broker and of Redis, with the faults that a seed decides.
 //!
-//! `HOOKSWITCH_SIMULATIONS=n` sets the number of schedules. `HOOKSWITCH_SIMULATION_SEED=n` traces one of them on stderr.
-//! `HOOKSWITCH_MUTANT=name` builds a known mistake in, see `mutant.rs`.
+//! `HOOKSWITCH_SIMULATIONS=n` sets the number of schedules. `HOOKSWITCH_SIMULATION_SEED=n` traces one of them
+//! on stderr. `HOOKSWITCH_MUTANT=name` builds a known mistake in, see `mutant.rs`.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 /// Adds a line to the trace, if there is one.
@@ -47,7 +47,8 @@ use world::World;
 /// Enough schedules for every kind of fault to meet every other, and few enough for every `cargo test`.
 const SCHEDULES: u64 = 1_000_000;
 
-/// Schedules from which on everything counted must have happened. In fewer, something may be missing by chance.
+/// Schedules from which on everything counted must have happened. In fewer, something may be missing by
+/// chance.
 const ENOUGH_TO_SEE_ALL: u64 = 100_000;
 
 /// Schedules within which a mutant must be noticed: each needs fewer than ten.

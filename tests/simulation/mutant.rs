@@ -1,4 +1,5 @@
-//! Known mistakes, built in to show that the simulation notices them: a simulation that cannot fail proves nothing.
+//! Known mistakes, built in to show that the simulation notices them: a simulation that cannot fail proves
+//! nothing.
 //!
 //! `HOOKSWITCH_MUTANT=ack_before_publish` selects one. The state machine itself has no switch for them: a
 //! [`MutantLife`] drives the real [`Life`] and misbehaves between it and the world.

@@ -1,7 +1,8 @@
-//! The plan of a schedule, drawn from its seed before anything happens: sizes, times, and which faults there are.
+//! The plan of a schedule, drawn from its seed before anything happens: sizes, times, and which faults there
+//! are.
 //!
-//! Swarm testing: each seed has a random subset of the faults. A schedule with all of them rarely gets far enough for
-//! the effects of just two of them together.
+//! Swarm testing: each seed has a random subset of the faults. A schedule with all of them rarely gets far
+//! enough for the effects of just two of them together.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -136,7 +137,8 @@ impl<'s> Plan<'s> {
             confirm_timeout,
             store_timeout: random.pick(&[100, 500, 2_000]),
             done_ttl: if !calm && random.chance(150) { lease + random.below(5_000) } else { 1 << 40 },
-            // Only a poison webhook may reach the limit: every other dead letter must be dead by its own fault.
+            // Only a poison webhook may reach the limit: every other dead letter must be dead by its own
+            // fault.
             delivery_limit: if poison > 0 { random.within(2, 5) as u32 } else { 1_000_000 },
             hop: random.pick(&[3, 20, 60]),
             heals_at: random.within(1_000, 20_000),

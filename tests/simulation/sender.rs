@@ -1,4 +1,5 @@
-//! Senders, and the receiver that publishes for them: each posts a webhook until it is answered 200, or gives up.
+//! Senders, and the receiver that publishes for them: each posts a webhook until it is answered 200, or gives
+//! up.
 
 use hookswitch::core::delivery::lifecycle::Answer;
 

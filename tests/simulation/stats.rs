@@ -20,7 +20,8 @@ pub(crate) enum Window {
     HalfTaken,
     /// The done mark did not reach Redis before the lease ended.
     LeaseEnded,
-    /// The same, but the done mark arrived and was acknowledged between the second claim and the second publish.
+    /// The same, but the done mark arrived and was acknowledged between the second claim and the second
+    /// publish.
     Overtaken,
     /// The publish was under way for longer than the lease.
     LateArrival,

@@ -91,7 +91,8 @@ impl World<'_> {
         }
     }
 
-    /// Lets the worker notice that its channel is gone: lives that wait are abandoned, others finish their step.
+    /// Lets the worker notice that its channel is gone: lives that wait are abandoned, others finish their
+    /// step.
     pub(crate) fn worker_lost(&mut self, worker: usize, conn: u32) {
         let it = &mut self.workers[worker];
         if it.conn != conn || !it.connected {

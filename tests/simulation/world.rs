@@ -1,6 +1,7 @@
 //! The world of one schedule: its parts, how a seed sets them up, and what they know of webhooks and events.
 //!
-//! Each process does one thing at a time, when its moment comes. What belongs to a frozen process waits until it thaws.
+//! Each process does one thing at a time, when its moment comes. What belongs to a frozen process waits until
+//! it thaws.
 
 use crate::{
     broker::Broker,

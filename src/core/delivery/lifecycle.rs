@@ -1,7 +1,8 @@
 //! The life of one delivery, without I/O: the next step, given the results of the steps so far.
 //!
-//! The worker performs the steps. The simulation in `tests/simulation` performs them against models of the broker and
-//! of Redis, under every order of faults that it can draw. Promises 2, 3 and 6 are decided here and nowhere else:
+//! The worker performs the steps. The simulation in `tests/simulation` performs them against models of the
+//! broker and of Redis, under every order of faults that it can draw. Promises 2, 3 and 6 are decided here
+//! and nowhere else:
 //!
 //! ```text
 //! claim ─claimed→ publish … publish ─all confirmed→ mark done ─→ ack        done
@@ -35,7 +36,8 @@ pub enum Claim {
     },
     /// This process knows that the key's events are confirmed, but its done mark has not reached Redis yet.
     Unmarked,
-    /// The key holds a value that hookswitch did not write: it is unknown whether it is done, and it is not claimed.
+    /// The key holds a value that hookswitch did not write: it is unknown whether it is done, and it is not
+    /// claimed.
     Unreadable {
         /// See [`crate::core::events::key::IdempotencyKey::store_name`].
         name: [u8; 18],
@@ -80,8 +82,9 @@ pub enum Answer {
 
 /// Returns the time after sending a claim during which its owner may still publish.
 ///
-/// Nothing in the broker fences off a worker that slept past its lease, so it fences itself: the lease, less the time
-/// that a confirm may take. A later publish is [`Answer::Trouble`], and the life goes back to claiming.
+/// Nothing in the broker fences off a worker that slept past its lease, so it fences itself: the lease, less
+/// the time that a confirm may take. A later publish is [`Answer::Trouble`], and the life goes back to
+/// claiming.
 pub fn fence(lease: Duration, confirm_timeout: Duration) -> Duration {
     lease.saturating_sub(confirm_timeout)
 }
@@ -140,8 +143,8 @@ impl<'a> Life<'a> {
 
     /// Advances with the result of the current step.
     ///
-    /// An answer to another step changes nothing, and the step comes again. So does every step but publishing after
-    /// [`Answer::Trouble`].
+    /// An answer to another step changes nothing, and the step comes again. So does every step but publishing
+    /// after [`Answer::Trouble`].
     pub fn after(&mut self, answer: Answer) {
         let state = std::mem::replace(&mut self.state, State::Claiming);
         self.state = match (state, answer) {
