@@ -55,7 +55,7 @@ mutants: ## Build known mistakes in, one at a time, and check that a test notice
 simulate: ## Simulate a million schedules of deliveries; COUNT=n for another number, SEED=n to trace one
 	HOOKSWITCH_SIMULATIONS=$(COUNT) HOOKSWITCH_SIMULATION_SEED=$(SEED) cargo test --locked --test simulation $(ARGS)
 
-bench: ## Compare worker and receiver with a baseline: throughput, CPU, memory, a chart; ARGS="--pairs 9 --help"
+bench: ## Compare worker and receiver with a yardstick: throughput, CPU, memory, a chart; ARGS="--pairs 9 --help"
 	@deploy/local/install.sh rabbitmq-server redis-server
 	cargo bench --quiet --locked --bench bench -- pairs $(ARGS)
 
