@@ -202,9 +202,9 @@ fn compared(mut phases: Vec<Phase>) -> Vec<Phase> {
 fn table(results: &Results) -> String {
     let Results { machine, capacity, quiet, rate, seconds, backlog, phases, .. } = results;
     let mut text = format!(
-        "{machine}\n\n{quiet} quiet sources of {rate} webhooks/s each, {seconds} s per phase; one source with a backlog\n\
-         of {backlog}. Capacity of the chain: {capacity:.0}/s. Milliseconds from due to event, of the quiet\n\
-         sources.\n\n"
+        "{machine}\n\n{quiet} quiet sources of {rate} webhooks/s each, {seconds} s per phase;\n\
+         one source with a backlog of {backlog}. Capacity of the chain: {capacity:.0}/s.\n\
+         Milliseconds from due to event, of the quiet sources.\n\n"
     );
     let head = ["phase", "n", "p50", "p99", "max", "ratio", "200: p99", "events/s", "backlog"];
     let [phase, n, p50, p99, max, ratio, accepted, events, left] = head;

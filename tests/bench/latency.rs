@@ -97,8 +97,8 @@ pub async fn run(options: &Options) {
 fn table(results: &Results) -> String {
     let Results { machine, capacity, in_flight, seconds, steps } = results;
     let mut text = format!(
-        "{machine}\n\nCapacity of one receiver, one worker and a consumer: {capacity:.0} webhooks/s, with {in_flight} in\n\
-         flight. Then {seconds} s at each rate; milliseconds since a webhook was due.\n\n"
+        "{machine}\n\nCapacity of one receiver, one worker and a consumer: {capacity:.0} webhooks/s, with\n\
+         {in_flight} in flight. Then {seconds} s at each rate; milliseconds since a webhook was due.\n\n"
     );
     let head = ["until", "n", "p50", "p99", "p99.9", "max"];
     writeln!(
@@ -146,7 +146,7 @@ fn svg(results: &Results) -> String {
         lines: &[
             "From the time it is due to its 200, and to its event at a consumer".to_owned(),
             format!(
-                "capacity {:.0}/s; {date}, {commit}, {cores} cores of {cpu} for all of it, RabbitMQ {rabbitmq}",
+                "capacity {:.0}/s; {date}, {commit}, {cores} cores of {cpu} in total, RabbitMQ {rabbitmq}",
                 results.capacity
             ),
         ],

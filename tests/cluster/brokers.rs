@@ -64,7 +64,8 @@ impl Scene {
         Self::with(false).await
     }
 
-    /// Starts a scene. With `lonely_clients`, it has one more receiver and worker, which know only the busiest node.
+    /// Starts a scene. With `lonely_clients`, one more receiver and one more worker know only the busiest
+    /// node.
     async fn with(lonely_clients: bool) -> Self {
         let (shared, cluster) = shared().await;
         let vhost = shared.next.fetch_add(1, Ordering::Relaxed);
