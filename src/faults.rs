@@ -1,28 +1,29 @@
-//! Faults of our own making, for the tests that prove that nothing is lost: crash points and mutants.
+//! Injected faults, for the tests that prove that nothing is lost: crash points and mutants.
 //!
-//! They exist only in builds with the feature `faults`, which no released build has. Without it every function here
-//! is empty, and compiled away.
+//! They exist only in builds with the feature `faults`, which no release has. Without it every function here
+//! is empty and compiled away.
 //!
-//! - `HOOKSWITCH_CRASH_AT=confirmed:1/500,done:1/1000` ends the process at these points of a delivery's life, by
-//!   chance, as `kill -9` would.
-//! - `HOOKSWITCH_MUTANT=ack_before_publish` builds one known mistake in. A test that does not notice is no test.
+//! - `HOOKSWITCH_CRASH_AT=confirmed:1/500,done:1/1000` ends the process at these points of a delivery's
+//!   life, by chance, as `kill -9` would.
+//! - `HOOKSWITCH_MUTANT=no_confirm` builds one known mistake in. A test that does not notice it proves
+//!   nothing.
 
-/// A moment in the life of a delivery at which the worker can be made to die.
+/// A point in the life of a delivery at which the worker can be made to die.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Point {
-    /// P0: taken and read, nothing claimed.
+    /// P0: received and read, nothing claimed.
     Taken,
     /// P1: the key is claimed, nothing published.
     Claimed,
-    /// P2: an event is on its way, its confirm is not here.
+    /// P2: an event is sent, its confirm has not arrived.
     Sent,
-    /// P3: events are confirmed, the key is not marked done: the window that cannot be closed.
+    /// P3: events are confirmed, the key is not marked done. This window cannot be closed.
     Confirmed,
     /// P4: the key is marked done, the delivery is not acked.
     Done,
     /// P5: a retry or a dead letter is confirmed, the delivery is not acked.
     SentOn,
-    /// P6: the ack is handed to the connection, perhaps not written.
+    /// P6: the ack is handed to the connection, but may not be written.
     Acked,
 }
 
@@ -31,7 +32,7 @@ impl Point {
     pub const ALL: [Self; 7] =
         [Self::Taken, Self::Claimed, Self::Sent, Self::Confirmed, Self::Done, Self::SentOn, Self::Acked];
 
-    /// The word used in `HOOKSWITCH_CRASH_AT`.
+    /// Returns the word used in `HOOKSWITCH_CRASH_AT`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Taken => "taken",
@@ -45,50 +46,33 @@ impl Point {
     }
 }
 
-/// A known mistake that can be built in, to show that the tests notice it.
+/// A known mistake of the program's edges and commands that can be built in, to show that the tests notice
+/// it.
+///
+/// Those of the delivery's life are in `tests/simulation/mutant.rs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mutant {
-    /// The delivery is acked before its events are published.
-    AckBeforePublish,
-    /// The key is marked done before the events are published.
-    DoneBeforePublish,
     /// A publish counts as confirmed when it is written.
     NoConfirm,
-    /// A key that somebody else holds counts as done.
-    BusyIsDuplicate,
     /// Two tasks publish on one channel.
     SharedChannel,
     /// A message counts as returned if its own confirm says so, and only then.
     TrustReturned,
-    /// The delivery is acked before its retry or dead letter is published.
-    AckBeforeRetry,
     /// A dead letter is removed before its replay is confirmed.
     RemoveBeforeReplay,
 }
 
 impl Mutant {
     /// Every mutant.
-    pub const ALL: [Self; 8] = [
-        Self::AckBeforePublish,
-        Self::DoneBeforePublish,
-        Self::NoConfirm,
-        Self::BusyIsDuplicate,
-        Self::SharedChannel,
-        Self::TrustReturned,
-        Self::AckBeforeRetry,
-        Self::RemoveBeforeReplay,
-    ];
+    pub const ALL: [Self; 4] =
+        [Self::NoConfirm, Self::SharedChannel, Self::TrustReturned, Self::RemoveBeforeReplay];
 
-    /// The word used in `HOOKSWITCH_MUTANT`.
+    /// Returns the word used in `HOOKSWITCH_MUTANT`.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::AckBeforePublish => "ack_before_publish",
-            Self::DoneBeforePublish => "done_before_publish",
             Self::NoConfirm => "no_confirm",
-            Self::BusyIsDuplicate => "busy_is_duplicate",
             Self::SharedChannel => "shared_channel",
             Self::TrustReturned => "trust_returned",
-            Self::AckBeforeRetry => "ack_before_retry",
             Self::RemoveBeforeReplay => "remove_before_replay",
         }
     }
@@ -102,7 +86,7 @@ mod switch {
     #[inline]
     pub fn at(_point: Point) {}
 
-    /// Never.
+    /// Returns false.
     #[inline]
     pub fn is(_mutant: Mutant) -> bool {
         false
@@ -115,7 +99,7 @@ mod switch {
 
     use super::{Mutant, Point};
 
-    /// Chances by point: die once in so many times.
+    /// Crash points with their chances: die once in this many times.
     static CRASHES: LazyLock<Vec<(Point, u32)>> = LazyLock::new(|| {
         let Ok(text) = std::env::var("HOOKSWITCH_CRASH_AT") else { return Vec::new() };
         let chance = |part: &str| {
@@ -123,17 +107,17 @@ mod switch {
             let point = Point::ALL.into_iter().find(|point| point.as_str() == name)?;
             Some((point, chance.parse().ok().filter(|n| *n > 0)?))
         };
-        let bad = |part: &str| panic!("HOOKSWITCH_CRASH_AT: `{part}` is not as in confirmed:1/500");
+        let bad = |part: &str| panic!("HOOKSWITCH_CRASH_AT: `{part}` is invalid; write confirmed:1/500");
         text.split(',').map(|part| chance(part).unwrap_or_else(|| bad(part))).collect()
     });
 
     static MUTANT: LazyLock<Option<Mutant>> = LazyLock::new(|| {
         let name = std::env::var("HOOKSWITCH_MUTANT").ok()?;
         let mutant = Mutant::ALL.into_iter().find(|mutant| mutant.as_str() == name);
-        Some(mutant.unwrap_or_else(|| panic!("HOOKSWITCH_MUTANT: there is no mutant `{name}`")))
+        Some(mutant.unwrap_or_else(|| panic!("HOOKSWITCH_MUTANT: unknown mutant `{name}`")))
     });
 
-    /// Perhaps the end of the process.
+    /// Ends the process by chance, if this is one of the crash points.
     pub fn at(point: Point) {
         for (_, chance) in CRASHES.iter().filter(|(at, _)| *at == point) {
             if rand::random_range(0..*chance) == 0 {
@@ -142,7 +126,7 @@ mod switch {
         }
     }
 
-    /// Whether this mistake is built in.
+    /// Returns true if this mistake is built in.
     pub fn is(mutant: Mutant) -> bool {
         *MUTANT == Some(mutant)
     }

@@ -1,7 +1,7 @@
 //! hookswitch: webhooks in, normalized events out, nothing lost in between.
 //!
 //! Dependencies point one way, `cli -> app -> edge -> config -> core`: inner modules know nothing of
-//! outer ones, and `tests/direction.rs` enforces it. `core` is pure: no I/O, no clock, no async, no logging.
+//! outer ones, and `tests/house` enforces it. `core` is pure: no I/O, no clock, no async, no logging.
 
 pub mod app;
 pub mod cli;

@@ -11,8 +11,6 @@
 #   HOOKSWITCH_RABBITMQ_EPMD    the port of a port mapper (epmd) that runs: for the nodes of a cluster, which must also
 #                               find the same DIR/.erlang.cookie
 set -euo pipefail
-# shellcheck source=deploy/local/services-root.sh
-. "$(dirname "$0")/services-root.sh"
 
 if [ $# -ne 2 ]; then
     echo "usage: rabbitmq-server.sh DIR PORT" >&2

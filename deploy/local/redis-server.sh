@@ -4,8 +4,6 @@
 # It listens on 127.0.0.1 only, keeps an append-only file in DIR and never evicts a key. The process becomes the
 # server itself, so its pid is the one to stop, freeze or kill. HOOKSWITCH_REDIS=valkey: Valkey instead.
 set -euo pipefail
-# shellcheck source=deploy/local/services-root.sh
-. "$(dirname "$0")/services-root.sh"
 
 if [ $# -lt 2 ]; then
     echo "usage: redis-server.sh DIR PORT [OPTION …]" >&2

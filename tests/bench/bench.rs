@@ -1,14 +1,14 @@
-//! `make bench`: what a webhook costs, compared with the least code that could do the work.
+//! `make bench`: the cost of a webhook, compared with the least code that could do the work.
 //!
-//! Figures of two runs cannot be compared: the same work was seen to take 1.7 times as long an hour later. So ours and
-//! the yardstick take turns on the same broker, and what counts is the ratio of each pair.
+//! Figures of two runs cannot be compared: the same work has taken 1.7 times as long an hour later. So
+//! hookswitch and the yardstick take turns on the same broker, and the ratio of each pair counts.
 #![allow(
     missing_docs,
     unreachable_pub,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::cast_possible_truncation,
-    reason = "a measurement that cannot go on fails"
+    reason = "a measurement fails by panicking"
 )]
 
 mod chain;
@@ -34,35 +34,35 @@ use clap::{Args, Parser, Subcommand};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_hookswitch");
 
-/// Measures hookswitch beside a yardstick, on a RabbitMQ and a Redis of its own.
+/// Measures hookswitch against a yardstick, on a private RabbitMQ and Redis.
 #[derive(Parser)]
 #[command(name = "bench")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// What `cargo bench` adds
+    /// Added by `cargo bench`
     #[arg(long, hide = true, global = true)]
     bench: bool,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Worker and receiver, ours and the yardstick or Node in turn
+    /// Measure worker and receiver in turn with a yardstick, or with Node.js
     Pairs(pairs::Options),
-    /// A receiver and a worker with nothing to do
+    /// Measure an idle receiver and an idle worker
     Idle(idle::Options),
-    /// How long a webhook takes at a fixed rate: until it is answered, until its event is there
+    /// Measure the latency at fixed rates: to the 200, and to the event
     Latency(latency::Options),
-    /// How a quiet source fares while another floods
+    /// Measure the latency of quiet sources while another source floods
     Fairness(fairness::Options),
-    /// What an event costs against the number of everything
+    /// Measure the cost of an event by the number of workers, sources, keys and so on
     Growth(growth::Options),
-    /// Where the time of a worker and of a receiver goes; needs perf and inferno
+    /// Draw flame graphs of a worker and a receiver; needs perf and inferno
     Flame(flame::Options),
-    /// The yardstick's worker
+    /// Run the yardstick's worker
     #[command(hide = true)]
     Worker(Addresses),
-    /// The yardstick's receiver
+    /// Run the yardstick's receiver
     #[command(hide = true)]
     Receiver(Addresses),
 }
@@ -87,7 +87,8 @@ impl Addresses {
 
 fn main() {
     let cli = Cli::parse();
-    // One thread, which is what serves the yardstick best; the load generator must not crowd out what it measures.
+    // One thread serves the yardstick best, and keeps the load generator from crowding out the processes that
+    // it measures.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         match cli.command {

@@ -1,4 +1,4 @@
-//! The whole chain: from a webhook that is due to its event in a consumer's hands.
+//! The whole chain: from the time at which a webhook is due to its event at a consumer.
 
 use std::{
     sync::{Arc, Mutex},
@@ -19,51 +19,51 @@ use super::{
     world::{QUEUE_OUT, World},
 };
 
-/// A load generator that opens no more connections than this does not wait for answers in practice.
+/// Limit on connections, high enough that the load generator never waits for answers in practice.
 const CONNECTIONS_MAX: usize = 2_000;
-/// How long is waited for the last events after the last webhook was due.
+/// Time to wait for the last events after the last webhook was due.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Webhooks of the chain begin here, so that no other has their number.
+/// First number of the chain's webhooks, so that no other webhook has their numbers.
 const FIRST: u64 = 1 << 40;
 
-/// What one webhook went through.
+/// The times of one webhook.
 #[derive(Clone, Copy)]
 pub struct Trip {
-    /// When it should have been posted.
+    /// Time at which it was due to be posted.
     pub due: Instant,
-    /// When it was: what lies between is the load generator's fault, and counts all the same.
+    /// Time at which it was posted. A delay of the load generator counts as latency all the same.
     pub posted: Instant,
-    /// When it was answered, and what.
+    /// Time and status of the answer.
     pub answered: Option<(Instant, u16)>,
-    /// When the consumer had its event.
+    /// Time at which the consumer received its event.
     pub arrived: Option<Instant>,
 }
 
 impl Trip {
-    /// From due to 200.
+    /// Returns the time from due to 200.
     pub fn accepted_after(&self) -> Option<Duration> {
         let (at, status) = self.answered?;
         (status == 200).then(|| at - self.due)
     }
 
-    /// Whether nothing more is to come of it.
+    /// Returns true if no more is expected of it.
     fn is_over(&self) -> bool {
         self.answered.is_some_and(|(_, status)| status != 200 || self.arrived.is_some())
     }
 
-    /// From due to the event.
+    /// Returns the time from due to the event.
     pub fn arrived_after(&self) -> Option<Duration> {
         Some(self.arrived? - self.due)
     }
 }
 
-/// The webhooks under way.
+/// The webhooks in flight.
 struct Book {
     first: u64,
     trips: Vec<Trip>,
-    /// Events that have arrived, whosever.
+    /// Events received of all webhooks.
     events: u64,
-    /// Gets a permit for each event.
+    /// Receives a permit for each event.
     slots: Arc<Semaphore>,
 }
 
@@ -97,8 +97,8 @@ impl Book {
     }
 }
 
-/// Posts webhooks and consumes their events. The consumer has a queue of its own (quorum, as ours are) that is bound to
-/// `hookswitch.events` with `#`; it acks nothing, since that is no cost of hookswitch.
+/// Posts webhooks and consumes their events. The consumer has a queue of its own (a quorum queue, as in a
+/// deployment) bound to `hookswitch.events` with `#`. It acks nothing, since that is no cost of hookswitch.
 pub struct Chain {
     pool: Arc<Pool>,
     book: Arc<Mutex<Book>>,
@@ -112,7 +112,7 @@ impl Drop for Chain {
 }
 
 impl Chain {
-    /// Posts to the receiver at `address`.
+    /// Creates a chain that posts to the receiver at `address`.
     pub async fn start(world: &World, address: &str) -> Self {
         let book = Book { first: FIRST, trips: Vec::new(), events: 0, slots: Arc::new(Semaphore::new(0)) };
         let book = Arc::new(Mutex::new(book));
@@ -123,8 +123,8 @@ impl Chain {
         Self { pool: Arc::new(Pool::new(address, CONNECTIONS_MAX)), book, consumer }
     }
 
-    /// Events a second while `in_flight` webhooks are always on their way from HTTP to the consumer: what the chain can
-    /// do without a backlog that grows anywhere. The first fifth of the time is not counted.
+    /// Measures events per second while `in_flight` webhooks are always between HTTP and the consumer: the
+    /// capacity of the chain without a growing backlog. The first fifth of the time is not counted.
     pub async fn capacity(&self, source: &str, in_flight: usize, lasting: Duration) -> f64 {
         let slots = Arc::new(Semaphore::new(in_flight));
         self.book.lock().unwrap().slots = Arc::clone(&slots);
@@ -143,7 +143,7 @@ impl Chain {
         rate
     }
 
-    /// Posts at a fixed rate, to the sources in turn, whether or not earlier webhooks have been answered.
+    /// Posts at a fixed rate, to the sources in turn, regardless of earlier answers.
     pub async fn open_loop(&self, sources: &[String], rate: f64, lasting: Duration) -> Vec<Trip> {
         let mut moments = load::moments(rate, lasting);
         let mut sources = sources.iter().cycle();
@@ -153,12 +153,12 @@ impl Chain {
         self.finish().await
     }
 
-    /// Events that have arrived so far.
+    /// Returns the number of events received so far.
     pub fn events(&self) -> u64 {
         self.book.lock().unwrap().events
     }
 
-    /// Posts a webhook, and waits for nothing.
+    /// Posts a webhook without waiting for the answer.
     fn post(&self, source: &str, due: Instant) {
         let n = self.book.lock().unwrap().begin(due);
         let (pool, book, source) = (Arc::clone(&self.pool), Arc::clone(&self.book), source.to_owned());
@@ -170,7 +170,7 @@ impl Chain {
         });
     }
 
-    /// Waits for what is under way.
+    /// Waits for the webhooks in flight.
     async fn finish(&self) -> Vec<Trip> {
         let began = Instant::now();
         while began.elapsed() < PATIENCE && !self.book.lock().unwrap().is_complete() {

@@ -1,5 +1,5 @@
-//! Charts as SVG, written by hand: one of ratios, one of lines. They bring their own white background, so that they can
-//! be read wherever they are shown.
+//! Charts as handwritten SVG: one of ratios, one of lines. A white background of their own makes them
+//! readable on every page.
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,7 @@ const GOOD: &str = "#2f81c7";
 const BAD: &str = "#d9822b";
 const NEUTRAL: &str = "#8c959f";
 
-/// What a ratio should be.
+/// The target of a ratio.
 #[derive(Clone, Copy, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
@@ -100,7 +100,8 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// Horizontal bars of ratios to `one`, with whiskers from the smallest to the largest, a line at 1, and each bar's target.
+/// Draws horizontal bars of ratios to `one`, with whiskers from the smallest to the largest value, a line at
+/// 1, and each bar's target.
 pub fn ratios(title: &str, lines: &[String], one: &str, bars: &[Bar]) -> String {
     const ROW: f64 = 38.0;
     const LEFT: f64 = 216.0;
@@ -166,15 +167,15 @@ pub struct Series {
     pub points: Vec<(f64, f64)>,
 }
 
-/// Lines over a logarithmic scale of milliseconds.
+/// A chart of lines over a logarithmic scale of milliseconds.
 pub struct Lines<'a> {
     pub title: &'a str,
     pub lines: &'a [String],
-    /// Where the horizontal axis has marks, and what they say.
+    /// Marks of the horizontal axis, with their labels.
     pub marks: Vec<(f64, String)>,
     pub x_name: &'a str,
     pub series: Vec<Series>,
-    /// Shaded stretches of the horizontal axis, with their names.
+    /// Shaded intervals of the horizontal axis, with their names.
     pub bands: Vec<(f64, f64, String)>,
 }
 
@@ -225,7 +226,7 @@ impl Lines<'_> {
         svg.done()
     }
 
-    /// The powers of ten around all values.
+    /// Returns the powers of ten around all values.
     fn decades(&self) -> (i32, i32) {
         let values = || self.series.iter().flat_map(|series| &series.points).map(|point| point.1.max(1e-3));
         let low = values().fold(f64::MAX, f64::min).log10().floor() as i32;

@@ -1,7 +1,7 @@
-//! How quiet sources fare while another floods.
+//! The latency of quiet sources while another source floods.
 //!
-//! The flood is a backlog that never ends while it is looked at, which is what a source leaves that sends ten times as
-//! much as can be worked on; in a last phase it comes through the receiver as well, as fast as that takes it.
+//! The flood is a backlog that outlasts the measurement, like that of a source that sends ten times the
+//! capacity. In the last phase more of it comes through the receiver, as fast as the receiver accepts it.
 
 use std::{
     fmt::Write as _,
@@ -22,51 +22,51 @@ use super::{
 };
 
 const FLOOD: &str = "flood";
-/// How much slower the quiet sources may get.
+/// Target: the factor by which the quiet sources may slow down.
 const RATIO_MAX: f64 = 3.0;
-/// Webhooks under way while the capacity is found.
+/// Webhooks in flight while the capacity is measured.
 const IN_FLIGHT: usize = 256;
-/// How long the flood has to get going before anything is measured.
+/// Time between the start of the flood and the measurement.
 const RISING: Duration = Duration::from_secs(3);
-/// Seconds that a point of the chart's lines covers.
+/// Seconds covered by a point of the chart.
 const WINDOW: f64 = 2.0;
-/// The bodies of the flood that comes over HTTP begin here.
+/// First number of the flood's webhooks over HTTP.
 const FIRST: u64 = 1 << 50;
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// Quiet sources
+    /// Number of quiet sources
     #[arg(long, default_value_t = 4)]
     quiet: usize,
-    /// Webhooks a second of each
+    /// Webhooks per second of each quiet source
     #[arg(long, default_value_t = 20)]
     rate: u32,
-    /// Seconds of each phase
+    /// Duration of each phase in seconds
     #[arg(long, default_value_t = 16)]
     seconds: u64,
-    /// Connections over which the flood comes
+    /// Connections of the flood
     #[arg(long, default_value_t = 256)]
     connections: usize,
     #[command(flatten)]
     output: Output,
 }
 
-/// A stretch of time, and how the quiet sources fared in it.
+/// A phase, and the latency of the quiet sources in it.
 #[derive(Serialize)]
 struct Phase {
     name: &'static str,
-    /// Of the quiet sources.
+    /// Latency of the quiet sources.
     due: usize,
     arrived: usize,
     accepted_ms: Tail,
     event_ms: Tail,
-    /// p99 of this phase by that of the first.
+    /// p99 of this phase divided by that of the first.
     ratio: f64,
-    /// Events of all sources a second.
+    /// Events per second of all sources.
     events_rate: f64,
-    /// What was left of the flood in its queue.
+    /// Messages of the flood left in its queue.
     backlog_left: u64,
-    /// Start of a window in seconds, p50 and p99 of the webhooks due in it.
+    /// Start of a window in seconds, and p50 and p99 of the webhooks due in it.
     windows: Vec<[f64; 3]>,
 }
 
@@ -83,7 +83,7 @@ struct Results {
     phases: Vec<Phase>,
 }
 
-/// What is measured with.
+/// The setup of the measurement.
 struct Stage<'a> {
     world: &'a World,
     chain: &'a Chain,
@@ -108,11 +108,11 @@ pub async fn run(options: &Options) {
     let rate = f64::from(options.rate) * options.quiet as f64;
     let (connections, lasting) = (options.connections, Duration::from_secs(options.seconds));
     let stage = Stage { world: &world, chain: &chain, quiet: quiet.clone(), rate, connections, lasting };
-    say("before the flood");
+    say("measuring before the flood");
     let before = stage.phase("quiet", async {}).await;
     drop(worker);
     let backlog = backlog(capacity, lasting);
-    say(&format!("a backlog of {backlog}"));
+    say(&format!("filling a backlog of {backlog}"));
     world.fill(Side::Ours, FLOOD, backlog, webhook::TYPICAL).await;
     let stage = Stage { world: &world, chain: &chain, quiet, rate, connections, lasting };
     let flooded = stage.flooded(&receiver).await;
@@ -132,7 +132,7 @@ pub async fn run(options: &Options) {
     options.output.finish("fairness", &results, &table(&results), &svg(&results));
 }
 
-/// More than can be worked on in the two phases of the flood, and in between.
+/// Returns a backlog larger than the capacity over the two phases of the flood and the time between.
 fn backlog(capacity: f64, lasting: Duration) -> u64 {
     (capacity * (2.0 * (lasting + RISING).as_secs_f64()) * 1.5) as u64
 }
@@ -140,15 +140,15 @@ fn backlog(capacity: f64, lasting: Duration) -> u64 {
 impl Stage<'_> {
     async fn flooded(&self, receiver: &Process) -> [Phase; 2] {
         let _worker = self.world.start_ours("worker");
-        say("the backlog is worked on");
+        say("draining the backlog");
         tokio::time::sleep(RISING).await;
         let backlog = self.phase("backlog", async {}).await;
-        say("more of it comes over HTTP");
+        say("flooding over HTTP too");
         let flood = flood(receiver.address.clone(), self.connections, self.lasting);
         [backlog, self.phase("backlog and HTTP", flood).await]
     }
 
-    /// Posts of the quiet sources, while something else happens.
+    /// Measures the quiet sources' posts while `meanwhile` runs.
     async fn phase(&self, name: &'static str, meanwhile: impl Future<Output = ()>) -> Phase {
         let (began, events) = (Instant::now(), self.chain.events());
         let quiet = self.chain.open_loop(&self.quiet, self.rate, self.lasting);
@@ -169,8 +169,8 @@ impl Stage<'_> {
     }
 }
 
-/// Posts as fast as it is answered, on a thread of its own: the quiet sources' webhooks must not be late because of their
-/// generator.
+/// Posts as fast as the receiver answers, on a thread of its own, so that it does not delay the generator of
+/// the quiet sources.
 async fn flood(address: String, connections: usize, lasting: Duration) {
     let posting = move || {
         let next = AtomicU64::new(FIRST);
@@ -181,7 +181,7 @@ async fn flood(address: String, connections: usize, lasting: Duration) {
     tokio::task::spawn_blocking(posting).await.unwrap();
 }
 
-/// Whole windows in which something arrived.
+/// Returns the complete windows in which events arrived.
 fn windows(trips: &[Trip], began: Instant, lasting: Duration) -> Vec<[f64; 3]> {
     let of = |trip: &Trip| ((trip.due - began).as_secs_f64() / WINDOW) as usize;
     let window = |n| {
@@ -202,8 +202,9 @@ fn compared(mut phases: Vec<Phase>) -> Vec<Phase> {
 fn table(results: &Results) -> String {
     let Results { machine, capacity, quiet, rate, seconds, backlog, phases, .. } = results;
     let mut text = format!(
-        "{machine}\n\n{quiet} quiet sources of {rate} webhooks a second each, {seconds} s a phase; one source with a backlog of\n\
-         {backlog}. The chain carries {capacity:.0}/s. Milliseconds from due to event, of the quiet sources.\n\n"
+        "{machine}\n\n{quiet} quiet sources of {rate} webhooks/s each, {seconds} s per phase;\n\
+         one source with a backlog of {backlog}. Capacity of the chain: {capacity:.0}/s.\n\
+         Milliseconds from due to event, of the quiet sources.\n\n"
     );
     let head = ["phase", "n", "p50", "p99", "max", "ratio", "200: p99", "events/s", "backlog"];
     let [phase, n, p50, p99, max, ratio, accepted, events, left] = head;
@@ -216,7 +217,8 @@ fn table(results: &Results) -> String {
         let (Tail { p50, p99, max, .. }, accepted) = (event_ms, accepted_ms.p99);
         writeln!(
             text,
-            "{name:<17} {arrived:>6} {p50:>8.2} {p99:>8.2} {max:>8.2} {ratio:>6.2} {accepted:>9.2} {events_rate:>9.0} {backlog_left:>8}"
+            "{name:<17} {arrived:>6} {p50:>8.2} {p99:>8.2} {max:>8.2} {ratio:>6.2} {accepted:>9.2} \
+             {events_rate:>9.0} {backlog_left:>8}"
         )
         .unwrap();
         if arrived < due {
@@ -251,16 +253,20 @@ fn svg(results: &Results) -> String {
     let band = |(phase, start): (&Phase, &f64)| (*start + 0.5, end(start) - 0.5, phase.name.to_owned());
     let Machine { cores, cpu, rabbitmq, date, commit, .. } = &results.machine;
     Lines {
-        title: "Quiet sources while another one floods",
+        title: "Latency of quiet sources while another source floods",
         lines: &[
             format!(
-                "{} sources of {}/s each, from due to event; the flood: a backlog that never ends, then HTTP too",
+                "{} sources of {}/s each, from due to event; flood: a backlog that never ends, then HTTP too",
                 results.quiet, results.rate
             ),
             format!("{date}, {commit}, {cores} cores of {cpu} for all of it, RabbitMQ {rabbitmq}"),
         ],
-        marks: starts.iter().chain([end(starts.last().unwrap())].iter()).map(|at| (*at, format!("{at} s"))).collect(),
-        x_name: "time; what lies between the phases is left out",
+        marks: starts
+            .iter()
+            .chain([end(starts.last().unwrap())].iter())
+            .map(|at| (*at, format!("{at} s")))
+            .collect(),
+        x_name: "time, without the gaps between the phases",
         series: vec![series("p99 in 2 s", "#d9822b", 2), series("p50 in 2 s", "#2f81c7", 1)],
         bands: results.phases.iter().zip(&starts).skip(1).map(band).collect(),
     }

@@ -1,4 +1,4 @@
-//! Where the time of a process goes: a flame graph of what `perf` sees in it.
+//! Flame graphs of the CPU time of a process, as sampled by `perf`.
 
 use std::{
     fs::File,
@@ -16,19 +16,20 @@ use super::{
     world::{ONE_SOURCE, Process, QUEUE_OUT, Side, World},
 };
 
-/// Samples a second of each thread; no divisor of what timers do every second.
+/// Samples per second of each thread. The number is prime, so that it does not coincide with timers.
 const SAMPLES: &str = "499";
-/// Narrower than this share of the whole, in percent, nothing is drawn: it could not be read, and files get large.
+/// Smallest share of the whole that is drawn, in percent. Narrower frames are unreadable, and make files
+/// large.
 const WIDTH_MIN: &str = "0.4";
 /// Connections to the receiver.
 const CONNECTIONS: usize = 64;
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// Webhooks that a worker works on
+    /// Webhooks that the worker processes
     #[arg(long, default_value_t = 100_000)]
     count: u64,
-    /// Seconds that a receiver is under load
+    /// Duration of the receiver's load in seconds
     #[arg(long, default_value_t = 8)]
     seconds: u64,
     #[command(flatten)]
@@ -40,7 +41,7 @@ pub async fn run(options: &Options) {
     let folder = tempfile::tempdir().unwrap();
     let samples = |role: &str| folder.path().join(role);
 
-    say("worker under load");
+    say("sampling a worker under load");
     world.fill(Side::Ours, webhook::SOURCE, options.count, webhook::TYPICAL).await;
     let worker = [world.start_ours("worker")];
     let perf = record(&worker[0], &samples("worker"));
@@ -48,7 +49,7 @@ pub async fn run(options: &Options) {
     drop(worker);
     succeeded("perf record", perf);
 
-    say("receiver under load");
+    say("sampling a receiver under load");
     let receiver = world.start_ours("receiver");
     world.answers(&receiver).await;
     let perf = record(&receiver, &samples("receiver"));
@@ -63,9 +64,9 @@ pub async fn run(options: &Options) {
     }
 }
 
-/// It ends with the process that it looks at.
+/// Starts `perf`, which ends with the process that it samples.
 fn record(process: &Process, to: &Path) -> Child {
-    // A virtual machine may have no counters of cycles.
+    // A virtual machine may lack a counter of cycles.
     let mut perf = Command::new("perf");
     perf.args(["record", "--quiet", "-e", "cpu-clock", "-F", SAMPLES, "--call-graph", "fp"]);
     perf.args(["--pid", &process.pid().to_string(), "--output"]).arg(to);
@@ -84,7 +85,7 @@ fn draw(samples: &Path, role: &str) -> String {
         .expect("perf can be started");
     let collapse = Command::new("inferno-collapse-perf")
         .stdin(script.stdout.take().expect("it is piped"))
-        .stdout(File::create(&folded).expect("a file of ours"))
+        .stdout(File::create(&folded).expect("the file can be created"))
         .spawn()
         .expect("inferno is installed");
     succeeded("perf script", script);
@@ -99,6 +100,6 @@ fn draw(samples: &Path, role: &str) -> String {
 }
 
 fn succeeded(name: &str, mut child: Child) {
-    let status = child.wait().expect("a child of ours");
+    let status = child.wait().expect("the child can be waited for");
     assert!(status.success(), "{name}: {status}");
 }

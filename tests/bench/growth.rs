@@ -1,4 +1,5 @@
-//! What an event costs against the number of everything: workers, sources, shards, bytes, backlog, keys, dead letters.
+//! The cost of an event by the number of workers, sources, shards, body bytes, queued webhooks, keys and dead
+//! letters.
 
 use std::{
     fmt::Write as _,
@@ -15,27 +16,28 @@ use super::{
     world::{Cost, ONE_SOURCE, Process, QUEUE_OUT, Side, World},
 };
 
-/// What differs by less between its smallest and its largest is called flat: runs of the same differ by as much.
+/// Largest ratio between the largest and the smallest value of a flat curve. Identical runs differ by as
+/// much.
 const FLAT: f64 = 1.25;
-/// Exponents of the last step that are called linear.
+/// Exponents of the last step that count as linear.
 const LINEAR: std::ops::RangeInclusive<f64> = 0.8..=1.2;
-/// Bytes of webhooks a point with large bodies is measured on.
+/// Total bytes of the webhooks of a point with large bodies.
 const POINT_BYTES: u64 = 128 << 20;
-/// Keys that one command makes.
+/// Keys created by one command.
 const KEYS_AT_ONCE: u64 = 20_000;
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// Webhooks to measure a point on
+    /// Webhooks per point
     #[arg(long, default_value_t = 20_000)]
     count: u64,
-    /// Times that each point is measured; the median counts
+    /// Measurements per point; the median counts
     #[arg(long, default_value_t = 1)]
     rounds: usize,
-    /// A backlog of 1,000,000 and 10,000,000 keys too, which needs some GiB of memory
+    /// Measure a backlog of 1,000,000 and 10,000,000 keys too, which needs several GiB of memory
     #[arg(long)]
     full: bool,
-    /// Only these; the others' results stay
+    /// Measure only these curves, and keep the earlier results of the others
     #[arg(long, value_delimiter = ',')]
     only: Vec<What>,
     #[command(flatten)]
@@ -94,13 +96,13 @@ impl What {
     }
 }
 
-/// One number of something, and what an event costs then.
+/// One point of a curve: a number of something, and the cost of an event.
 #[derive(Serialize)]
 struct Point {
     x: u64,
     events: u64,
     rate: Spread,
-    /// CPU microseconds an event: all workers, the broker, Redis.
+    /// CPU microseconds per event: all workers, the broker, Redis.
     own_us: Spread,
     broker_us: Spread,
     redis_us: Spread,
@@ -129,17 +131,17 @@ impl Point {
 #[derive(Serialize)]
 struct Curve {
     of: &'static str,
-    /// How the CPU time of an event, everybody's together, grows.
+    /// Growth of the total CPU time of an event.
     cpu_shape: &'static str,
-    /// How the time from one event to the next grows.
+    /// Growth of the time between two events.
     time_shape: &'static str,
-    /// Of a key, where keys were counted.
+    /// Bytes of a key, in the curve of keys.
     bytes_per_key: Option<f64>,
     points: Vec<Point>,
     machine: Machine,
 }
 
-/// From a worker's start to its first event, with a webhook waiting.
+/// Time from a worker's start to its first event, with a webhook queued.
 #[derive(Serialize)]
 struct Start {
     cold_start_ms: Spread,
@@ -163,7 +165,7 @@ pub async fn run(options: &Options) {
         say(&format!("{}\n{table}", what.name()));
         text += &table;
         results.insert(what.name().to_owned(), result);
-        // After each, so that an end before the end leaves what was measured.
+        // Written after each curve, so that an aborted run keeps the finished ones.
         options.output.write("growth.json", &(serde_json::to_string_pretty(&results).unwrap() + "\n"));
     }
     options.output.write("growth.md", &markdown(&results));
@@ -198,13 +200,13 @@ async fn curve(what: What, options: &Options) -> Curve {
     }
 }
 
-/// One point: services of its own, so that nothing is left of another's.
+/// Measures one point, on services of its own, so that no other point affects it.
 struct Bench {
     world: World,
     workers: usize,
     sources: Vec<String>,
     bytes: usize,
-    /// Webhooks that are queued, and how many of them are worked on.
+    /// Returns the number of queued webhooks, and of those processed.
     queued: u64,
     count: u64,
     bytes_per_key: Option<f64>,
@@ -243,7 +245,7 @@ impl Bench {
         bench
     }
 
-    /// Events that a figure rests on: the first tenth is not counted.
+    /// Returns the number of events that count: the first tenth is left out.
     fn measured(&self) -> u64 {
         self.count - self.count / 10
     }
@@ -264,7 +266,7 @@ impl Bench {
     }
 }
 
-/// Makes so many keys as webhooks that are done leave; the bytes of each.
+/// Creates as many keys as done webhooks leave behind. Returns the bytes of each.
 async fn keys(world: &World, count: u64) -> Option<f64> {
     const FILL: &str = r"for n = ARGV[1], ARGV[1] + ARGV[2] - 1 do
   redis.call('SET', string.format('d:%016d', n), 4611686018427387904 + n, 'PX', 604800000)
@@ -279,12 +281,12 @@ end";
     (count > 0).then_some((used(world).await - before) / count as f64)
 }
 
-/// Bytes that Redis uses.
+/// Returns the bytes that Redis uses.
 async fn used(world: &World) -> f64 {
     field(&world.redis_info("memory").await, "used_memory").unwrap().parse().unwrap()
 }
 
-/// Puts so many letters into the source's dead queue.
+/// Puts dead letters into the source's dead-letter queue.
 async fn dead_letters(world: &World, count: u64) {
     let body = webhook::body(0, webhook::TYPICAL);
     for _ in (0..count).step_by(500) {
@@ -305,7 +307,7 @@ async fn start() -> Start {
         let began = Instant::now();
         let worker = world.start_ours("worker");
         while world.depth(QUEUE_OUT).await == 0 {
-            assert!(began.elapsed() < Duration::from_secs(60), "no event");
+            assert!(began.elapsed() < Duration::from_secs(60), "no event within 60 s");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         took.push(began.elapsed().as_secs_f64() * 1e3);
@@ -316,8 +318,8 @@ async fn start() -> Start {
     Start { cold_start_ms: Spread::of(took), idle, machine }
 }
 
-/// The name of a curve: flat if its largest is hardly more than its smallest; else by the exponent of its last step, where
-/// what does not grow weighs least.
+/// Names the shape of a curve: flat if its largest value is hardly more than its smallest, else by the
+/// exponent of its last step, where constant costs weigh least.
 fn shape(points: &[(f64, f64)]) -> &'static str {
     let values = || points.iter().map(|point| point.1);
     if values().fold(0.0, f64::max) <= FLAT * values().fold(f64::MAX, f64::min) {
@@ -328,15 +330,15 @@ fn shape(points: &[(f64, f64)]) -> &'static str {
         return "falls";
     }
     if points.len() < 3 {
-        return "grows (two points have no shape)";
+        return "grows (two points are too few for a shape)";
     }
     let exponent = (y2 / y1).ln() / (x2 / x1).ln();
     if exponent < *LINEAR.start() {
-        "less than linear"
+        "sublinear"
     } else if LINEAR.contains(&exponent) {
         "linear"
     } else {
-        "worse than linear"
+        "superlinear"
     }
 }
 
@@ -357,7 +359,7 @@ fn table(curve: &Curve) -> String {
     }
     writeln!(text, "CPU of an event: {}; time of an event: {}", curve.cpu_shape, curve.time_shape).unwrap();
     if let Some(bytes) = curve.bytes_per_key {
-        writeln!(text, "A key takes {bytes:.0} bytes of Redis' memory.").unwrap();
+        writeln!(text, "A key takes {bytes:.0} bytes of Redis memory.").unwrap();
     }
     text
 }
@@ -371,7 +373,8 @@ fn start_table(start: &Start) -> String {
     )
 }
 
-/// The curves as a table for `docs/performance.md`; out of JSON, as some may be an earlier run's.
+/// Returns the curves as a table for `docs/performance.md`. It reads them from JSON, since some may be an
+/// earlier run's.
 fn markdown(results: &serde_json::Map<String, serde_json::Value>) -> String {
     let mut text = String::from(
         "| against | of them | events/s | CPU µs an event: workers | broker | Redis | CPU is | time is |\n\

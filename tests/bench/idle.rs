@@ -1,4 +1,4 @@
-//! What a receiver and a worker take while nothing is to be done.
+//! The CPU time and memory of an idle receiver and an idle worker.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -10,14 +10,14 @@ use super::{
     world::World,
 };
 
-/// What an idle process may hold.
+/// Target: memory of an idle process.
 const MEMORY_MAX_MIB: f64 = 15.0;
-/// How long a process has to come to rest.
+/// Time for a process to become idle.
 const REST: Duration = Duration::from_secs(4);
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// Seconds to look on
+    /// Duration of the measurement in seconds
     #[arg(long, default_value_t = 10)]
     seconds: u64,
     #[command(flatten)]
@@ -38,7 +38,7 @@ pub async fn run(options: &Options) {
     options.output.print(&idle, &table(&idle));
 }
 
-/// Looks on for so long.
+/// Measures for this long.
 pub async fn measure(world: &World, lasting: Duration) -> Vec<Idle> {
     say("idle");
     let receiver = world.start_ours("receiver");

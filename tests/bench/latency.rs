@@ -1,7 +1,7 @@
-//! How long a webhook takes at a fixed rate.
+//! The latency of webhooks at fixed rates.
 //!
-//! Time counts from when a webhook was due, and the generator never waits for an earlier answer: a stall shows in all
-//! webhooks that fall into it, not only in the one that met it.
+//! Latency counts from the time at which a webhook is due, and the generator never waits for an earlier
+//! answer. So a stall shows in every webhook due during it, not only in the first.
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -17,30 +17,30 @@ use super::{
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// Seconds at each rate
+    /// Duration of each rate in seconds
     #[arg(long, default_value_t = 10)]
     seconds: u64,
-    /// Percent of the capacity
+    /// Rates in percent of the capacity
     #[arg(long, value_delimiter = ',', default_values_t = [25, 50, 75, 90])]
     percent: Vec<u32>,
-    /// Webhooks under way while the capacity is found
+    /// Webhooks in flight while the capacity is measured
     #[arg(long, default_value_t = 256)]
     in_flight: usize,
     #[command(flatten)]
     output: Output,
 }
 
-/// What came of one rate.
+/// The results of one rate.
 #[derive(Serialize)]
 struct Step {
     percent: u32,
     rate: f64,
     due: usize,
-    /// Not answered 200.
+    /// Webhooks not answered 200.
     refused: usize,
-    /// Accepted, and no event within 20 s after the last was due.
+    /// Webhooks accepted, but without an event within 20 s after the last one was due.
     late: usize,
-    /// How much later than due the generator posted; part of all that follows.
+    /// Delay of the generator, which is part of all latencies below.
     generator_ms: Tail,
     accepted_ms: Tail,
     event_ms: Tail,
@@ -97,8 +97,8 @@ pub async fn run(options: &Options) {
 fn table(results: &Results) -> String {
     let Results { machine, capacity, in_flight, seconds, steps } = results;
     let mut text = format!(
-        "{machine}\n\nThe chain of one receiver, one worker and a consumer carries {capacity:.0} webhooks a second, found with\n\
-         {in_flight} of them always under way. Then {seconds} s at each rate; milliseconds since a webhook was due.\n\n"
+        "{machine}\n\nCapacity of one receiver, one worker and a consumer: {capacity:.0} webhooks/s, with\n\
+         {in_flight} in flight. Then {seconds} s at each rate; milliseconds since a webhook was due.\n\n"
     );
     let head = ["until", "n", "p50", "p99", "p99.9", "max"];
     writeln!(
@@ -142,16 +142,16 @@ fn svg(results: &Results) -> String {
     let mark = |step: &Step| (f64::from(step.percent), format!("{} % ({:.0}/s)", step.percent, step.rate));
     let Machine { cores, cpu, rabbitmq, date, commit, .. } = &results.machine;
     Lines {
-        title: "How long a webhook takes, by load",
+        title: "Latency of a webhook by load",
         lines: &[
-            "From when it was due until it is answered 200, and until its event is in a consumer's hands".to_owned(),
+            "From the time it is due to its 200, and to its event at a consumer".to_owned(),
             format!(
-                "capacity {:.0}/s; {date}, {commit}, {cores} cores of {cpu} for all of it, RabbitMQ {rabbitmq}",
+                "capacity {:.0}/s; {date}, {commit}, {cores} cores of {cpu} in total, RabbitMQ {rabbitmq}",
                 results.capacity
             ),
         ],
         marks: results.steps.iter().map(mark).collect(),
-        x_name: "rate, as a share of what the whole chain can carry",
+        x_name: "rate, as a share of the capacity of the whole chain",
         series: series.into(),
         bands: Vec::new(),
     }

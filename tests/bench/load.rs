@@ -13,7 +13,7 @@ use tokio::{
     sync::{Semaphore, mpsc},
 };
 
-/// A connection that was idle for longer is not used again.
+/// Longest idle time of a connection that is used again.
 const IDLE_MAX: Duration = Duration::from_secs(2);
 
 /// One keep-alive connection.
@@ -30,16 +30,17 @@ impl Client {
         Self { stream, request: Vec::new(), answer: vec![0; 4096] }
     }
 
-    /// Posts `body` to a source; the status of the answer.
+    /// Posts `body` to a source. Returns the status of the answer.
     pub async fn post(&mut self, source: &str, body: &[u8]) -> u16 {
         self.try_post(source, body).await.expect("the receiver answers")
     }
 
-    /// As [`Client::post`]; none where the connection ends without an answer.
+    /// Posts like [`Client::post`]; returns none if the connection ends without an answer.
     pub async fn try_post(&mut self, source: &str, body: &[u8]) -> Option<u16> {
         self.request.clear();
         let head = format!(
-            "POST /in/{source} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            "POST /in/{source} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n",
             body.len()
         );
         self.request.extend_from_slice(head.as_bytes());
@@ -51,7 +52,7 @@ impl Client {
                 Ok(0) | Err(_) => return None,
                 Ok(more) => read += more,
             }
-            // An answer of 200 has no body; that of a refusal is of no interest.
+            // An answer of 200 has no body, and the body of a refusal is not needed.
             if self.answer[..read].windows(4).any(|end| end == b"\r\n\r\n") {
                 return std::str::from_utf8(&self.answer[9..12]).ok()?.parse().ok();
             }
@@ -59,8 +60,8 @@ impl Client {
     }
 }
 
-/// Posts as fast as `connections` connections are answered, for so long; how many were answered 200. Whatever else
-/// comes back is an error of the measurement.
+/// Posts over `connections` connections as fast as they are answered, for this long. Returns the number of
+/// answers of 200. Any other answer is an error of the measurement.
 pub async fn closed_loop(
     address: &str,
     source: &str,
@@ -81,7 +82,7 @@ pub async fn closed_loop(
     join_all(clients).await.into_iter().sum()
 }
 
-/// Connections that whoever has something to post takes one of; there are as many as are needed at a time.
+/// A pool of connections, which grows to the number of concurrent posts.
 pub struct Pool {
     address: String,
     idle: Mutex<Vec<(Client, Instant)>>,
@@ -93,10 +94,11 @@ impl Pool {
         Self { address: address.to_owned(), idle: Mutex::default(), room: Semaphore::new(connections_max) }
     }
 
-    /// As [`Client::try_post`].
+    /// Posts like [`Client::try_post`], over a connection of the pool.
     pub async fn post(&self, source: &str, body: &[u8]) -> Option<u16> {
         let _room = self.room.acquire().await.unwrap();
-        // The one used last comes first. If it is too old all are, and the receiver may be about to close them.
+        // The connection used last comes first. If it is too old all are, and the receiver may be about to
+        // close them.
         let last = self.idle.lock().unwrap().pop().filter(|(_, since)| since.elapsed() < IDLE_MAX);
         let mut client = match last {
             Some((client, _)) => client,
@@ -108,8 +110,8 @@ impl Pool {
     }
 }
 
-/// The moments at which something is due, `rate` a second for so long. A thread of its own tells them: the runtime's
-/// timers are only good for milliseconds.
+/// Sends the times at which something is due, `rate` per second for this long. They come from a thread of its
+/// own, because the runtime's timers have a resolution of milliseconds.
 pub fn moments(rate: f64, lasting: Duration) -> mpsc::UnboundedReceiver<Instant> {
     let (sender, receiver) = mpsc::unbounded_channel();
     std::thread::spawn(move || {

@@ -1,9 +1,9 @@
-//! What one core does for one webhook, step by step: `make bench-micro`.
+//! `make bench-micro`: the cost of each step of normalizing one webhook on one core.
 //!
-//! Inputs are each provider's golden bodies that can be normalized, and one typical webhook of 1.2 KB. Throughput is in
-//! bytes of webhooks' bodies, whatever the step makes of them. With `HOOKSWITCH_INSTRUCTIONS` set each measure runs
-//! once inside [`measured`], for callgrind to count.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a bench that cannot go on fails")]
+//! The inputs are the golden bodies of each provider that can be normalized, and one typical webhook of 1.2
+//! KB. Throughput is in bytes of webhook bodies for every step. With `HOOKSWITCH_INSTRUCTIONS` set, each
+//! measurement runs once inside [`measured`], where callgrind counts.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark fails by panicking")]
 
 #[path = "../support/golden.rs"]
 mod cases;
@@ -28,11 +28,11 @@ use hookswitch::{
 };
 use lapin::BasicProperties;
 
-/// The program's.
+/// The program's allocator.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-/// One webhook, and what the steps before the measured one made of it.
+/// One webhook, and the results of the steps before the measured one.
 struct Case {
     inbound: QueuedWebhook,
     properties: BasicProperties,
@@ -55,7 +55,7 @@ impl Case {
     }
 }
 
-/// Webhooks that are measured together.
+/// A set of webhooks that is measured together.
 struct Set {
     name: &'static str,
     cases: Vec<Case>,
@@ -94,7 +94,7 @@ static CONFIG: LazyLock<Config> = LazyLock::new(|| {
 
 type Step = fn(&Case);
 
-/// What is measured on each webhook.
+/// The steps that are measured on each webhook.
 const STEPS: &[(&str, Step)] = &[
     ("reading", |case| {
         let webhook = &case.inbound.webhook;
@@ -159,7 +159,7 @@ fn webhooks(bencher: Bencher<'_, '_>, measure: &Measure) {
     bencher.counter(BytesCount::new(measure.set.bytes())).bench(|| measure.run());
 }
 
-/// Runs one measure: the one function in which callgrind counts.
+/// Runs one measurement. It is the only function in which callgrind counts.
 #[inline(never)]
 fn measured(measure: &Measure) {
     black_box(measure).run();

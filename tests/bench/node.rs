@@ -5,14 +5,14 @@ use std::{
     process::Command,
 };
 
-/// What starts its `role`.
+/// Returns the command that starts its `role`.
 pub fn command(role: &str) -> Command {
     let mut command = Command::new("node");
     command.arg(installed().join(format!("{role}.mjs")));
     command
 }
 
-/// Node's version and those of its libraries.
+/// Returns the versions of Node.js and its libraries.
 pub fn versions() -> String {
     let package = std::fs::read_to_string(installed().join("package.json")).unwrap();
     let package: serde_json::Value = serde_json::from_str(&package).unwrap();
@@ -24,7 +24,7 @@ pub fn versions() -> String {
     format!("Node {} ({})", version.trim(), libraries.collect::<Vec<_>>().join(", "))
 }
 
-/// Where `make bench-node` installs the scripts and what they need.
+/// Returns the folder in which `make bench-node` installs the scripts and their packages.
 fn installed() -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(".run/bench-node");
     assert!(folder.join("node_modules").exists(), "the scripts are not installed: run `make bench-node`");

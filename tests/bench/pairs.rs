@@ -1,4 +1,4 @@
-//! Ours and what it is compared with in turn: A B A B …
+//! Runs of hookswitch and of a yardstick in turn: A B A B …
 
 use std::{fmt::Write as _, time::Duration};
 
@@ -12,29 +12,29 @@ use super::{
     world::{Cost, ONE_SOURCE, Side, World},
 };
 
-/// What a process of ours may hold under load.
+/// Target: memory of a hookswitch process under load.
 const MEMORY_MAX_MIB: f64 = 32.0;
-/// How long idle processes are looked at.
+/// Duration of the measurement of idle processes.
 const IDLE: Duration = Duration::from_secs(10);
 
 #[derive(clap::Args)]
 pub struct Options {
-    /// Pairs of runs
+    /// Number of pairs of runs
     #[arg(long, default_value_t = 5)]
     pairs: usize,
-    /// Webhooks that a worker works on in a run
+    /// Webhooks that a worker processes in a run
     #[arg(long, default_value_t = 60_000)]
     count: u64,
-    /// Seconds that a receiver is under load in a run
+    /// Duration of a receiver's load in a run, in seconds
     #[arg(long, default_value_t = 5)]
     seconds: u64,
     /// Connections to a receiver
     #[arg(long, default_value_t = 64)]
     connections: usize,
-    /// Only the worker, or only the receiver
+    /// Measure only the worker, or only the receiver
     #[arg(long)]
     only: Option<Role>,
-    /// What ours is compared with
+    /// Yardstick to compare with
     #[arg(long, value_enum, default_value_t = Side::Yardstick)]
     beside: Side,
     #[command(flatten)]
@@ -48,7 +48,7 @@ enum Role {
     Receiver,
 }
 
-/// One run, as it was measured.
+/// The measurements of one run.
 #[derive(Serialize)]
 struct Run {
     pair: usize,
@@ -58,7 +58,7 @@ struct Run {
     cost: Cost,
 }
 
-/// A figure of a run, and what ours may be of the other's.
+/// A figure of a run, with the target ratio of hookswitch to the yardstick.
 struct Figure {
     name: &'static str,
     of: fn(&Cost) -> f64,
@@ -95,7 +95,7 @@ struct Row {
     figure: &'static str,
     theirs: Spread,
     ours: Spread,
-    /// Of each pair: ours by theirs.
+    /// Ratio of each pair: hookswitch by yardstick.
     ratio: Spread,
     target: Option<Target>,
     #[serde(skip)]
@@ -107,7 +107,7 @@ struct Results {
     machine: Machine,
     #[serde(skip)]
     side: Side,
-    /// What ours was compared with.
+    /// The yardstick.
     beside: String,
     pairs: usize,
     summary: Vec<Row>,
@@ -116,7 +116,7 @@ struct Results {
 }
 
 pub async fn run(options: &Options) {
-    // Asked first: what is missing should be told before minutes have passed.
+    // Asked first, so that a missing program is reported at once and not after minutes.
     let (side, beside) = (options.beside, description(options.beside));
     let mut world = World::start(ONE_SOURCE).await;
     let machine = Machine::of(&world).await;
@@ -182,7 +182,8 @@ fn line(run: &Run) -> String {
     let (role, side, cost) = (format!("{:?}", run.role), format!("{:?}", run.side), run.cost);
     let [own, broker, redis] = cost.cpu;
     format!(
-        "{role:<8} {side:<9} {:>7.0}/s, CPU µs: own {own:.1}, broker {broker:.1}, Redis {redis:.1}; peak {:.1} MiB",
+        "{role:<8} {side:<9} {:>7.0}/s, CPU µs: own {own:.1}, broker {broker:.1}, Redis {redis:.1}; \
+         peak {:.1} MiB",
         cost.rate, cost.peak_mib
     )
 }
@@ -202,7 +203,7 @@ fn summary(role: Role, beside: Side, runs: &[Run]) -> Vec<Row> {
         target: (figure.target)(beside, role),
         digits: figure.digits,
     };
-    // A receiver has nothing to do with Redis but the ledger, and the others nothing at all.
+    // A receiver uses Redis for the ledger only, and a yardstick's receiver not at all.
     let meant = |figure: &&Figure| role == Role::Worker || !figure.name.starts_with("Redis");
     FIGURES.iter().filter(meant).map(row).collect()
 }
@@ -228,7 +229,7 @@ fn table(results: &Results) -> String {
     text + &memory(results) + &idle::table(&results.idle)
 }
 
-/// Whether the median meets the target, and whether all pairs agree with it.
+/// Says whether the median meets the target, and whether all pairs agree with it.
 fn verdict(row: &Row, target: Target, beside: &str) -> String {
     let Spread { median, min, max, .. } = row.ratio;
     let met = target.is_met(median);
@@ -263,5 +264,5 @@ fn svg(results: &Results) -> String {
         ),
     ];
     let one = name(results.side);
-    chart::ratios(&format!("What a webhook costs: hookswitch by {one}"), &lines, one, &bars)
+    chart::ratios(&format!("Cost of a webhook: hookswitch by {one}"), &lines, one, &bars)
 }

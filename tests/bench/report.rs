@@ -1,4 +1,4 @@
-//! Figures for people and for programs: spreads, tails, and the files that a run leaves.
+//! Reports of the measurements: spreads, tails, and the result files of a run.
 
 use std::{
     fmt, fs,
@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::world::World;
 
-/// Where results go, and in what form.
+/// The destination and format of results.
 #[derive(clap::Args)]
 pub struct Output {
     /// Folder for the results and the chart
@@ -23,7 +23,7 @@ pub struct Output {
 }
 
 impl Output {
-    /// Prints and writes a run: the table or the JSON, `<name>.json`, and the chart as `<name>.svg`.
+    /// Prints a run as a table or as JSON, and writes `<name>.json` and the chart `<name>.svg`.
     pub fn finish(&self, name: &str, result: &impl Serialize, table: &str, chart: &str) {
         let json = serde_json::to_string_pretty(result).unwrap() + "\n";
         print!("{}", if self.json { &json } else { table });
@@ -42,19 +42,19 @@ impl Output {
         fs::read_to_string(self.out.join(name)).ok()
     }
 
-    /// Prints what a run without a chart has found.
+    /// Prints the results of a run without a chart.
     pub fn print(&self, result: &impl Serialize, table: &str) {
         let json = || serde_json::to_string_pretty(result).unwrap() + "\n";
         print!("{}", if self.json { json() } else { table.to_owned() });
     }
 }
 
-/// Tells whoever waits how far it is; standard output is for results.
+/// Prints progress to standard error, since standard output is for results.
 pub fn say(text: &str) {
     eprintln!("==> {text}");
 }
 
-/// Several measures of the same thing.
+/// Several measurements of the same figure.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Spread {
     pub n: usize,
@@ -83,7 +83,7 @@ impl fmt::Display for Spread {
     }
 }
 
-/// How long things took, in milliseconds.
+/// A distribution of durations in milliseconds.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Tail {
     pub n: usize,
@@ -102,13 +102,13 @@ impl Tail {
     }
 }
 
-/// The smallest of the sorted values that so large a share of them does not exceed; 0 of none.
+/// Returns the smallest sorted value that this share of the values does not exceed; 0 without values.
 fn percentile(sorted: &[f64], share: f64) -> f64 {
     let rank = (share * sorted.len() as f64).ceil() as usize;
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }
 
-/// What a measurement was made on.
+/// The machine and services of a measurement.
 #[derive(Serialize)]
 pub struct Machine {
     pub cores: usize,
@@ -149,13 +149,13 @@ fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
 
-/// The value of the first line `<name>: <value>`.
+/// Returns the value of the first line `<name>: <value>`.
 pub fn field(text: &str, name: &str) -> Option<String> {
     let value = text.lines().find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix(':'))?;
     Some(value.trim().to_owned())
 }
 
-/// The commit that was measured, and whether more than results had changed since.
+/// Returns the measured commit, and whether anything but results has changed since.
 fn commit() -> String {
     let git = |arguments: &[&str]| {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"));

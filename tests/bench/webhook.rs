@@ -1,4 +1,4 @@
-//! The webhook that is measured with: a telephony resource of about 1.2 KB.
+//! The webhook of the measurements: a telephony resource of about 1.2 KB.
 
 use hookswitch::core::{
     delivery::queued::{History, QueuedWebhook},
@@ -8,19 +8,20 @@ use hookswitch::core::{
     webhook::{DeliveryId, Headers, Webhook},
 };
 
-/// The size of the body that is measured with unless another is asked for.
+/// Size of the body by default, in bytes.
 pub const TYPICAL: usize = 1_195;
 
-/// The name of the measured source.
+/// Name of the measured source.
 pub const SOURCE: &str = "bench";
 
 const ID: &str = "0000000000000000";
 const BODY: &str = r#"{"event":"telephonyCall::updated","data":{"object":"resource","model":"telephonyCall","id":"call_0000000000000000","fields":{"direction":"inbound","status":"completed","startedAt":"2026-03-06T09:05:04.608Z","endedAt":"2026-03-06T09:15:04.608Z","answeredAt":"2026-03-06T09:05:11.120Z","duration":593,"recordingUrl":"https://recordings.example.com/v1/accounts/8f14e45f/calls/2026/03/06/9b2d5c1e-6f0a-4c8e-8f57-7d1d4f1c2a10.mp3","users":[{"object":"resourceRef","model":"user","id":"usr_4c2f9a1be07d"},{"object":"resourceRef","model":"user","id":"usr_77aa0913cd2e"}],"contacts":[{"object":"resourceRef","model":"contact","id":"cnt_1f0e6d5c4b3a"}],"externalNumber":"+18005559876","internalNumber":"+18005551234"},"createdAt":"2026-03-06T09:05:04.608Z","updatedAt":"2026-03-06T09:15:04.608Z","rawResource":{"provider":"example-pbx","queue":"sales-emea","tags":["vip","callback","q1-campaign"],"hangup":{"by":"customer","cause":"NORMAL_CLEARING","q850":16},"media":{"codec":"opus","mos":4.21,"jitter_ms":11.4,"loss":0.002},"route":["ivr:main","queue:sales-emea","agent:usr_4c2f9a1be07d"],"note":"Kitchen remodel, scheduled for April; customer asked for a call back."},"warnings":[]}}"#;
 
-/// The same with next to nothing in it.
+/// The same with almost no fields.
 const SMALL: &str = r#"{"event":"telephonyCall::updated","data":{"object":"resource","model":"telephonyCall","id":"call_0000000000000000","fields":{"direction":"inbound","status":"completed","startedAt":"2026-03-06T09:05:04.608Z","duration":593,"externalNumber":"+18005559876"},"updatedAt":"2026-03-06T09:15:04.608Z","warnings":[]}}"#;
 
-/// The body of webhook `n`, of about so many bytes: what is more than typical is in a field that is carried as it is.
+/// Returns the body of webhook `n`, of about this many bytes. Bytes beyond the typical size are in a field
+/// that is passed on unchanged.
 pub fn body(n: u64, bytes: usize) -> Vec<u8> {
     let body = if bytes < TYPICAL { SMALL } else { BODY };
     let body = body.replacen(ID, &format!("{n:016x}"), 1);
@@ -31,14 +32,14 @@ pub fn body(n: u64, bytes: usize) -> Vec<u8> {
     body.replacen("Kitchen", &format!("{padding}Kitchen"), 1).into_bytes()
 }
 
-/// Which webhook an event was made of.
+/// Returns the number of the webhook that an event belongs to.
 pub fn number(event: &[u8]) -> Option<u64> {
     const PREFIX: &[u8] = b"call_";
     let at = event.windows(PREFIX.len()).position(|part| part == PREFIX)? + PREFIX.len();
     u64::from_str_radix(std::str::from_utf8(event.get(at..at + ID.len())?).ok()?, 16).ok()
 }
 
-/// Webhook `n` as a receiver puts it on the broker.
+/// Returns webhook `n` as a receiver publishes it.
 pub fn inbound(source: &str, run: Run, n: u64, bytes: usize) -> QueuedWebhook {
     let webhook = Webhook {
         delivery_id: DeliveryId::new(uuid::Uuid::now_v7()),

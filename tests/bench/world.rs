@@ -1,4 +1,4 @@
-//! A private RabbitMQ and Redis, and the processes that are measured on them.
+//! A private RabbitMQ and Redis, and the processes that are measured with them.
 
 use std::{
     process::{Child, Command, Stdio},
@@ -29,31 +29,31 @@ use super::{
     webhook, yardstick,
 };
 
-/// The queue that our events end up in.
+/// Queue of hookswitch's events.
 pub const QUEUE_OUT: &str = "events.bench";
 
-/// The configuration of the one source that most is measured with.
+/// Configuration of the one source of most measurements.
 pub const ONE_SOURCE: &str = "[sources.bench]\nprovider = \"morph\"\nauth = \"none\"\n";
 
-/// Messages published at a time when a queue is filled, and bytes of theirs.
+/// Messages published at a time when a queue is filled, and their bytes.
 const FILL_WINDOW: usize = 512;
 const FILL_BYTES: usize = 4 << 20;
-/// Nothing here takes longer.
+/// Time after which an operation counts as failed.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// How often a queue's length is asked for.
+/// Interval at which a queue's length is polled.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-/// Whose processes are measured.
+/// The owner of the measured processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
     #[value(skip)]
     Ours,
-    /// The least code that gives the same work to the broker
+    /// The least code, with the same work for the broker
     Yardstick,
-    /// The least code, and the least work for the broker
+    /// The least code, with the least work for the broker
     Lean,
-    /// The same work as the yardstick's in Node.js, with amqplib and ioredis
+    /// The yardstick's work in Node.js, with amqplib and ioredis
     Node,
 }
 
@@ -83,14 +83,14 @@ pub struct World {
     _connection: Connection,
     dir: tempfile::TempDir,
     next: u64,
-    /// Over how many raw queues the webhooks of a source are spread, one after the other.
+    /// Number of raw queues over which the webhooks of a source are spread in turn.
     pub shards: u8,
 }
 
-/// A process that is measured; killed when dropped.
+/// A measured process, which is killed when dropped.
 pub struct Process {
     child: Child,
-    /// Where it listens, if it is a receiver.
+    /// Address of a receiver.
     pub address: String,
 }
 
@@ -107,21 +107,21 @@ impl Drop for Process {
     }
 }
 
-/// What one message has cost.
+/// The cost of one message.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
 pub struct Cost {
-    /// Messages a second.
+    /// Messages per second.
     pub rate: f64,
-    /// CPU microseconds a message: the processes, the broker, Redis.
+    /// CPU microseconds per message: the processes, the broker, Redis.
     #[serde(rename = "cpu_us_own_broker_redis")]
     pub cpu: [f64; 3],
-    /// The peak memory of the process that holds most.
+    /// Largest peak memory of the processes, in MiB.
     pub peak_mib: f64,
 }
 
-/// A broker whose log of quorum queues is rolled over every 32 MiB instead of 512. Whatever is in it then is written to each
-/// queue's own files, which up to doubles the CPU that a message takes meanwhile: with 512 MiB that fell into some runs and not into
-/// others.
+/// A broker setting that rolls the log of quorum queues over every 32 MiB instead of 512. A rollover writes
+/// the log's content to each queue's own files, which up to doubles the CPU of a message for that time. With
+/// 512 MiB it fell into some runs and not into others.
 fn broker() -> Broker {
     let settings = "raft.wal_max_size_bytes = 33554432".to_owned();
     let broker = Broker::prepare(1, free_port(), vec![("HOOKSWITCH_RABBITMQ_CONF", settings)]);
@@ -130,7 +130,7 @@ fn broker() -> Broker {
 }
 
 impl World {
-    /// Starts the services and makes all queues; `sources` and more configuration as TOML.
+    /// Starts the services and declares all queues; `sources` and more configuration as TOML.
     pub async fn start(more: &str) -> Self {
         let (broker, redis) = tokio::task::spawn_blocking(|| {
             (broker(), Redis::with(vec!["--appendfsync".to_owned(), "everysec".to_owned()]))
@@ -150,7 +150,7 @@ impl World {
         channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
         let world = Self { broker, redis, channel, _connection: connection, dir, next: 1, shards: 1 };
         let applied = world.program(&["topology", "apply"]).stdout(Stdio::null()).status().unwrap();
-        assert!(applied.success(), "the topology cannot be applied");
+        assert!(applied.success(), "the topology was not applied");
         for queue in [yardstick::LEAN.queue, yardstick::LEAN_OUT] {
             let mut arguments = FieldTable::default();
             arguments.insert("x-queue-type".into(), AMQPValue::LongString(LongString::from("quorum")));
@@ -176,7 +176,7 @@ impl World {
         command
     }
 
-    /// Starts `hookswitch <role>`; its log goes to a file, as a container's does.
+    /// Starts `hookswitch <role>`. Its log goes to a file, as in a container.
     pub fn start_ours(&self, role: &str) -> Process {
         let (listen, admin) = (free_port(), free_port());
         let log = std::fs::File::create(self.dir.path().join(format!("{role}-{listen}.log"))).unwrap();
@@ -189,7 +189,7 @@ impl World {
         Process { child: command.spawn().unwrap(), address }
     }
 
-    /// Starts what ours is compared with, which is told on its command line where everything is.
+    /// Starts a yardstick's process, which receives all addresses on its command line.
     fn start_other(&self, mut command: Command) -> Process {
         let address = format!("127.0.0.1:{}", free_port());
         command
@@ -212,19 +212,19 @@ impl World {
         Meter { own, broker: self.broker.pid(), redis: self.redis.pid() }
     }
 
-    /// A section of what Redis says of itself.
+    /// Returns a section of Redis' INFO.
     pub async fn redis_info(&self, section: &str) -> String {
         redis::cmd("INFO").arg(section).query_async(&mut self.redis().await).await.unwrap()
     }
 
-    /// A connection to the Redis of ours.
+    /// Opens a connection to the private Redis.
     pub async fn redis(&self) -> redis::aio::MultiplexedConnection {
         let client = redis::Client::open(self.redis.url(0)).unwrap();
         let patient = redis::AsyncConnectionConfig::new().set_response_timeout(Some(PATIENCE));
         client.get_multiplexed_async_connection_with_config(&patient).await.unwrap()
     }
 
-    /// Messages that are ready in a queue.
+    /// Returns the number of messages ready in a queue.
     pub async fn depth(&self, queue: &str) -> u64 {
         let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::durable() };
         let queue = self.channel.queue_declare(queue.into(), passive, FieldTable::default()).await.unwrap();
@@ -239,14 +239,15 @@ impl World {
         Sharding::new(self.shards, None).shards()
     }
 
-    /// Empties a source's raw queues.
+    /// Purges a source's raw queues.
     pub async fn purge_raw(&self, source: &str) {
         for shard in self.shards() {
             self.purge(&names::raw_queue(&source.parse().unwrap(), shard)).await;
         }
     }
 
-    /// Publishes `count` new webhooks of so many bytes, as a receiver would, to where `side` takes them from.
+    /// Publishes `count` new webhooks of this many bytes, as a receiver would, to the queue that `side`
+    /// consumes.
     pub async fn fill(&mut self, side: Side, source: &str, count: u64, bytes: usize) {
         let began = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap();
         let run = Run { began, nonce: rand::random() };
@@ -279,8 +280,8 @@ impl World {
         assert!(sent.await.unwrap().await.unwrap().is_ack());
     }
 
-    /// What a worker needs to turn `count` queued webhooks into events. The first tenth is not counted, so that what
-    /// starting costs is left out.
+    /// Measures a worker that turns `count` queued webhooks into events. The first tenth is not counted,
+    /// which leaves out the cost of starting.
     pub async fn drain(&mut self, side: Side, count: u64) -> Cost {
         self.fill(side, webhook::SOURCE, count, webhook::TYPICAL).await;
         let worker = [self.start_side(side, "worker")];
@@ -291,7 +292,7 @@ impl World {
         cost
     }
 
-    /// What processes need to bring a queue from so many messages to so many.
+    /// Measures processes while a queue goes from one number of messages to another.
     pub async fn drained(&self, processes: &[Process], queue: &str, from: u64, to: u64) -> Cost {
         let meter = self.meter(processes);
         let began = self.reached(queue, from).await;
@@ -305,7 +306,7 @@ impl World {
         }
     }
 
-    /// Waits until a queue holds so many; how many it held, and when.
+    /// Waits until a queue holds this many messages. Returns the number it held, and the time.
     async fn reached(&self, queue: &str, count: u64) -> (u64, Instant) {
         let began = Instant::now();
         loop {
@@ -318,7 +319,7 @@ impl World {
         }
     }
 
-    /// What a receiver needs to accept webhooks over so many connections, for so long.
+    /// Measures a receiver that accepts webhooks over this many connections, for this long.
     pub async fn accept(&self, side: Side, connections: usize, lasting: Duration) -> Cost {
         let process = [self.start_side(side, "receiver")];
         self.answers(&process[0]).await;
@@ -340,12 +341,12 @@ impl World {
         cost
     }
 
-    /// Waits until a receiver takes webhooks.
+    /// Waits until a receiver accepts webhooks.
     pub async fn answers(&self, process: &Process) {
         let began = Instant::now();
         let body = webhook::body(0, webhook::TYPICAL);
         loop {
-            assert!(began.elapsed() < PATIENCE, "the receiver does not answer");
+            assert!(began.elapsed() < PATIENCE, "the receiver did not answer in time");
             if tokio::net::TcpStream::connect(&process.address).await.is_ok() {
                 let mut client = super::load::Client::connect(&process.address).await;
                 if client.try_post(webhook::SOURCE, &body).await == Some(200) {

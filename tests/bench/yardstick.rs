@@ -1,12 +1,13 @@
-//! What every figure is compared with: the least code that gives the same work to the broker and to Redis.
+//! The yardstick of every figure: the least code that gives the same work to the broker and to Redis.
 //!
-//! The worker claims a key, rewrites the JSON through typed structs that borrow, publishes with a confirm, marks the key
-//! done, and acks; on one thread, with grouped acks. The receiver is a bare axum handler that publishes and awaits the
-//! confirm. Both use our queues and exchanges, and messages of our size and with our headers. They promise nothing: no
-//! owner of a claim, no ledger, no retry, no dead letter, no look at what is returned, no log, no metrics.
+//! The worker claims a key, rewrites the JSON through typed structs that borrow, publishes with a confirm,
+//! marks the key done, and acks; on one thread, with grouped acks. The receiver is a bare axum handler that
+//! publishes and awaits the confirm. Both use hookswitch's queues and exchanges, and messages of the same
+//! size with the same headers. They promise nothing: no owner of a claim, no ledger, no retry, no dead
+//! letter, no check for returned messages, no log, no metrics.
 //!
-//! The lean one has a plain queue in and out, one exchange, an event of half the size and no headers: less work for the
-//! broker, which is most of what a webhook costs.
+//! The lean yardstick has a plain queue in and out, one exchange, an event of half the size and no headers.
+//! That is less work for the broker, which is most of the cost of a webhook.
 
 use std::{
     collections::VecDeque,
@@ -32,20 +33,20 @@ use redis::aio::MultiplexedConnection;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-/// What the yardstick works with.
+/// The broker's side of a yardstick.
 #[derive(Clone, Copy)]
 pub struct Wiring {
-    /// Where the worker takes from.
+    /// Queue that the worker consumes.
     pub queue: &'static str,
-    /// Where the receiver publishes to.
+    /// Exchange that the receiver publishes to.
     pub raw: (&'static str, &'static str),
-    /// Where the worker publishes to.
+    /// Exchange that the worker publishes to.
     pub events: (&'static str, &'static str),
-    /// Whether messages are `mandatory`, have headers, and carry all of the webhook.
+    /// Messages are `mandatory`, have headers, and carry the whole webhook.
     whole: bool,
 }
 
-/// Ours.
+/// Hookswitch's queues and messages.
 pub const SAME: Wiring = Wiring {
     queue: "raw.bench",
     raw: ("hookswitch.raw", "bench"),
@@ -53,7 +54,7 @@ pub const SAME: Wiring = Wiring {
     whole: true,
 };
 
-/// As little as can be.
+/// The least work for the broker.
 pub const LEAN: Wiring = Wiring {
     queue: "lean.in",
     raw: ("", "lean.in"),
@@ -61,21 +62,21 @@ pub const LEAN: Wiring = Wiring {
     whole: false,
 };
 
-/// Where the lean worker's events end up.
+/// Queue of the lean worker's events.
 pub const LEAN_OUT: &str = "lean.out";
 
 const PREFETCH: u16 = 256;
 /// Deliveries acked at a time.
 const ACKS: u64 = 32;
 
-/// What starts its `role`.
+/// Returns the command that starts its `role`.
 pub fn command(role: &str, lean: bool) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.arg(role).args(lean.then_some("--lean"));
     command
 }
 
-/// The least that a message needs.
+/// Returns the least properties of a message.
 pub fn properties(id: &str) -> BasicProperties {
     BasicProperties::default()
         .with_delivery_mode(2)
@@ -83,7 +84,7 @@ pub fn properties(id: &str) -> BasicProperties {
         .with_message_id(id.into())
 }
 
-/// As many headers as ours has, and as long ones.
+/// Returns as many and as long headers as hookswitch's messages have.
 fn with_headers(properties: BasicProperties, names: &[&str]) -> BasicProperties {
     let mut headers = FieldTable::default();
     for name in names {
@@ -97,7 +98,7 @@ fn with_headers(properties: BasicProperties, names: &[&str]) -> BasicProperties 
         .with_headers(headers)
 }
 
-/// A confirm channel whose tags and frames stay in step though several tasks publish on it.
+/// A confirm channel whose tags and frames stay in step although several tasks publish on it.
 struct Publisher {
     channel: Channel,
     order: Mutex<()>,
@@ -110,7 +111,7 @@ impl Publisher {
         Self { channel, order: Mutex::default() }
     }
 
-    /// Whether the broker took it.
+    /// Publishes, and returns true if the broker confirmed.
     async fn publish(
         &self,
         (exchange, key): (&str, &str),
@@ -121,7 +122,8 @@ impl Publisher {
         let options = BasicPublishOptions { mandatory, immediate: false };
         let sending = self.channel.basic_publish(exchange.into(), key.into(), options, body, properties);
         let mut sending = std::pin::pin!(sending);
-        // lapin takes the tag and queues the frames in the first poll: nobody else may come between.
+        // lapin takes the tag and queues the frames in the first poll, during which no other task may
+        // publish.
         let first = std::future::poll_fn(|context| {
             let _order = self.order.lock().unwrap();
             Poll::Ready(sending.as_mut().poll(context))
@@ -134,7 +136,7 @@ impl Publisher {
     }
 }
 
-/// Works until it is killed.
+/// Runs the worker until it is killed.
 pub async fn work(wiring: Wiring, amqp: &str, redis: &str) {
     let connection = Connection::connect(amqp, ConnectionProperties::default()).await.unwrap();
     let publisher = Publisher::open(&connection).await;
@@ -184,7 +186,7 @@ async fn handle(
     delivery.delivery_tag
 }
 
-/// Which tags are done, to ack many at once.
+/// The tags that are done, to ack many at once.
 #[derive(Default)]
 struct Acks {
     window: VecDeque<bool>,
@@ -193,7 +195,7 @@ struct Acks {
 }
 
 impl Acks {
-    /// The tag to ack up to, when there are enough or nothing else is in work.
+    /// Returns the tag to ack up to, once there are enough or nothing else is in progress.
     fn settle(&mut self, tag: u64, idle: bool, taken: u64) -> Option<u64> {
         let at = usize::try_from(tag - self.through - 1).unwrap();
         if self.window.len() <= at {
@@ -305,7 +307,7 @@ struct Ingest {
     next: AtomicU64,
 }
 
-/// Receives until it is killed.
+/// Runs the receiver until it is killed.
 pub async fn receive(wiring: Wiring, amqp: &str, listen: &str) {
     let connection = Connection::connect(amqp, ConnectionProperties::default()).await.unwrap();
     let publisher = Publisher::open(&connection).await;

@@ -1,4 +1,4 @@
-//! Three RabbitMQ nodes: what becomes of accepted webhooks when some of them fail.
+//! Failures of one or two of three RabbitMQ nodes, and the account of the accepted webhooks.
 
 use std::{
     sync::{
@@ -21,10 +21,11 @@ use crate::{
     },
 };
 
-/// One a test.
+/// Virtual hosts, one per test.
 const VHOSTS: usize = 10;
 
-/// See `tests/it/outages.rs`: RabbitMQ 3.10 may lose a queue whose broker is killed within seconds of its declaration.
+/// Time before the first fault. RabbitMQ 3.10 may lose a queue whose broker is killed within seconds of its
+/// declaration, see `tests/it/outages.rs`.
 const NEW_QUEUES_ARE_SAFE_AFTER: Duration = Duration::from_secs(6);
 
 struct Shared {
@@ -33,7 +34,7 @@ struct Shared {
     next: AtomicUsize,
 }
 
-/// The services, for one test at a time.
+/// The services, used by one test at a time.
 async fn shared() -> (&'static Shared, MutexGuard<'static, Cluster>) {
     static SHARED: OnceLock<Shared> = OnceLock::new();
     let start = || Shared {
@@ -45,11 +46,11 @@ async fn shared() -> (&'static Shared, MutexGuard<'static, Cluster>) {
     (shared, shared.cluster.lock().await)
 }
 
-/// A test's own vhost on the cluster, receivers, two workers or three, and webhooks that keep coming.
+/// A test's own vhost on the cluster, its receivers, its two or three workers, and a continuous load.
 struct Scene {
     cluster: MutexGuard<'static, Cluster>,
     vhost: usize,
-    /// The node that led the most queues when it began.
+    /// The node that led the most queues at the beginning.
     busiest: usize,
     world: World,
     receivers: Vec<RunningReceiver>,
@@ -63,14 +64,15 @@ impl Scene {
         Self::with(false).await
     }
 
-    /// A scene; perhaps with a receiver and a worker beside that know the busiest node only.
+    /// Starts a scene. With `lonely_clients`, one more receiver and one more worker know only the busiest
+    /// node.
     async fn with(lonely_clients: bool) -> Self {
         let (shared, cluster) = shared().await;
         let vhost = shared.next.fetch_add(1, Ordering::Relaxed);
-        assert!(vhost <= VHOSTS, "more tests than vhosts");
+        assert!(vhost <= VHOSTS, "there are more tests than vhosts: raise VHOSTS");
         let world_at = |urls: &str| {
             let toml = World::configured(urls, &shared.redis.url(vhost), "").toml;
-            // Every connection that a node takes with it counts as a delivery of what it held.
+            // Every connection lost with a node counts as a delivery of the messages that it held.
             World::of_toml(toml.replace("delivery_limit = 5", "delivery_limit = 100"))
         };
         let world = world_at(&cluster.urls(vhost));
@@ -88,7 +90,7 @@ impl Scene {
         for receiver in &receivers {
             receiver.ready().await;
         }
-        // A worker replaces the hook by one that keeps the text of a panic to itself.
+        // A worker replaces the hook by one that suppresses the text of a panic.
         drop(std::panic::take_hook());
         let workers = Arc::new(workers);
         let (load, watch) = (Load::start(&receivers), Watch::start(&workers));
@@ -97,19 +99,19 @@ impl Scene {
         Self { cluster, vhost, busiest, world, receivers, workers, load, watch }
     }
 
-    /// The `n`-th node after the busiest.
+    /// Returns the `n`-th node after the busiest.
     fn node(&self, n: usize) -> &Broker {
         &self.cluster.nodes[(self.busiest + n) % NODES]
     }
 
-    /// Does something to nodes, at the same time.
+    /// Applies an action to several nodes at the same time.
     fn at(&self, nodes: &[usize], does: fn(&Broker)) {
         tokio::task::block_in_place(|| {
             thread::scope(|scope| nodes.iter().for_each(|n| drop(scope.spawn(|| does(self.node(*n))))));
         });
     }
 
-    /// Waits until every queue has a leader and three members, all of them at work.
+    /// Waits until every queue has a leader and three running members.
     async fn whole(&self) {
         until("every queue has all of its members", async || {
             let queues = tokio::task::block_in_place(|| self.cluster.queues(self.busiest, self.vhost));
@@ -123,10 +125,10 @@ impl Scene {
         let Self { cluster, vhost, busiest, world, workers, load, watch, .. } = self;
         let office = Office { broker: &cluster.nodes[busiest], vhost };
         let duplicates = account(test, faults, &world, office, load, watch).await;
-        // What was under way in every worker in the moments of a fault and of the recovery from it.
+        // At most the deliveries under way in every worker, at the fault and at the recovery from it.
         let ceiling = 2 * faults * workers.len() * world.config.worker.concurrency;
         assert!(duplicates <= ceiling, "{duplicates} duplicates, over {ceiling}");
-        for worker in Arc::into_inner(workers).expect("nobody watches any more") {
+        for worker in Arc::into_inner(workers).expect("the watch has ended") {
             worker.finish().await;
         }
     }
@@ -138,7 +140,7 @@ async fn every_queue_is_on_three_nodes() {
     let scene = Scene::new().await;
     scene.whole().await;
     let queues = tokio::task::block_in_place(|| scene.cluster.queues(0, scene.vhost));
-    // Raw and dead for two sources, three delay queues, events.unrouted, events.all.
+    // Raw and dead-letter queues of two sources, three delay queues, events.unrouted, events.all.
     assert_eq!(queues.len(), 9, "{queues:?}");
     scene.close("every queue on three nodes", 0).await;
 }
@@ -149,8 +151,8 @@ async fn nodes_that_are_killed_one_after_the_other_lose_nothing() {
     let scene = Scene::new().await;
     for n in 0..2 {
         scene.at(&[n], Broker::kill);
-        // A channel whose first message comes before the new leader is known is refused everything by RabbitMQ 3.10.8
-        // until the old one is back. (The webhook itself is one that is done.)
+        // RabbitMQ 3.10.8 refuses everything on a channel whose first message comes before the new leader is
+        // known, until the old leader is back. (The webhook itself is one that is done.)
         let late = scene.world.receiver().await;
         late.ready().await;
         until("a receiver that starts now accepts", async || {
@@ -183,14 +185,17 @@ async fn a_rolling_restart_loses_nothing() {
 async fn a_node_that_is_cut_off_loses_nothing_and_its_clients_do_not_lie() {
     let scene = Scene::with(true).await;
     let lonely = &scene.receivers[1].publisher;
-    // Shorter than what makes nodes take each other for dead, and longer.
+    // One silence is shorter and one longer than the time after which nodes consider each other dead.
     for seconds in [3, 20] {
         scene.cluster.network.cut(scene.busiest);
         let until_healed = tokio::time::sleep(Duration::from_secs(seconds));
         scene.load.accepts(200).await;
         if seconds == 20 {
             until("the minority pauses", async || lonely.trouble().is_some()).await;
-            assert!(scene.workers[2].gate.trouble().is_some(), "a worker that can publish nothing");
+            assert!(
+                scene.workers[2].gate.trouble().is_some(),
+                "a worker that cannot publish must not be ready"
+            );
         }
         until_healed.await;
         scene.cluster.network.heal(scene.busiest);
@@ -198,11 +203,12 @@ async fn a_node_that_is_cut_off_loses_nothing_and_its_clients_do_not_lie() {
         until("the lonely receiver is ready again", async || lonely.trouble().is_none()).await;
         scene.load.accepts(100).await;
     }
-    scene.close("a node cut off, with clients", 2).await;
+    scene.close("a node cut off, together with clients", 2).await;
 }
 
-/// A node that wakes after the others took it for dead does not notice that it is cut off from them, and goes on by itself
-/// whatever `cluster_partition_handling` says (RabbitMQ 3.10.8): so such a node is killed, as a liveness probe would.
+/// A node that wakes after the others considered it dead does not notice the partition, and continues alone
+/// regardless of `cluster_partition_handling` (RabbitMQ 3.10.8). So such a node is killed, as a liveness
+/// probe would do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "three brokers and minutes: make cluster"]
 async fn a_node_that_freezes_loses_nothing() {
@@ -231,7 +237,7 @@ async fn without_a_majority_nothing_is_accepted_and_nothing_is_lost() {
     until("the receiver is not ready", async || publisher.trouble().is_some()).await;
     let (accepted, refused) = (scene.load.accepted(), scene.load.refused());
     tokio::time::sleep(Duration::from_secs(5)).await;
-    assert_eq!(scene.load.accepted(), accepted, "accepted by one node of three");
+    assert_eq!(scene.load.accepted(), accepted, "one node of three accepted webhooks");
     assert!(scene.load.refused() > refused);
     scene.at(&[0, 1], Broker::start_again);
     scene.whole().await;

@@ -1,4 +1,4 @@
-//! Three private RabbitMQ nodes on this machine, one cluster.
+//! A cluster of three private RabbitMQ nodes on this machine.
 
 use std::{os::unix::fs::PermissionsExt, thread};
 
@@ -7,13 +7,13 @@ use crate::{
     support::services::{Broker, free_port},
 };
 
-/// How many nodes there are.
+/// Number of nodes.
 pub const NODES: usize = 3;
 
-/// Nodes that hear nothing of each other for about this long take each other for dead. RabbitMQ's default is 60 s.
+/// Seconds of silence after which nodes consider each other dead, approximately. RabbitMQ's default is 60 s.
 const SILENCE_SECONDS: usize = 8;
 
-/// A cluster in which a minority pauses.
+/// A cluster with `pause_minority`.
 pub struct Cluster {
     pub nodes: Vec<Broker>,
     pub network: Network,
@@ -21,7 +21,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts it, with vhosts `t1` to `t<vhosts>`.
+    /// Starts a cluster with vhosts `t1` to `t<vhosts>`.
     pub fn start(vhosts: usize) -> Self {
         let ports: Vec<_> = (0..NODES).map(|_| free_port()).collect();
         let short: Vec<_> = ports.iter().map(|port| format!("hookswitch-{port}")).collect();
@@ -51,16 +51,16 @@ impl Cluster {
         let cluster = Self { nodes, network, names };
         let count =
             cluster.nodes[0].ask(&["--silent", "eval", "length(rabbit_nodes:all_running())."]).unwrap();
-        assert_eq!(count.trim(), NODES.to_string(), "the nodes have not found each other");
+        assert_eq!(count.trim(), NODES.to_string(), "the nodes have not formed a cluster");
         cluster
     }
 
-    /// The addresses of vhost `n`, all nodes'.
+    /// Returns the addresses of vhost `n` on all nodes.
     pub fn urls(&self, n: usize) -> String {
         self.nodes.iter().map(|node| node.url(n)).collect::<Vec<_>>().join(",")
     }
 
-    /// The quorum queues of vhost `n`, as `node` sees them; none if it pauses.
+    /// Returns the quorum queues of vhost `n` as `node` sees them; none if it pauses.
     pub fn queues(&self, node: usize, n: usize) -> Vec<Queue> {
         let vhost = format!("t{n}");
         let columns = ["leader", "members", "online"];
@@ -80,7 +80,7 @@ impl Cluster {
     }
 }
 
-/// Where a quorum queue is: nodes, by their places in [`Cluster::nodes`].
+/// A quorum queue's nodes, as indices into [`Cluster::nodes`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Queue {
     pub leader: Option<usize>,

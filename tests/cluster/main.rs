@@ -1,10 +1,11 @@
-//! Nothing lost when nodes of a RabbitMQ cluster, or the master of a Redis, are killed, stopped, frozen or cut off.
+//! Tests that nothing is lost when nodes of a RabbitMQ cluster, or a Redis master, are killed, stopped,
+//! frozen or cut off.
 #![allow(
     missing_docs,
     unreachable_pub,
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a test that cannot go on fails"
+    reason = "a test fails by panicking"
 )]
 
 mod brokers;

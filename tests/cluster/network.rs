@@ -1,9 +1,9 @@
-//! The network between the nodes of a cluster, which can be cut.
+//! A network between the nodes of a cluster that can be cut.
 //!
-//! An Erlang node asks a port mapper (epmd) where another listens. Here each node has a port mapper of its own, which
-//! names the port of a link in the place of the other node's. So everything that the nodes say to each other passes
-//! here, and a cut is what a cut is on a network: silence, on connections that stay open until somebody loses patience.
-//! Clients and `rabbitmqctl` reach every node all the time.
+//! An Erlang node asks a port mapper (epmd) for the port of another node. Here each node has a port mapper of
+//! its own, which returns the port of a link instead. So all traffic between the nodes passes through these
+//! links, and a cut behaves like one in a real network: silence, on connections that stay open until a
+//! timeout. Clients and `rabbitmqctl` reach every node all the time.
 
 use std::{
     collections::HashMap,
@@ -23,22 +23,22 @@ use tokio::{
     sync::watch,
 };
 
-/// What the port mapper protocol calls its messages.
+/// Message types of the port mapper protocol.
 const ALIVE2_REQ: u8 = 120;
 const ALIVE2_X_RESP: u8 = 118;
 const PORT_PLEASE2_REQ: u8 = 122;
 const PORT2_RESP: u8 = 119;
 const NAMES_REQ: u8 = 110;
 
-/// The port mappers and links of a few nodes.
+/// The port mappers of several nodes, and the links between them.
 pub struct Network {
-    /// Which nodes are cut off.
+    /// The nodes that are cut off.
     cut: watch::Sender<Vec<bool>>,
     mappers: Vec<u16>,
     _runtime: Runtime,
 }
 
-/// Where nodes really listen, by name.
+/// The ports on which the nodes listen, by name.
 #[derive(Default)]
 struct Registry {
     ports: Mutex<HashMap<String, u16>>,
@@ -48,12 +48,12 @@ struct Registry {
 /// The port mapper of one node.
 struct Mapper {
     registry: Arc<Registry>,
-    /// The ports of the links to the other nodes, by name.
+    /// Ports of the links to the other nodes, by name.
     links: HashMap<String, u16>,
 }
 
 impl Network {
-    /// A network of nodes with these names (the part before the `@`).
+    /// Creates a network of nodes with these names (the part before the `@`).
     pub fn between(names: &[String]) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -74,7 +74,7 @@ impl Network {
         Self { cut, mappers, _runtime: runtime }
     }
 
-    /// The port of a node's port mapper.
+    /// Returns the port of a node's port mapper.
     pub fn mapper(&self, node: usize) -> u16 {
         self.mappers[node]
     }
@@ -84,7 +84,7 @@ impl Network {
         self.cut.send_modify(|cut| cut[node] = true);
     }
 
-    /// Joins it again.
+    /// Connects a node to the others again.
     pub fn heal(&self, node: usize) {
         self.cut.send_modify(|cut| cut[node] = false);
     }
@@ -96,7 +96,7 @@ async fn listen() -> (TcpListener, u16) {
     (listener, port)
 }
 
-/// A port that leads to the node `to`.
+/// Opens a port that leads to the node `to`.
 async fn link(registry: Arc<Registry>, to: String, way: Way) -> u16 {
     let (listener, port) = listen().await;
     tokio::spawn(async move {
@@ -115,7 +115,7 @@ async fn link(registry: Arc<Registry>, to: String, way: Way) -> u16 {
     port
 }
 
-/// The way from one node to another.
+/// The link from one node to another.
 #[derive(Clone)]
 struct Way {
     ends: [usize; 2],
@@ -130,7 +130,8 @@ impl Way {
     }
 }
 
-/// Carries bytes, and in the end the end. What is under way during a cut comes after it, as TCP would send it again.
+/// Carries bytes, and finally the end of the stream. Bytes under way during a cut arrive after it, as TCP
+/// would send them again.
 async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut way: Way) {
     let mut buffer = vec![0; 64 * 1024];
     loop {
@@ -166,11 +167,11 @@ impl Mapper {
                 let length = usize::from(u16::from_be_bytes([rest[8], rest[9]]));
                 let name = String::from_utf8_lossy(&rest[10..][..length]).into_owned();
                 ports.lock().unwrap().insert(name.clone(), port);
-                // Tells this life of the node from its former ones.
+                // Distinguishes this run of the node from earlier ones.
                 let creation = 4 + self.registry.creations.fetch_add(1, Ordering::Relaxed);
                 stream.write_all(&[ALIVE2_X_RESP, 0]).await?;
                 stream.write_u32(creation).await?;
-                // The node lives as long as it holds the connection.
+                // The node is registered as long as it holds the connection.
                 let _ = stream.read_u8().await;
                 let mut ports = ports.lock().unwrap();
                 if ports.get(&name) == Some(&port) {
@@ -184,7 +185,7 @@ impl Mapper {
                     None => stream.write_all(&[PORT2_RESP, 1]).await?,
                     Some(port) => {
                         let length = u16::try_from(name.len()).unwrap();
-                        // Found; its port; a normal node over TCP, versions 6 to 5; its name, and nothing else.
+                        // Found; its port; a normal node over TCP, versions 6 to 5; its name; no extra data.
                         let mut answer = vec![PORT2_RESP, 0];
                         answer.extend(port.to_be_bytes());
                         answer.extend([77, 0, 0, 6, 0, 5]);

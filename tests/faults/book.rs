@@ -1,4 +1,4 @@
-//! The book: what was sent, what was answered 200, what came out. Small in memory, whole on disk.
+//! The book: every webhook sent, every 200, every event and dead letter. Compact in memory, complete on disk.
 
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},
@@ -22,36 +22,36 @@ use sha2::{Digest, Sha256};
 
 use super::traffic::{Class, Expected, Number, Traffic};
 
-/// Complaints are kept up to here, each kind; all are counted.
+/// Complaints kept of each kind; all are counted.
 const KEPT: usize = 50;
 
-/// Milliseconds of the wall clock, which the program's logs use too.
+/// Returns the wall clock in milliseconds, which the program's logs use too.
 pub fn now() -> u64 {
     u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }
 
-/// What is known of one webhook.
+/// The state of one webhook.
 #[derive(Clone, Copy)]
 pub struct Entry {
     pub number: Number,
-    /// How often it was answered 200.
+    /// Number of answers of 200.
     pub accepted: u8,
-    /// How often each of its events was published, as far as was seen.
+    /// Number of times that each of its events was seen.
     pub copies: [u8; 2],
-    /// How many dead letters there are of it.
+    /// Number of its dead letters.
     pub dead: u8,
 }
 
-/// Something that must not be, by kind.
+/// A violation, by kind.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Wrong {
     Lost,
     Corrupt,
     Phantom,
-    /// A good webhook that is a dead letter, or poison that is not, or for another reason.
+    /// A good webhook became a dead letter, or poison did not, or did for another reason.
     Misrouted,
     KnowableDuplicate,
-    /// A promise of the row itself.
+    /// A row failed its own expectation.
     Row,
 }
 
@@ -68,7 +68,7 @@ impl Wrong {
     }
 }
 
-/// A time in which a worker may have died between publishing and saying so, and why.
+/// An interval in which a worker may have died between publishing and logging it, and the reason.
 #[derive(Clone, Debug)]
 pub struct Trouble {
     pub from: u64,
@@ -89,13 +89,13 @@ pub struct Book {
     pub unrouted: AtomicU64,
     pub extra_copies: AtomicU64,
     pub redelivered: AtomicU64,
-    /// When an event came last.
+    /// Time of the last event.
     pub last_event: AtomicU64,
-    /// The youngest webhook that has come out: when it was received.
+    /// Receive time of the newest webhook that has come out.
     pub last_received: AtomicU64,
 }
 
-/// The parts of an event that say where it comes from.
+/// The fields of an event that identify its origin.
 #[derive(Deserialize)]
 struct Head<'a> {
     id: &'a str,
@@ -103,7 +103,8 @@ struct Head<'a> {
     receivedtime: Timestamp,
 }
 
-/// What a consumer's connection gave last: the broker may give these again, since their acks may be lost.
+/// The last deliveries of a consumer's connection. The broker may redeliver these, since their acks may be
+/// lost.
 #[derive(Default)]
 pub struct Recent(VecDeque<(Number, usize)>);
 
@@ -115,13 +116,13 @@ impl Recent {
         }
     }
 
-    /// Those that may come again on the next connection.
+    /// Deliveries that may come again on the next connection.
     pub fn maybe_again(&mut self) -> HashSet<(Number, usize)> {
         self.0.drain(..).collect()
     }
 }
 
-/// A message as a consumer got it.
+/// A message as delivered to a consumer.
 pub struct Seen<'a> {
     pub body: &'a [u8],
     /// The header `hookswitch-delivery-id`.
@@ -151,7 +152,7 @@ impl Book {
         }
     }
 
-    /// The next number to send.
+    /// Returns the next number to send.
     pub fn open(&self, class: Class) -> Number {
         let mut entries = self.entries.lock().unwrap();
         let number = Number::new(entries.len(), class);
@@ -167,7 +168,7 @@ impl Book {
         self.entries.lock().unwrap().clone()
     }
 
-    /// A 200 that is on disk.
+    /// Records a 200 that is on disk.
     pub fn accept(&self, number: Number) {
         let entry = &mut self.entries.lock().unwrap()[number.sequence()];
         if entry.accepted == 0 {
@@ -177,13 +178,14 @@ impl Book {
         entry.accepted = entry.accepted.saturating_add(1);
     }
 
-    /// Whether this was sent.
+    /// Returns true if this number was sent.
     fn knows(&self, number: Number) -> bool {
         let entries = self.entries.lock().unwrap();
         entries.get(number.sequence()).is_some_and(|entry| entry.number == number)
     }
 
-    /// Records an event. `again` are those that this consumer may get again for want of an ack.
+    /// Records an event. `again` are the deliveries that this consumer may receive again because an ack was
+    /// lost.
     pub fn event(
         &self,
         seen: &Seen<'_>,
@@ -193,10 +195,11 @@ impl Book {
     ) {
         let text = || String::from_utf8_lossy(&seen.body[..seen.body.len().min(300)]).into_owned();
         let Ok(head) = serde_json::from_slice::<Head<'_>>(seen.body) else {
-            return self.complain(Wrong::Corrupt, format!("an event that cannot be read: {}", text()));
+            return self.complain(Wrong::Corrupt, format!("unreadable event: {}", text()));
         };
         let Some(number) = Number::find(seen.body).filter(|number| self.knows(*number)) else {
-            return self.complain(Wrong::Phantom, format!("an event of nothing that was sent: {}", text()));
+            return self
+                .complain(Wrong::Phantom, format!("event of a webhook that was never sent: {}", text()));
         };
         let mut webhook = self.traffic.webhook(number);
         let Ok(delivery_id) = head.deliveryid.parse::<DeliveryId>() else {
@@ -204,17 +207,24 @@ impl Book {
         };
         if head.deliveryid != seen.delivery_id {
             let (body, header) = (head.deliveryid, seen.delivery_id);
-            self.complain(Wrong::Corrupt, format!("{number}: delivery {body}, in the header {header}"));
+            self.complain(
+                Wrong::Corrupt,
+                format!("{number}: the delivery id is {body} in the body and {header} in the header"),
+            );
         }
         (webhook.delivery_id, webhook.received_at) = (delivery_id, head.receivedtime);
         let Expected::Events(events) = self.traffic.expected(&webhook) else {
-            return self.complain(Wrong::Misrouted, format!("{number}: poison gave an event: {}", text()));
+            return self
+                .complain(Wrong::Misrouted, format!("{number}: a poison webhook has an event: {}", text()));
         };
         let Some(position) = events.iter().position(|event| event.id.to_string() == head.id) else {
-            return self.complain(Wrong::Phantom, format!("{number}: an event of no known id: {}", text()));
+            return self.complain(Wrong::Phantom, format!("{number}: event with an unknown id: {}", text()));
         };
         if events[position].body != seen.body {
-            self.complain(Wrong::Corrupt, format!("{number}: not the event of what was sent: {}", text()));
+            self.complain(
+                Wrong::Corrupt,
+                format!("{number}: the event differs from the webhook sent: {}", text()),
+            );
         }
         let at = now();
         let maybe_again = again.remove(&(number, position));
@@ -242,7 +252,7 @@ impl Book {
             self.unrouted.fetch_add(1, Ordering::Relaxed);
         }
         self.last_event.fetch_max(at, Ordering::Relaxed);
-        // A receiver whose clock was set wrong says nothing of when.
+        // The timestamp of a receiver with a wrong clock is meaningless.
         let received = u64::try_from(head.receivedtime.as_millisecond()).unwrap_or(0);
         if received <= at {
             self.last_received.fetch_max(received, Ordering::Relaxed);
@@ -256,11 +266,13 @@ impl Book {
         *self.dead_by_reason.lock().unwrap().entry(word).or_default() += 1;
         let body = &letter.webhook.body;
         let Some(number) = Number::find(body).filter(|number| self.knows(*number)) else {
-            return self
-                .complain(Wrong::Phantom, format!("a dead letter of nothing that was sent: {reason:?}"));
+            return self.complain(
+                Wrong::Phantom,
+                format!("dead letter of a webhook that was never sent: {reason:?}"),
+            );
         };
         let sent = self.traffic.webhook(number);
-        // The broker's table of headers has an order of its own.
+        // The broker sorts the table of headers.
         let sorted = |webhook: &Webhook| {
             let mut headers: Vec<_> =
                 webhook.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
@@ -269,16 +281,22 @@ impl Book {
         };
         let same = sent.body == *body && sent.source == letter.webhook.source;
         if !same || sorted(&sent) != sorted(&letter.webhook) {
-            self.complain(Wrong::Corrupt, format!("{number}: its dead letter is not what was sent"));
+            self.complain(Wrong::Corrupt, format!("{number}: the dead letter differs from the webhook sent"));
         }
         match self.traffic.expected(&sent) {
             Expected::Dead(expected) if Some(expected) == reason => {}
             Expected::Dead(expected) => {
-                self.complain(Wrong::Misrouted, format!("{number}: dead of {reason:?}, not of {expected}"));
+                self.complain(
+                    Wrong::Misrouted,
+                    format!("{number}: dead letter with reason {reason:?} instead of {expected}"),
+                );
             }
             Expected::Events(_) => {
                 let error = letter.history.error.as_deref().unwrap_or_default();
-                self.complain(Wrong::Misrouted, format!("{number}: good, yet dead of {reason:?}: {error}"));
+                self.complain(
+                    Wrong::Misrouted,
+                    format!("{number}: good webhook is a dead letter with reason {reason:?}: {error}"),
+                );
             }
         }
         let dead = &mut self.entries.lock().unwrap()[number.sequence()].dead;
@@ -289,7 +307,7 @@ impl Book {
         self.dead_by_reason.lock().unwrap().clone()
     }
 
-    /// Records that something is wrong.
+    /// Records a violation.
     pub fn complain(&self, wrong: Wrong, what: String) {
         let mut all = self.wrong.lock().unwrap();
         let (count, kept) = all.entry(wrong).or_default();
@@ -304,7 +322,7 @@ impl Book {
         self.wrong.lock().unwrap().clone()
     }
 
-    /// Records a time of trouble that we made.
+    /// Records an interval of an injected fault.
     pub fn trouble(&self, from: u64, to: u64) {
         self.troubles.lock().unwrap().push(Trouble { from, to });
     }
@@ -313,7 +331,7 @@ impl Book {
         self.troubles.lock().unwrap().clone()
     }
 
-    /// Records that Redis forgot, between these moments.
+    /// Records an interval in which Redis lost data.
     pub fn redis_forgot(&self) {
         self.redis_lost.lock().unwrap().push(now());
     }
@@ -322,7 +340,7 @@ impl Book {
         self.redis_lost.lock().unwrap().clone()
     }
 
-    /// Makes sure that what was seen can be read back.
+    /// Flushes the record of deliveries, so that it can be read back.
     pub fn flush(&self) {
         self.seen.lock().unwrap().flush().unwrap();
     }

@@ -1,4 +1,4 @@
-//! The independent consumer: its own connections, its own reconnect loop, an ack only for what is recorded.
+//! The independent consumer: its own connections and reconnect loop, and an ack only for recorded messages.
 
 use std::{
     collections::HashSet,
@@ -22,11 +22,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::book::{Book, Recent, Seen};
 
-/// What the broker hands out before it is acked: no more than this can come again after a cut.
+/// Prefetch. No more messages than this can be redelivered after a cut.
 const PREFETCH: u16 = 500;
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Connects as any program might; the heartbeat tells a frozen broker from a quiet one.
+/// Connects as any program might. The heartbeat distinguishes a frozen broker from a quiet one.
 pub async fn connect(url: &str) -> lapin::Result<Connection> {
     let url = format!("{url}?heartbeat=3");
     let connecting = Connection::connect(&url, ConnectionProperties::default());
@@ -36,7 +36,7 @@ pub async fn connect(url: &str) -> lapin::Result<Connection> {
     }
 }
 
-/// Takes everything off `queue` until `stop`; `pause` is how many milliseconds it rests before each message.
+/// Consumes `queue` until `stop`, with a pause of `pause` milliseconds before each message.
 pub async fn consume(
     book: Arc<Book>,
     url: String,
@@ -48,7 +48,7 @@ pub async fn consume(
     let (mut again, mut recent) = (HashSet::new(), Recent::default());
     let working = async {
         loop {
-            // Whatever ends it, everything of the connection is dropped, and a new one made.
+            // After any error the connection is dropped and a new one is made.
             drop(consume_once(&book, &url, queue, unrouted, &pause, &mut again, &mut recent).await);
             again.extend(recent.maybe_again());
             sleep(Duration::from_millis(200)).await;
@@ -97,7 +97,7 @@ fn header(delivery: &Delivery, name: &str) -> String {
     }
 }
 
-/// Takes every dead letter off `dead.<source>`.
+/// Consumes every dead letter of `dead.<source>`.
 pub async fn dead_letters(book: &Book, url: &str, source: &str) -> lapin::Result<()> {
     let connection = connect(url).await?;
     let channel: Channel = connection.create_channel().await?;

@@ -1,4 +1,4 @@
-//! The processes under test, and the supervisor that starts them again, as an orchestrator would.
+//! The processes under test, and a supervisor that restarts them, as an orchestrator would.
 
 use std::{
     fs::File,
@@ -14,10 +14,10 @@ use super::{
     services::free_port,
 };
 
-/// How long anything may take before it counts as failed.
+/// Time after which anything counts as failed.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A process with this in its environment has a clock of its own, and a log of its own.
+/// Environment variable of a process with a clock of its own; such a process also has a log of its own.
 pub const OTHER_CLOCK: &str = "FAKETIME_TIMESTAMP_FILE";
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,7 +26,7 @@ pub enum Role {
     Worker,
 }
 
-/// One place in the fleet: the same ports and log through all of its processes.
+/// One place in the fleet. Its successive processes share ports and log.
 struct Slot {
     role: Role,
     name: String,
@@ -36,21 +36,21 @@ struct Slot {
     env: Vec<(String, String)>,
     child: Option<Child>,
     starts: u32,
-    /// How its last process ended.
+    /// Exit status of its last process.
     ended: Option<ExitStatus>,
-    /// We are ending it, so its end is no surprise.
+    /// The harness is ending it, so its end is expected.
     expected: bool,
     up: bool,
 }
 
-/// What the processes did by themselves.
+/// Ends of processes that the harness did not ask for.
 #[derive(Default)]
 pub struct Ends {
     pub crashes: u64,
     pub surprises: Vec<String>,
 }
 
-/// Processes by index: receivers first, then workers.
+/// The processes by index: receivers first, then workers.
 pub struct Fleet {
     slots: Arc<Mutex<Vec<Slot>>>,
     ends: Arc<Mutex<Ends>>,
@@ -58,7 +58,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// Starts them, and the supervisor.
+    /// Starts the processes and their supervisor.
     pub fn start(
         receivers: usize,
         workers: usize,
@@ -86,7 +86,8 @@ impl Fleet {
         let slots = Arc::new(Mutex::new(slots.collect::<Vec<_>>()));
         let ends = Arc::<Mutex<Ends>>::default();
         let fleet = Self { slots: slots.clone(), ends: ends.clone(), receivers };
-        // The kernel ends the processes with the thread that started them: this one lives as long as the program.
+        // The kernel ends the processes together with the thread that started them, so this thread lives as
+        // long as the program.
         std::thread::spawn(move || {
             loop {
                 for slot in slots.lock().unwrap().iter_mut() {
@@ -107,7 +108,7 @@ impl Fleet {
         receivers.map(|slot| format!("http://127.0.0.1:{}", slot.http)).collect()
     }
 
-    /// The index of worker `n`.
+    /// Returns the index of worker `n`.
     pub fn worker(&self, n: usize) -> usize {
         self.receivers + n
     }
@@ -136,7 +137,7 @@ impl Fleet {
         }
     }
 
-    /// From its next start on, it is started so.
+    /// Sets its environment from its next start on.
     pub fn change(&self, index: usize, program: Option<&Path>, env: Vec<(String, String)>) {
         let mut slots = self.slots.lock().unwrap();
         slots[index].env = env;
@@ -149,13 +150,13 @@ impl Fleet {
         self.slots.lock().unwrap()[index].env.clone()
     }
 
-    /// How often it was started, and how its last process ended.
+    /// Returns the number of its starts, and the exit status of its last process.
     pub fn life(&self, index: usize) -> (u32, Option<ExitStatus>) {
         let slots = self.slots.lock().unwrap();
         (slots[index].starts, slots[index].ended)
     }
 
-    /// Ends its process by `signal` and waits for the next one; how the old one ended.
+    /// Ends its process by `signal` and waits for the next one. Returns the exit status of the old one.
     pub fn replace(&self, index: usize, signal: &str) -> Result<ExitStatus, String> {
         let (starts, _) = self.life(index);
         self.signal(index, signal);
@@ -164,7 +165,7 @@ impl Fleet {
         self.life(index).1.ok_or_else(|| "no process ended".to_owned())
     }
 
-    /// Whether it says that it can work.
+    /// Returns true if its `/readyz` reports ready.
     pub fn is_ready(&self, index: usize) -> bool {
         use std::io::{Read, Write};
         let port = self.slots.lock().unwrap()[index].admin;
@@ -177,7 +178,7 @@ impl Fleet {
             && answer.ends_with(b"200")
     }
 
-    /// Waits until all can work.
+    /// Waits until all processes are ready.
     pub fn ready(&self) -> Result<(), String> {
         for index in 0..self.len() {
             wait_for(|| self.is_ready(index)).map_err(|()| format!("{} is not ready", self.name(index)))?;
@@ -190,7 +191,7 @@ impl Fleet {
         (ends.crashes, ends.surprises.clone())
     }
 
-    /// Asks all to stop, and sees that they end as they should.
+    /// Stops all processes, and checks that they end in time and without an error.
     pub fn stop(&self, book: &Book) {
         for index in 0..self.len() {
             self.slots.lock().unwrap()[index].up = false;
@@ -243,14 +244,14 @@ impl Slot {
         self.expected = false;
     }
 
-    /// Notices that its process has ended.
+    /// Handles the end of its process.
     fn look(&mut self, book: &Book, ends: &Mutex<Ends>) {
         let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().unwrap()) else { return };
         self.child = None;
         self.ended = Some(status);
         let at = now();
         book.trouble(at.saturating_sub(500), at);
-        // SIGABRT is a crash point; whatever else we have not asked for is worth a look.
+        // SIGABRT is a crash point. Any other unexpected end is recorded.
         if status.signal() == Some(6) {
             ends.lock().unwrap().crashes += 1;
         } else if !self.expected {
@@ -259,7 +260,7 @@ impl Slot {
     }
 }
 
-/// Waits until something holds, up to [`PATIENCE`].
+/// Waits until a condition holds, up to [`PATIENCE`].
 pub fn wait_for(mut holds: impl FnMut() -> bool) -> Result<(), ()> {
     let began = Instant::now();
     while !holds() {

@@ -1,15 +1,15 @@
-//! `make faults`: real processes, real faults, and an account of every webhook that was answered 200.
+//! `make faults`: injects faults into real processes, and accounts for every webhook that was answered 200.
 //!
-//! A private RabbitMQ and Redis, receivers and workers as processes of the program, a sender that behaves like a
-//! provider, an independent consumer, and a list of faults. At the end everything is healed and drained, and what was
-//! accepted is compared with what came out: nothing may be missing, nothing may have changed, and nothing may have
-//! come twice where that could have been known.
+//! It runs a private RabbitMQ and Redis, receivers and workers as processes of the program, a sender that
+//! behaves like a provider, an independent consumer, and a list of faults. At the end everything is healed
+//! and drained, and the accepted webhooks are compared with the output: nothing may be missing or altered,
+//! and nothing may be duplicated where the program could have known.
 #![allow(
     missing_docs,
     unreachable_pub,
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a harness that cannot go on fails"
+    reason = "a harness fails by panicking"
 )]
 
 mod book;
@@ -50,72 +50,72 @@ use world::{EVENTS, Services, World};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_hookswitch");
 
-/// Makes faults under load and accounts for every webhook that was answered 200.
+/// Injects faults under load and accounts for every webhook that was answered 200.
 ///
-/// Exit code 0 only if nothing is lost, altered, made up, misrouted or knowingly sent twice.
+/// Exits with 0 only if nothing is lost, altered, invented, misrouted or knowingly duplicated.
 #[derive(Clone, Parser)]
 #[command(name = "faults")]
 pub struct Options {
-    /// short: every row, one after the other; long: a worker dies every few seconds, the broker and Redis in turn,
-    /// and all other rows in between, by chance
+    /// short: every row once, in order; long: kills of a worker every few seconds and of the broker and Redis
+    /// in turn, with all other rows in between at random
     #[arg(long, default_value = "short")]
     profile: Profile,
-    /// What chance is made of; a run prints its own
+    /// Seed of everything random; each run prints its seed
     #[arg(long)]
     seed: Option<u64>,
-    /// Webhooks a second; what an outage holds up is sent afterwards
+    /// Webhooks per second; those delayed by an outage are sent afterwards
     #[arg(long, default_value_t = 300)]
     rate: u64,
-    /// Ends no sooner than with so many webhooks
+    /// Minimum number of webhooks of a run
     #[arg(long, default_value_t = 20_000)]
     webhooks: u64,
-    /// Hours after which a long run ends
+    /// Duration of a long run in hours
     #[arg(long, default_value_t = 0.0)]
     hours: f64,
-    /// Minutes after which a long run ends; with --until it fails then
+    /// Duration of a long run in minutes; with --until, the run fails when this time is over
     #[arg(long, default_value_t = 0.0)]
     minutes: f64,
-    /// A long run ends when all of these are reached: webhooks=N,worker_kills=N,broker_kills=N,redis_kills=N
+    /// End a long run once all of these are reached: webhooks=N,worker_kills=N,broker_kills=N,redis_kills=N
     #[arg(long, value_delimiter = ',', value_parser = target)]
     until: Vec<(String, u64)>,
-    /// Only these rows, by number (see --list)
+    /// Run only these rows, by number (see --list)
     #[arg(long, value_delimiter = ',')]
     rows: Vec<String>,
-    /// How often the rows are gone through in a short run
+    /// Number of passes over the rows in a short run
     #[arg(long, default_value_t = 1)]
     times: u32,
-    /// Print the rows
+    /// Print the rows and exit
     #[arg(long)]
     list: bool,
     #[arg(long, default_value_t = 2)]
     receivers: usize,
     #[arg(long, default_value_t = 4)]
     workers: usize,
-    /// One worker dies at each point of a delivery's life once in so many times; 0: never
+    /// Let one worker die at each point of a delivery's life, once in N times; 0: never
     #[arg(long, default_value_t = 3_000)]
     crash_every: u32,
-    /// Seconds from one kill to the next in a long run: worker, broker, Redis
+    /// Seconds between two kills in a long run: worker, broker, Redis
     #[arg(long, value_delimiter = ',', default_values_t = [8.0, 55.0, 55.0])]
     cadence: Vec<f64>,
-    /// Poison in a thousand webhooks
+    /// Poison webhooks per thousand
     #[arg(long, default_value_t = 10)]
     poison: u64,
-    /// Deliberate repeats in a thousand webhooks
+    /// Deliberate repeats per thousand webhooks
     #[arg(long, default_value_t = 50)]
     repeats: u64,
-    /// One body of 1 to 10 MiB in so many webhooks
+    /// Send one body of 1 to 10 MiB in every N webhooks
     #[arg(long, default_value_t = 20_000)]
     big_every: u64,
-    /// The program before the rolling upgrade; without it, the same
+    /// Program to run before the rolling upgrade; default: the program under test
     #[arg(long)]
     old_binary: Option<PathBuf>,
-    /// A known mistake to build in, to see that it is noticed (see src/faults.rs)
+    /// Known mistake to build in, to check that it is noticed (see src/faults.rs)
     #[arg(long)]
     mutant: Option<String>,
-    /// Where to write the report for machines
+    /// File for the report as JSON
     #[arg(long)]
     json: Option<PathBuf>,
-    /// Where ledger, logs and configuration go; a temporary folder, kept if anything is wrong
+    /// Folder for ledger, logs and configuration; default: a temporary folder, kept if the run fails
     #[arg(long)]
     dir: Option<PathBuf>,
 }
@@ -189,12 +189,12 @@ fn main() -> ExitCode {
         if let Some(folder) = folder {
             drop(folder.keep());
         }
-        eprintln!("FAILED; ledger, logs and what was seen are in {}", world.dir.display());
+        eprintln!("FAILED; ledger, logs and the record of deliveries are in {}", world.dir.display());
     }
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Load, faults, healing, account.
+/// Runs load and faults, heals everything, and accounts for the webhooks.
 fn run(world: &World, seed: u64, began: Instant) -> serde_json::Value {
     let stop = CancellationToken::new();
     for (queue, unrouted) in [(EVENTS, false), ("events.unrouted", true)] {
@@ -223,7 +223,7 @@ fn run(world: &World, seed: u64, began: Instant) -> serde_json::Value {
             world.book.complain(Wrong::Row, why);
         }
         if let Err(left) = world.drained() {
-            world.book.complain(Wrong::Row, format!("the queues do not get empty: {left}"));
+            world.book.complain(Wrong::Row, format!("the queues do not drain: {left}"));
         }
     });
     ledger(world);
@@ -241,7 +241,7 @@ fn run(world: &World, seed: u64, began: Instant) -> serde_json::Value {
     report::json(world, began.elapsed().as_secs(), &duplicates)
 }
 
-/// Every row once, and then load until there is enough of it.
+/// Runs every row once, then load until the minimum number of webhooks is reached.
 fn short(world: &World, dice: &mut Dice) {
     std::thread::sleep(Duration::from_secs(3));
     for _ in 0..world.options.times {
@@ -256,7 +256,8 @@ fn short(world: &World, dice: &mut Dice) {
     }
 }
 
-/// Kills in their cadence and everything else in between, until the targets or the time are reached.
+/// Runs the kills at their intervals and all other rows in between, until the targets or the time are
+/// reached.
 fn long(world: &World, dice: &mut Dice, began: Instant) {
     let over = CancellationToken::new();
     let [worker, broker, redis] =
@@ -266,7 +267,7 @@ fn long(world: &World, dice: &mut Dice, began: Instant) {
         let _over = over.clone().drop_guard();
         scope.spawn(|| {
             while !over.is_cancelled() {
-                // Between half and one and a half of the cadence.
+                // Between half and one and a half times the interval.
                 let share = 0.5 + of_workers.below(1_000) as f64 / 1_000.0;
                 std::thread::sleep(worker.mul_f64(share));
                 if world.options.wants(&WORKER_KILL) {
@@ -274,8 +275,8 @@ fn long(world: &World, dice: &mut Dice, began: Instant) {
                 }
             }
         });
-        // RabbitMQ 3.10 may attach a consumer to the queue that is being deleted and never tell it so: by chance that
-        // holds up this harness's consumer, not the program.
+        // RabbitMQ 3.10 may attach a consumer to the queue that is being deleted and never notify it. That
+        // can hold up this harness's consumer, not the program.
         let by_chance = |row: &&Row| world.options.wants(row) && row.number != "18d";
         let others: Vec<_> = OTHERS.iter().filter(by_chance).collect();
         let (mut broker_due, mut redis_due) = (broker / 4, redis / 2);
@@ -292,7 +293,7 @@ fn long(world: &World, dice: &mut Dice, began: Instant) {
             } else if at >= other_due && !others.is_empty() {
                 let row = others[usize::try_from(dice.below(others.len() as u64)).unwrap()];
                 world.perform(row, dice);
-                // As long in peace as in trouble, so that the load gets through.
+                // Rest for as long as the fault took, so that the load gets through.
                 let took = started.elapsed() - at;
                 other_due = started.elapsed() + took.clamp(Duration::from_secs(5), Duration::from_secs(15));
             }
@@ -320,7 +321,7 @@ fn is_over(world: &World, began: Instant) -> bool {
     late || (missing.is_empty() && (!options.until.is_empty() || limit.is_zero()) && enough)
 }
 
-/// A line every ten seconds.
+/// Prints a line every ten seconds.
 fn progress(world: &World, over: &CancellationToken, began: Instant) {
     let mut due = Duration::from_secs(10);
     while !over.is_cancelled() {
@@ -332,7 +333,8 @@ fn progress(world: &World, over: &CancellationToken, began: Instant) {
         let (book, tally) = (&world.book, &world.tally);
         let count = |n: &AtomicU64| n.load(Ordering::Relaxed);
         eprintln!(
-            "{:>5} s: sent {} accepted {} events {} extra copies {} | kills: worker {} (and {} crash points), receiver {}, broker {}, Redis {}",
+            "{:>5} s: sent {} accepted {} events {} extra copies {} | \
+             kills: worker {} (and {} crash points), receiver {}, broker {}, Redis {}",
             began.elapsed().as_secs(),
             book.sent(),
             count(&book.accepted),
@@ -347,7 +349,7 @@ fn progress(world: &World, over: &CancellationToken, began: Instant) {
     }
 }
 
-/// What the program itself says of the sum: it must find everything, without knowing what was sent.
+/// Checks the program's own ledger: it must account for everything, without knowing what was sent.
 fn ledger(world: &World) {
     let arguments = ["ledger", "--json", "--check", "60", "--config"];
     let output = Command::new(PROGRAM).args(arguments).arg(&world.config).output().unwrap();

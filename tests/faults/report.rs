@@ -1,4 +1,4 @@
-//! The accounting at the end: what is missing, what came twice and whether that could be helped, and the tables.
+//! The accounting at the end: missing webhooks, duplicates by whether they were avoidable, and the tables.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -20,10 +20,10 @@ use super::{
     world::{LEASE, World},
 };
 
-/// How many lost webhooks are traced through ledger and logs.
+/// Number of lost webhooks that are traced through ledger and logs.
 const TRACED: usize = 20;
 
-/// A copy of an event, as the consumer saw it.
+/// A copy of an event, as received by the consumer.
 struct Copy {
     at: u64,
     position: usize,
@@ -31,14 +31,14 @@ struct Copy {
     hash: String,
 }
 
-/// A delivery that a worker reports as done: Redis had taken the mark before `end`, and nothing of it was published
-/// before `began`.
+/// A delivery that a worker logged as done: Redis had the done mark before `end`, and none of its events were
+/// published before `began`.
 struct Done {
     began: u64,
     end: u64,
 }
 
-/// The duplicates by what could be known when they were published.
+/// The duplicates, by what the program could know when it published them.
 #[derive(Default)]
 pub struct Duplicates {
     pub unknowable: u64,
@@ -47,7 +47,7 @@ pub struct Duplicates {
 
 fn lines(path: &Path) -> impl Iterator<Item = String> {
     let file = File::open(path).unwrap();
-    // A process that is killed may leave half a line, even half a character.
+    // A killed process may leave half a line, even half a character.
     BufReader::new(file).split(b'\n').map(|line| String::from_utf8_lossy(&line.unwrap()).into_owned())
 }
 
@@ -56,7 +56,7 @@ fn logs(dir: &Path) -> Vec<PathBuf> {
     files.filter(|path| path.extension().is_some_and(|extension| extension == "log")).collect()
 }
 
-/// Checks every webhook that was answered 200. Call when nothing is in work any more.
+/// Checks every webhook that was answered 200. Call it when no webhook is in flight.
 pub fn account(book: &Book, dir: &Path) {
     let mut lost = Vec::new();
     for Entry { number, accepted, copies, dead } in book.entries() {
@@ -79,7 +79,7 @@ pub fn account(book: &Book, dir: &Path) {
     }
 }
 
-/// What the ledger and the logs say of webhooks.
+/// Returns what the ledger and the logs say of webhooks.
 fn trace(dir: &Path, numbers: &[String]) -> BTreeMap<String, Vec<String>> {
     let mut traces = BTreeMap::<String, Vec<String>>::new();
     if numbers.is_empty() {
@@ -109,7 +109,7 @@ fn delivery_of(line: &str) -> Option<&str> {
     line.split_once("\"delivery_id\":\"")?.1.get(..36)
 }
 
-/// Sorts the events that came twice.
+/// Classifies the duplicate events.
 pub fn duplicates(book: &Book, dir: &Path) -> Duplicates {
     book.flush();
     let twice: HashSet<usize> = book
@@ -139,7 +139,8 @@ pub fn duplicates(book: &Book, dir: &Path) -> Duplicates {
     found
 }
 
-/// The deliveries that were done, of those wanted, and the troubles that the workers told of.
+/// Returns the done deliveries of the webhooks wanted, and the times of infrastructure errors in the workers'
+/// logs.
 fn read_logs(dir: &Path, wanted: &HashSet<&str>) -> (HashMap<String, Vec<Done>>, Vec<Trouble>) {
     #[derive(Deserialize)]
     struct Line {
@@ -153,7 +154,7 @@ fn read_logs(dir: &Path, wanted: &HashSet<&str>) -> (HashMap<String, Vec<Done>>,
         took_ms: u64,
     }
     let (mut done, mut troubles) = (HashMap::<String, Vec<Done>>::new(), Vec::new());
-    // A worker whose clock was wrong cannot say when.
+    // The times of a worker with a wrong clock are meaningless.
     let is_witness = |path: &&PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         name.starts_with("worker") && !name.contains(OTHER_CLOCK)
@@ -167,7 +168,7 @@ fn read_logs(dir: &Path, wanted: &HashSet<&str>) -> (HashMap<String, Vec<Done>>,
             let end = u64::try_from(line.timestamp.as_millisecond()).unwrap();
             match (line.delivery_id, line.disposition.as_deref()) {
                 (Some(delivery), Some("done")) => {
-                    // The log rounds down.
+                    // The log rounds times down.
                     let began = end.saturating_sub(line.took_ms);
                     done.entry(delivery).or_default().push(Done { began, end });
                 }
@@ -181,10 +182,11 @@ fn read_logs(dir: &Path, wanted: &HashSet<&str>) -> (HashMap<String, Vec<Done>>,
     (done, troubles)
 }
 
-/// Whether the second publishing of a webhook could have been known to be one.
+/// Returns whether the program could have known that it published a webhook a second time.
 ///
-/// It could if a worker had said «done» before another began with it, unless Redis forgot in between. It also could
-/// if nothing happened that would explain it: conservatively, any trouble in the time counts as an explanation.
+/// It could if one worker had logged it as done before another began with it, unless Redis lost data in
+/// between. It also could if nothing explains the duplicate. To be conservative, any infrastructure error in
+/// that time counts as an explanation.
 fn judge(
     book: &Book,
     sequence: usize,
@@ -208,7 +210,7 @@ fn judge(
         let excused = troubles.iter().any(|t| t.from <= last.at && t.to >= from) || forgot(from, last.at);
         if known || !excused {
             found.knowable += extra as u64;
-            let why = if known { "it was done" } else { "nothing explains it" };
+            let why = if known { "it was known to be done" } else { "nothing explains it" };
             let ids: Vec<_> = same.iter().map(|copy| format!("{} at {}", copy.delivery, copy.at)).collect();
             book.complain(Wrong::KnowableDuplicate, format!("webhook {sequence}: {why}: {}", ids.join(", ")));
         } else {
@@ -216,7 +218,7 @@ fn judge(
         }
         let differ = same.iter().any(|a| same.iter().any(|b| a.delivery == b.delivery && a.hash != b.hash));
         if differ {
-            book.complain(Wrong::Corrupt, format!("webhook {sequence}: two events of one id differ"));
+            book.complain(Wrong::Corrupt, format!("webhook {sequence}: two events with the same id differ"));
         }
     }
 }
@@ -227,7 +229,7 @@ fn percentile(values: &[u64], percent: usize) -> Option<u64> {
     sorted.get((sorted.len() * percent / 100).min(sorted.len().saturating_sub(1))).copied()
 }
 
-/// Everything, for machines.
+/// Returns the report as JSON.
 pub fn json(world: &World, seconds: u64, duplicates: &Duplicates) -> Value {
     let book = &world.book;
     let count = |n: &std::sync::atomic::AtomicU64| n.load(Ordering::Relaxed);
@@ -281,7 +283,7 @@ pub fn json(world: &World, seconds: u64, duplicates: &Duplicates) -> Value {
     })
 }
 
-/// The same, for people.
+/// Returns the report as tables.
 pub fn print(report: &Value) {
     println!(
         "\n{:<4} {:<52} {:>5} {:>24} {:>24}",

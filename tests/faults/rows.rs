@@ -1,4 +1,4 @@
-//! The faults, one row each; the numbers are those of the matrix that the design was made with.
+//! The faults, one row each. The numbers are those of the design's fault matrix.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
@@ -24,11 +24,11 @@ use super::{
 pub struct Row {
     pub number: &'static str,
     pub name: &'static str,
-    /// Makes the fault and heals it.
+    /// Injects the fault and heals it.
     pub inject: Inject,
-    /// Whether an event may come twice for it.
+    /// The fault may duplicate an event.
     pub excuses: bool,
-    /// A file without which it cannot be made.
+    /// A file that injecting it needs.
     pub needs: Option<&'static str>,
 }
 
@@ -36,7 +36,7 @@ const fn row(number: &'static str, name: &'static str, inject: Inject) -> Row {
     Row { number, name, inject, excuses: true, needs: None }
 }
 
-/// A row for which nothing may come twice.
+/// Creates a row during which no event may be duplicated.
 const fn strict(number: &'static str, name: &'static str, inject: Inject) -> Row {
     Row { excuses: false, ..row(number, name, inject) }
 }
@@ -54,14 +54,14 @@ pub static BROKER_KILL: Row = row("4", "broker: kill -9", |world, dice| {
     Ok(())
 });
 
-pub static REDIS_KILL: Row = row("11", "Redis: kill -9, its data stays", |world, dice| {
+pub static REDIS_KILL: Row = row("11", "Redis: kill -9, data kept", |world, dice| {
     world.kill_redis(|| pause(dice, 0, 1_000));
     Ok(())
 });
 
-/// Everything else, in the order of a run of all rows.
+/// All other rows, in the order of a run of all rows.
 pub static OTHERS: &[Row] = &[
-    row("1p", "worker: dies at each of P0 to P6", crash_points),
+    row("1p", "worker: dies at each point P0 to P6", crash_points),
     strict("2", "worker: SIGTERM", |world, dice| {
         let worker = world.any_worker(dice);
         world.replace_gracefully(worker)
@@ -134,7 +134,7 @@ pub static OTHERS: &[Row] = &[
         world.broker.ctl(&["set_disk_free_limit", "50MB"]);
         Ok(())
     }),
-    row("11f", "Redis: kill -9, the last seconds are gone", |world, _| {
+    row("11f", "Redis: kill -9, last seconds of data lost", |world, _| {
         world.redis_command(&["CONFIG", "SET", "appendonly", "no"])?;
         std::thread::sleep(Duration::from_secs(2));
         world.book.redis_forgot();
@@ -159,24 +159,24 @@ pub static OTHERS: &[Row] = &[
         world.book.redis_forgot();
         Ok(())
     }),
-    strict("14", "poison, one in five", |world, _| {
+    strict("14", "poison: one webhook in five", |world, _| {
         for_a_while(&world.sender.mix.poison, 200, Duration::from_secs(2));
         Ok(())
     }),
-    strict("14b", "poison of 1 to 10 MiB, one in a hundred", |world, _| {
+    strict("14b", "poison of 1 to 10 MiB: one webhook in a hundred", |world, _| {
         for_a_while(&world.sender.mix.big_every, 100, Duration::from_secs(2));
         Ok(())
     }),
-    strict("15", "repeats, every second webhook", |world, _| {
+    strict("15", "repeats: every second webhook", |world, _| {
         for_a_while(&world.sender.mix.repeats, 500, Duration::from_secs(3));
         Ok(())
     }),
-    strict("16", "no queue wants the events", |world, dice| {
+    strict("16", "no queue is bound for the events", |world, dice| {
         world.with_broker(async |connection| unbind(connection).await)?;
         pause(dice, 1_000, 3_000);
         world.with_broker(async |connection| bind(connection).await)
     }),
-    row("17", "the consumer's queue is full", |world, dice| {
+    row("17", "consumer: queue full", |world, dice| {
         let definition = r#"{"max-length":100,"overflow":"reject-publish"}"#;
         world.tap.store(1_000, Ordering::Relaxed);
         let policy =
@@ -187,14 +187,14 @@ pub static OTHERS: &[Row] = &[
         world.broker.ctl(&["clear_policy", "-p", VHOST, "full"]);
         Ok(())
     }),
-    strict("17s", "the consumer is slow", |world, _| {
+    strict("17s", "consumer: slow", |world, _| {
         for_a_while(&world.tap, 20, Duration::from_secs(4));
         Ok(())
     }),
-    row("18", "broker: consumer time-out", consumer_timeout),
-    row("18d", "the consumer's queue is deleted, empty, and made again", |world, _| {
+    row("18", "broker: consumer timeout", consumer_timeout),
+    row("18d", "consumer: empty queue deleted and declared again", |world, _| {
         world.with_broker(async |connection| unbind(connection).await)?;
-        wait_for(|| world.depths().get(EVENTS) == Some(&0)).map_err(|()| "it does not get empty")?;
+        wait_for(|| world.depths().get(EVENTS) == Some(&0)).map_err(|()| "the queue does not drain")?;
         let deleted = world.with_broker(async |connection| {
             let channel = connection.create_channel().await?;
             let options = QueueDeleteOptions { if_empty: false, ..Default::default() };
@@ -205,7 +205,10 @@ pub static OTHERS: &[Row] = &[
         std::thread::sleep(NEW_QUEUES_ARE_SAFE_AFTER);
         deleted
     }),
-    Row { needs: Some(FAKETIME), ..row("19", "clocks of a worker and a receiver jump by a day", clock_jump) },
+    Row {
+        needs: Some(FAKETIME),
+        ..row("19", "clocks: of a worker and a receiver jump by a day", clock_jump)
+    },
     strict("20", "rolling upgrade", |world, _| {
         world.next_program();
         for index in 0..world.fleet.len() {
@@ -246,7 +249,7 @@ pub static OTHERS: &[Row] = &[
     }),
 ];
 
-/// Every row.
+/// Returns every row.
 pub fn all() -> impl Iterator<Item = &'static Row> {
     [&WORKER_KILL, &BROKER_KILL, &REDIS_KILL].into_iter().chain(OTHERS)
 }
@@ -255,12 +258,12 @@ fn pause(dice: &mut Dice, from_ms: u64, to_ms: u64) {
     std::thread::sleep(Duration::from_millis(from_ms + dice.below(to_ms - from_ms)));
 }
 
-/// Lets one worker die at each point of a delivery's life, one after the other.
+/// Lets one worker die at each point of a delivery's life in turn.
 fn crash_points(world: &World, dice: &mut Dice) -> Result<(), String> {
     let worker = world.any_worker(dice);
     let usual = world.fleet.env(worker);
     let mut missed = Vec::new();
-    // Of the seven, `sent_on` is reached only by retries and dead letters.
+    // Only retries and dead letters reach `sent_on` of the seven points.
     let more_poison = world.sender.mix.poison.swap(100, Ordering::Relaxed);
     for point in hookswitch::faults::Point::ALL {
         let crash = ("HOOKSWITCH_CRASH_AT".to_owned(), format!("{}:1/30", point.as_str()));
@@ -285,7 +288,7 @@ fn crash_points(world: &World, dice: &mut Dice) -> Result<(), String> {
     Ok(())
 }
 
-/// Cuts the link to the broker at each exact moment, a few times.
+/// Cuts the link to the broker several times at each exact moment.
 fn cuts(world: &World, _: &mut Dice) -> Result<(), String> {
     let moments = [Moment::BeforePublish, Moment::BeforeConfirm, Moment::AfterConfirm, Moment::BeforeAck];
     for moment in moments {
@@ -299,18 +302,18 @@ fn cuts(world: &World, _: &mut Dice) -> Result<(), String> {
     Ok(())
 }
 
-/// Redis hangs for longer than the broker lets a consumer hold a message.
+/// Freezes Redis for longer than the broker lets a consumer hold a message.
 fn consumer_timeout(world: &World, _: &mut Dice) -> Result<(), String> {
     let set = |timeout: u32, tick: u32| {
         let settings = [("consumer_timeout", timeout), ("channel_tick_interval", tick)];
         for (key, value) in settings {
             world.broker.ctl(&["eval", &format!("application:set_env(rabbit, {key}, {value}).")]);
         }
-        // Channels take these when they are opened.
+        // Channels read these settings when they are opened.
         world.broker.ctl(&["close_all_connections", "-p", VHOST, "other settings"]);
     };
     set(1_500, 500);
-    wait_for(|| world.fleet.ready().is_ok()).map_err(|()| "no worker came back")?;
+    wait_for(|| world.fleet.ready().is_ok()).map_err(|()| "no worker became ready again")?;
     world.redis.freeze();
     std::thread::sleep(Duration::from_secs(4));
     world.redis.thaw();
@@ -318,10 +321,10 @@ fn consumer_timeout(world: &World, _: &mut Dice) -> Result<(), String> {
     Ok(())
 }
 
-/// Where Debian's package faketime puts it.
+/// Path of the library in Debian's package faketime.
 const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
-/// Starts a worker and a receiver under libfaketime and lets their wall clocks jump while they work.
+/// Starts a worker and a receiver under libfaketime, and lets their wall clocks jump while they work.
 fn clock_jump(world: &World, dice: &mut Dice) -> Result<(), String> {
     let file = world.dir.join("clock");
     let jump = |offset: &str| std::fs::write(&file, offset).map_err(|e| e.to_string());
@@ -364,7 +367,7 @@ async fn bind(connection: &Connection) -> lapin::Result<()> {
         .await
 }
 
-/// How often what was ended.
+/// Numbers of kills of each kind.
 #[derive(Default)]
 pub struct Tally {
     pub worker_kills: AtomicU64,

@@ -1,4 +1,4 @@
-//! The provider: sends webhooks at a rate, sends again what was not answered 200, and keeps the ledger.
+//! The provider: sends webhooks at a rate, repeats those not answered 200, and keeps a ledger.
 
 use std::{
     fs::File,
@@ -29,24 +29,24 @@ use super::{
     traffic::{Class, Dice, Number},
 };
 
-/// Webhooks that are not yet answered 200, at most: more would only fill this machine's memory.
+/// Upper bound on webhooks not yet answered 200. More would only fill this machine's memory.
 const OUTSTANDING_MAX: usize = 4_000;
-/// Requests at a time.
+/// Concurrent requests.
 const REQUESTS_MAX: usize = 256;
-/// How long a receiver may take to answer, as the most impatient provider has it.
+/// Timeout of a request: that of the most impatient provider.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
-/// How often the ledger is synced to disk.
+/// Interval at which the ledger is synced to disk.
 const COMMIT_EVERY: Duration = Duration::from_millis(50);
 
-/// What the sender mixes in; rows turn it up for a while.
+/// Shares of special webhooks, which rows raise for a while.
 pub struct Mix {
-    /// Poison, in a thousand.
+    /// Poison webhooks per thousand.
     pub poison: AtomicU64,
-    /// Deliberate repeats, in a thousand.
+    /// Deliberate repeats per thousand.
     pub repeats: AtomicU64,
-    /// One big body among so many webhooks.
+    /// One big body in so many webhooks.
     pub big_every: AtomicU64,
-    /// How long a late repeat waits, at most.
+    /// Longest delay of a late repeat.
     pub late_max: Duration,
 }
 
@@ -61,9 +61,9 @@ pub struct Sender {
     outstanding: Arc<Semaphore>,
     pub repeats: AtomicU64,
     pub refusals: AtomicU64,
-    /// After this moment nothing that is not answered is sent again.
+    /// Time after which unanswered webhooks are not repeated.
     give_up: CancellationToken,
-    /// Held by every task, so that the end can wait for them.
+    /// Held by every task, so that the sender can wait for all of them.
     alive: Arc<()>,
 }
 
@@ -85,7 +85,7 @@ impl Sender {
         })
     }
 
-    /// Sends new webhooks until `stop`; what an outage held up is made good for afterwards.
+    /// Sends new webhooks until `stop`. Those delayed by an outage are sent after it.
     pub async fn run(self: Arc<Self>, mut dice: Dice, stop: CancellationToken) {
         let began = Instant::now();
         let mut sent = 0;
@@ -118,7 +118,7 @@ impl Sender {
         }
     }
 
-    /// Ends: waits until everything is answered 200, at most this long; late repeats are not waited for.
+    /// Stops: waits until every webhook is answered 200, at most this long. Late repeats are dropped.
     pub async fn finish(&self, patience: Duration) {
         let deadline = Instant::now() + patience;
         while self.outstanding.available_permits() < OUTSTANDING_MAX && Instant::now() < deadline {
@@ -130,7 +130,7 @@ impl Sender {
         }
     }
 
-    /// One webhook, until it is answered 200; and its deliberate repeats.
+    /// Sends one webhook until it is answered 200, then its deliberate repeats.
     async fn deliver(self: &Arc<Self>, number: Number, mut dice: Dice) {
         let webhook = Arc::new(self.book.traffic.webhook(number));
         let digest = hex::encode(Sha256::digest(&webhook.body));
@@ -184,7 +184,7 @@ impl Sender {
             let reply = self.client.request(request).await.ok()?;
             let delivery = reply.headers().get("hookswitch-delivery").and_then(|id| id.to_str().ok());
             let answer = Answer { status: reply.status().as_u16(), delivery: delivery.map(str::to_owned) };
-            // Read to its end, the connection can be used again.
+            // A body read to its end lets the connection be reused.
             drop(reply.into_body().collect().await);
             Some(answer)
         };
@@ -192,18 +192,18 @@ impl Sender {
     }
 }
 
-/// What a receiver said; the status is 0 if it said nothing, and nobody knows what became of the webhook.
+/// A receiver's answer. The status is 0 if there was none, so that the webhook's outcome is unknown.
 #[derive(Default)]
 struct Answer {
     status: u16,
-    /// Under which id the webhook was accepted.
+    /// Delivery id of the accepted webhook.
     delivery: Option<String>,
 }
 
-/// The ledger: a line for each webhook that came to its end, synced to disk before a 200 counts.
+/// The ledger: a line for each finished webhook, synced to disk before a 200 counts.
 struct Ledger(Mutex<mpsc::Sender<Line>>);
 
-/// A webhook's number, whether it was accepted, its line, and who waits until that is on disk.
+/// A webhook's number, whether it was accepted, its line, and the waiter for its sync to disk.
 type Line = (Number, bool, String, oneshot::Sender<()>);
 
 impl Ledger {
@@ -239,7 +239,7 @@ impl Ledger {
     }
 }
 
-/// Lets a share be another one for a while.
+/// Changes a share for a while.
 pub fn for_a_while(share: &AtomicU64, value: u64, pause: Duration) {
     let before = share.swap(value, Ordering::Relaxed);
     std::thread::sleep(pause);

@@ -1,4 +1,4 @@
-//! What is sent: webhooks that follow from their number alone, so that whatever comes out can be checked against it.
+//! The webhooks sent. Each follows from its number alone, so that every output can be checked against it.
 
 use std::collections::BTreeMap;
 
@@ -16,14 +16,14 @@ use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
-/// Stands where a webhook's number will stand: in its id, and so in its key and its events.
+/// Placeholder of a webhook's number: in its id, and so in its key and its events.
 const PLACE: &str = "fw-000000000000";
 const MIB: usize = 1 << 20;
 
-/// The largest event that the workers publish.
+/// Size of the largest event that the workers publish, in bytes.
 pub const EVENT_BYTES_MAX: usize = 4 * MIB;
 
-/// A cheap, stable generator: the same seed gives the same run on every machine.
+/// A cheap, stable generator of random numbers: the same seed gives the same run on every machine.
 pub struct Dice(u64);
 
 impl Dice {
@@ -39,13 +39,13 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    /// A number below `bound`.
+    /// Draws a number below `bound`.
     pub fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound.max(1)
     }
 }
 
-/// What kind of webhook a number stands for.
+/// The class of a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
     Good,
@@ -56,7 +56,7 @@ pub enum Class {
     UnknownEvent,
     /// 1 to 10 MiB that are not JSON.
     BigBroken,
-    /// 5 to 10 MiB of good JSON, whose event is larger than the broker may get.
+    /// 5 to 10 MiB of valid JSON, with an event above the workers' limit.
     BigEvent,
 }
 
@@ -76,7 +76,7 @@ impl Class {
     ];
 }
 
-/// The number of a webhook; the class is in it, so that the number alone says what was sent.
+/// The number of a webhook. It includes the class, so that the number alone determines the webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Number(u64);
 
@@ -85,7 +85,7 @@ impl Number {
         Self(sequence as u64 * 10 + class as u64)
     }
 
-    /// How many were sent before it.
+    /// Number of webhooks sent before it.
     pub fn sequence(self) -> usize {
         usize::try_from(self.0 / 10).unwrap()
     }
@@ -94,7 +94,7 @@ impl Number {
         Class::ALL.get(usize::try_from(self.0 % 10).unwrap()).copied()
     }
 
-    /// The first number that stands in these bytes.
+    /// Returns the first number in these bytes.
     pub fn find(bytes: &[u8]) -> Option<Self> {
         let digits = PLACE.len() - 3;
         bytes.windows(PLACE.len()).find_map(|window| {
@@ -111,7 +111,7 @@ impl std::fmt::Display for Number {
     }
 }
 
-/// What a webhook must come to.
+/// The expected outcome of a webhook.
 pub enum Expected {
     Events(Vec<Encoded>),
     Dead(Reason),
@@ -124,18 +124,18 @@ struct Template {
     unknown_event: String,
 }
 
-/// All the webhooks that there can be.
+/// All possible webhooks.
 pub struct Traffic {
     seed: u64,
     by_provider: BTreeMap<&'static str, Vec<Template>>,
 }
 
 impl Traffic {
-    /// Checks that every sample gives what the accounting stands on; panics if not.
+    /// Checks the accounting's assumptions on every sample, and panics if one does not hold.
     pub fn new(seed: u64) -> Self {
         let mut by_provider = BTreeMap::<_, Vec<Template>>::new();
         for sample in samples::all() {
-            // A ping is a fact of its own each time it comes: it has no key to count by.
+            // Every ping is a fact of its own, so it has no key to count by.
             if sample.name != "ping" {
                 by_provider.entry(sample.provider.as_str()).or_default().push(Template::of(&sample));
             }
@@ -177,7 +177,8 @@ impl Traffic {
         dice
     }
 
-    /// The webhook of this number, as the receiver would put it on the broker; delivery id and time are made up.
+    /// Returns the webhook of this number as the receiver would publish it, with an invented delivery id and
+    /// time.
     pub fn webhook(&self, number: Number) -> Webhook {
         let mut dice = self.dice(number);
         let provider = Provider::ALL[usize::try_from(dice.below(Provider::ALL.len() as u64)).unwrap()];
@@ -185,7 +186,7 @@ impl Traffic {
         let template = &templates[usize::try_from(dice.below(templates.len() as u64)).unwrap()];
         let id = number.to_string();
         let filled = |text: &str| text.replace(PLACE, &id);
-        let body = match number.class().expect("a number of ours") {
+        let body = match number.class().expect("a number of this run") {
             Class::Good => filled(&template.good).into_bytes(),
             Class::Truncated => {
                 let good = filled(&template.good);
@@ -223,7 +224,7 @@ impl Traffic {
         }
     }
 
-    /// What must become of a webhook.
+    /// Returns the expected outcome of a webhook.
     pub fn expected(&self, webhook: &Webhook) -> Expected {
         let normalized = match providers::normalize(webhook) {
             Ok(normalized) => normalized,
@@ -239,7 +240,7 @@ impl Traffic {
         Expected::Events(events)
     }
 
-    /// How many events a good webhook gives.
+    /// Returns the number of events of a good webhook.
     pub fn events_of(&self, number: Number) -> usize {
         match self.expected(&self.webhook(number)) {
             Expected::Events(events) => events.len(),
@@ -255,7 +256,7 @@ impl Template {
             Provider::Varda => Some("x-varda-delivery"),
             Provider::Morph | Provider::Wavix | Provider::Salpre => None,
         };
-        // Those that the receiver captures, in its order.
+        // The headers that the receiver captures, in its order.
         let captured = sample.provider.headers().iter();
         let headers = captured.flat_map(|name| {
             let given = sample.headers.iter().filter(|(given, _)| given.eq_ignore_ascii_case(name));
@@ -285,7 +286,7 @@ impl Template {
     }
 }
 
-/// The field that makes a webhook's key its own.
+/// Returns the field that makes a webhook's key unique.
 fn id_of(provider: Provider, body: &mut Value) -> &mut Value {
     match provider {
         Provider::Salpre if body["payload"]["call"].is_object() => &mut body["payload"]["call"]["id"],
@@ -296,7 +297,7 @@ fn id_of(provider: Provider, body: &mut Value) -> &mut Value {
     }
 }
 
-/// The part of a webhook that must be an object.
+/// Returns the part of a webhook that must be an object.
 fn container_of(provider: Provider, body: &mut Value) -> &mut Value {
     match provider {
         Provider::Salpre => &mut body["payload"],

@@ -1,4 +1,4 @@
-//! The world of a run: services, processes, sender, consumers, and what the rows do to them.
+//! The world of a run: services, processes, sender, consumers, and the operations of the rows on them.
 
 use std::{
     collections::BTreeMap,
@@ -26,13 +26,14 @@ use super::{
     traffic::{Dice, EVENT_BYTES_MAX},
 };
 
-/// The queue of the consumer.
+/// Queue of the consumer.
 pub const EVENTS: &str = "events.all";
-/// The virtual host of the run.
+/// Virtual host of the run.
 pub const VHOST: &str = "t1";
-/// How long a worker's claim holds; `dedup.lease` of the run.
+/// Lease of a worker's claim: `dedup.lease` of the run.
 pub const LEASE: Duration = Duration::from_secs(5);
-/// RabbitMQ 3.10 writes the directory of its quorum queues late: a queue whose broker is killed sooner is gone.
+/// Time before the first fault. RabbitMQ 3.10 writes the directory of its quorum queues late, so a queue
+/// whose broker is killed sooner is lost.
 pub const NEW_QUEUES_ARE_SAFE_AFTER: Duration = Duration::from_secs(6);
 
 pub struct World {
@@ -46,34 +47,35 @@ pub struct World {
     pub fleet: Fleet,
     pub book: Arc<Book>,
     pub sender: Arc<Sender>,
-    /// Milliseconds that the consumer rests before each event.
+    /// The consumer's pause before each event, in milliseconds.
     pub tap: Arc<AtomicU64>,
     pub tally: Tally,
     pub recoveries: Mutex<BTreeMap<&'static str, Recovery>>,
-    /// Whether the next rolling upgrade is one back to the old program.
+    /// The next rolling upgrade goes back to the old program.
     upgraded: Mutex<bool>,
 }
 
-/// What is known of a row.
+/// The results of a row.
 #[derive(Default)]
 pub struct Recovery {
     pub injected: usize,
-    /// Milliseconds from the end of each fault to the next event.
+    /// Time from the end of each fault to the next event, in milliseconds.
     pub first: Vec<u64>,
-    /// And to the event of a webhook that was received after its end.
+    /// Time from the end of each fault to the event of a webhook received after it, in milliseconds.
     pub through: Vec<u64>,
-    /// What the row needs and is not installed.
+    /// A file that the row needs and that is missing.
     pub missing: Option<&'static str>,
 }
 
-/// The links of one receiver and one worker to the services, which can be cut. The other processes have none.
+/// Links of one receiver and one worker to the services, which can be cut. The other processes connect
+/// directly.
 pub struct Links {
     pub broker: Proxy,
     pub redis: Proxy,
 }
 
 impl Links {
-    /// Who is behind them, of the processes of either role.
+    /// Index of the process behind the links, among those of its role.
     const FIRST: usize = 0;
 
     async fn open(broker: &Broker, redis: &Redis) -> Self {
@@ -97,7 +99,7 @@ fn port(url: &str) -> u16 {
     url::Url::parse(url).unwrap().port().unwrap()
 }
 
-/// The services, as the harness and most processes reach them.
+/// Addresses of the services, for the harness and most processes.
 pub struct Services {
     pub broker: Broker,
     pub redis: Redis,
@@ -151,7 +153,7 @@ patterns = ["#"]
     }
 }
 
-/// Makes the topology, and waits until a kill of the broker cannot undo it.
+/// Applies the topology, and waits until a kill of the broker cannot undo it.
 pub fn apply_topology(config: &Path) {
     let output = Command::new(PROGRAM).args(["topology", "apply", "--config"]).arg(config).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -203,16 +205,17 @@ impl World {
         }
     }
 
-    /// Makes the fault of a row, and measures how long it takes to get over it.
+    /// Injects the fault of a row, and measures the time to recover from it.
     pub fn perform(&self, row: &'static Row, dice: &mut Dice) {
         if let Some(missing) = row.needs.filter(|path| !Path::new(path).exists()) {
-            eprintln!("row {} ({}) is not run: {missing} is missing", row.number, row.name);
+            eprintln!("row {} ({}) is skipped: {missing} is missing", row.number, row.name);
             self.recoveries.lock().unwrap().entry(row.number).or_default().missing = Some(missing);
             return;
         }
         let from = now();
         let injecting = std::panic::AssertUnwindSafe(|| (row.inject)(self, dice));
-        let outcome = std::panic::catch_unwind(injecting).unwrap_or_else(|_| Err("it broke off".to_owned()));
+        let outcome =
+            std::panic::catch_unwind(injecting).unwrap_or_else(|_| Err("the row panicked".to_owned()));
         if let Err(why) = outcome {
             return self.book.complain(Wrong::Row, format!("row {} ({}): {why}", row.number, row.name));
         }
@@ -233,7 +236,7 @@ impl World {
             let over = wait_for(|| clock.load(Ordering::Relaxed) > healed);
             if over.is_err() {
                 let what =
-                    format!("row {} ({}): no event within {PATIENCE:?} of its end", row.number, row.name);
+                    format!("row {} ({}): no event within {PATIENCE:?} after its end", row.number, row.name);
                 self.book.complain(Wrong::Row, what);
                 return None;
             }
@@ -267,19 +270,19 @@ impl World {
         self.redis.start_again();
     }
 
-    /// SIGTERM, which must end with exit code 0; the next process must get ready.
+    /// Sends SIGTERM. The process must exit with 0, and the next one must become ready.
     pub fn replace_gracefully(&self, index: usize) -> Result<(), String> {
         let status = self.fleet.replace(index, "TERM")?;
-        // A signal was another fault's.
+        // An end by a signal is due to another fault.
         if status.code().is_some_and(|code| code != 0) {
             let what = format!("{} ended with {status} after SIGTERM", self.fleet.name(index));
             self.book.complain(Wrong::Row, what);
         }
         let ready = wait_for(|| self.fleet.is_ready(index));
-        ready.map_err(|()| format!("{} does not get ready", self.fleet.name(index)))
+        ready.map_err(|()| format!("{} does not become ready", self.fleet.name(index)))
     }
 
-    /// From its next start on, every process is of the other program.
+    /// Lets every process run the other program from its next start on.
     pub fn next_program(&self) {
         let mut upgraded = self.upgraded.lock().unwrap();
         *upgraded = !*upgraded;
@@ -291,12 +294,12 @@ impl World {
         }
     }
 
-    /// Does something to the broker over a connection of its own.
+    /// Uses the broker over a connection of its own.
     pub fn with_broker(&self, work: impl AsyncFn(&Connection) -> lapin::Result<()>) -> Result<(), String> {
         self.runtime.block_on(async {
             let connection = consumer::connect(&self.broker.url(1)).await.map_err(|e| e.to_string())?;
             work(&connection).await.map_err(|e| e.to_string())?;
-            // lapin says that a channel of it is still closing; that is no matter.
+            // lapin may report that a channel is still closing, which does not matter.
             drop(connection.close(200, "done".into()).await);
             Ok(())
         })
@@ -314,7 +317,7 @@ impl World {
         apply_topology(&self.config);
     }
 
-    /// How many messages each queue holds, those given out and not acked among them.
+    /// Returns the number of messages in each queue, unacked ones included.
     pub fn depths(&self) -> BTreeMap<String, u64> {
         let list = ["list_queues", "-p", VHOST, "--quiet", "--no-table-headers", "name", "messages"];
         let lines = self.broker.ctl(&list);
@@ -325,7 +328,7 @@ impl World {
         lines.lines().filter_map(depth).collect()
     }
 
-    /// Waits until nothing is in work; what is left if nothing moves any more.
+    /// Waits until the queues are drained. Returns the remaining messages if nothing moves any more.
     pub fn drained(&self) -> Result<(), String> {
         let (mut quiet, mut least, mut moved) = (0, u64::MAX, Instant::now());
         while quiet < 3 {
@@ -345,19 +348,19 @@ impl World {
     }
 }
 
-/// Whether what is in this queue is still to be worked on, or to be consumed.
+/// Returns true if the messages of this queue are still to be processed or consumed.
 fn is_on_its_way(queue: &str) -> bool {
     ["raw.", "retry.", "events."].iter().any(|prefix| queue.starts_with(prefix))
 }
 
-/// What each role's processes are started with.
+/// The environment of the processes of each role.
 impl Options {
     fn env(&self, role: Role, n: usize) -> Vec<(String, String)> {
         let mut env = Vec::new();
         if let Some(mutant) = &self.mutant {
             env.push(("HOOKSWITCH_MUTANT".to_owned(), mutant.clone()));
         }
-        // The last worker dies by itself all the time, at every point of a delivery's life.
+        // The last worker keeps dying by itself, at every point of a delivery's life.
         if role == Role::Worker && self.crash_every > 0 && n + 1 == self.workers {
             let points = hookswitch::faults::Point::ALL;
             let chances = points.map(|point| format!("{}:1/{}", point.as_str(), self.crash_every));

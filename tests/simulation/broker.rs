@@ -1,25 +1,26 @@
-//! A model of RabbitMQ: quorum queues with prefetch, redelivery and a delivery limit; delay queues that expire at
-//! their head; confirms only for what is kept.
+//! A model of RabbitMQ: quorum queues with prefetch, redelivery and a delivery limit; delay queues that
+//! expire at their head; confirms only for what is kept.
 
 use std::collections::VecDeque;
 
 use hookswitch::core::delivery::{fault::Attempt, lifecycle::Answer};
 
 use crate::{
+    clock::Event,
     plan::Time,
     stats::Count,
-    world::{Event, Webhook, World},
+    world::{Webhook, World},
 };
 
-/// Where a message is.
+/// The place of a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// Not taken, or not any more.
+    /// In no queue: not published yet, or removed.
     #[default]
     Nowhere,
     /// In the raw queue of its source.
     Raw,
-    /// Given out over this connection of this worker.
+    /// Delivered over this connection of this worker.
     Unacked { worker: usize, conn: u32 },
     /// In this delay queue.
     Waiting(usize),
@@ -31,18 +32,18 @@ pub(crate) enum Place {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Message {
     pub(crate) webhook: usize,
-    /// As its header says.
+    /// The attempt in its header.
     pub(crate) attempt: Attempt,
-    /// As it was: how often it failed by itself since it came or was replayed.
+    /// Failures of its own since it came or was replayed, as counted by the simulation.
     pub(crate) faults: u32,
     pub(crate) place: Place,
-    /// How long it waits in a delay queue.
+    /// Time that it waits in a delay queue.
     pub(crate) delay: Time,
     pub(crate) expires: Time,
     pub(crate) given_out: u32,
 }
 
-/// Who publishes.
+/// The publisher of a message.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum By {
     Life { life: usize, step: u32 },
@@ -50,24 +51,24 @@ pub(crate) enum By {
     Operator,
 }
 
-/// What is published.
+/// The message of a publish.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum What {
     Event { position: usize },
     Copy { message: usize, to: Place },
 }
 
-/// A publish on its way.
+/// A publish under way.
 #[derive(Clone, Copy)]
 pub(crate) struct Op {
     pub(crate) by: By,
     pub(crate) what: What,
     /// The connection over which it was written.
     pub(crate) link: u32,
-    /// The broker's run in which it arrived.
+    /// The broker's run in which it arrived; a restart begins a new one.
     pub(crate) broker: u32,
     pub(crate) deadline: Time,
-    /// Whether a sender or the operator has heard of it.
+    /// A sender or the operator has received its result.
     pub(crate) told: bool,
 }
 
@@ -78,7 +79,7 @@ struct Consumer {
     unacked: [usize; 2],
 }
 
-/// The model's state; what it does is the world's, below.
+/// The model's state; its behaviour is implemented on `World`.
 #[derive(Default)]
 pub(crate) struct Broker {
     pub(crate) up: bool,
@@ -91,9 +92,9 @@ pub(crate) struct Broker {
     raw: [VecDeque<usize>; 2],
     waiting: Vec<VecDeque<usize>>,
     pub(crate) dead: [Vec<usize>; 2],
-    /// Until then a queue of events is full.
+    /// Time until which a queue of events is full.
     pub(crate) full_until: Time,
-    /// Until then nothing is bound.
+    /// Time until which no queue is bound.
     pub(crate) unbound_until: Time,
 }
 
@@ -111,7 +112,7 @@ impl Broker {
         self.waiting.resize_with(tiers, VecDeque::new);
     }
 
-    /// A message that is nowhere yet.
+    /// Creates a message that is in no queue yet.
     pub(crate) fn make(&mut self, message: Message) -> usize {
         self.messages.push(message);
         self.messages.len() - 1
@@ -138,29 +139,30 @@ impl Broker {
         }
     }
 
-    /// Messages that are neither gone nor dead.
+    /// Counts the messages that are neither removed nor dead letters.
     pub(crate) fn unfinished(&self) -> usize {
         self.messages.iter().filter(|m| !matches!(m.place, Place::Nowhere | Place::Dead)).count()
     }
 }
 
 impl World<'_> {
-    /// A publish has arrived.
+    /// Receives a publish.
     pub(crate) fn arrive(&mut self, op: usize) {
         let Op { by, what, link, deadline, .. } = self.broker.ops[op];
         let alone = link != self.link_of(by);
         if !self.broker.up || (alone && self.random.coin()) {
-            // Whoever sent it has lost the connection too, and knows.
+            // Its publisher has lost the connection too, and knows.
             return;
         }
-        let answer_at = self.now + self.hop();
-        if self.now < self.broker.unbound_until && !self.healed {
+        let answer_at = self.clock.now + self.hop();
+        if self.clock.now < self.broker.unbound_until && !self.healed {
             return self.answer(op, answer_at.min(deadline), Answer::Trouble);
         }
-        let full = self.now < self.broker.full_until && !self.healed;
+        let full = self.clock.now < self.broker.full_until && !self.healed;
         match what {
             What::Event { position } if full || self.fault(self.plan.rates.refused) => {
-                // Another queue may have room: then it has the event, and the publisher hears of the refusal.
+                // Another queue may have room. It then has the event although the publisher receives a
+                // refusal.
                 if self.random.coin() {
                     self.check_taken(op, position, true);
                 }
@@ -176,14 +178,14 @@ impl World<'_> {
         if self.random.chance(700) {
             return self.commit(op);
         }
-        let durable = self.now + self.hop();
+        let durable = self.clock.now + self.hop();
         if durable > deadline {
             self.at(deadline, Event::Silence(op));
         }
         self.at(durable, Event::Commit(op));
     }
 
-    /// It is durable, and is confirmed.
+    /// Makes a publish durable, and confirms it.
     pub(crate) fn commit(&mut self, op: usize) {
         let Op { by, what, link, broker, deadline, .. } = self.broker.ops[op];
         let restarted = broker != self.broker.run;
@@ -198,14 +200,14 @@ impl World<'_> {
         if restarted || link != self.link_of(by) {
             return;
         }
-        let confirmed = self.now + self.hop();
+        let confirmed = self.clock.now + self.hop();
         if confirmed > deadline {
             self.at(deadline, Event::Silence(op));
         }
         self.answer(op, confirmed, Answer::Confirmed);
     }
 
-    /// A message enters a queue.
+    /// Puts a new copy of a message into a queue.
     fn place(&mut self, message: usize, to: Place) {
         self.webhooks[self.broker.messages[message].webhook].copies += 1;
         self.enqueue(message, to);
@@ -223,7 +225,7 @@ impl World<'_> {
                 self.pump();
             }
             Place::Waiting(tier) => {
-                it.expires = self.now + it.delay;
+                it.expires = self.clock.now + it.delay;
                 let expires = it.expires;
                 self.broker.waiting[tier].push_back(message);
                 if self.broker.waiting[tier].len() == 1 {
@@ -238,7 +240,7 @@ impl World<'_> {
         }
     }
 
-    /// The broker moves a message from one queue to another, at least once.
+    /// Moves a message from one queue to another, at least once.
     fn move_on(&mut self, message: usize, to: Place) {
         if self.fault(self.plan.rates.moved_twice) {
             let twin = self.broker.make(self.broker.messages[message]);
@@ -251,11 +253,11 @@ impl World<'_> {
 
     pub(crate) fn expire(&mut self, tier: usize) {
         if !self.broker.up {
-            return self.at(self.broker.up_at.max(self.now + 1), Event::Expire(tier));
+            return self.at(self.broker.up_at.max(self.clock.now + 1), Event::Expire(tier));
         }
         while let Some(message) = self.broker.waiting[tier].front().copied() {
             let expires = self.broker.messages[message].expires;
-            if expires > self.now {
+            if expires > self.clock.now {
                 return self.at(expires, Event::Expire(tier));
             }
             self.broker.waiting[tier].pop_front();
@@ -263,7 +265,7 @@ impl World<'_> {
         }
     }
 
-    /// Gives out what may be given out.
+    /// Delivers as many messages as the workers' prefetch allows.
     pub(crate) fn pump(&mut self) {
         if !self.broker.up {
             return;
@@ -288,7 +290,7 @@ impl World<'_> {
         }
     }
 
-    /// An ack has arrived, if its connection still stands.
+    /// Receives an ack, if its connection still exists.
     pub(crate) fn acked(&mut self, worker: usize, conn: u32, message: usize) {
         let it = &mut self.broker.messages[message];
         let cut = self.workers[worker].conn == conn && !self.workers[worker].wire;
@@ -308,7 +310,7 @@ impl World<'_> {
         self.pump();
     }
 
-    /// The broker gives out again what it gave out over a lost connection.
+    /// Requeues the unacked deliveries of a lost connection.
     pub(crate) fn broker_lost(&mut self, worker: usize, conn: u32) {
         if self.broker.consumers[worker].is_some_and(|consumer| consumer.conn == conn) {
             self.broker.consumers[worker] = None;
@@ -334,14 +336,14 @@ impl World<'_> {
         self.broker.raw[self.webhooks[it.webhook].source].push_front(message);
     }
 
-    /// The broker goes down: all connections are lost, what was confirmed is kept.
+    /// Takes the broker down: all connections are lost, confirmed messages are kept.
     pub(crate) fn broker_down(&mut self, time: Time) {
         if !std::mem::replace(&mut self.broker.up, false) {
             return;
         }
         self.stats.count(Count::BrokerRestarts);
         self.broker.run += 1;
-        self.broker.up_at = self.now + time;
+        self.broker.up_at = self.clock.now + time;
         for worker in 0..self.plan.workers {
             self.broker.consumers[worker] = None;
             self.workers[worker].wire = false;

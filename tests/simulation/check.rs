@@ -1,16 +1,17 @@
-//! What must hold: promises 2, 3 and 6, looked at whenever something could break them.
+//! Promises 2, 3 and 6, checked whenever something could break them.
 
 use hookswitch::core::delivery::fault::Attempt;
 
 use crate::{
     broker::By,
+    life::Fate,
     stats::{Count, Window},
     store::{Forgot, Held},
-    world::{Fact, Fate, World},
+    world::{Fact, World},
 };
 
 impl World<'_> {
-    /// Promise 6: nothing but a message's own faults uses up its attempts.
+    /// Checks promise 6: nothing but a message's own faults uses up its attempts.
     pub(crate) fn check_attempt(&mut self, message: usize) {
         let it = self.broker.messages[message];
         if it.attempt != Attempt(it.faults) {
@@ -19,8 +20,8 @@ impl World<'_> {
         }
     }
 
-    /// Promise 2, at the only moment at which something can get lost: what is acked is safe elsewhere. Either all of its
-    /// events are with their consumers, or the broker keeps another copy.
+    /// Checks promise 2 at an ack, the only moment at which a webhook can get lost. Either its consumers have
+    /// all of its events, or the broker keeps another copy.
     pub(crate) fn check_ack(&mut self, message: usize, who: &str) {
         let index = self.broker.messages[message].webhook;
         let webhook = self.webhooks[index];
@@ -30,7 +31,8 @@ impl World<'_> {
         }
     }
 
-    /// Promise 3: whoever acks what it knows to be published has marked it done first.
+    /// Checks promise 3 at an ack: a life that knows its events to be published has marked the key done
+    /// first.
     pub(crate) fn check_marked(&mut self, life: usize) {
         let it = &self.lives[life];
         let published = it.knows.count_ones() as usize == self.facts[it.key].events;
@@ -40,22 +42,22 @@ impl World<'_> {
         }
     }
 
-    /// Why a life's claim is not in Redis now.
+    /// Returns why Redis does not hold a life's claim now; none if it does.
     fn why_not_held(&mut self, life: usize) -> Option<Window> {
         let it = &self.lives[life];
         let (key, worker) = (it.key, it.worker);
         let (claimed, claim_sent) = (it.claimed?, it.claim_sent?);
-        if self.store.holds(key, life as u32, self.now) {
+        if self.store.holds(key, life as u32, self.clock.now) {
             return None;
         }
-        Some(if self.store.forgot(Forgot::Lost(key), claimed, self.now) {
+        Some(if self.store.forgot(Forgot::Lost(key), claimed, self.clock.now) {
             Window::DataLoss
-        } else if self.store.forgot(Forgot::Jumped, claimed, self.now) {
+        } else if self.store.forgot(Forgot::Jumped, claimed, self.clock.now) {
             Window::EndedEarly
         } else if self.workers[worker].stopped_at.is_some_and(|at| at >= claim_sent) {
             Window::ClockStopped
         } else {
-            match self.store.look(key, self.now) {
+            match self.store.look(key, self.clock.now) {
                 Held::Done { acked: true, .. } => Window::Overtaken,
                 Held::Done { acked: false, .. } => Window::LeaseEnded,
                 Held::Nothing | Held::Claim { .. } => Window::LateArrival,
@@ -63,7 +65,7 @@ impl World<'_> {
         })
     }
 
-    /// Promise 3, at the moment of sending: the key is claimed by whoever sends, as far as it can know.
+    /// Checks promise 3 when an event is sent: as far as its life can know, it holds the claim.
     pub(crate) fn check_sending(&mut self, life: usize, position: usize) {
         let it = &self.lives[life];
         let (key, readable) = (it.key, it.readable);
@@ -82,10 +84,10 @@ impl World<'_> {
         }
     }
 
-    /// The consumers have got an event; for `half`, one of two.
+    /// Records that the consumers have received an event; with `half`, one of two queues.
     pub(crate) fn check_taken(&mut self, op: usize, position: usize, half: bool) {
         let By::Life { life, .. } = self.broker.ops[op].by else { return };
-        let (given_up, in_time) = (self.given_up(op), self.now <= self.broker.ops[op].deadline);
+        let (given_up, in_time) = (self.given_up(op), self.clock.now <= self.broker.ops[op].deadline);
         let why = self.why_not_held(life).map(|why| if given_up { Window::LateArrival } else { why });
         let key = self.lives[life].key;
         if why == Some(Window::LateArrival) && in_time && !given_up {
@@ -113,14 +115,15 @@ impl World<'_> {
         (taken.last, taken.last_why, taken.last_half) = (life, why, half);
     }
 
-    /// Promise 3: why the event was published a second time, by `second`.
+    /// Returns why the event was published a second time, by `second`, if promise 3 allows for it.
     fn window(&self, second: usize, position: usize, why: Option<Window>) -> Result<Window, &'static str> {
         let second = &self.lives[second];
         let taken = &self.facts[second.key].taken[position];
         let first = &self.lives[taken.last];
         let knew = first.knows & (1 << position) != 0;
         if std::ptr::eq(first, second) {
-            // It sends nothing again of which it knows, so the confirm of one of the two never came.
+            // A life publishes nothing again that it knows to be confirmed, so one of the two confirms never
+            // came.
             return Ok(Window::Unknown);
         }
         if let Some(window) = why.or(taken.last_why) {
@@ -134,7 +137,7 @@ impl World<'_> {
             return Ok(if crashed { Window::CrashBeforeConfirm } else { Window::Unknown });
         }
         let (Some(claimed), Some(first_claimed)) = (second.claimed, first.claimed) else {
-            return Err("somebody had no claim");
+            return Err("one of the two had no claim");
         };
         let forgot = |why, since| self.store.forgot(why, since, claimed);
         let (lost, expired) = (Forgot::Lost(second.key), Forgot::Expired(second.key));
@@ -160,8 +163,8 @@ impl World<'_> {
         }
     }
 
-    /// Promise 2, when nothing is left to do: every accepted webhook is accounted for. And where nothing went wrong,
-    /// every event was published once.
+    /// Checks promise 2 at the end: every accepted webhook is accounted for. Without faults, every event was
+    /// published once.
     pub(crate) fn check_end(&mut self) {
         let unfinished = self.broker.unfinished();
         if unfinished > 0 {

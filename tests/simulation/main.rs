@@ -1,25 +1,33 @@
-//! The lives of deliveries, simulated: the real state machine of `src/core/delivery/lifecycle.rs` against a model of the broker
-//! and of Redis, in which everything goes wrong that a seed decides.
+//! A simulation of deliveries: the real state machine of `src/core/delivery/lifecycle.rs` against models of
+//! the broker and of Redis, with the faults that a seed decides.
 //!
-//! `HOOKSWITCH_SIMULATIONS=n` sets how many schedules there are, `HOOKSWITCH_SIMULATION_SEED=n` shows one of them step
-//! by step on stderr.
+//! `HOOKSWITCH_SIMULATIONS=n` sets the number of schedules. `HOOKSWITCH_SIMULATION_SEED=n` traces one of them
+//! on stderr. `HOOKSWITCH_MUTANT=name` builds a known mistake in, see `mutant.rs`.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-/// A line of the trace, written only if somebody wants to see it.
+/// Adds a line to the trace, if there is one.
 macro_rules! trace {
     ($world:expr, $($line:tt)*) => {
         if $world.tracing {
-            $world.trace.push(format!("{:>7} ms  {}", $world.now, format_args!($($line)*)));
+            $world.trace.push(format!("{:>7} ms  {}", $world.clock.now, format_args!($($line)*)));
         }
     };
 }
 
 mod broker;
 mod check;
+mod clock;
+mod disaster;
+mod life;
+mod mutant;
+mod operator;
 mod plan;
+mod publisher;
 mod random;
+mod sender;
 mod stats;
 mod store;
+mod worker;
 mod world;
 
 use std::{
@@ -31,17 +39,22 @@ use std::{
     time::Instant,
 };
 
+use mutant::Mutant;
 use plan::Schedules;
 use stats::Stats;
 use world::World;
 
-/// So many that each kind of fault meets each other, and few enough for every `cargo test`.
+/// Enough schedules for every kind of fault to meet every other, and few enough for every `cargo test`.
 const SCHEDULES: u64 = 1_000_000;
 
-/// With fewer, something may never happen by chance.
+/// Schedules from which on everything counted must have happened. In fewer, something may be missing by
+/// chance.
 const ENOUGH_TO_SEE_ALL: u64 = 100_000;
 
-/// How much of a failed schedule is shown.
+/// Schedules within which a mutant must be noticed: each needs fewer than ten.
+const MUTANT_SCHEDULES: u64 = 1_000;
+
+/// Lines shown of a failed schedule's trace.
 const LAST_STEPS: usize = 120;
 
 #[test]
@@ -87,7 +100,18 @@ fn nothing_is_lost_and_nothing_knowable_is_published_twice_in_any_schedule() {
     }
 }
 
-/// Runs one schedule with a trace; panics if it fails.
+#[test]
+fn every_mutant_breaks_a_promise_within_a_few_schedules() {
+    let retries = Schedules::new();
+    for mutant in Mutant::ALL {
+        let mut world = World::new(&retries, false);
+        world.mutant = Some(mutant);
+        let noticed = (0..MUTANT_SCHEDULES).find(|seed| world.run(*seed).is_err());
+        assert!(noticed.is_some(), "{mutant:?} breaks no promise in {MUTANT_SCHEDULES} schedules");
+    }
+}
+
+/// Runs one schedule with a trace, and panics if it fails.
 fn show(seed: u64) {
     let retries = Schedules::new();
     let mut world = World::new(&retries, true);
@@ -105,7 +129,7 @@ fn number(variable: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{variable} is not a number: {text}")))
 }
 
-/// Past libtest, which would keep it to itself.
+/// Writes to stderr directly, because libtest captures the output of a passing test.
 fn say(text: &str) {
     std::io::stderr().write_all(text.as_bytes()).unwrap();
 }

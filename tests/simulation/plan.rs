@@ -1,7 +1,8 @@
-//! What a seed decides before anything happens: sizes, times, and which faults there are.
+//! The plan of a schedule, drawn from its seed before anything happens: sizes, times, and which faults there
+//! are.
 //!
-//! Swarm testing: each seed has a random subset of the faults, since a schedule with all of them seldom gets far
-//! enough for what only two of them do together.
+//! Swarm testing: each seed has a random subset of the faults. A schedule with all of them rarely gets far
+//! enough for the effects of just two of them together.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,9 +12,9 @@ use hookswitch::core::delivery::{
     retry::{Schedule, Tier},
 };
 
-use crate::random::Random;
+use crate::{disaster::Disaster, random::Random};
 
-/// Milliseconds since the beginning of a schedule.
+/// Milliseconds since a schedule began.
 pub(crate) type Time = u64;
 
 /// Retry schedules to draw from, with their delay queues.
@@ -35,69 +36,37 @@ impl Schedules {
     }
 }
 
-/// What happens to the world as a whole, at moments of its own.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Disaster {
-    BrokerRestart,
-    StoreRestart,
-    StoreLoss,
-    StoreClockJump,
-    DownstreamFull,
-    TopologyGone,
-    WorkerCrash,
-    WorkerFreeze,
-    WorkerClockStop,
-    WorkerCut,
-    ReceiverCut,
-}
-
-impl Disaster {
-    pub(crate) const ALL: [Self; 11] = [
-        Self::BrokerRestart,
-        Self::StoreRestart,
-        Self::StoreLoss,
-        Self::StoreClockJump,
-        Self::DownstreamFull,
-        Self::TopologyGone,
-        Self::WorkerCrash,
-        Self::WorkerFreeze,
-        Self::WorkerClockStop,
-        Self::WorkerCut,
-        Self::ReceiverCut,
-    ];
-}
-
-/// How often what goes wrong does, in a thousand occasions.
+/// Fault rates, per thousand occasions.
 pub(crate) struct Rates {
-    /// A worker dies before it does a step.
+    /// A worker dies before a step.
     pub(crate) crash_before: u64,
-    /// A worker dies after a step was done, before it hears of it.
+    /// A worker dies after a step, before it receives the result.
     pub(crate) crash_after: u64,
-    /// A worker stands still before a step.
+    /// A worker freezes before a step.
     pub(crate) freeze: u64,
-    /// A worker stands still between looking at its fence and writing.
+    /// A worker freezes between checking its fence and writing.
     pub(crate) freeze_in_sending: u64,
     /// A worker's connections to the broker break before a step.
     pub(crate) cut: u64,
-    /// Anything on its way takes long, perhaps longer than anybody waits for it.
+    /// A message between processes is slow, possibly slower than every timeout.
     pub(crate) slow: u64,
-    /// What is written to the broker never arrives.
+    /// A publish never arrives at the broker.
     pub(crate) swallowed: u64,
-    /// What is asked of Redis never arrives.
+    /// A command never arrives at Redis.
     pub(crate) unasked: u64,
-    /// Redis does it, and its answer never arrives.
+    /// Redis runs a command, and its answer never arrives.
     pub(crate) unanswered: u64,
-    /// A queue refuses an event though none is full for long.
+    /// A queue refuses an event once, as if it were full.
     pub(crate) refused: u64,
-    /// The broker moves a message twice: at least once is what it promises.
+    /// The broker moves a message twice: it promises at least once.
     pub(crate) moved_twice: u64,
     /// The operator's command dies between two steps.
     pub(crate) operator_dies: u64,
 }
 
-/// A schedule, before it runs.
+/// A schedule before it runs.
 pub(crate) struct Plan<'s> {
-    /// Nothing at all goes wrong.
+    /// There are no faults at all.
     pub(crate) calm: bool,
     pub(crate) sources: usize,
     pub(crate) workers: usize,
@@ -111,20 +80,20 @@ pub(crate) struct Plan<'s> {
     pub(crate) store_timeout: Time,
     pub(crate) done_ttl: Time,
     pub(crate) delivery_limit: u32,
-    /// How long anything usually takes at most.
+    /// Usual upper bound of the time between two processes.
     pub(crate) hop: Time,
     /// When faults end.
     pub(crate) heals_at: Time,
     pub(crate) schedule: &'s Schedule,
     pub(crate) tiers: &'s [Tier],
-    /// In a thousand webhooks.
+    /// Per thousand webhooks.
     pub(crate) unreadable: u64,
-    /// In a thousand unreadable webhooks, those that kill the worker that reads them.
+    /// Webhooks that kill the worker that reads them, per thousand unreadable ones.
     pub(crate) poison: u64,
     pub(crate) replays: usize,
     pub(crate) rates: Rates,
     pub(crate) disasters: [Option<Disaster>; Disaster::ALL.len()],
-    /// The longest time between two disasters.
+    /// Longest time between two disasters.
     pub(crate) peace: Time,
 }
 
@@ -168,7 +137,8 @@ impl<'s> Plan<'s> {
             confirm_timeout,
             store_timeout: random.pick(&[100, 500, 2_000]),
             done_ttl: if !calm && random.chance(150) { lease + random.below(5_000) } else { 1 << 40 },
-            // Only what kills its worker may come to the limit: whatever else is dead was at fault itself.
+            // Only a poison webhook may reach the limit: every other dead letter must be dead by its own
+            // fault.
             delivery_limit: if poison > 0 { random.within(2, 5) as u32 } else { 1_000_000 },
             hop: random.pick(&[3, 20, 60]),
             heals_at: random.within(1_000, 20_000),

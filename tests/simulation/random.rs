@@ -1,6 +1,6 @@
-//! SplitMix64, ten lines of it: a seed must mean the same schedule after every update of every crate.
+//! SplitMix64 in ten lines: a seed must give the same schedule after every update of every crate.
 
-/// A source of numbers that a seed decides.
+/// A generator of pseudo-random numbers.
 pub(crate) struct Random(u64);
 
 impl Random {
@@ -15,22 +15,22 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// From 0 to `end` less one; `end` is not 0.
+    /// Draws from 0 to `end` - 1; `end` is not 0.
     pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }
 
-    /// From `first` to `last`, both included.
+    /// Draws from `first` to `last`, both included.
     pub(crate) fn within(&mut self, first: u64, last: u64) -> u64 {
         first + self.below(last - first + 1)
     }
 
-    /// The same, for counting and indexing.
+    /// Draws from `first` to `last`, both included, for counting and indexing.
     pub(crate) fn count(&mut self, first: usize, last: usize) -> usize {
         self.within(first as u64, last as u64) as usize
     }
 
-    /// True this many times in a thousand; draws nothing for never.
+    /// Draws true this many times in a thousand. A rate of 0 draws no number.
     pub(crate) fn chance(&mut self, per_mille: u64) -> bool {
         per_mille > 0 && self.below(1_000) < per_mille
     }

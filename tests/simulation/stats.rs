@@ -1,12 +1,12 @@
-//! Counting what happened, over all schedules.
+//! Counts of what happened, over all schedules.
 
 use std::fmt;
 
-/// Why something was published twice, where nobody could have known better.
+/// The reason for an event that was published twice although no process could have known better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 pub(crate) enum Window {
-    /// The worker died before it heard of the confirm.
+    /// The worker died before it received the confirm.
     CrashBeforeConfirm,
     /// The worker died between the confirm and the done mark.
     CrashBeforeDone,
@@ -18,19 +18,20 @@ pub(crate) enum Window {
     PartlyRefused,
     /// One queue refused the event, and another took it.
     HalfTaken,
-    /// Redis could not be told of the confirm before the lease ended.
+    /// The done mark did not reach Redis before the lease ended.
     LeaseEnded,
-    /// The same, and it was told, and said so, between the second claim and the second publish.
+    /// The same, but the done mark arrived and was acknowledged between the second claim and the second
+    /// publish.
     Overtaken,
-    /// It was on its way for longer than the lease lasted.
+    /// The publish was under way for longer than the lease.
     LateArrival,
-    /// Redis lost what it knew.
+    /// Redis lost data.
     DataLoss,
     /// The clock of Redis jumped.
     EndedEarly,
-    /// The worker's own clock stood still while it was suspended.
+    /// The worker's own clock stopped while its machine was suspended.
     ClockStopped,
-    /// The done mark had ended as configured.
+    /// The done mark had expired as configured.
     Expired,
 }
 
@@ -52,7 +53,7 @@ impl Window {
     ];
 }
 
-/// What is counted.
+/// A counted occurrence.
 #[derive(Clone, Copy, Debug)]
 #[repr(usize)]
 pub(crate) enum Count {
@@ -117,9 +118,9 @@ impl Count {
 pub(crate) struct Stats {
     counts: [u64; Count::ALL.len()],
     windows: [u64; Window::ALL.len()],
-    /// The most deliveries that one crash left between confirm and done mark.
+    /// Most deliveries that one crash left between confirm and done mark.
     pub(crate) most_in_window: u64,
-    /// The most events that one schedule had to handle after its faults had ended.
+    /// Most steps of one schedule after its faults had ended.
     pub(crate) longest_drain: u64,
 }
 
@@ -143,7 +144,7 @@ impl Stats {
         self.longest_drain = self.longest_drain.max(other.longest_drain);
     }
 
-    /// What never happened: a fault that is not made proves nothing.
+    /// Returns what never happened: a fault that is never injected proves nothing.
     pub(crate) fn missing(&self) -> Vec<String> {
         let counts = Count::ALL.iter().filter(|what| self.counts[**what as usize] == 0);
         let windows = Window::ALL.iter().filter(|window| self.windows[**window as usize] == 0);

@@ -1,10 +1,20 @@
-//! A model of Redis: what `src/edge/redis` asks of it, and when it forgets.
+//! A model of Redis: the commands of `src/edge/redis`, and the ways in which it loses data.
 
-use hookswitch::core::delivery::lifecycle::Claim;
+use hookswitch::core::delivery::lifecycle::{Answer, Claim};
 
-use crate::plan::Time;
+use crate::{clock::Event, life::Waits, plan::Time, world::World};
 
-/// What a key holds.
+/// A command to Redis.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Command {
+    Claim,
+    Done,
+    Release,
+    /// Note in the ledger that the webhook is a dead letter.
+    NoteDead,
+}
+
+/// The value of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Held {
     Nothing,
@@ -15,28 +25,28 @@ pub(crate) enum Held {
     Done {
         fingerprint: u64,
         until: Time,
-        /// Whether any worker knows of it.
+        /// A worker knows that it is done.
         acked: bool,
     },
 }
 
-/// Why Redis forgot something.
+/// Why Redis no longer holds something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Forgot {
-    /// It lost what this key held.
+    /// It lost the value of this key.
     Lost(usize),
-    /// The done mark of this key had ended.
+    /// The done mark of this key had expired.
     Expired(usize),
     /// Its clock jumped ahead.
     Jumped,
 }
 
-/// The model.
+/// The model's state.
 pub(crate) struct Store {
     pub(crate) up: bool,
     keys: Vec<Held>,
     forgot: Vec<(Time, Forgot)>,
-    /// By how much its clock is ahead.
+    /// Time by which its clock is ahead.
     ahead: Time,
 }
 
@@ -52,7 +62,7 @@ impl Store {
         (self.up, self.ahead) = (true, 0);
     }
 
-    /// What `key` holds now.
+    /// Returns the value of `key` now.
     pub(crate) fn look(&mut self, key: usize, now: Time) -> Held {
         let clock = now + self.ahead;
         match self.keys[key] {
@@ -66,7 +76,7 @@ impl Store {
         self.keys[key]
     }
 
-    /// Whether it forgot something for this reason in this time.
+    /// Returns true if it forgot something for this reason in this time.
     pub(crate) fn forgot(&self, why: Forgot, from: Time, to: Time) -> bool {
         self.forgot.iter().any(|(at, what)| *what == why && (from..=to).contains(at))
     }
@@ -75,7 +85,7 @@ impl Store {
         matches!(self.look(key, now), Held::Claim { owner: holder, .. } if holder == owner)
     }
 
-    /// As the script: re-entrant for the same owner.
+    /// Claims like the script: again for the same owner.
     pub(crate) fn claim(&mut self, key: usize, owner: u32, lease: Time, now: Time) -> Claim {
         match self.look(key, now) {
             Held::Done { fingerprint, .. } => Claim::Done { fingerprint },
@@ -87,35 +97,90 @@ impl Store {
         }
     }
 
-    /// As the command: whoever holds it.
+    /// Marks done like the command: regardless of the owner.
     pub(crate) fn done(&mut self, key: usize, fingerprint: u64, ttl: Time, now: Time) {
         let acked = matches!(self.look(key, now), Held::Done { acked: true, .. });
         self.keys[key] = Held::Done { fingerprint, until: now + self.ahead + ttl, acked };
     }
 
-    /// A worker knows that it is done.
+    /// Records that a worker knows the key to be done.
     pub(crate) fn acked(&mut self, key: usize) {
         if let Held::Done { acked, .. } = &mut self.keys[key] {
             *acked = true;
         }
     }
 
-    /// As the script: only its owner.
+    /// Releases like the script: only for its owner.
     pub(crate) fn release(&mut self, key: usize, owner: u32, now: Time) {
         if self.holds(key, owner, now) {
             self.keys[key] = Held::Nothing;
         }
     }
 
-    /// Forgets what it should have kept.
+    /// Loses the value of a key.
     pub(crate) fn lose(&mut self, key: usize, now: Time) {
         self.keys[key] = Held::Nothing;
         self.forgot.push((now, Forgot::Lost(key)));
     }
 
-    /// Its clock jumps ahead: leases end early.
+    /// Lets its clock jump ahead, so that leases end early.
     pub(crate) fn jump(&mut self, by: Time, now: Time) {
         self.ahead += by;
         self.forgot.push((now, Forgot::Jumped));
+    }
+}
+
+impl World<'_> {
+    /// Sends a life's command.
+    pub(crate) fn ask(&mut self, life: usize, command: Command, waits: Waits) {
+        let it = &mut self.lives[life];
+        it.waits = Some(waits);
+        let step = it.step;
+        let deadline = self.clock.now + self.plan.store_timeout;
+        let arrives = self.clock.now + self.hop();
+        let never = self.fault(self.plan.rates.unasked);
+        if never || arrives > deadline {
+            self.at(deadline, Event::Hear { life, step, answer: Answer::Trouble });
+        }
+        if !never {
+            self.at(arrives, Event::Execute { life, step, command, deadline });
+        }
+    }
+
+    /// Runs a command, even if its life waits for it no longer.
+    pub(crate) fn execute(&mut self, life: usize, step: u32, command: Command, deadline: Time) {
+        let it = &mut self.lives[life];
+        let (key, owner) = (it.key, life as u32);
+        if !self.store.up {
+            return self
+                .at(deadline.max(self.clock.now), Event::Hear { life, step, answer: Answer::Trouble });
+        }
+        let answer = match command {
+            Command::Claim => {
+                let claim = self.store.claim(key, owner, self.plan.lease, self.clock.now);
+                if claim == Claim::Claimed {
+                    it.claimed = Some(self.clock.now);
+                }
+                Answer::Claim(claim)
+            }
+            Command::Done => {
+                let fingerprint = self.webhooks[it.webhook].fingerprint;
+                self.store.done(key, fingerprint, self.plan.done_ttl, self.clock.now);
+                it.marked = Some(self.clock.now);
+                Answer::Settled
+            }
+            Command::Release => {
+                self.store.release(key, owner, self.clock.now);
+                Answer::Settled
+            }
+            Command::NoteDead => Answer::Settled,
+        };
+        trace!(self, "Redis does the {command:?} of life {life} on key {key}: {answer:?}");
+        let heard = self.clock.now + self.hop();
+        if self.fault(self.plan.rates.unanswered) || heard > deadline {
+            self.at(deadline.max(self.clock.now), Event::Hear { life, step, answer: Answer::Trouble });
+        } else {
+            self.at(heard, Event::Hear { life, step, answer });
+        }
     }
 }

@@ -1,7 +1,8 @@
-//! The life of one delivery, without I/O: what to do next, given what came of what was done so far.
+//! The life of one delivery, without I/O: the next step, given the results of the steps so far.
 //!
-//! The worker does the steps; the simulator in `tests/simulation` does them against a model of the broker and of
-//! Redis, in every order that it can think of. Promises 2, 3 and 6 are decided here and nowhere else:
+//! The worker performs the steps. The simulation in `tests/simulation` performs them against models of the
+//! broker and of Redis, under every order of faults that it can draw. Promises 2, 3 and 6 are decided here
+//! and nowhere else:
 //!
 //! ```text
 //! claim ─claimed→ publish … publish ─all confirmed→ mark done ─→ ack        done
@@ -20,85 +21,84 @@ use super::{
     fault::{Attempt, Fault},
     retry::Schedule,
 };
-use crate::faults::{self, Mutant};
 
-/// What became of a claim.
+/// The result of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// The key is ours until the lease ends.
+    /// This delivery holds the key until the lease ends.
     Claimed,
-    /// Somebody else holds it and has not finished: look again later.
+    /// Another delivery holds the key and has not finished: retry later.
     Busy,
-    /// It is done; by a body with this fingerprint.
+    /// The key is done, by a body with this fingerprint.
     Done {
         /// See [`crate::core::events::key::body_fingerprint`].
         fingerprint: u64,
     },
-    /// This process knows that its events are confirmed, though Redis could not be told so yet.
+    /// This process knows that the key's events are confirmed, but its done mark has not reached Redis yet.
     Unmarked,
-    /// Somebody has overwritten the key: nobody knows whether it is done, and it is not ours.
+    /// The key holds a value that hookswitch did not write: it is unknown whether it is done, and it is not
+    /// claimed.
     Unreadable {
         /// See [`crate::core::events::key::IdempotencyKey::store_name`].
         name: [u8; 18],
     },
 }
 
-/// What to do next for a delivery.
+/// The next step of a delivery.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Step<'a> {
     /// Claim the key; the claim's [`fence`] begins before it is sent.
     Claim,
     /// Publish the event at this position, unless the claim's fence has passed.
     Publish(usize),
-    /// Mark the key done, whoever holds it.
+    /// Mark the key done, regardless of its owner.
     MarkDone,
-    /// Give the claim back. Whether that works does not matter: the lease ends by itself.
+    /// Release the claim. A failure does not matter, because the lease ends by itself.
     Release,
-    /// Publish the webhook to where this says: a delay queue or the dead-letter queue.
+    /// Publish the webhook to the delay queue or dead-letter queue of this disposition.
     SendOn(&'a Disposition),
-    /// Note in the ledger that it is dead.
+    /// Note the dead letter in the ledger.
     NoteDead,
     /// Ack.
     Ack,
-    /// Nothing: it is settled.
+    /// Nothing: the delivery is settled.
     End,
 }
 
-/// What came of a step.
+/// The result of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// Of [`Step::Claim`].
     Claim(Claim),
-    /// Of [`Step::Publish`] and [`Step::SendOn`]: the broker has it.
+    /// Of [`Step::Publish`] and [`Step::SendOn`]: the broker has confirmed the message.
     Confirmed,
-    /// Of [`Step::Publish`]: a queue refused it, certainly.
+    /// Of [`Step::Publish`]: a queue certainly refused the event.
     Refused,
     /// Of [`Step::MarkDone`], [`Step::Release`], [`Step::NoteDead`] and [`Step::Ack`]: done.
     Settled,
-    /// Of any step: it may or may not have happened, through no fault of the message. Wait, and go on.
+    /// Of any step: an infrastructure error, so the step may or may not have happened. Wait, then continue.
     Trouble,
 }
 
-/// How long after a claim was sent its owner may still publish.
+/// Returns the time after sending a claim during which its owner may still publish.
 ///
-/// Nothing in the broker fences off a worker that slept over its lease, so it fences itself: the lease, less the time
-/// that a confirm may take. What comes later is [`Answer::Trouble`], and the life goes back to claiming.
+/// Nothing in the broker fences off a worker that slept past its lease, so it fences itself: the lease, less
+/// the time that a confirm may take. A later publish is [`Answer::Trouble`], and the life goes back to
+/// claiming.
 pub fn fence(lease: Duration, confirm_timeout: Duration) -> Duration {
     lease.saturating_sub(confirm_timeout)
 }
 
-/// One delivery's life.
+/// The life of one delivery.
 #[derive(Debug)]
 pub struct Life<'a> {
     schedule: &'a Schedule,
     attempt: Attempt,
     fingerprint: u64,
     events: usize,
-    /// How many of the events need no more publishing.
+    /// Number of events that the broker has confirmed, in order.
     confirmed: usize,
     state: State,
-    /// Only a mutant acks before its end.
-    acked_early: bool,
 }
 
 #[derive(Debug)]
@@ -114,24 +114,21 @@ enum State {
 }
 
 impl<'a> Life<'a> {
-    /// Of a webhook that was read: it gives `events` events, and its body has this fingerprint.
+    /// Begins with a webhook that was normalized into `events` events, and whose body has this fingerprint.
     pub fn of_webhook(attempt: Attempt, schedule: &'a Schedule, fingerprint: u64, events: usize) -> Self {
         let state = State::Claiming;
-        Self { schedule, attempt, fingerprint, events, confirmed: 0, state, acked_early: false }
+        Self { schedule, attempt, fingerprint, events, confirmed: 0, state }
     }
 
-    /// Of a webhook that cannot be read.
+    /// Begins with a webhook that cannot be read.
     pub fn of_fault(attempt: Attempt, schedule: &'a Schedule, fault: Fault) -> Self {
         let mut life = Self::of_webhook(attempt, schedule, 0, 0);
         life.state = life.decided(Outcome::Failed(fault));
         life
     }
 
-    /// What to do next.
+    /// Returns the next step.
     pub fn step(&self) -> Step<'_> {
-        if self.must_ack_early() {
-            return Step::Ack;
-        }
         match &self.state {
             State::Claiming => Step::Claim,
             State::Publishing => Step::Publish(self.confirmed),
@@ -144,13 +141,11 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// Goes on with what came of the step. An answer that is not of the step changes nothing, and the step comes
-    /// again; so does every step but publishing after [`Answer::Trouble`].
+    /// Advances with the result of the current step.
+    ///
+    /// An answer to another step changes nothing, and the step comes again. So does every step but publishing
+    /// after [`Answer::Trouble`].
     pub fn after(&mut self, answer: Answer) {
-        if self.must_ack_early() {
-            self.acked_early = answer == Answer::Settled;
-            return;
-        }
         let state = std::mem::replace(&mut self.state, State::Claiming);
         self.state = match (state, answer) {
             (State::Claiming, Answer::Claim(claim)) => self.claimed(claim),
@@ -159,22 +154,21 @@ impl<'a> Life<'a> {
                 self.publishing()
             }
             (State::Publishing, Answer::Refused) => State::Releasing,
-            // The lease may have ended meanwhile: claim again before publishing on.
+            // The lease may have ended in the meantime: claim again before publishing the rest.
             (State::Publishing, Answer::Trouble) => State::Claiming,
-            (State::MarkingDone(_), Answer::Settled) if self.marked_too_early() => State::Publishing,
             (State::MarkingDone(outcome), Answer::Settled) => self.decided(outcome),
             (State::Releasing, Answer::Settled | Answer::Trouble) => self.decided(Outcome::Refused),
             (State::SendingOn(disposition @ Disposition::DeadLetter { .. }), Answer::Confirmed) => {
                 State::NotingDead(disposition)
             }
             (State::SendingOn(disposition), Answer::Confirmed)
-            | (State::NotingDead(disposition), Answer::Settled) => self.safe(disposition),
+            | (State::NotingDead(disposition), Answer::Settled) => State::Acking(disposition),
             (State::Acking(disposition), Answer::Settled) => State::Ended(disposition),
             (state, _) => state,
         };
     }
 
-    /// What was decided; none before the end.
+    /// Returns the decision; none before the end.
     pub fn disposition(&self) -> Option<&Disposition> {
         match &self.state {
             State::Ended(disposition) => Some(disposition),
@@ -191,9 +185,6 @@ impl<'a> Life<'a> {
     fn claimed(&self, claim: Claim) -> State {
         match claim {
             Claim::Claimed => self.publishing(),
-            Claim::Busy if faults::is(Mutant::BusyIsDuplicate) => {
-                self.decided(Outcome::AlreadyDone { other_body: false })
-            }
             Claim::Busy => self.decided(Outcome::Busy),
             Claim::Done { fingerprint } => {
                 self.decided(Outcome::AlreadyDone { other_body: fingerprint != self.fingerprint })
@@ -204,8 +195,7 @@ impl<'a> Life<'a> {
     }
 
     fn publishing(&self) -> State {
-        let too_early = faults::is(Mutant::DoneBeforePublish) && self.confirmed == 0;
-        if self.confirmed == self.events || too_early {
+        if self.confirmed == self.events {
             State::MarkingDone(Outcome::Published { events: self.events })
         } else {
             State::Publishing
@@ -215,34 +205,9 @@ impl<'a> Life<'a> {
     fn decided(&self, outcome: Outcome) -> State {
         let disposition = Disposition::decide(outcome, self.attempt, self.schedule);
         match disposition {
-            Disposition::Done { .. } | Disposition::Duplicate { .. } => self.safe(disposition),
+            Disposition::Done { .. } | Disposition::Duplicate { .. } => State::Acking(disposition),
             Disposition::Retry { .. } | Disposition::DeadLetter { .. } => State::SendingOn(disposition),
         }
-    }
-
-    /// The outcome is safe elsewhere.
-    fn safe(&self, disposition: Disposition) -> State {
-        if self.acked_early { State::Ended(disposition) } else { State::Acking(disposition) }
-    }
-
-    // What follows is true only of a mutant.
-
-    fn must_ack_early(&self) -> bool {
-        let now = match self.state {
-            State::Claiming => faults::is(Mutant::AckBeforePublish),
-            State::SendingOn(_) => faults::is(Mutant::AckBeforeRetry),
-            State::Publishing
-            | State::MarkingDone(_)
-            | State::Releasing
-            | State::NotingDead(_)
-            | State::Acking(_)
-            | State::Ended(_) => false,
-        };
-        now && !self.acked_early
-    }
-
-    fn marked_too_early(&self) -> bool {
-        faults::is(Mutant::DoneBeforePublish) && self.confirmed < self.events
     }
 }
 
@@ -257,7 +222,7 @@ mod tests {
         Schedule::new(&[Duration::from_secs(5)], Duration::from_secs(1), BTreeMap::new(), 0)
     }
 
-    /// The steps of a life that gets these answers, one a step.
+    /// Returns the steps of a life that receives these answers, one per step.
     fn steps(mut life: Life<'_>, answers: &[Answer]) -> Vec<String> {
         let mut steps = Vec::new();
         for answer in answers {

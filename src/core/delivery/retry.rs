@@ -3,12 +3,9 @@
 //! `backoff` is unmaintained (RUSTSEC-2025-0012), so nothing of it shows outside this file, and only
 //! `next_backoff()` is called. `backon` could take its place here without a change elsewhere.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Duration};
 
-use backoff::{Clock, backoff::Backoff as _, exponential::ExponentialBackoff};
+use backoff::{SystemClock, backoff::Backoff as _, exponential::ExponentialBackoff};
 
 use super::fault::{Attempt, Reason};
 
@@ -19,16 +16,6 @@ const MULTIPLIER: f64 = 5.0;
 /// By how much of a tier's delay a message may leave early, so that what failed together does not come back
 /// together. A queue expires messages at its head only, so this also bounds how long one waits behind another.
 const TIER_JITTER: f64 = 0.1;
-
-/// A clock for a crate that asks for one: no schedule here has an end in time, so what it says never matters.
-#[derive(Default)]
-struct Still(Option<Instant>);
-
-impl Clock for Still {
-    fn now(&self) -> Instant {
-        self.0.unwrap_or_else(Instant::now)
-    }
-}
 
 /// One delay queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,15 +91,15 @@ impl Schedule {
         let (Some(first), Some(last)) = (self.tiers.first(), self.tiers.last()) else {
             return self.wait;
         };
-        let mut schedule = ExponentialBackoff {
+        // Without an end in time the clock that the crate requires changes nothing.
+        let mut schedule = ExponentialBackoff::<SystemClock> {
             current_interval: first.delay,
             initial_interval: first.delay,
             randomization_factor: 0.0,
             multiplier: MULTIPLIER,
             max_interval: last.delay,
             max_elapsed_time: None,
-            clock: Still(None),
-            start_time: Instant::now(),
+            ..ExponentialBackoff::default()
         };
         let steps = failures.0.clamp(1, 64);
         let ideal = (0..steps).filter_map(|_| schedule.next_backoff()).last().unwrap_or(last.delay);
@@ -123,7 +110,7 @@ impl Schedule {
 }
 
 /// Delays between tries to reach a service that is away: exponential, with jitter, without end.
-pub struct Reconnect(ExponentialBackoff<backoff::SystemClock>);
+pub struct Reconnect(ExponentialBackoff<SystemClock>);
 
 impl Default for Reconnect {
     /// From 100 ms, doubled each time up to 10 s, each by up to half more or less.

@@ -1,4 +1,5 @@
-// What worker and receiver share: where everything is, the connection, and messages like the yardstick's.
+// Shared by worker and receiver: addresses, the connection, and messages like the yardstick's
+// (../yardstick.rs).
 import { parseArgs } from 'node:util'
 import amqp from 'amqplib'
 
@@ -13,8 +14,8 @@ export async function openChannel () {
   return connection.createConfirmChannel()
 }
 
-// amqplib writes one or two chunks a message, each with a system call of its own. What is written in one turn of the
-// event loop goes out in one, which takes about a tenth off the worker's CPU.
+// amqplib writes one or two chunks per message, each with a system call of its own. Corking writes all chunks
+// of one turn of the event loop at once, which saves about a tenth of the worker's CPU.
 function writeTogether (socket) {
   const write = socket.write
   socket.write = function (...chunk) {
@@ -26,7 +27,7 @@ function writeTogether (socket) {
   }
 }
 
-// Publishes with as many headers as ours has; resolves when the broker has taken it.
+// Publishes with as many headers as hookswitch's messages have; resolves when the broker has confirmed.
 export function publisher (channel, exchange, key, headers) {
   const fixed = {
     mandatory: true,

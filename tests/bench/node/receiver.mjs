@@ -1,4 +1,4 @@
-// What ../yardstick.rs asks of its receiver, in Node.js: answers 200 when the broker has confirmed.
+// The receiver of ../yardstick.rs in Node.js: answers 200 when the broker has confirmed.
 import { createServer } from 'node:http'
 import { at, openChannel, publisher } from './broker.mjs'
 

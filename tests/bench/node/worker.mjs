@@ -1,4 +1,4 @@
-// What ../yardstick.rs asks of its worker, in Node.js: claims, rewrites, publishes with a confirm, marks done, acks.
+// The worker of ../yardstick.rs in Node.js: claims, rewrites, publishes with a confirm, marks done, acks.
 import { Redis } from 'ioredis'
 import { at, openChannel, publisher } from './broker.mjs'
 
@@ -6,11 +6,12 @@ const PREFETCH = 256
 // Deliveries acked at a time.
 const ACKS = 32
 
-// Commands of one turn of the event loop go out together.
+// Commands of one turn of the event loop are sent together.
 const redis = new Redis(at.redis, { enableAutoPipelining: true })
-// One channel for both, so that acks go out with what is published.
+// One channel for both, so that acks are sent together with publishes.
 const channel = await openChannel()
-const publish = publisher(channel, 'hookswitch.published', 'call.ended.bench', ['source', 'provider', 'delivery-id'])
+const headers = ['source', 'provider', 'delivery-id']
+const publish = publisher(channel, 'hookswitch.published', 'call.ended.bench', headers)
 
 let taken = 0
 let through = 0
@@ -29,7 +30,7 @@ await channel.consume('raw.bench', async delivery => {
   settle(delivery.fields.deliveryTag)
 })
 
-// One ack for many: when there are enough in a row, or nothing else is in work.
+// One ack for many: once there are enough in a row, or nothing else is in progress.
 function settle (tag) {
   ready.add(tag)
   while (ready.delete(through + 1)) through += 1

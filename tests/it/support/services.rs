@@ -24,9 +24,13 @@ fn folder() -> TempDir {
     dir
 }
 
-fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/local").join(name)
+/// Returns a file of this checkout.
+fn checkout(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
+
+/// Runs the script with the services that HOOKSWITCH_SERVICES_ROOT names, or with the machine's own.
+const IN_SERVICES_ROOT: &str = "tests/scripts/in-services-root.sh";
 
 /// Starts a process that dies with the test binary, however that ends.
 ///
@@ -42,9 +46,11 @@ fn spawn(mut command: Command) -> Child {
     receiver.recv().expect("the thread answers")
 }
 
-fn with_parent(program: &Path) -> Command {
+/// Prepares a script of `deploy/local` that runs a service and dies with the thread that starts it.
+fn service(name: &str) -> Command {
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL"]).arg(program).stdin(Stdio::null());
+    command.args(["--pdeathsig", "KILL"]).arg(checkout(IN_SERVICES_ROOT));
+    command.arg(checkout("deploy/local").join(name)).stdin(Stdio::null());
     command
 }
 
@@ -121,7 +127,7 @@ impl Broker {
     pub fn start_again(&self) {
         let names: Vec<_> = (1..=self.vhosts).map(|n| format!("t{n}")).collect();
         let out = std::fs::File::create(self.service.dir.path().join("out")).unwrap();
-        let mut command = with_parent(&script("rabbitmq-server.sh"));
+        let mut command = service("rabbitmq-server.sh");
         command
             .arg(self.service.dir.path())
             .arg(self.service.port.to_string())
@@ -179,7 +185,8 @@ impl Broker {
 
     /// What `rabbitmqctl` says, or what is wrong.
     pub fn ask(&self, arguments: &[&str]) -> Result<String, String> {
-        let output = Command::new(script("rabbitmqctl.sh"))
+        let output = Command::new(checkout(IN_SERVICES_ROOT))
+            .arg(checkout("tests/scripts/rabbitmqctl.sh"))
             .arg(self.service.dir.path())
             .args(arguments)
             .output()
@@ -217,7 +224,7 @@ impl Redis {
     /// Starts it again on its data.
     pub fn start_again(&self) {
         let out = std::fs::File::create(self.service.dir.path().join("out")).unwrap();
-        let mut command = with_parent(&script("redis-server.sh"));
+        let mut command = service("redis-server.sh");
         command
             .arg(self.service.dir.path())
             .arg(self.service.port.to_string())

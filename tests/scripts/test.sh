@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# `make test` runs everything. `make check` runs the part that needs no services: test.sh quick.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
+
+[ "${1:-}" = quick ] || deploy/local/install.sh
+say "format"
+cargo fmt --check
+say "layout, layers and wording of the code (tests/house)"
+cargo test --locked --quiet --test house
+say "lints"
+cargo clippy --all-targets --locked --quiet -- -D warnings
+cargo clippy --all-targets --features faults --locked --quiet -- -D warnings
+say "docs"
+RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked --quiet
+say "unused dependencies"
+tests/scripts/unused-dependencies.sh
+if command -v cargo-deny >/dev/null; then
+    say "licences and sources (for advisories, which need the network: cargo deny check advisories)"
+    cargo deny check bans licenses sources
+else
+    say "licences and sources: NOT CHECKED, because cargo-deny is missing (cargo install --locked cargo-deny)"
+fi
+say "deployment files and scripts"
+tests/scripts/check-deployment.sh
+[ "${1:-}" = quick ] && exit 0
+say "tests, against a private RabbitMQ and Redis that they start themselves"
+cargo test --locked
+say "mutants: each known mistake must be noticed by a test"
+tests/scripts/mutants.sh
+say "every fault once under load, with every webhook accounted for"
+deploy/local/install.sh faketime
+cargo test --locked --features faults --test faults
