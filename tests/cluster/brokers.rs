@@ -15,7 +15,7 @@ use crate::{
     cluster::{Cluster, NODES, Queue},
     load::{Load, Office, Watch, account},
     support::{
-        RunningReceiver, RunningWorker, World, call,
+        RunningProcess, World, call,
         services::{Broker, Redis},
         until,
     },
@@ -52,8 +52,8 @@ struct Scene {
     /// The node that led the most queues when it began.
     busiest: usize,
     world: World,
-    receivers: Vec<RunningReceiver>,
-    workers: Arc<Vec<RunningWorker>>,
+    receivers: Vec<RunningProcess>,
+    workers: Arc<Vec<RunningProcess>>,
     load: Load,
     watch: Watch,
 }
@@ -182,7 +182,7 @@ async fn a_rolling_restart_loses_nothing() {
 #[ignore = "three brokers and minutes: make cluster"]
 async fn a_node_that_is_cut_off_loses_nothing_and_its_clients_do_not_lie() {
     let scene = Scene::with(true).await;
-    let lonely = &scene.receivers[1].publisher;
+    let lonely = &scene.receivers[1];
     // Shorter than what makes nodes take each other for dead, and longer.
     for seconds in [3, 20] {
         scene.cluster.network.cut(scene.busiest);
@@ -190,7 +190,7 @@ async fn a_node_that_is_cut_off_loses_nothing_and_its_clients_do_not_lie() {
         scene.load.accepts(200).await;
         if seconds == 20 {
             until("the minority pauses", async || lonely.trouble().is_some()).await;
-            assert!(scene.workers[2].gate.trouble().is_some(), "a worker that can publish nothing");
+            assert!(scene.workers[2].trouble().is_some(), "a worker that can publish nothing");
         }
         until_healed.await;
         scene.cluster.network.heal(scene.busiest);
@@ -227,8 +227,8 @@ async fn a_node_that_freezes_loses_nothing() {
 async fn without_a_majority_nothing_is_accepted_and_nothing_is_lost() {
     let scene = Scene::new().await;
     scene.at(&[0, 1], Broker::kill);
-    let publisher = &scene.receivers[0].publisher;
-    until("the receiver is not ready", async || publisher.trouble().is_some()).await;
+    let receiver = &scene.receivers[0];
+    until("the receiver is not ready", async || receiver.trouble().is_some()).await;
     let (accepted, refused) = (scene.load.accepted(), scene.load.refused());
     tokio::time::sleep(Duration::from_secs(5)).await;
     assert_eq!(scene.load.accepted(), accepted, "accepted by one node of three");

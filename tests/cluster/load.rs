@@ -16,7 +16,7 @@ use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
-use crate::support::{PATIENCE, RunningReceiver, RunningWorker, World, call, calls, services::Broker, until};
+use crate::support::{PATIENCE, RunningProcess, World, call, calls, services::Broker, until};
 
 /// How many webhooks are on their way at a time, and how long each sender rests after one that was accepted.
 const SENDERS: usize = 8;
@@ -61,7 +61,7 @@ pub struct Load {
 
 impl Load {
     /// Sends to these receivers, and after a refusal to the next of them.
-    pub fn start(receivers: &[RunningReceiver]) -> Self {
+    pub fn start(receivers: &[RunningProcess]) -> Self {
         let senders = Arc::new(Senders {
             stop: AtomicBool::new(false),
             next: AtomicUsize::new(0),
@@ -128,7 +128,7 @@ pub struct Watch {
 
 impl Watch {
     /// Watches what these workers count.
-    pub fn start(workers: &Arc<Vec<RunningWorker>>) -> Self {
+    pub fn start(workers: &Arc<Vec<RunningProcess>>) -> Self {
         let gap = Arc::new(Mutex::new(Gap::new()));
         let (workers, shared) = (workers.clone(), gap.clone());
         let task = tokio::spawn(async move {

@@ -58,13 +58,13 @@ async fn a_copy_of_redis_that_takes_over_loses_nothing_and_forgets_only_what_was
 
     master.kill();
     until("the workers wait: the copy takes no writes", async || {
-        workers.iter().all(|worker| worker.gate.trouble() == Some(Trouble::StoreDown))
+        workers.iter().all(|worker| worker.trouble() == Some(Trouble::StoreDown))
     })
     .await;
     load.accepts(200).await;
     let copied = done(&mut at_copy).await;
     let _: () = ask(&mut at_copy, &["REPLICAOF", "NO", "ONE"]).await;
-    until("the workers work", async || workers.iter().all(|worker| worker.gate.trouble().is_none())).await;
+    until("the workers work", async || workers.iter().all(|worker| worker.trouble().is_none())).await;
     load.accepts(200).await;
 
     // The old master comes back as a master, which nobody should let it. Who loses its connection does not go there.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use amq_protocol::protocol::basic;
 use hookswitch::{
-    app::worker::{Worker, gate::Gate},
+    app::process::{Process, Roles},
     config::Config,
     core::{
         delivery::queued::{History, QueuedWebhook},
@@ -17,10 +17,8 @@ use hookswitch::{
             self, Connection,
             consume::{delivery::Delivery, raw::RawConsumer},
             message,
-            publish::Publisher,
         },
-        metrics::{self, LinkMetrics, WorkerMetrics},
-        redis::Store,
+        trouble::Trouble,
     },
 };
 use tokio_util::sync::CancellationToken;
@@ -40,6 +38,8 @@ fn config(peer: &Peer, redis: &str) -> Config {
         publish_window = 1
         [redis]
         url = "{redis}"
+        [admin]
+        listen = "127.0.0.1:0"
         [sources.salpre]
         provider = "salpre"
         auth = "none"
@@ -187,18 +187,17 @@ async fn works() -> Works {
     let peer = Peer::listen().await;
     let redis = tokio::task::spawn_blocking(Redis::start).await.unwrap();
     let config = config(&peer, &redis.url(0));
-    let mut registry = metrics::registry();
-    let metrics = WorkerMetrics::register(&mut registry);
-    let [broker_link, redis_link] = LinkMetrics::register(&mut registry, ["broker", "redis"]);
-    let publisher = Publisher::start(config.amqp.clone(), "test", broker_link);
-    let store = Store::start(&config.redis, redis_link).unwrap();
-    let gate = Gate::watch(&publisher, &store, metrics.clone());
-    let worker = Worker::new(config, publisher, store, gate.clone(), metrics, providers::normalize);
-    let stop = CancellationToken::new();
-    let running = worker.run(stop.clone());
+    let roles = Roles { receiver: false, worker: true };
+    let process = Process::build(config, roles, providers::normalize).await.unwrap();
+    let (status, stop) = (process.status(), CancellationToken::new());
+    let running = process.run(stop.clone());
     let worker = tokio::spawn(async move { running.await.unwrap() });
     let mut publishing = peer.meet().await;
-    let ready = soon("the worker is ready", gate.open());
+    let ready = soon("the worker is about to consume", async {
+        while status.trouble() != Some(Trouble::NotConsuming) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
     tokio::select! {
         () = ready => {}
         heard = publishing.hear() => panic!("{heard:?}"),

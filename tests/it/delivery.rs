@@ -22,7 +22,7 @@ use hookswitch::{
 };
 use lapin::options::{BasicGetOptions, BasicRejectOptions};
 
-use super::support::{World, call, calls, inbound, until};
+use super::support::{World, call, calls, queued, until};
 
 #[tokio::test]
 async fn every_accepted_webhook_gives_its_events_exactly_once() {
@@ -80,12 +80,12 @@ async fn a_key_that_is_claimed_but_not_done_waits_for_its_lease_and_costs_no_att
     let world = World::new().await;
     let store = Store::start(&world.config.redis, Default::default()).unwrap();
     until("redis", async || store.trouble().is_none()).await;
-    let webhook = inbound("salpre", call(1)).webhook;
+    let webhook = queued("salpre", call(1)).webhook;
     let key = providers::normalize(&webhook).unwrap().key;
     let lease = Duration::from_secs(3);
     // As a worker that died after its claim leaves it.
-    let name = key.store_name(&webhook.source);
-    let dead = ToClaim { name, owner: "o-dead", entry: None };
+    let key = key.store_key(&webhook.source);
+    let dead = ToClaim { key, owner: "o-dead", entry: None };
     assert_eq!(store.claim(&webhook.source, &[dead], lease).await.unwrap(), [Claim::Claimed]);
     let began = Instant::now();
     world.accept("salpre", [call(1)]).await;
@@ -100,15 +100,15 @@ async fn a_key_that_is_claimed_but_not_done_waits_for_its_lease_and_costs_no_att
 #[tokio::test]
 async fn a_key_that_somebody_has_overwritten_is_its_own_deliverys_trouble_alone() {
     let world = World::with("[retry.retries]\nunreadable_key = 1").await.patient_with_redis().await;
-    let name_of = |n| {
-        let webhook = inbound("salpre", call(n)).webhook;
-        providers::normalize(&webhook).unwrap().key.store_name(&webhook.source)
+    let key_of = |n| {
+        let webhook = queued("salpre", call(n)).webhook;
+        providers::normalize(&webhook).unwrap().key.store_key(&webhook.source)
     };
     let mut redis = world.redis().await;
-    redis::cmd("RPUSH").arg(&name_of(0)[..]).arg(1).exec_async(&mut redis).await.unwrap();
+    redis::cmd("RPUSH").arg(key_of(0).as_bytes()).arg(1).exec_async(&mut redis).await.unwrap();
     // The last is a number, but none that we write.
     for (n, value) in [(1, &b""[..]), (2, b"oops"), (3, b"\xff"), (4, b"99999999999999999999")] {
-        redis::cmd("SET").arg(&name_of(n)[..]).arg(value).exec_async(&mut redis).await.unwrap();
+        redis::cmd("SET").arg(key_of(n).as_bytes()).arg(value).exec_async(&mut redis).await.unwrap();
     }
     world.accept("salpre", (0..40).map(call)).await;
     let worker = world.worker();
@@ -119,7 +119,7 @@ async fn a_key_that_somebody_has_overwritten_is_its_own_deliverys_trouble_alone(
         assert_eq!(letter.history.reason, Some(Reason::UnreadableKey));
         assert_eq!(letter.history.attempt, Attempt(2));
         let error = letter.history.error.unwrap();
-        assert!(error.contains(&format!("DEL \"{}\"", name_of(n).escape_ascii())), "{error}");
+        assert!(error.contains(&format!("DEL \"{}\"", key_of(n))), "{error}");
     }
     assert_eq!(worker.metric("hookswitch_retries_total{source=\"salpre\",tier=\"200ms\"}"), 5.0);
     assert_eq!(worker.metric("hookswitch_dead_total{source=\"salpre\",reason=\"unreadable_key\"}"), 5.0);
@@ -127,7 +127,7 @@ async fn a_key_that_somebody_has_overwritten_is_its_own_deliverys_trouble_alone(
     assert_eq!(worker.metric("hookswitch_reconnects_total{link=\"redis\"}"), 0.0);
 
     for n in 0..5 {
-        redis::cmd("DEL").arg(&name_of(n)[..]).exec_async(&mut redis).await.unwrap();
+        redis::cmd("DEL").arg(key_of(n).as_bytes()).exec_async(&mut redis).await.unwrap();
     }
     super::dead_letters::replay_all(&world, "salpre").await;
     assert_eq!(calls(&world.events(5).await), (0..5).collect::<Vec<_>>());
@@ -142,7 +142,7 @@ async fn a_crash_between_confirm_and_done_gives_the_same_event_ids_again() {
     let first = world.events(1).await;
     let store = Store::start(&world.config.redis, Default::default()).unwrap();
     until("redis", async || store.trouble().is_none()).await;
-    let webhook = inbound("salpre", call(1)).webhook;
+    let webhook = queued("salpre", call(1)).webhook;
     // As if the worker had died before it could say so.
     store.forget(&webhook.source, &providers::normalize(&webhook).unwrap().key).await.unwrap();
     world.accept("salpre", [call(1)]).await;
@@ -365,24 +365,24 @@ async fn redis_keeps_keys_as_short_hashes() {
     let store = Store::start(&world.config.redis, Default::default()).unwrap();
     until("redis", async || store.trouble().is_none()).await;
     let source: SourceName = "salpre".parse().unwrap();
-    let name = |key: &str| IdempotencyKey::from_parts(&[key]).store_name(&source);
+    let store_key = |key: &str| IdempotencyKey::from_parts(&[key]).store_key(&source);
     let (lease, ttl) = (Duration::from_secs(5), Duration::from_secs(60));
     let claim = async |claims: &[(&'static str, &'static str)]| {
         let claims: Vec<_> =
-            claims.iter().map(|(key, owner)| ToClaim { name: name(key), owner, entry: None }).collect();
+            claims.iter().map(|(key, owner)| ToClaim { key: store_key(key), owner, entry: None }).collect();
         store.claim(&source, &claims, lease).await.unwrap()
     };
     assert_eq!(claim(&[("k", "oa")]).await, [Claim::Claimed]);
     assert_eq!(claim(&[("k", "oa")]).await, [Claim::Claimed], "re-entrant");
     assert_eq!(claim(&[("k", "ob")]).await, [Claim::Busy]);
-    store.release(name("k"), "ob").await.unwrap();
+    store.release(store_key("k"), "ob").await.unwrap();
     assert_eq!(claim(&[("k", "ob")]).await, [Claim::Busy], "not the owner's release");
-    store.release(name("k"), "oa").await.unwrap();
+    store.release(store_key("k"), "oa").await.unwrap();
     assert_eq!(claim(&[("k", "ob")]).await, [Claim::Claimed]);
-    let mark = |key: &str, fingerprint| ToMark { name: name(key), fingerprint, entry: None };
-    store.done(&source, &[mark("k", 42), mark("m", 43)], ttl).await.unwrap();
+    let mark = |key: &str, body: u64| ToMark { key: store_key(key), body: body.into(), entry: None };
+    store.mark_done(&source, &[mark("k", 42), mark("m", 43)], ttl).await.unwrap();
     let mixed = claim(&[("k", "oa"), ("l", "oa"), ("l", "ob"), ("m", "oa")]).await;
-    let done = |fingerprint| Claim::Done { fingerprint };
+    let done = |body: u64| Claim::Done { body: body.into() };
     assert_eq!(mixed, [done(42), Claim::Claimed, Claim::Busy, done(43)]);
 }
 
@@ -407,10 +407,10 @@ async fn an_event_as_large_as_allowed_gets_through_the_brokers_own_limit() {
     let publisher = world.publisher().await;
     let accept = async |n, filling: usize| {
         let body = String::from_utf8(call(n)).unwrap().replace("SALPRE_AABBCCDD", &"x".repeat(filling));
-        let mut inbound = inbound("salpre", body.into_bytes());
+        let mut queued = queued("salpre", body.into_bytes());
         // Of a known length, since the event tells it.
-        inbound.webhook.received_at = "2026-01-02T03:04:05Z".parse().unwrap();
-        publisher.publish(routes::accept(&inbound), super::support::PATIENCE).await.unwrap();
+        queued.webhook.received_at = "2026-01-02T03:04:05Z".parse().unwrap();
+        publisher.publish(routes::accept(&queued), super::support::PATIENCE).await.unwrap();
     };
     let worker = world.worker();
     accept(1, 0).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hookswitch::{
-    app::ledger::{self, Balance},
+    app::ledger::Balance,
     core::{
         ledger::{Entry, Mark, Run, State, Sum},
         letters::Filter,
@@ -15,14 +15,14 @@ use lapin::options::QueuePurgeOptions;
 
 use super::{
     dead_letters::{discard, replay_all},
-    support::{RunningReceiver, World, call, calls, depth, services::Redis, until},
+    support::{RunningProcess, World, call, calls, depth, services::Redis, until},
 };
 
 /// The balance, once `settled` holds of it.
 async fn balance(world: &World, settled: impl Fn(&Balance) -> bool) -> Balance {
     let (store, connection) = (world.store().await, world.connect().await);
     let shards = topology::raw_shards(&connection, &world.config).await.unwrap();
-    let draw = async || ledger::balance(&store, &connection, &world.config, &shards).await.unwrap();
+    let draw = async || Balance::compute(&store, &connection, &world.config, &shards).await.unwrap();
     let mut last = draw().await;
     let what = "the ledger comes to rest";
     until(what, async || {
@@ -37,7 +37,7 @@ fn sum(accepted: i64, done: i64, duplicate: i64, discarded: i64, dead: i64, in_s
     Sum { accepted, done, duplicate, discarded, dead, in_system }
 }
 
-async fn post(receiver: &RunningReceiver, body: Vec<u8>) -> u16 {
+async fn post(receiver: &RunningProcess, body: Vec<u8>) -> u16 {
     receiver.post("salpre", body.leak()).await
 }
 
@@ -70,7 +70,7 @@ async fn it_shows_what_became_of_every_webhook() {
     assert_eq!(rest.total, sum(29, 20, 5, 1, 3, 0));
 
     // A receiver that ends closes its run: it is summed up, and nothing changes by that.
-    receiver.close().await;
+    receiver.finish().await;
     world.wait_for_depth("hookswitch.ledger", 0).await;
     worker.finish().await;
     for _ in 0..2 {
@@ -120,7 +120,7 @@ async fn a_key_of_the_ledger_that_somebody_has_overwritten_holds_up_no_webhook()
         .await
         .unwrap();
     let worker = world.worker();
-    until("the ledger is opened", async || worker.gate.trouble().is_none()).await;
+    until("the ledger is opened", async || worker.trouble().is_none()).await;
     // Runs that begin in the moment of its opening do not count.
     tokio::time::sleep(Duration::from_secs(3)).await;
     let receiver = world.receiver().await;
@@ -176,7 +176,7 @@ async fn a_webhook_that_was_refused_is_not_accepted() {
         .unwrap();
     assert_eq!(post(&receiver, call(3)).await, 200);
     let rest = balance(&world, |b| b.total.done == 2 && b.total.in_system == 0).await;
-    receiver.close().await;
+    receiver.finish().await;
     assert_eq!(rest.total, sum(2, 2, 0, 0, 0, 0));
     worker.finish().await;
 }
@@ -204,7 +204,7 @@ async fn what_redis_forgot_is_left_out_and_never_counted_wrongly() {
     let after = balance(&world, |b| b.since > before.since).await;
     assert_eq!(after.total, Sum::default());
     // The old run goes on, and is not counted.
-    until("the worker is back", async || worker.gate.trouble().is_none()).await;
+    until("the worker is back", async || worker.trouble().is_none()).await;
     assert_eq!(post(&receiver, call(10)).await, 200);
     world.events(11).await;
     assert_eq!(balance(&world, |_| true).await.total, Sum::default());

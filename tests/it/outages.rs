@@ -51,7 +51,7 @@ async fn a_redis_that_is_killed_under_load_and_keeps_its_data_gives_no_event_twi
     let worker = world.worker();
     until("work has begun", async || worker.metric("hookswitch_events_total") > 100.0).await;
     redis.kill();
-    until("the worker is not ready", async || worker.gate.trouble() == Some(Trouble::StoreDown)).await;
+    until("the worker is not ready", async || worker.trouble() == Some(Trouble::StoreDown)).await;
     tokio::task::block_in_place(|| redis.start_again());
     assert_eq!(calls(&world.events(1_500).await), (0..1_500).collect::<Vec<_>>());
     assert_eq!(world.dead("salpre", 0).await.len(), 0);
@@ -64,10 +64,10 @@ async fn a_redis_that_is_frozen_makes_the_worker_wait_and_spends_no_attempts() {
     let (broker, redis) = own().await;
     let world = World::at(&broker.url(1), &redis.url(0), "").await;
     let worker = world.worker();
-    until("the worker is ready", async || worker.gate.trouble().is_none()).await;
+    until("the worker is ready", async || worker.trouble().is_none()).await;
     redis.freeze();
     world.accept("salpre", (0..20).map(call)).await;
-    until("the worker is not ready", async || worker.gate.trouble() == Some(Trouble::StoreDown)).await;
+    until("the worker is not ready", async || worker.trouble() == Some(Trouble::StoreDown)).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(world.events(0).await.len(), 0);
     redis.thaw();
@@ -89,12 +89,12 @@ async fn a_broker_that_freezes_is_noticed_by_its_silence() {
     let receiver = world.receiver().await;
     receiver.ready().await;
     let worker = world.worker();
-    until("the worker is ready", async || worker.gate.trouble().is_none()).await;
+    until("the worker is ready", async || worker.trouble().is_none()).await;
     assert_eq!(receiver.post("salpre", Box::leak(call(1).into_boxed_slice())).await, 200);
     broker.freeze();
     // Never a hang: 503 within the deadline, however silent the broker.
     assert_eq!(receiver.post("salpre", Box::leak(call(2).into_boxed_slice())).await, 503);
-    until("the silence is noticed", async || receiver.publisher.trouble().is_some()).await;
+    until("the silence is noticed", async || receiver.trouble().is_some()).await;
     broker.thaw();
     until("the receiver recovers", async || {
         receiver.post("salpre", Box::leak(call(3).into_boxed_slice())).await == 200
@@ -115,10 +115,10 @@ async fn a_memory_alarm_pauses_the_worker_makes_the_receiver_say_503_and_passes(
     let receiver = world.receiver().await;
     receiver.ready().await;
     let worker = world.worker();
-    until("the worker is ready", async || worker.gate.trouble().is_none()).await;
+    until("the worker is ready", async || worker.trouble().is_none()).await;
     tokio::task::block_in_place(|| broker.ctl(&["set_vm_memory_high_watermark", "0.000001"]));
     until("the receiver refuses", async || receiver.post("salpre", b"{}").await == 503).await;
-    until("it knows why", async || receiver.publisher.trouble() == Some(Trouble::BrokerBlocked)).await;
+    until("it knows why", async || receiver.trouble() == Some(Trouble::BrokerBlocked)).await;
     tokio::task::block_in_place(|| broker.ctl(&["set_vm_memory_high_watermark", "0.6"]));
     until("the receiver recovers", async || {
         receiver.post("salpre", Box::leak(call(1).into_boxed_slice())).await == 200
@@ -166,7 +166,7 @@ async fn a_worker_that_starts_before_its_services_waits_for_them() {
     redis.kill();
     let worker = world.worker();
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert!(worker.gate.trouble().is_some());
+    assert!(worker.trouble().is_some());
     tokio::task::block_in_place(|| {
         redis.start_again();
         broker.start_again();
@@ -185,10 +185,10 @@ async fn a_worker_that_holds_messages_longer_than_the_broker_allows_starts_anew_
         tokio::task::block_in_place(|| broker.ctl(&["eval", &format!("application:set_env({setting}).")]));
     }
     let worker = world.worker();
-    until("the worker is ready", async || worker.gate.trouble().is_none()).await;
+    until("the worker is ready", async || worker.trouble().is_none()).await;
     redis.freeze();
     world.accept("salpre", (0..20).map(call)).await;
-    until("the worker is not ready", async || worker.gate.trouble() == Some(Trouble::StoreDown)).await;
+    until("the worker is not ready", async || worker.trouble() == Some(Trouble::StoreDown)).await;
     world.wait_for_depth("raw.salpre", 20).await;
     redis.thaw();
     assert_eq!(calls(&world.events(20).await), (0..20).collect::<Vec<_>>());

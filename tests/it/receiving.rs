@@ -143,8 +143,8 @@ async fn the_raw_message_holds_the_bytes_and_the_headers_that_matter_and_no_secr
     let (raw, properties) = world.drain("raw.varda", 1).await.remove(0);
     assert_eq!(raw, body);
     assert_eq!(*properties.delivery_mode(), Some(2));
-    let inbound = hookswitch::edge::amqp::message::decode(&properties, raw).unwrap();
-    let captured: Vec<_> = inbound.webhook.headers.iter().map(|(name, _)| name.to_owned()).collect();
+    let queued = hookswitch::edge::amqp::message::decode(&properties, raw).unwrap();
+    let captured: Vec<_> = queued.webhook.headers.iter().map(|(name, _)| name.to_owned()).collect();
     let mut sorted = captured.clone();
     sorted.sort();
     assert_eq!(sorted, ["traceparent", "x-mine", "x-varda-delivery"]);
@@ -184,7 +184,7 @@ async fn messages_that_share_a_batch_with_an_unroutable_one_are_told_apart() {
     for n in 0..400 {
         // Every second one goes where no queue is bound.
         let source = if n % 2 == 0 { "salpre" } else { "nowhere" };
-        let publication = hookswitch::edge::amqp::routes::accept(&super::support::inbound(source, call(n)));
+        let publication = hookswitch::edge::amqp::routes::accept(&super::support::queued(source, call(n)));
         let publisher = publisher.clone();
         publishing.spawn(async move { (n, publisher.publish(publication, super::support::PATIENCE).await) });
     }

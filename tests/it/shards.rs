@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use hookswitch::{
-    app::ledger,
+    app::ledger::Balance,
     core::{
         delivery::fault::Reason,
         providers::{NormalizeError, Normalized},
@@ -22,9 +22,7 @@ use hookswitch::{
     },
 };
 
-use super::support::{
-    PATIENCE, RunningReceiver, RunningWorker, World, call, calls, depth, program::Program, until,
-};
+use super::support::{PATIENCE, RunningProcess, World, call, calls, depth, program::Program, until};
 
 const BY_CALL: &str = "shard_by = \"/payload/call_id\"";
 const BY_HEADER: &str = "shard_by = \"header:X-Call\"";
@@ -47,13 +45,13 @@ async fn depths(world: &World) -> Vec<u32> {
     depths
 }
 
-async fn receiver(world: &World) -> RunningReceiver {
+async fn receiver(world: &World) -> RunningProcess {
     let receiver = world.receiver().await;
     receiver.ready().await;
     receiver
 }
 
-async fn post(receiver: &RunningReceiver, headers: &[(&str, &str)], body: impl Into<Bytes>) -> u16 {
+async fn post(receiver: &RunningProcess, headers: &[(&str, &str)], body: impl Into<Bytes>) -> u16 {
     let url = format!("http://{}/in/split", receiver.address);
     Client::new(PATIENCE).post(&url, headers, body.into()).await.unwrap().status
 }
@@ -64,7 +62,7 @@ fn later(n: usize) -> Vec<u8> {
 }
 
 /// What a worker of this world has done of the source.
-fn done(worker: &RunningWorker) -> f64 {
+fn done(worker: &RunningProcess) -> f64 {
     worker.metric("hookswitch_deliveries_total{source=\"split\",disposition=\"done\"}")
 }
 
@@ -73,7 +71,7 @@ async fn balanced(world: &World, done: i64) {
     let (store, connection) = (world.store().await, world.connect().await);
     let shards = topology::raw_shards(&connection, &world.config).await.unwrap();
     until("the ledger balances", async || {
-        let balance = ledger::balance(&store, &connection, &world.config, &shards).await.unwrap();
+        let balance = Balance::compute(&store, &connection, &world.config, &shards).await.unwrap();
         balance.total.done == done && balance.total.in_system == 0 && balance.queued + balance.waiting == 0
     })
     .await;
@@ -108,7 +106,7 @@ async fn the_webhooks_of_a_call_go_to_one_queue_and_each_is_done_once() {
     assert_eq!(calls(&world.events(60).await), twice);
     assert_eq!(done(&worker), 60.0);
     // The same fact in another queue is the same fact.
-    let again: Vec<_> = (0..30).map(|n| super::support::inbound("split", call(n))).collect();
+    let again: Vec<_> = (0..30).map(|n| super::support::queued("split", call(n))).collect();
     world.publish(again.iter().map(hookswitch::edge::amqp::routes::accept)).await;
     let duplicates = "hookswitch_duplicates_total{source=\"split\",body=\"same\"}";
     until("thirty duplicates", async || worker.metric(duplicates) == 30.0).await;
@@ -227,7 +225,7 @@ async fn from_1_shard_to_4_and_back_while_webhooks_come_in_nothing_is_lost() {
     let old_program = Program::of(&one);
     let old_receiver = receiver(&one).await;
     let mut n = 0;
-    let mut send = async |receiver: &RunningReceiver, count: usize| {
+    let mut send = async |receiver: &RunningProcess, count: usize| {
         for _ in 0..count {
             assert_eq!(post(receiver, &[], call(n)).await, 200);
             n += 1;
@@ -248,7 +246,7 @@ async fn from_1_shard_to_4_and_back_while_webhooks_come_in_nothing_is_lost() {
     send(&new_receiver, 50).await;
     send(&old_receiver, 30).await;
     old_worker.kill().unwrap();
-    old_receiver.close().await;
+    old_receiver.finish().await;
     send(&new_receiver, 50).await;
     until("all four are worked on", async || depths(&four).await == [0; 4]).await;
     // And back: what is left in queues that the configuration knows no more is worked on too.
@@ -256,7 +254,7 @@ async fn from_1_shard_to_4_and_back_while_webhooks_come_in_nothing_is_lost() {
     send(&new_receiver, 40).await;
     let left = depths(&four).await;
     assert!(left.iter().all(|depth| *depth > 0), "{left:?}");
-    new_receiver.close().await;
+    new_receiver.finish().await;
     let worker = one.worker();
     let events = one.events(340).await;
     let calls: BTreeSet<_> = calls(&events).into_iter().collect();
@@ -275,7 +273,7 @@ async fn a_queue_that_is_left_over_is_counted_and_named_until_it_is_deleted() {
     for n in 0..8 {
         assert_eq!(post(&receiver, &[], call(n)).await, 200);
     }
-    receiver.close().await;
+    receiver.finish().await;
     let two = World::of_toml(four.toml.replace("shards = 4", "shards = 2"));
     let connection = two.connect().await;
     assert!(Topology::of(&two.config).check(&connection).await.is_ok());
@@ -300,7 +298,7 @@ async fn a_queue_that_is_left_over_is_counted_and_named_until_it_is_deleted() {
     assert_eq!(calls(&two.events(1).await), [8]);
     // Whoever found them before goes on as well.
     let store = two.store().await;
-    assert!(ledger::balance(&store, &connection, &two.config, &shards).await.is_ok());
+    assert!(Balance::compute(&store, &connection, &two.config, &shards).await.is_ok());
     let said = program.ok("topology check").await.out;
     assert!(!said.contains("is left"), "{said}");
     worker.finish().await;

@@ -1,6 +1,9 @@
-//! The topology: made by the program, checked in words, never worked around.
+//! The topology: created by the program, checked with clear messages, never worked around.
 
-use hookswitch::edge::amqp::topology::{Topology, TopologyError};
+use hookswitch::{
+    app::process::ProcessError,
+    edge::amqp::topology::{Topology, TopologyError},
+};
 use lapin::{options::QueueDeclareOptions, types::FieldTable};
 
 use super::support::{World, call, shared};
@@ -8,7 +11,7 @@ use super::support::{World, call, shared};
 #[tokio::test]
 async fn the_services_are_of_versions_that_we_support_and_of_those_that_are_asked_for() {
     let shared = tokio::task::spawn_blocking(shared).await.unwrap();
-    // What the broker says of itself; `rabbitmqctl version` would be the tool's own.
+    // The broker's version; `rabbitmqctl version` would be that of the tool.
     let broker = shared.broker.ctl(&["eval", "io:format(rabbit_misc:version())."]);
     let broker = broker.trim_end().strip_suffix("ok").unwrap();
     let client = redis::Client::open(shared.redis.url(0)).unwrap();
@@ -24,7 +27,7 @@ async fn the_services_are_of_versions_that_we_support_and_of_those_that_are_aske
     let number = |version: &str| -> Vec<u32> { version.split('.').map_while(|n| n.parse().ok()).collect() };
     assert!(number(broker) >= vec![3, 10], "at-least-once dead-lettering came with 3.10: {broker}");
     assert!(number(&store) >= vec![7], "{name} {store}");
-    // So that a run against other versions cannot silently be one against the usual ones.
+    // A run against other versions must not silently be one against the usual ones.
     for (variable, found) in [
         ("HOOKSWITCH_EXPECT_RABBITMQ", broker.to_owned()),
         ("HOOKSWITCH_EXPECT_REDIS", format!("{name} {store}")),
@@ -63,7 +66,7 @@ async fn a_queue_that_is_missing_or_different_is_named_in_words_and_the_worker_r
 
     let mut worker = world.worker();
     let ended = tokio::time::timeout(super::support::PATIENCE, &mut worker.task).await.unwrap().unwrap();
-    assert!(matches!(ended, Err(TopologyError::Differs(_))));
+    assert!(matches!(ended, Err(ProcessError::Topology(TopologyError::Differs(_)))));
 }
 
 #[tokio::test]

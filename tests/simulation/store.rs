@@ -1,6 +1,6 @@
 //! A model of Redis: what `src/edge/redis` asks of it, and when it forgets.
 
-use hookswitch::core::delivery::lifecycle::Claim;
+use hookswitch::core::{delivery::lifecycle::Claim, events::key::BodyHash};
 
 use crate::plan::Time;
 
@@ -78,7 +78,7 @@ impl Store {
     /// As the script: re-entrant for the same owner.
     pub(crate) fn claim(&mut self, key: usize, owner: u32, lease: Time, now: Time) -> Claim {
         match self.look(key, now) {
-            Held::Done { fingerprint, .. } => Claim::Done { fingerprint },
+            Held::Done { fingerprint, .. } => Claim::Done { body: BodyHash::from(fingerprint) },
             Held::Claim { owner: holder, .. } if holder != owner => Claim::Busy,
             Held::Nothing | Held::Claim { .. } => {
                 self.keys[key] = Held::Claim { owner, until: now + self.ahead + lease };

@@ -7,10 +7,13 @@ use std::{
 };
 
 use hookswitch::{
-    core::delivery::{
-        disposition::Disposition,
-        fault::{Attempt, Fault, Reason},
-        lifecycle::{Answer, Claim, Life, Step},
+    core::{
+        delivery::{
+            disposition::Disposition,
+            fault::{Attempt, Fault, Reason},
+            lifecycle::{Answer, Claim, Life, Step},
+        },
+        events::key::BodyHash,
     },
     faults::{self, Mutant},
 };
@@ -692,7 +695,7 @@ impl<'s> World<'s> {
         };
         let readable = fault.is_none();
         let life = match fault {
-            None => Life::of_webhook(attempt, schedule, fingerprint, self.facts[key].events),
+            None => Life::of_webhook(attempt, schedule, BodyHash::from(fingerprint), self.facts[key].events),
             Some(fault) => Life::of_fault(attempt, schedule, fault),
         };
         self.lives.push(Living {
