@@ -53,7 +53,7 @@ struct Receiving {
     books: Arc<Books>,
 }
 
-/// What can be asked of a process while it runs, over HTTP or by a test; cheap to clone.
+/// The state of a process, for its admin listener and for tests; cheap to clone.
 #[derive(Clone)]
 pub struct Status {
     registry: Arc<Registry>,

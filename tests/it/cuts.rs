@@ -1,5 +1,5 @@
-//! Links that are cut at the worst moments, fall silent, slow down or refuse: the worker is behind a proxy, and
-//! everybody else talks to the services themselves.
+//! Links that are cut at the worst moments, fall silent, slow down or refuse. Only the worker is behind a
+//! proxy.
 
 use std::{
     collections::HashMap,
@@ -29,7 +29,7 @@ fn through(address: &Secret, proxy: &Proxy) -> Secret {
     Secret::new(url)
 }
 
-/// The same world, seen from behind a proxy of the broker.
+/// Returns the same world from behind a proxy of the broker.
 async fn behind_a_proxy_of_the_broker(world: &World) -> (World, Proxy) {
     let address = &world.config.amqp.urls[0];
     let proxy = Proxy::amqp(port(address)).await;
@@ -38,7 +38,7 @@ async fn behind_a_proxy_of_the_broker(world: &World) -> (World, Proxy) {
     (World { config, toml: world.toml.clone() }, proxy)
 }
 
-/// The same world, seen from behind a proxy of Redis.
+/// Returns the same world from behind a proxy of Redis.
 async fn behind_a_proxy_of_redis(world: &World) -> (World, Proxy) {
     let address = &world.config.redis.urls[0];
     let proxy = Proxy::plain(port(address)).await;
@@ -47,8 +47,8 @@ async fn behind_a_proxy_of_redis(world: &World) -> (World, Proxy) {
     (World { config, toml: world.toml.clone() }, proxy)
 }
 
-/// Takes events until every call has come, lets the worker finish, and takes what is left: nothing may be lost, and
-/// the same call is always the same event.
+/// Consumes events until every call has come, lets the worker finish, and consumes the rest. Nothing may be
+/// lost, and all events of a call must have the same id.
 async fn all_events(world: &World, worker: RunningProcess) -> Vec<Value> {
     let (mut events, began) = (Vec::new(), Instant::now());
     loop {
@@ -89,7 +89,7 @@ async fn watch_done(world: &World) -> Done {
         while let Some(line) = lines.next().await {
             // 1764000000.123456 [3 127.0.0.1:4711] "SET" "<key>" "<hash of the body>" "PX" "<time to live>"
             let Some((time, command)) = line.split_once(&database) else { continue };
-            // From the right, since a key may hold a quote.
+            // It is read from the right, since a key may contain a quote.
             let mut words = command.rsplit('"').skip(1).step_by(2);
             let (Some("PX"), Some(Ok(body)), true) =
                 (words.nth(1), words.next().map(str::parse), command.contains("\"SET\" "))
@@ -113,7 +113,7 @@ async fn a_cut_loses_nothing(moment: Moment, one_in: u32) {
     let worker = behind.worker();
     let events = all_events(&world, worker).await;
     assert!(proxy.cuts(moment) > 0, "never cut, of {} times", proxy.seen(moment));
-    // Publishing what Redis knew as done would be a duplicate that need not have been.
+    // Publishing again what Redis holds as done would be an avoidable duplicate.
     let done = done.lock().unwrap();
     let published = proxy.published();
     for event in &events {
@@ -125,7 +125,7 @@ async fn a_cut_loses_nothing(moment: Moment, one_in: u32) {
             "done at {done:?}, published at {times:?}"
         );
     }
-    // Only what was under way in the moment of a cut may come twice.
+    // Only what was in flight at a cut may come twice.
     let (cuts, concurrency) = (proxy.cuts(moment) as usize, world.config.worker.concurrency);
     assert!(events.len() - WEBHOOKS <= cuts * concurrency, "{} events after {cuts} cuts", events.len());
 }
@@ -150,7 +150,7 @@ async fn a_connection_cut_before_an_ack_loses_nothing_and_publishes_nothing_need
     a_cut_loses_nothing(Moment::BeforeAck, 2).await;
 }
 
-/// A worker with work, whose link is black-holed while it works; what it then says is the trouble.
+/// Black-holes the link of a worker while it works, and expects it to report `trouble`.
 async fn a_black_hole_is_noticed(world: &World, behind: &World, proxy: &Proxy, trouble: Trouble) {
     let worker = behind.worker();
     until("the worker is ready", async || worker.trouble().is_none()).await;
@@ -159,7 +159,7 @@ async fn a_black_hole_is_noticed(world: &World, behind: &World, proxy: &Proxy, t
     proxy.blackhole();
     world.accept("salpre", (WEBHOOKS / 2..WEBHOOKS).map(call)).await;
     until("the silence is noticed", async || worker.trouble() == Some(trouble)).await;
-    // Not by luck: what comes while the link is dead stays where it is.
+    // It stays so: what comes while the link is dead stays in its queue.
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(worker.trouble(), Some(trouble));
     proxy.restore();
@@ -197,7 +197,7 @@ async fn a_receiver_whose_broker_is_in_a_black_hole_says_503_in_time() {
     })
     .await;
     let worker = world.worker();
-    // Call 1 was answered 503, so nothing is promised either way.
+    // Call 1 was answered with 503, so it may come or not.
     let mut seen = calls(&world.events(2).await);
     seen.dedup();
     assert!(seen.contains(&0) && seen.contains(&2), "{seen:?}");

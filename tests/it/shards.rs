@@ -1,4 +1,5 @@
-//! A source with several raw queues: what belongs together stays together, and nothing is lost when their number changes.
+//! A source with several raw queues: related webhooks stay together, and nothing is lost when the number of
+//! queues changes.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,7 +28,7 @@ use super::support::{PATIENCE, RunningProcess, World, call, calls, depth, progra
 const BY_CALL: &str = "shard_by = \"/payload/call_id\"";
 const BY_HEADER: &str = "shard_by = \"header:X-Call\"";
 
-/// A world with a source `split` of four shards.
+/// Creates a world with a source `split` of four shards.
 async fn world(more: &str) -> World {
     World::with(&format!("[sources.split]\nprovider = \"salpre\"\nauth = \"none\"\nshards = 4\n{more}")).await
 }
@@ -56,17 +57,17 @@ async fn post(receiver: &RunningProcess, headers: &[(&str, &str)], body: impl In
     Client::new(PATIENCE).post(&url, headers, body.into()).await.unwrap().status
 }
 
-/// Another fact about call `n`.
+/// Returns the body of another fact about call `n`.
 fn later(n: usize) -> Vec<u8> {
     String::from_utf8(call(n)).unwrap().replace("1760084505", "1760084506").into_bytes()
 }
 
-/// What a worker of this world has done of the source.
+/// Returns how many webhooks of the source a worker has done.
 fn done(worker: &RunningProcess) -> f64 {
     worker.metric("hookswitch_deliveries_total{source=\"split\",disposition=\"done\"}")
 }
 
-/// Waits until the ledger has `done` webhooks, and nothing is missing.
+/// Waits until the ledger counts `done` webhooks as done and misses none.
 async fn balanced(world: &World, done: i64) {
     let (store, connection) = (world.store().await, world.connect().await);
     let shards = topology::raw_shards(&connection, &world.config).await.unwrap();
@@ -135,7 +136,7 @@ async fn what_is_in_flight_is_the_sum_over_the_queues() {
     let worker = world.worker();
     assert_eq!(post(&receiver, &[], call(0)).await, 200);
     world.events(1).await;
-    // As long as events cannot be published webhooks stay in work.
+    // While events cannot be published, webhooks stay in work.
     let channel = world.client().await.create_channel().await.unwrap();
     channel.exchange_delete("hookswitch.published".into(), Default::default()).await.unwrap();
     for n in 1..=8 {
@@ -175,7 +176,7 @@ async fn a_retry_comes_back_to_its_queue() {
 async fn dead_letters_of_all_queues_lie_in_one_and_a_replay_goes_by_the_same_rule() {
     let world = world(BY_HEADER).await;
     let receiver = receiver(&world).await;
-    // Whoever takes them dies with them, until the broker has had enough.
+    // Every consumer of them dies, until the broker's delivery limit is reached.
     let header = ["a", "b", "c", "d", "e", "f", "g", "h"];
     for call in header {
         assert_eq!(post(&receiver, &[("x-CALL", call)], format!("not json: {call}")).await, 200);
@@ -210,7 +211,7 @@ async fn dead_letters_of_all_queues_lie_in_one_and_a_replay_goes_by_the_same_rul
             assert_eq!(webhook.body, format!("not json: {header}"));
         }
     }
-    // Now a worker buries them.
+    // Now a worker dead-letters them.
     let worker = world.worker();
     let letters = world.dead("split", 8).await;
     assert!(letters.iter().all(|letter| letter.history.reason == Some(Reason::MalformedJson)));
@@ -219,7 +220,7 @@ async fn dead_letters_of_all_queues_lie_in_one_and_a_replay_goes_by_the_same_rul
 
 #[tokio::test]
 async fn from_1_shard_to_4_and_back_while_webhooks_come_in_nothing_is_lost() {
-    // However long it takes here, none is tried so often that it dies.
+    // However long it takes, no webhook runs out of retries.
     let four = world(BY_CALL).await.changed("panic_retries = 2", "panic_retries = 1000").await;
     let one = World::of_toml(four.toml.replace("shards = 4", "shards = 1"));
     let old_program = Program::of(&one);
@@ -231,7 +232,7 @@ async fn from_1_shard_to_4_and_back_while_webhooks_come_in_nothing_is_lost() {
             n += 1;
         }
     };
-    // Some wait to be tried again while the number changes.
+    // Some wait for a retry while the number changes.
     let failing = one.worker_with(unlucky);
     send(&old_receiver, 20).await;
     until("some wait", async || failing.metric("hookswitch_retries_total{source=\"split\"") >= 5.0).await;
@@ -249,7 +250,7 @@ async fn from_1_shard_to_4_and_back_while_webhooks_come_in_nothing_is_lost() {
     old_receiver.finish().await;
     send(&new_receiver, 50).await;
     until("all four are worked on", async || depths(&four).await == [0; 4]).await;
-    // And back: what is left in queues that the configuration knows no more is worked on too.
+    // And back: queues that are no longer configured are consumed too.
     new_worker.finish().await;
     send(&new_receiver, 40).await;
     let left = depths(&four).await;
@@ -288,7 +289,7 @@ async fn a_queue_that_is_left_over_is_counted_and_named_until_it_is_deleted() {
     let worker = two.worker();
     assert_eq!(calls(&two.events(8).await), (0..8).collect::<Vec<_>>());
     balanced(&two, 8).await;
-    // The consumer ends with the queue, and the worker begins anew without it.
+    // The consumer ends with the queue, and the worker restarts without it.
     let shards = topology::raw_shards(&connection, &two.config).await.unwrap();
     let channel = two.client().await.create_channel().await.unwrap();
     for queue in ["raw.split.3", "raw.split.2"] {
@@ -296,7 +297,7 @@ async fn a_queue_that_is_left_over_is_counted_and_named_until_it_is_deleted() {
     }
     two.accept("split", [call(8)]).await;
     assert_eq!(calls(&two.events(1).await), [8]);
-    // Whoever found them before goes on as well.
+    // A list of queues from before the deletion still works.
     let store = two.store().await;
     assert!(Balance::compute(&store, &connection, &two.config, &shards).await.is_ok());
     let said = program.ok("topology check").await.out;

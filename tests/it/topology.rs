@@ -18,7 +18,7 @@ async fn the_services_are_of_versions_that_we_support_and_of_those_that_are_aske
     let mut store = client.get_multiplexed_async_connection().await.unwrap();
     let info: redis::InfoDict = redis::cmd("INFO").arg("server").query_async(&mut store).await.unwrap();
     let version_of = |name| info.get::<String>(&format!("{name}_version"));
-    // Valkey calls itself a Redis 7.2 too.
+    // Valkey also reports a Redis version, 7.2.
     let (name, store) = match version_of("valkey") {
         Some(version) => ("valkey", version),
         None => ("redis", version_of("redis").unwrap()),
@@ -70,7 +70,7 @@ async fn a_queue_that_is_missing_or_different_is_named_in_words_and_the_worker_r
 }
 
 #[tokio::test]
-async fn an_event_that_no_queue_wants_is_kept_as_unrouted_even_while_somebody_tails() {
+async fn an_event_that_no_queue_wants_is_kept_as_unrouted_even_during_a_tail() {
     let world = World::new().await;
     let connection = world.connect().await;
     let channel = world.client().await.create_channel().await.unwrap();

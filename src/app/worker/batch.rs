@@ -62,7 +62,7 @@ pub(super) struct Batch<'a> {
     pub(super) stragglers: Vec<InWork<'a>>,
 }
 
-/// What a delivery showed about its downstream queues.
+/// The reaction of downstream queues to the events of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Flow {
     /// They accepted its events.

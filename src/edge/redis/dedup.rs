@@ -74,8 +74,8 @@ impl Store {
         Ok(answers)
     }
 
-    /// Marks keys done for `ttl`, all in one round trip and whoever holds them: the confirm of the events has
-    /// made it true. Records their entries in the ledger as done.
+    /// Marks keys done for `ttl`, all in one round trip and regardless of their owners: the confirm of the
+    /// events has made it true. Records their entries in the ledger as done.
     ///
     /// # Errors
     /// [`StoreError`]: they may or may not be marked; marking again is safe.

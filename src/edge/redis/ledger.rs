@@ -136,7 +136,7 @@ impl Store {
         }
     }
 
-    /// Reads the ledger and sums up what is over; none if another process has summed up a run meanwhile.
+    /// Reads the ledger and sums up what is over; none if another process summed up a run during it.
     async fn read(
         &self,
         connection: &mut MultiplexedConnection,

@@ -188,7 +188,7 @@ impl World {
         }
     }
 
-    /// A client of the test's own, for what the program would not do.
+    /// Connects with lapin itself, for what the program does not do.
     pub async fn client(&self) -> lapin::Connection {
         let (began, amqp) = (Instant::now(), &self.config.amqp);
         for url in amqp.urls.iter().cycle() {
@@ -265,7 +265,7 @@ impl World {
 
     fn start(&self, roles: Roles, normalize: Normalize) -> RunningProcess {
         install_panic_hook();
-        // Nothing in it waits: its addresses are numbers.
+        // Building binds to numeric addresses, which does not wait.
         let built = Process::build(self.config.clone(), roles, normalize).now_or_never();
         let process = built.expect("building does not wait").unwrap();
         let (status, address, stop) =

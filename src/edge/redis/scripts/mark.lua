@@ -1,6 +1,7 @@
--- Records how far a run has come, and extends the life of its keys. KEYS: the run, the set of runs, the root
--- of the ledger. ARGV: the mark's `through`, 1 if it closes the run, the name of the run, the time to live in
--- ms, the moment since which the caller believes that this Redis counts.
+-- Records how far a run has come, and extends the life of its keys.
+-- KEYS: the run, the set of runs, the root of the ledger. ARGV: the mark's `through`, 1 if it closes the run,
+-- the name of the run, the time to live in ms, the moment since which the caller believes that this Redis
+-- counts.
 --
 -- Fails if Redis has lost the ledger, so that the caller opens it again.
 if redis.call('HGET', KEYS[3], 'since') ~= ARGV[5] then

@@ -1,5 +1,6 @@
--- Opens the ledger and answers since when this Redis counts, in ms since 1970. KEYS: the root of the ledger.
--- ARGV: the id of this Redis process, its start in ms since 1970, a margin in ms.
+-- Opens the ledger and answers since when this Redis counts, in ms since 1970.
+-- KEYS: the root of the ledger. ARGV: the id of this Redis process, its start in ms since 1970, a margin in
+-- ms.
 --
 -- Another id than last time means that Redis was restarted, or that a replica took over. What its predecessor
 -- knew last may be lost, so it counts from now. A Redis without a ledger counts from its start, unless it was

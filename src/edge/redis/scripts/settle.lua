@@ -1,9 +1,9 @@
 -- settle(state, key, arg): gives numbers of the ledger a state. A part of other scripts.
 --
--- From KEYS[key] on: the set of runs, then a run and a block for each group of numbers. From ARGV[arg] on:
--- the time to live of states in ms, then for each group the name of its run, the count of its numbers, and
--- their places in the block, each once. `over` lists the states that a state may replace: see
--- State::may_follow in src/core/ledger/sum.rs.
+-- From KEYS[key] on: the set of runs, then a run and a block for each group of numbers.
+-- From ARGV[arg] on: the time to live of states in ms, then for each group the name of its run, the count of
+-- its numbers, and their places in the block, each once.
+-- `over` lists the states that a state may replace: see State::may_follow in src/core/ledger/sum.rs.
 --
 -- A group of which one key was overwritten is not counted, and that key is answered: the ledger must not hold
 -- up the deliveries.

@@ -1,6 +1,6 @@
 -- Moves the counts of a run of which nothing is in the system any more to its source's total. The moved
--- number stays on the run, so that a mark that is repeated finds nothing open. KEYS: the run, the set of
--- runs, the total. ARGV: the name of the run, the time to live in ms.
+-- number stays on the run, so that a mark that is repeated finds nothing open.
+-- KEYS: the run, the set of runs, the total. ARGV: the name of the run, the time to live in ms.
 local names = {'done', 'duplicate', 'discarded', 'dead'}
 local run = redis.call('HMGET', KEYS[1], 'through', 'refused', 'summed', unpack(names))
 local settled = 0
