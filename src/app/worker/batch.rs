@@ -141,8 +141,8 @@ impl Processor {
         // After one more crash the broker would dead-letter it without an entry in the ledger.
         if delivery.redeliveries >= self.config.retry.delivery_limit {
             let error = format!(
-                "delivered {} times and never settled: it may crash its worker; replay it alone and watch the \
-                 worker",
+                "delivered {} times and never settled: it may crash its worker; replay it alone and watch \
+                 the worker",
                 delivery.redeliveries
             );
             return Err(Fault::Permanent { reason: Reason::DeliveryLimit, error });

@@ -1,7 +1,7 @@
 //! The worker pool: one lane per raw queue, each with its own channel and limit.
 //!
-//! [`batch`] tells the life of a delivery, [`lane`] which deliveries are in work, this file when lanes run at
-//! all.
+//! This file keeps the lanes running, `lane` chooses the deliveries to begin, `batch` tells the life of a
+//! delivery.
 
 mod batch;
 mod dead_log;

@@ -3,12 +3,9 @@
 //! `backoff` is unmaintained (RUSTSEC-2025-0012), so this file exposes nothing of it and calls only
 //! `next_backoff()`. `backon` could replace it without a change elsewhere.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Duration};
 
-use backoff::{Clock, backoff::Backoff as _, exponential::ExponentialBackoff};
+use backoff::{SystemClock, backoff::Backoff as _, exponential::ExponentialBackoff};
 
 use super::fault::{Attempt, Reason};
 
@@ -20,16 +17,6 @@ const MULTIPLIER: f64 = 5.0;
 /// not return together. A queue expires messages at its head only, so this also bounds how long one waits
 /// behind another.
 const TIER_JITTER: f64 = 0.1;
-
-/// A clock for the crate, which requires one. Its time never matters, since no schedule here ends.
-#[derive(Default)]
-struct Still(Option<Instant>);
-
-impl Clock for Still {
-    fn now(&self) -> Instant {
-        self.0.unwrap_or_else(Instant::now)
-    }
-}
 
 /// A delay queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,15 +94,14 @@ impl Schedule {
         let (Some(first), Some(last)) = (self.tiers.first(), self.tiers.last()) else {
             return self.wait;
         };
-        let mut schedule = ExponentialBackoff {
+        let mut schedule = ExponentialBackoff::<SystemClock> {
             current_interval: first.delay,
             initial_interval: first.delay,
             randomization_factor: 0.0,
             multiplier: MULTIPLIER,
             max_interval: last.delay,
             max_elapsed_time: None,
-            clock: Still(None),
-            start_time: Instant::now(),
+            ..ExponentialBackoff::default()
         };
         let steps = failures.0.clamp(1, 64);
         let ideal = (0..steps).filter_map(|_| schedule.next_backoff()).last().unwrap_or(last.delay);
@@ -126,7 +112,7 @@ impl Schedule {
 }
 
 /// The delays between attempts to reach a service that is down: exponential, with jitter, without end.
-pub struct Reconnect(ExponentialBackoff<backoff::SystemClock>);
+pub struct Reconnect(ExponentialBackoff<SystemClock>);
 
 impl Default for Reconnect {
     /// Starts at 100 ms and doubles up to 10 s; each delay varies by up to half in either direction.
