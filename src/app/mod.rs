@@ -1,8 +1,9 @@
-//! What the program does, made of the edges and the core.
+//! The work of the program, built on the edges and the core.
 
 pub mod dead_letters;
 mod fairness;
 pub mod ledger;
+pub mod process;
 pub mod receiver;
 pub mod shards;
 pub mod worker;

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{FAILED, OK, Unreachable, block_on, connect};
 use crate::{
-    app::ledger::{self, Balance, BalanceError, Probe},
+    app::ledger::{Balance, BalanceError, Probe, REPORT_EVERY},
     config::Config,
     core::{ledger::Sum, shard::Shard, webhook::SourceName},
     edge::{
@@ -137,7 +137,7 @@ async fn check(
     let mut trouble = publisher.watch();
     drop(tokio::time::timeout(config.amqp.connect_timeout, trouble.wait_for(Option::is_none)).await);
     // Receivers have told by then what they accepted before we began.
-    tokio::time::sleep(ledger::TELL_EVERY * 2).await;
+    tokio::time::sleep(REPORT_EVERY * 2).await;
     let source = config.sources.keys().next().cloned();
     let source = source.ok_or_else(|| anyhow::anyhow!("no source is configured"))?;
     let probe = Probe::send(&publisher, source).await.map_err(|error| Unreachable(error.to_string()))?;
@@ -175,7 +175,7 @@ async fn draw(
     config: &Config,
     shards: &[(SourceName, Shard)],
 ) -> anyhow::Result<Balance> {
-    ledger::balance(store, connection, config, shards).await.map_err(advise)
+    Balance::compute(store, connection, config, shards).await.map_err(advise)
 }
 
 fn advise(error: BalanceError) -> anyhow::Error {

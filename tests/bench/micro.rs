@@ -18,7 +18,7 @@ use hookswitch::{
         delivery::queued::{History, QueuedWebhook},
         events::{
             cloudevent::{self, Encoded},
-            key::{IdempotencyKey, body_fingerprint},
+            key::{BodyHash, IdempotencyKey},
         },
         providers::{self, Provider},
         shard::Shard,
@@ -100,7 +100,7 @@ const STEPS: &[(&str, Step)] = &[
         let webhook = &case.inbound.webhook;
         let read = read::read(&CONFIG, providers::normalize, webhook);
         let key = &read.as_ref().expect("it could be read before").key;
-        black_box((key.store_name(&webhook.source), body_fingerprint(&webhook.body)));
+        black_box((key.store_key(&webhook.source), BodyHash::of(&webhook.body)));
         black_box(read).ok();
     }),
     ("normalize", |case| drop(black_box(providers::normalize(&case.inbound.webhook)))),
@@ -116,11 +116,11 @@ const STEPS: &[(&str, Step)] = &[
             black_box(case.key.event_id(&case.inbound.webhook.source, n));
         }
     }),
-    ("store_name", |case| {
-        black_box(case.key.store_name(&case.inbound.webhook.source));
+    ("store_key", |case| {
+        black_box(case.key.store_key(&case.inbound.webhook.source));
     }),
-    ("body_fingerprint", |case| {
-        black_box(body_fingerprint(&case.inbound.webhook.body));
+    ("body_hash", |case| {
+        black_box(BodyHash::of(&case.inbound.webhook.body));
     }),
     ("event_properties", |case| {
         for event in &case.events {

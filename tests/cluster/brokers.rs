@@ -1,4 +1,4 @@
-//! Failures of one or two of three RabbitMQ nodes, and the account of the accepted webhooks.
+//! Three RabbitMQ nodes: what becomes of accepted webhooks when some of them fail.
 
 use std::{
     sync::{
@@ -15,17 +15,16 @@ use crate::{
     cluster::{Cluster, NODES, Queue},
     load::{Load, Office, Watch, account},
     support::{
-        RunningReceiver, RunningWorker, World, call,
+        RunningProcess, World, call,
         services::{Broker, Redis},
         until,
     },
 };
 
-/// Virtual hosts, one per test.
+/// One a test.
 const VHOSTS: usize = 10;
 
-/// Time before the first fault. RabbitMQ 3.10 may lose a queue whose broker is killed within seconds of its
-/// declaration, see `tests/it/outages.rs`.
+/// See `tests/it/outages.rs`: RabbitMQ 3.10 may lose a queue whose broker is killed within seconds of its declaration.
 const NEW_QUEUES_ARE_SAFE_AFTER: Duration = Duration::from_secs(6);
 
 struct Shared {
@@ -34,7 +33,7 @@ struct Shared {
     next: AtomicUsize,
 }
 
-/// The services, used by one test at a time.
+/// The services, for one test at a time.
 async fn shared() -> (&'static Shared, MutexGuard<'static, Cluster>) {
     static SHARED: OnceLock<Shared> = OnceLock::new();
     let start = || Shared {
@@ -46,15 +45,15 @@ async fn shared() -> (&'static Shared, MutexGuard<'static, Cluster>) {
     (shared, shared.cluster.lock().await)
 }
 
-/// A test's own vhost on the cluster, its receivers, its two or three workers, and a continuous load.
+/// A test's own vhost on the cluster, receivers, two workers or three, and webhooks that keep coming.
 struct Scene {
     cluster: MutexGuard<'static, Cluster>,
     vhost: usize,
-    /// The node that led the most queues at the beginning.
+    /// The node that led the most queues when it began.
     busiest: usize,
     world: World,
-    receivers: Vec<RunningReceiver>,
-    workers: Arc<Vec<RunningWorker>>,
+    receivers: Vec<RunningProcess>,
+    workers: Arc<Vec<RunningProcess>>,
     load: Load,
     watch: Watch,
 }
@@ -64,15 +63,14 @@ impl Scene {
         Self::with(false).await
     }
 
-    /// Starts a scene. With `lonely_clients`, one more receiver and one more worker know only the busiest
-    /// node.
+    /// A scene; perhaps with a receiver and a worker beside that know the busiest node only.
     async fn with(lonely_clients: bool) -> Self {
         let (shared, cluster) = shared().await;
         let vhost = shared.next.fetch_add(1, Ordering::Relaxed);
-        assert!(vhost <= VHOSTS, "there are more tests than vhosts: raise VHOSTS");
+        assert!(vhost <= VHOSTS, "more tests than vhosts");
         let world_at = |urls: &str| {
             let toml = World::configured(urls, &shared.redis.url(vhost), "").toml;
-            // Every connection lost with a node counts as a delivery of the messages that it held.
+            // Every connection that a node takes with it counts as a delivery of what it held.
             World::of_toml(toml.replace("delivery_limit = 5", "delivery_limit = 100"))
         };
         let world = world_at(&cluster.urls(vhost));
@@ -90,7 +88,7 @@ impl Scene {
         for receiver in &receivers {
             receiver.ready().await;
         }
-        // A worker replaces the hook by one that suppresses the text of a panic.
+        // A worker replaces the hook by one that keeps the text of a panic to itself.
         drop(std::panic::take_hook());
         let workers = Arc::new(workers);
         let (load, watch) = (Load::start(&receivers), Watch::start(&workers));
@@ -99,19 +97,19 @@ impl Scene {
         Self { cluster, vhost, busiest, world, receivers, workers, load, watch }
     }
 
-    /// Returns the `n`-th node after the busiest.
+    /// The `n`-th node after the busiest.
     fn node(&self, n: usize) -> &Broker {
         &self.cluster.nodes[(self.busiest + n) % NODES]
     }
 
-    /// Applies an action to several nodes at the same time.
+    /// Does something to nodes, at the same time.
     fn at(&self, nodes: &[usize], does: fn(&Broker)) {
         tokio::task::block_in_place(|| {
             thread::scope(|scope| nodes.iter().for_each(|n| drop(scope.spawn(|| does(self.node(*n))))));
         });
     }
 
-    /// Waits until every queue has a leader and three running members.
+    /// Waits until every queue has a leader and three members, all of them at work.
     async fn whole(&self) {
         until("every queue has all of its members", async || {
             let queues = tokio::task::block_in_place(|| self.cluster.queues(self.busiest, self.vhost));
@@ -125,10 +123,10 @@ impl Scene {
         let Self { cluster, vhost, busiest, world, workers, load, watch, .. } = self;
         let office = Office { broker: &cluster.nodes[busiest], vhost };
         let duplicates = account(test, faults, &world, office, load, watch).await;
-        // At most the deliveries under way in every worker, at the fault and at the recovery from it.
+        // What was under way in every worker in the moments of a fault and of the recovery from it.
         let ceiling = 2 * faults * workers.len() * world.config.worker.concurrency;
         assert!(duplicates <= ceiling, "{duplicates} duplicates, over {ceiling}");
-        for worker in Arc::into_inner(workers).expect("the watch has ended") {
+        for worker in Arc::into_inner(workers).expect("nobody watches any more") {
             worker.finish().await;
         }
     }
@@ -140,7 +138,7 @@ async fn every_queue_is_on_three_nodes() {
     let scene = Scene::new().await;
     scene.whole().await;
     let queues = tokio::task::block_in_place(|| scene.cluster.queues(0, scene.vhost));
-    // Raw and dead-letter queues of two sources, three delay queues, events.unrouted, events.all.
+    // Raw and dead for two sources, three delay queues, events.unrouted, events.all.
     assert_eq!(queues.len(), 9, "{queues:?}");
     scene.close("every queue on three nodes", 0).await;
 }
@@ -151,8 +149,8 @@ async fn nodes_that_are_killed_one_after_the_other_lose_nothing() {
     let scene = Scene::new().await;
     for n in 0..2 {
         scene.at(&[n], Broker::kill);
-        // RabbitMQ 3.10.8 refuses everything on a channel whose first message comes before the new leader is
-        // known, until the old leader is back. (The webhook itself is one that is done.)
+        // A channel whose first message comes before the new leader is known is refused everything by RabbitMQ 3.10.8
+        // until the old one is back. (The webhook itself is one that is done.)
         let late = scene.world.receiver().await;
         late.ready().await;
         until("a receiver that starts now accepts", async || {
@@ -184,18 +182,15 @@ async fn a_rolling_restart_loses_nothing() {
 #[ignore = "three brokers and minutes: make cluster"]
 async fn a_node_that_is_cut_off_loses_nothing_and_its_clients_do_not_lie() {
     let scene = Scene::with(true).await;
-    let lonely = &scene.receivers[1].publisher;
-    // One silence is shorter and one longer than the time after which nodes consider each other dead.
+    let lonely = &scene.receivers[1];
+    // Shorter than what makes nodes take each other for dead, and longer.
     for seconds in [3, 20] {
         scene.cluster.network.cut(scene.busiest);
         let until_healed = tokio::time::sleep(Duration::from_secs(seconds));
         scene.load.accepts(200).await;
         if seconds == 20 {
             until("the minority pauses", async || lonely.trouble().is_some()).await;
-            assert!(
-                scene.workers[2].gate.trouble().is_some(),
-                "a worker that cannot publish must not be ready"
-            );
+            assert!(scene.workers[2].trouble().is_some(), "a worker that can publish nothing");
         }
         until_healed.await;
         scene.cluster.network.heal(scene.busiest);
@@ -203,12 +198,11 @@ async fn a_node_that_is_cut_off_loses_nothing_and_its_clients_do_not_lie() {
         until("the lonely receiver is ready again", async || lonely.trouble().is_none()).await;
         scene.load.accepts(100).await;
     }
-    scene.close("a node cut off, together with clients", 2).await;
+    scene.close("a node cut off, with clients", 2).await;
 }
 
-/// A node that wakes after the others considered it dead does not notice the partition, and continues alone
-/// regardless of `cluster_partition_handling` (RabbitMQ 3.10.8). So such a node is killed, as a liveness
-/// probe would do.
+/// A node that wakes after the others took it for dead does not notice that it is cut off from them, and goes on by itself
+/// whatever `cluster_partition_handling` says (RabbitMQ 3.10.8): so such a node is killed, as a liveness probe would.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "three brokers and minutes: make cluster"]
 async fn a_node_that_freezes_loses_nothing() {
@@ -233,11 +227,11 @@ async fn a_node_that_freezes_loses_nothing() {
 async fn without_a_majority_nothing_is_accepted_and_nothing_is_lost() {
     let scene = Scene::new().await;
     scene.at(&[0, 1], Broker::kill);
-    let publisher = &scene.receivers[0].publisher;
-    until("the receiver is not ready", async || publisher.trouble().is_some()).await;
+    let receiver = &scene.receivers[0];
+    until("the receiver is not ready", async || receiver.trouble().is_some()).await;
     let (accepted, refused) = (scene.load.accepted(), scene.load.refused());
     tokio::time::sleep(Duration::from_secs(5)).await;
-    assert_eq!(scene.load.accepted(), accepted, "one node of three accepted webhooks");
+    assert_eq!(scene.load.accepted(), accepted, "accepted by one node of three");
     assert!(scene.load.refused() > refused);
     scene.at(&[0, 1], Broker::start_again);
     scene.whole().await;

@@ -1,4 +1,4 @@
-//! A continuous load of webhooks, and the account of their outcomes.
+//! Webhooks that keep coming, and the account of what became of them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,15 +16,15 @@ use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
-use crate::support::{PATIENCE, RunningReceiver, RunningWorker, World, call, calls, services::Broker, until};
+use crate::support::{PATIENCE, RunningProcess, World, call, calls, services::Broker, until};
 
-/// Number of senders, each with one webhook at a time, and their pause after an accepted one.
+/// How many webhooks are on their way at a time, and how long each sender rests after one that was accepted.
 const SENDERS: usize = 8;
 const REST: Duration = Duration::from_millis(30);
-/// A sender's pause after a refusal.
+/// How long a sender rests after one that was not.
 const REST_AFTER_REFUSAL: Duration = Duration::from_millis(200);
 
-/// The longest interval between two occurrences of something.
+/// How long the longest time was in which something did not happen.
 #[derive(Debug)]
 struct Gap {
     since: Instant,
@@ -42,26 +42,26 @@ impl Gap {
     }
 }
 
-/// State shared by the senders.
+/// What the senders know together.
 #[derive(Debug)]
 struct Senders {
     stop: AtomicBool,
     next: AtomicUsize,
     accepted: Mutex<BTreeSet<usize>>,
     refused: AtomicUsize,
-    /// Between two answers of 200.
+    /// Between one 200 and the next.
     gap: Mutex<Gap>,
 }
 
-/// A continuous load: each webhook is sent until it is answered 200.
+/// Webhooks that keep coming: each is sent, again and again, until it is answered 200.
 pub struct Load {
     senders: Arc<Senders>,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl Load {
-    /// Starts to send to these receivers; after a refusal to the next of them.
-    pub fn start(receivers: &[RunningReceiver]) -> Self {
+    /// Sends to these receivers, and after a refusal to the next of them.
+    pub fn start(receivers: &[RunningProcess]) -> Self {
         let senders = Arc::new(Senders {
             stop: AtomicBool::new(false),
             next: AtomicUsize::new(0),
@@ -74,23 +74,23 @@ impl Load {
         Self { senders, tasks }
     }
 
-    /// Returns the number of webhooks answered 200.
+    /// How many were answered 200.
     pub fn accepted(&self) -> usize {
         self.senders.accepted.lock().unwrap().len()
     }
 
-    /// Returns the number of other answers, and of posts without an answer.
+    /// How often another answer came, or none.
     pub fn refused(&self) -> usize {
         self.senders.refused.load(Ordering::Relaxed)
     }
 
-    /// Waits until `more` further webhooks were answered 200.
+    /// Waits until so many more were answered 200.
     pub async fn accepts(&self, more: usize) {
         let wanted = self.accepted() + more;
         until(&format!("{more} more webhooks are accepted"), async || self.accepted() >= wanted).await;
     }
 
-    /// Stops, once every webhook begun was accepted.
+    /// Ends with the last webhook accepted.
     async fn end(self) -> Arc<Senders> {
         self.senders.stop.store(true, Ordering::Relaxed);
         for task in self.tasks {
@@ -120,15 +120,15 @@ async fn send(senders: Arc<Senders>, urls: Vec<String>, mut receiver: usize) {
     }
 }
 
-/// A watch over the workers' longest interval without an event.
+/// How long the workers published nothing.
 pub struct Watch {
     gap: Arc<Mutex<Gap>>,
     task: JoinHandle<()>,
 }
 
 impl Watch {
-    /// Starts to watch the counters of these workers.
-    pub fn start(workers: &Arc<Vec<RunningWorker>>) -> Self {
+    /// Watches what these workers count.
+    pub fn start(workers: &Arc<Vec<RunningProcess>>) -> Self {
         let gap = Arc::new(Mutex::new(Gap::new()));
         let (workers, shared) = (workers.clone(), gap.clone());
         let task = tokio::spawn(async move {
@@ -146,7 +146,7 @@ impl Watch {
     }
 }
 
-/// The place where messages are counted: a node of the broker, and the test's vhost on it.
+/// Where messages are counted: a node of the broker, and the test's vhost there.
 #[derive(Clone, Copy)]
 pub struct Office<'a> {
     pub broker: &'a Broker,
@@ -154,7 +154,7 @@ pub struct Office<'a> {
 }
 
 impl Office<'_> {
-    /// Returns these columns of every queue; none if no node can tell.
+    /// These columns of every queue; nothing if nobody can tell.
     fn list(&self, columns: &[&str]) -> String {
         let vhost = format!("t{}", self.vhost);
         let arguments =
@@ -162,7 +162,7 @@ impl Office<'_> {
         self.broker.ask(&arguments).unwrap_or_default()
     }
 
-    /// Waits until the queues selected by `counts` are empty, unacked messages included.
+    /// Waits until those of these queues are empty that `counts`, consumers' hands included.
     async fn empty(&self, what: &str, counts: impl Fn(&str) -> bool) {
         let began = Instant::now();
         loop {
@@ -174,18 +174,18 @@ impl Office<'_> {
             if began.elapsed() > PATIENCE {
                 let columns =
                     ["name", "messages_ready", "messages_unacknowledged", "consumers", "leader", "online"];
-                panic!("{what}: not within {PATIENCE:?}\n{}", self.list(&columns));
+                panic!("not within {PATIENCE:?}: {what}\n{}", self.list(&columns));
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
 }
 
-/// Stops the load, waits until every webhook has come through, accounts for all of them, and prints a summary
-/// in one line. Returns the number of duplicates.
+/// Ends the load, waits until everything has come through, counts what became of it, and says so in one line. How many
+/// duplicates there were.
 ///
-/// Checks the invariants of every fault: nothing lost, dead, unrouted, left over or unknown, and duplicates
-/// under the same id only.
+/// What holds after every fault is checked here: nothing lost, nothing dead, nothing unrouted, nothing left over,
+/// nothing that nobody sent, and duplicates under the same id only.
 pub async fn account(
     test: &str,
     faults: usize,
@@ -196,19 +196,14 @@ pub async fn account(
 ) -> usize {
     let senders = load.end().await;
     let accepted = senders.accepted.lock().unwrap().clone();
-    office
-        .empty("the raw and delay queues are empty", |queue| {
-            queue.starts_with("raw.") || queue.starts_with("retry.")
-        })
-        .await;
+    office.empty("all work is done", |queue| queue.starts_with("raw.") || queue.starts_with("retry.")).await;
     watch.task.abort();
     let ids = consume(world, &accepted).await;
     let lost: Vec<_> = accepted.iter().filter(|n| !ids.contains_key(n)).collect();
     let duplicates = ids.values().map(Vec::len).sum::<usize>() - ids.len();
     let longest = |gap: &Mutex<Gap>| gap.lock().unwrap().longest.as_secs_f64();
     println!(
-        "{test}: {} webhooks, {faults} faults, {} lost, {duplicates} duplicates, {} refusals, \
-         at most {:.1} s without a 200 and {:.1} s without an event",
+        "{test}: {} webhooks, {faults} faults, {} lost, {duplicates} duplicates, {} refusals, at most {:.1} s without a 200 and {:.1} s without an event",
         accepted.len(),
         lost.len(),
         senders.refused.load(Ordering::Relaxed),
@@ -216,18 +211,15 @@ pub async fn account(
         longest(&watch.gap),
     );
     assert!(lost.is_empty(), "lost: {lost:?}");
-    assert!(
-        ids.keys().all(|n| *n < senders.next.load(Ordering::Relaxed)),
-        "there is an event of a webhook that was never sent"
-    );
+    assert!(ids.keys().all(|n| *n < senders.next.load(Ordering::Relaxed)), "an event that nobody sent");
     for (n, ids) in &ids {
-        assert!(ids.iter().all(|id| *id == ids[0]), "call {n} has events with different ids: {ids:?}");
+        assert!(ids.iter().all(|id| *id == ids[0]), "call {n} came under several ids: {ids:?}");
     }
-    office.empty("every queue is empty: no dead letter, no unrouted event", |_| true).await;
+    office.empty("no dead letter, nothing unrouted, nothing left over", |_| true).await;
     duplicates
 }
 
-/// Consumes the events, and waits for those of `wanted` that are missing. Returns the ids by call.
+/// Takes what there is of events, and waits for those of `wanted` that are not there: the ids by call.
 async fn consume(world: &World, wanted: &BTreeSet<usize>) -> BTreeMap<usize, Vec<String>> {
     let connection = world.client().await;
     let channel = connection.create_channel().await.unwrap();
@@ -240,7 +232,7 @@ async fn consume(world: &World, wanted: &BTreeSet<usize>) -> BTreeMap<usize, Vec
     loop {
         match tokio::time::timeout(Duration::from_millis(1_500), consumer.next()).await {
             Ok(delivery) => {
-                let delivery = delivery.expect("the consumer continues").unwrap();
+                let delivery = delivery.expect("the consumer goes on").unwrap();
                 let event: Value = serde_json::from_slice(&delivery.data).unwrap();
                 let id = event["id"].as_str().unwrap().to_owned();
                 ids.entry(calls(&[event])[0]).or_default().push(id);

@@ -1,4 +1,4 @@
-//! A failover of Redis: the master is killed, and its replica takes over.
+//! A Redis and its copy: the master is killed, the copy takes over.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -22,7 +22,7 @@ async fn ask<T: redis::FromRedisValue>(connection: &mut MultiplexedConnection, c
     redis::cmd(command[0]).arg(&command[1..]).query_async(connection).await.unwrap()
 }
 
-/// Returns the keys that are marked done.
+/// The keys that are marked done.
 async fn done(connection: &mut MultiplexedConnection) -> BTreeSet<Vec<u8>> {
     let mut done = BTreeSet::new();
     for key in ask::<Vec<Vec<u8>>>(connection, &["KEYS", "d:*"]).await {
@@ -50,26 +50,24 @@ async fn a_copy_of_redis_that_takes_over_loses_nothing_and_forgets_only_what_was
     drop(std::panic::take_hook());
     let (load, watch) = (Load::start(&receivers), Watch::start(&workers));
     let mut at_copy = connect(&copy).await;
-    until("the replica is in sync", async || {
+    until("the copy copies", async || {
         ask::<String>(&mut at_copy, &["INFO", "replication"]).await.contains("master_link_status:up")
     })
     .await;
     load.accepts(500).await;
 
     master.kill();
-    until("the workers are not ready: the replica takes no writes", async || {
-        workers.iter().all(|worker| worker.gate.trouble() == Some(Trouble::StoreDown))
+    until("the workers wait: the copy takes no writes", async || {
+        workers.iter().all(|worker| worker.trouble() == Some(Trouble::StoreDown))
     })
     .await;
     load.accepts(200).await;
     let copied = done(&mut at_copy).await;
     let _: () = ask(&mut at_copy, &["REPLICAOF", "NO", "ONE"]).await;
-    until("the workers are ready", async || workers.iter().all(|worker| worker.gate.trouble().is_none()))
-        .await;
+    until("the workers work", async || workers.iter().all(|worker| worker.trouble().is_none())).await;
     load.accepts(200).await;
 
-    // The old master comes back as a master, which a deployment should prevent. A client that loses its
-    // connection does not connect to it.
+    // The old master comes back as a master, which nobody should let it. Who loses its connection does not go there.
     tokio::task::block_in_place(|| master.start_again());
     let mut at_master = connect(&master).await;
     let before = done(&mut at_master).await;
@@ -77,14 +75,14 @@ async fn a_copy_of_redis_that_takes_over_loses_nothing_and_forgets_only_what_was
     load.accepts(200).await;
     assert_eq!(done(&mut at_master).await, before, "the old master was used again");
 
-    // Providers send everything again.
+    // The providers send everything again.
     let forgotten = before.difference(&copied).count();
     world.accept("salpre", (0..500).map(call)).await;
     let office = Office { broker: &broker, vhost: 1 };
     let duplicates = account("Redis failover", 1, &world, office, load, watch).await;
-    println!("Redis failover: {} marks, {forgotten} not replicated", before.len());
+    println!("Redis failover: {} marks, {forgotten} not copied", before.len());
     assert!(duplicates <= forgotten, "{duplicates} duplicates, {forgotten} forgotten");
-    for worker in Arc::into_inner(workers).expect("the watch has ended") {
+    for worker in Arc::into_inner(workers).expect("nobody watches any more") {
         worker.finish().await;
     }
 }

@@ -1,10 +1,10 @@
-//! Consumers that the broker ends: unsettled deliveries are redelivered, and no ack settles another delivery.
+//! Consumers that the broker ends: what was not settled comes again, and no ack goes where it does not belong.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use amq_protocol::protocol::basic;
 use hookswitch::{
-    app::worker::{Worker, gate::Gate},
+    app::process::{Process, Roles},
     config::Config,
     core::{
         delivery::queued::{History, QueuedWebhook},
@@ -17,10 +17,8 @@ use hookswitch::{
             self, Connection,
             consume::{delivery::Delivery, raw::RawConsumer},
             message,
-            publish::Publisher,
         },
-        metrics::{LinkMetrics, Registry, WorkerMetrics},
-        redis::Store,
+        trouble::Trouble,
     },
 };
 use tokio_util::sync::CancellationToken;
@@ -40,6 +38,8 @@ fn config(peer: &Peer, redis: &str) -> Config {
         publish_window = 1
         [redis]
         url = "{redis}"
+        [admin]
+        listen = "127.0.0.1:0"
         [sources.salpre]
         provider = "salpre"
         auth = "none"
@@ -64,17 +64,17 @@ async fn deliver(link: &mut Link, to: &Heard, tag: u64, n: u64) {
         headers: Headers::default(),
         body: body.into(),
     };
-    let queued = QueuedWebhook {
+    let inbound = QueuedWebhook {
         webhook,
         content_type: None,
         entry: None,
         shard: Shard::FIRST,
         history: History::default(),
     };
-    link.deliver(to, tag, &message::properties(&queued), &queued.webhook.body).await;
+    link.deliver(to, tag, &message::properties(&inbound), &inbound.webhook.body).await;
 }
 
-/// Returns the call that a published event is about.
+/// The call that a published event is about.
 fn call(published: &Published) -> u64 {
     let event: serde_json::Value = serde_json::from_slice(&published.body).unwrap();
     event["data"]["call_id"].as_str().unwrap().parse().unwrap()
@@ -85,7 +85,7 @@ fn acked(to: &Heard, tag: u64) -> Option<Heard> {
     Some(Heard::Acked { channel: *channel, tag, multiple: true })
 }
 
-/// Cancels the consumer, as a broker does when its queue is deleted; the channel stays open.
+/// The broker takes the consumer away, as when its queue is deleted; the channel lives on.
 async fn cancel(link: &mut Link, consuming: &Heard) {
     let Heard::Consuming { channel, consumer, .. } = consuming else { panic!("{consuming:?}") };
     let cancel = basic::Cancel { consumer_tag: consumer.as_str().into(), nowait: true };
@@ -97,84 +97,83 @@ async fn close_channel(link: &mut Link, consuming: &Heard) {
     link.close_channel(*channel).await;
 }
 
-/// Opens a consumer that has taken two deliveries.
-async fn open_consumer(peer: &Peer) -> (Connection, RawConsumer, Link, Heard, [Delivery; 2]) {
+/// Somebody who consumes, and has taken two deliveries.
+async fn consumer(peer: &Peer) -> (Connection, RawConsumer, Link, Heard, [Delivery; 2]) {
     let config = config(peer, "redis://127.0.0.1:1/0");
     let (connection, mut link) = tokio::join!(amqp::connect(&config.amqp, "test"), peer.meet());
     let connection = connection.unwrap();
     let source = "salpre".parse().unwrap();
-    let (consumer, consuming) =
+    let (intake, consuming) =
         tokio::join!(RawConsumer::open(&connection, source, Shard::FIRST, Provider::Salpre, 10), link.hear());
-    let (mut consumer, consuming) = (consumer.unwrap(), consuming.unwrap());
+    let (mut intake, consuming) = (intake.unwrap(), consuming.unwrap());
     for tag in [1, 2] {
         deliver(&mut link, &consuming, tag, tag).await;
     }
     let mut taken = Vec::new();
     while taken.len() < 2 {
-        taken.extend(consumer.next().await.unwrap());
+        taken.extend(intake.next().await.unwrap());
     }
-    (connection, consumer, link, consuming, taken.try_into().unwrap())
+    (connection, intake, link, consuming, taken.try_into().unwrap())
 }
 
-/// Closes the connection and expects that the client sends nothing else on it.
-async fn close(connection: Connection, mut link: Link) {
+/// Ends the connection and expects that nothing but that is said on it.
+async fn end(connection: Connection, mut link: Link) {
     tokio::join!(connection.close(), link.hear_nothing_more());
 }
 
 #[tokio::test]
-async fn a_consumer_whose_channel_is_closed_ends_and_acks_nothing_more() {
+async fn an_intake_whose_channel_is_closed_ends_and_acks_nothing_more() {
     let peer = Peer::listen().await;
-    let (connection, mut consumer, mut link, consuming, [one, two]) = open_consumer(&peer).await;
-    let settler = consumer.settler();
+    let (connection, mut intake, mut link, consuming, [one, two]) = consumer(&peer).await;
+    let settler = intake.settler();
     assert!(settler.ack([&one].into_iter()).await);
     assert_eq!(link.hear().await, acked(&consuming, 1));
     close_channel(&mut link, &consuming).await;
-    assert!(soon("the end", consumer.next()).await.is_none());
-    soon("the settler knows", settler.gone()).await;
+    assert!(soon("the end", intake.next()).await.is_none());
+    soon("everybody knows", settler.gone()).await;
     assert!(!settler.ack([&two].into_iter()).await);
-    close(connection, link).await;
+    end(connection, link).await;
 }
 
 #[tokio::test]
-async fn a_consumer_that_is_cancelled_ends_and_its_deliveries_can_be_acked() {
+async fn an_intake_whose_consumer_is_cancelled_ends_and_what_it_has_taken_can_be_acked() {
     let peer = Peer::listen().await;
-    let (connection, mut consumer, mut link, consuming, [one, _two]) = open_consumer(&peer).await;
-    let settler = consumer.settler();
+    let (connection, mut intake, mut link, consuming, [one, _two]) = consumer(&peer).await;
+    let settler = intake.settler();
     cancel(&mut link, &consuming).await;
-    assert!(soon("the end", consumer.next()).await.is_none());
+    assert!(soon("the end", intake.next()).await.is_none());
     assert!(settler.ack([&one].into_iter()).await);
     assert_eq!(link.hear().await, acked(&consuming, 1));
-    close(connection, link).await;
+    end(connection, link).await;
 }
 
 #[tokio::test]
-async fn a_consumer_that_is_cancelled_right_behind_a_delivery_returns_the_delivery_and_ends() {
+async fn an_intake_whose_end_stands_behind_a_delivery_gives_the_delivery_and_ends() {
     let peer = Peer::listen().await;
-    let (connection, mut consumer, mut link, consuming, _taken) = open_consumer(&peer).await;
+    let (connection, mut intake, mut link, consuming, _taken) = consumer(&peer).await;
     deliver(&mut link, &consuming, 3, 3).await;
     cancel(&mut link, &consuming).await;
-    // Both arrive before the consumer is polled.
+    // Both are there before anybody asks.
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(soon("the delivery", consumer.next()).await.map(|deliveries| deliveries.len()), Some(1));
-    assert!(soon("the end", consumer.next()).await.is_none());
-    close(connection, link).await;
+    assert_eq!(soon("the delivery", intake.next()).await.map(|deliveries| deliveries.len()), Some(1));
+    assert!(soon("the end", intake.next()).await.is_none());
+    end(connection, link).await;
 }
 
-/// A worker that has taken deliveries 1 to 3 and published their events, each in a batch of its own.
-struct Working {
+/// A worker that has taken the deliveries 1 to 3 and published their events, each in a batch of its own.
+struct Works {
     peer: Peer,
     publishing: Link,
     link: Link,
     consuming: Heard,
-    /// The published events by call.
+    /// By call.
     published: BTreeMap<u64, Published>,
     stop: CancellationToken,
     worker: tokio::task::JoinHandle<()>,
     _redis: Redis,
 }
 
-/// Waits until a worker consumes, first the ledger's marks and then webhooks, and returns the consumer of the
-/// latter.
+/// A worker takes the ledger's marks first; the consumer of its webhooks.
 async fn consumes(link: &mut Link) -> Heard {
     let marks = link.hear().await;
     assert!(
@@ -184,22 +183,21 @@ async fn consumes(link: &mut Link) -> Heard {
     link.hear().await.unwrap()
 }
 
-async fn working() -> Working {
+async fn works() -> Works {
     let peer = Peer::listen().await;
     let redis = tokio::task::spawn_blocking(Redis::start).await.unwrap();
     let config = config(&peer, &redis.url(0));
-    let mut registry = Registry::new();
-    let metrics = WorkerMetrics::register(&mut registry);
-    let [broker_link, redis_link] = LinkMetrics::register(&mut registry, ["broker", "redis"]);
-    let publisher = Publisher::start(config.amqp.clone(), "test", broker_link);
-    let store = Store::start(&config.redis, redis_link).unwrap();
-    let gate = Gate::watch(&publisher, &store, metrics.clone());
-    let worker = Worker::new(config, publisher, store, gate.clone(), metrics, providers::normalize);
-    let stop = CancellationToken::new();
-    let running = worker.run(stop.clone());
+    let roles = Roles { receiver: false, worker: true };
+    let process = Process::build(config, roles, providers::normalize).await.unwrap();
+    let (status, stop) = (process.status(), CancellationToken::new());
+    let running = process.run(stop.clone());
     let worker = tokio::spawn(async move { running.await.unwrap() });
     let mut publishing = peer.meet().await;
-    let ready = soon("the worker is ready", gate.open());
+    let ready = soon("the worker is about to consume", async {
+        while status.trouble() != Some(Trouble::NotConsuming) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    });
     tokio::select! {
         () = ready => {}
         heard = publishing.hear() => panic!("{heard:?}"),
@@ -212,20 +210,19 @@ async fn working() -> Working {
         let message = publishing.hear_publish().await;
         assert!(published.insert(call(&message), message).is_none(), "published twice");
     }
-    Working { peer, publishing, link, consuming, published, stop, worker, _redis: redis }
+    Works { peer, publishing, link, consuming, published, stop, worker, _redis: redis }
 }
 
-impl Working {
+impl Works {
     async fn confirm(&mut self, call: u64) {
         self.publishing.ack(&self.published[&call], false).await;
     }
 
-    /// Expects that the worker consumes again over a new connection, and redelivers what it had not acked,
-    /// with a new webhook.
-    async fn reconnects(mut self) {
+    /// The worker consumes again, over a new connection: what it had not acked comes again, with something new.
+    async fn goes_on(mut self) {
         let mut link = self.peer.meet().await;
         let consuming = consumes(&mut link).await;
-        // Tags start over: an ack meant for the old channel would settle another delivery.
+        // Tags begin anew: an ack that belonged to the old channel would settle another delivery.
         for (tag, n) in [(1, 4), (2, 3), (3, 2)] {
             deliver(&mut link, &consuming, tag, n).await;
         }
@@ -246,27 +243,27 @@ impl Working {
 }
 
 #[tokio::test]
-async fn a_worker_whose_channel_is_closed_acks_nothing_on_it_and_reconnects() {
-    let mut working = working().await;
-    working.confirm(1).await;
-    assert_eq!(working.link.hear().await, acked(&working.consuming, 1));
-    close_channel(&mut working.link, &working.consuming).await;
-    working.confirm(2).await;
-    working.confirm(3).await;
-    working.link.hear_nothing_more().await;
-    working.reconnects().await;
+async fn a_worker_whose_channel_is_closed_acks_nothing_on_it_and_starts_anew() {
+    let mut works = works().await;
+    works.confirm(1).await;
+    assert_eq!(works.link.hear().await, acked(&works.consuming, 1));
+    close_channel(&mut works.link, &works.consuming).await;
+    works.confirm(2).await;
+    works.confirm(3).await;
+    works.link.hear_nothing_more().await;
+    works.goes_on().await;
 }
 
 #[tokio::test]
-async fn a_worker_whose_consumer_is_cancelled_settles_what_it_has_and_reconnects() {
-    let mut working = working().await;
-    working.confirm(1).await;
-    assert_eq!(working.link.hear().await, acked(&working.consuming, 1));
-    cancel(&mut working.link, &working.consuming).await;
-    // The ack of 2 covers 3 as well.
-    working.confirm(3).await;
-    working.confirm(2).await;
-    assert_eq!(working.link.hear().await, acked(&working.consuming, 3));
-    working.link.hear_nothing_more().await;
-    working.reconnects().await;
+async fn a_worker_whose_consumer_is_cancelled_settles_what_it_has_and_starts_anew() {
+    let mut works = works().await;
+    works.confirm(1).await;
+    assert_eq!(works.link.hear().await, acked(&works.consuming, 1));
+    cancel(&mut works.link, &works.consuming).await;
+    // The ack of 2 stands for 3 as well.
+    works.confirm(3).await;
+    works.confirm(2).await;
+    assert_eq!(works.link.hear().await, acked(&works.consuming, 3));
+    works.link.hear_nothing_more().await;
+    works.goes_on().await;
 }

@@ -1,5 +1,5 @@
-//! Links that are cut at the worst moments, fall silent, slow down or refuse: the worker is behind a proxy, and
-//! everybody else talks to the services themselves.
+//! Links that are cut at the worst moments, fall silent, slow down or refuse. Only the worker is behind a
+//! proxy.
 
 use std::{
     collections::HashMap,
@@ -8,13 +8,13 @@ use std::{
 };
 
 use futures_util::StreamExt;
-use hookswitch::{config::Secret, core::events::key::body_fingerprint, edge::trouble::Trouble};
+use hookswitch::{config::Secret, core::events::key::BodyHash, edge::trouble::Trouble};
 use serde_json::Value;
 use url::Url;
 
 use super::{
     proxy::{Moment, Proxy},
-    support::{PATIENCE, RunningWorker, World, call, calls, until},
+    support::{PATIENCE, RunningProcess, World, call, calls, until},
 };
 
 const WEBHOOKS: usize = 400;
@@ -29,7 +29,7 @@ fn through(address: &Secret, proxy: &Proxy) -> Secret {
     Secret::new(url)
 }
 
-/// The same world, seen from behind a proxy of the broker.
+/// Returns the same world from behind a proxy of the broker.
 async fn behind_a_proxy_of_the_broker(world: &World) -> (World, Proxy) {
     let address = &world.config.amqp.urls[0];
     let proxy = Proxy::amqp(port(address)).await;
@@ -38,7 +38,7 @@ async fn behind_a_proxy_of_the_broker(world: &World) -> (World, Proxy) {
     (World { config, toml: world.toml.clone() }, proxy)
 }
 
-/// The same world, seen from behind a proxy of Redis.
+/// Returns the same world from behind a proxy of Redis.
 async fn behind_a_proxy_of_redis(world: &World) -> (World, Proxy) {
     let address = &world.config.redis.urls[0];
     let proxy = Proxy::plain(port(address)).await;
@@ -47,9 +47,9 @@ async fn behind_a_proxy_of_redis(world: &World) -> (World, Proxy) {
     (World { config, toml: world.toml.clone() }, proxy)
 }
 
-/// Takes events until every call has come, lets the worker finish, and takes what is left: nothing may be lost, and
-/// the same call is always the same event.
-async fn all_events(world: &World, worker: RunningWorker) -> Vec<Value> {
+/// Consumes events until every call has come, lets the worker finish, and consumes the rest. Nothing may be
+/// lost, and all events of a call must have the same id.
+async fn all_events(world: &World, worker: RunningProcess) -> Vec<Value> {
     let (mut events, began) = (Vec::new(), Instant::now());
     loop {
         events.extend(world.events(0).await);
@@ -75,8 +75,8 @@ async fn all_events(world: &World, worker: RunningWorker) -> Vec<Value> {
     events
 }
 
-/// When Redis first knew each fingerprint as done, by its own account.
-type Done = Arc<Mutex<HashMap<u64, SystemTime>>>;
+/// The time at which Redis first held the hash of each body as done, by its own clock.
+type Done = Arc<Mutex<HashMap<BodyHash, SystemTime>>>;
 
 async fn watch_done(world: &World) -> Done {
     let url = Url::parse(world.config.redis.urls[0].reveal()).unwrap();
@@ -87,17 +87,17 @@ async fn watch_done(world: &World) -> Done {
     tokio::spawn(async move {
         let mut lines = monitor.into_on_message::<String>();
         while let Some(line) = lines.next().await {
-            // 1764000000.123456 [3 127.0.0.1:4711] "SET" "<key>" "<fingerprint>" "PX" "<time to live>"
+            // 1764000000.123456 [3 127.0.0.1:4711] "SET" "<key>" "<hash of the body>" "PX" "<time to live>"
             let Some((time, command)) = line.split_once(&database) else { continue };
-            // From the right, since a key may hold a quote.
+            // It is read from the right, since a key may contain a quote.
             let mut words = command.rsplit('"').skip(1).step_by(2);
-            let (Some("PX"), Some(Ok(fingerprint)), true) =
+            let (Some("PX"), Some(Ok(body)), true) =
                 (words.nth(1), words.next().map(str::parse), command.contains("\"SET\" "))
             else {
                 continue;
             };
             let time = UNIX_EPOCH + Duration::from_secs_f64(time.parse().unwrap());
-            notes.lock().unwrap().entry(fingerprint).or_insert(time);
+            notes.lock().unwrap().entry(body).or_insert(time);
         }
     });
     done
@@ -113,11 +113,11 @@ async fn a_cut_loses_nothing(moment: Moment, one_in: u32) {
     let worker = behind.worker();
     let events = all_events(&world, worker).await;
     assert!(proxy.cuts(moment) > 0, "never cut, of {} times", proxy.seen(moment));
-    // Publishing what Redis knew as done would be a duplicate that need not have been.
+    // Publishing again what Redis holds as done would be an avoidable duplicate.
     let done = done.lock().unwrap();
     let published = proxy.published();
     for event in &events {
-        let done = done[&body_fingerprint(&call(calls(std::slice::from_ref(event))[0]))];
+        let done = done[&BodyHash::of(&call(calls(std::slice::from_ref(event))[0]))];
         let times: Vec<_> =
             published.iter().filter(|(id, _)| event["id"] == **id).map(|(_, at)| *at).collect();
         assert!(
@@ -125,7 +125,7 @@ async fn a_cut_loses_nothing(moment: Moment, one_in: u32) {
             "done at {done:?}, published at {times:?}"
         );
     }
-    // Only what was under way in the moment of a cut may come twice.
+    // Only what was in flight at a cut may come twice.
     let (cuts, concurrency) = (proxy.cuts(moment) as usize, world.config.worker.concurrency);
     assert!(events.len() - WEBHOOKS <= cuts * concurrency, "{} events after {cuts} cuts", events.len());
 }
@@ -150,20 +150,20 @@ async fn a_connection_cut_before_an_ack_loses_nothing_and_publishes_nothing_need
     a_cut_loses_nothing(Moment::BeforeAck, 2).await;
 }
 
-/// A worker with work, whose link is black-holed while it works; what it then says is the trouble.
+/// Black-holes the link of a worker while it works, and expects it to report `trouble`.
 async fn a_black_hole_is_noticed(world: &World, behind: &World, proxy: &Proxy, trouble: Trouble) {
     let worker = behind.worker();
-    until("the worker is ready", async || worker.gate.trouble().is_none()).await;
+    until("the worker is ready", async || worker.trouble().is_none()).await;
     world.accept("salpre", (0..WEBHOOKS / 2).map(call)).await;
     until("work has begun", async || worker.metric("hookswitch_events_total") > 20.0).await;
     proxy.blackhole();
     world.accept("salpre", (WEBHOOKS / 2..WEBHOOKS).map(call)).await;
-    until("the silence is noticed", async || worker.gate.trouble() == Some(trouble)).await;
-    // Not by luck: what comes while the link is dead stays where it is.
+    until("the silence is noticed", async || worker.trouble() == Some(trouble)).await;
+    // It stays so: what comes while the link is dead stays in its queue.
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(worker.gate.trouble(), Some(trouble));
+    assert_eq!(worker.trouble(), Some(trouble));
     proxy.restore();
-    until("the worker goes on", async || worker.gate.trouble().is_none()).await;
+    until("the worker goes on", async || worker.trouble().is_none()).await;
     all_events(world, worker).await;
 }
 
@@ -190,14 +190,14 @@ async fn a_receiver_whose_broker_is_in_a_black_hole_says_503_in_time() {
     assert_eq!(receiver.post("salpre", Box::leak(call(0).into_boxed_slice())).await, 200);
     proxy.blackhole();
     assert_eq!(receiver.post("salpre", Box::leak(call(1).into_boxed_slice())).await, 503);
-    until("the silence is noticed", async || receiver.publisher.trouble() == Some(Trouble::BrokerDown)).await;
+    until("the silence is noticed", async || receiver.trouble() == Some(Trouble::BrokerDown)).await;
     proxy.restore();
     until("the receiver recovers", async || {
         receiver.post("salpre", Box::leak(call(2).into_boxed_slice())).await == 200
     })
     .await;
     let worker = world.worker();
-    // Call 1 was answered 503, so nothing is promised either way.
+    // Call 1 was answered with 503, so it may come or not.
     let mut seen = calls(&world.events(2).await);
     seen.dedup();
     assert!(seen.contains(&0) && seen.contains(&2), "{seen:?}");
@@ -210,7 +210,7 @@ async fn links_that_are_slow_refused_and_cut_again_and_again_lose_nothing() {
     let (behind, broker) = behind_a_proxy_of_the_broker(&world).await;
     let (behind, redis) = behind_a_proxy_of_redis(&behind).await;
     let worker = behind.worker();
-    until("the worker is ready", async || worker.gate.trouble().is_none()).await;
+    until("the worker is ready", async || worker.trouble().is_none()).await;
     for link in [&broker, &redis] {
         link.slow(Duration::from_millis(20));
     }
@@ -219,12 +219,12 @@ async fn links_that_are_slow_refused_and_cut_again_and_again_lose_nothing() {
         let before = worker.metric("hookswitch_events_total");
         until("it works", async || worker.metric("hookswitch_events_total") > before).await;
         link.cut_all();
-        until("it is noticed", async || worker.gate.trouble().is_some()).await;
+        until("it is noticed", async || worker.trouble().is_some()).await;
         link.refuse();
         tokio::time::sleep(Duration::from_millis(500)).await;
-        assert!(worker.gate.trouble().is_some());
+        assert!(worker.trouble().is_some());
         link.restore();
-        until("it goes on", async || worker.gate.trouble().is_none()).await;
+        until("it goes on", async || worker.trouble().is_none()).await;
     }
     all_events(&world, worker).await;
 }

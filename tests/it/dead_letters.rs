@@ -133,13 +133,13 @@ async fn mended_letters(world: &World, count: usize) -> Vec<QueuedWebhook> {
 
 /// A good webhook about call `n`, dead of an old version.
 fn letter(n: usize) -> Letter {
-    let mut inbound = super::support::inbound("salpre", call(n));
-    let history = &mut inbound.history;
+    let mut queued = super::support::queued("salpre", call(n));
+    let history = &mut queued.history;
     history.reason = Some(Reason::InvalidPayload);
     history.error = Some("payload.call_id: a bug of old".into());
     history.version = Some("0.0.1".into());
     history.last_failed_at = Some("2026-01-02T03:04:05Z".parse().unwrap());
-    Letter { id: uuid::Uuid::now_v7().to_string().parse().unwrap(), queued: inbound }
+    Letter { id: uuid::Uuid::now_v7().to_string().parse().unwrap(), queued }
 }
 
 #[tokio::test]

@@ -23,8 +23,9 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::Value;
 
 use super::support::{
-    PATIENCE, World, call, calls, depth, inbound,
+    PATIENCE, World, call, calls, depth,
     program::{Program, Running, Said, moment},
+    queued,
     services::{Broker, Redis},
     until,
 };
@@ -44,13 +45,13 @@ const OTHER: &str = "payload.from: another bug";
 
 /// A letter about call `n` that an old version declared dead, long ago.
 fn letter(source: &str, n: usize, error: &str) -> Letter {
-    let mut inbound = inbound(source, call(n));
-    let history = &mut inbound.history;
+    let mut queued = queued(source, call(n));
+    let history = &mut queued.history;
     history.reason = Some(Reason::InvalidPayload);
     history.error = Some(error.to_owned());
     history.version = Some("0.0.1".into());
     history.last_failed_at = Some("2026-01-02T03:04:05Z".parse().unwrap());
-    Letter { id: LetterId::new(uuid::Uuid::now_v7()), queued: inbound }
+    Letter { id: LetterId::new(uuid::Uuid::now_v7()), queued }
 }
 
 /// Letters of two sources in turn, about these calls.
@@ -134,9 +135,9 @@ async fn from_stats_to_the_drained_kind_takes_five_commands_and_nothing_of_the_o
         world.accept("other", vec![UNKNOWN.to_vec(); 50]).await;
         world.accept("other", (0..40).map(|n| call(1_000 + round * 40 + n))).await;
         let of_varda = (0..40).map(|_| {
-            let mut inbound = inbound("varda", not_varda.to_vec());
-            inbound.webhook.provider = Provider::Varda;
-            routes::accept(&inbound)
+            let mut queued = queued("varda", not_varda.to_vec());
+            queued.webhook.provider = Provider::Varda;
+            routes::accept(&queued)
         });
         world.publish(of_varda).await;
     }
@@ -604,23 +605,23 @@ async fn no_command_shows_personal_data_unless_it_is_asked_to_and_that_is_on_rec
     let (tool, phones) = (Program::of(&world), phone_numbers());
     assert!(phones.len() >= 5, "{phones:?}");
     // All samples come under one delivery id: so one `show` shows them all.
-    let id = inbound("salpre", Vec::new()).webhook.delivery_id;
+    let id = queued("salpre", Vec::new()).webhook.delivery_id;
     let (mut webhooks, mut personal) = (Vec::new(), 0);
     for sample in samples::all() {
         let text = String::from_utf8(sample.body.to_vec()).unwrap();
         personal += usize::from(something_personal(&text, &phones).is_some());
         let cut = text.as_bytes()[..text.len() * 2 / 3].to_vec();
         for body in [text.clone().into_bytes(), cut, format!("[{text}]").into_bytes()] {
-            let mut inbound = inbound(sample.provider.as_str(), body);
-            inbound.webhook.delivery_id = id;
-            inbound.webhook.provider = sample.provider;
-            inbound.webhook.headers = Headers::from_iter(sample.headers.clone());
-            webhooks.push(inbound);
+            let mut queued = queued(sample.provider.as_str(), body);
+            queued.webhook.delivery_id = id;
+            queued.webhook.provider = sample.provider;
+            queued.webhook.headers = Headers::from_iter(sample.headers.clone());
+            webhooks.push(queued);
         }
     }
     assert!(personal > 60, "{personal} samples with something personal");
     let secret = "\u{e9}\n ada@example.com \u{1b}[2J";
-    let special = [secret.as_bytes().to_vec(), NOT_JSON.to_vec()].map(|body| inbound("salpre", body));
+    let special = [secret.as_bytes().to_vec(), NOT_JSON.to_vec()].map(|body| queued("salpre", body));
     let count = webhooks.len() + special.len();
     world.publish(webhooks.iter().chain(&special).map(routes::accept)).await;
     let worker = world.worker_with(takes_nothing);
@@ -679,7 +680,7 @@ async fn no_command_shows_personal_data_unless_it_is_asked_to_and_that_is_on_rec
     let said = tool.ok(&format!("dead-letters show {id} --reveal --reason ticket-7 --json")).await;
     let revealed: BTreeSet<_> =
         said.out.lines().map(|line| Archived::read(line).unwrap().queued.webhook.body).collect();
-    assert_eq!(revealed, webhooks.iter().map(|inbound| inbound.webhook.body.clone()).collect());
+    assert_eq!(revealed, webhooks.iter().map(|queued| queued.webhook.body.clone()).collect());
     tool.ok("dead-letters try --events --reveal --reason ticket-8").await;
     let jobs = jobs(&tool).await;
     let told: Vec<_> = jobs.iter().map(|job| (job["kind"].as_str(), job["reason"].as_str())).collect();

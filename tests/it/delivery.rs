@@ -1,4 +1,4 @@
-//! What becomes of a delivery.
+//! The life of a delivery, for each way in which it can end.
 
 use std::{
     collections::HashSet,
@@ -23,7 +23,7 @@ use hookswitch::{
 };
 use lapin::options::{BasicGetOptions, BasicRejectOptions};
 
-use super::support::{World, call, calls, inbound, until};
+use super::support::{World, call, calls, queued, until};
 
 #[tokio::test]
 async fn every_accepted_webhook_gives_its_events_exactly_once() {
@@ -81,12 +81,12 @@ async fn a_key_that_is_claimed_but_not_done_waits_for_its_lease_and_costs_no_att
     let world = World::new().await;
     let store = Store::start(&world.config.redis, LinkMetrics::unexported()).unwrap();
     until("redis", async || store.trouble().is_none()).await;
-    let webhook = inbound("salpre", call(1)).webhook;
+    let webhook = queued("salpre", call(1)).webhook;
     let key = providers::normalize(&webhook).unwrap().key;
     let lease = Duration::from_secs(3);
-    // As a worker that died after its claim leaves it.
-    let name = key.store_name(&webhook.source);
-    let dead = ToClaim { name, owner: "o-dead", entry: None };
+    // This is what a worker leaves that dies after its claim.
+    let key = key.store_key(&webhook.source);
+    let dead = ToClaim { key, owner: "o-dead", entry: None };
     assert_eq!(store.claim(&webhook.source, &[dead], lease).await.unwrap(), [Claim::Claimed]);
     let began = Instant::now();
     world.accept("salpre", [call(1)]).await;
@@ -99,17 +99,17 @@ async fn a_key_that_is_claimed_but_not_done_waits_for_its_lease_and_costs_no_att
 }
 
 #[tokio::test]
-async fn a_key_that_somebody_has_overwritten_is_its_own_deliverys_trouble_alone() {
+async fn an_overwritten_key_fails_its_own_delivery_alone() {
     let world = World::with("[retry.retries]\nunreadable_key = 1").await.patient_with_redis().await;
-    let name_of = |n| {
-        let webhook = inbound("salpre", call(n)).webhook;
-        providers::normalize(&webhook).unwrap().key.store_name(&webhook.source)
+    let key_of = |n| {
+        let webhook = queued("salpre", call(n)).webhook;
+        providers::normalize(&webhook).unwrap().key.store_key(&webhook.source)
     };
     let mut redis = world.redis().await;
-    redis::cmd("RPUSH").arg(&name_of(0)[..]).arg(1).exec_async(&mut redis).await.unwrap();
-    // The last is a number, but none that we write.
+    redis::cmd("RPUSH").arg(key_of(0).as_bytes()).arg(1).exec_async(&mut redis).await.unwrap();
+    // The last is a number, but one that hookswitch does not write.
     for (n, value) in [(1, &b""[..]), (2, b"oops"), (3, b"\xff"), (4, b"99999999999999999999")] {
-        redis::cmd("SET").arg(&name_of(n)[..]).arg(value).exec_async(&mut redis).await.unwrap();
+        redis::cmd("SET").arg(key_of(n).as_bytes()).arg(value).exec_async(&mut redis).await.unwrap();
     }
     world.accept("salpre", (0..40).map(call)).await;
     let worker = world.worker();
@@ -120,15 +120,15 @@ async fn a_key_that_somebody_has_overwritten_is_its_own_deliverys_trouble_alone(
         assert_eq!(letter.history.reason, Some(Reason::UnreadableKey));
         assert_eq!(letter.history.attempt, Attempt(2));
         let error = letter.history.error.unwrap();
-        assert!(error.contains(&format!("DEL \"{}\"", name_of(n).escape_ascii())), "{error}");
+        assert!(error.contains(&format!("DEL \"{}\"", key_of(n))), "{error}");
     }
     assert_eq!(worker.metric("hookswitch_retries_total{source=\"salpre\",tier=\"200ms\"}"), 5.0);
     assert_eq!(worker.metric("hookswitch_dead_total{source=\"salpre\",reason=\"unreadable_key\"}"), 5.0);
-    // Nobody took it for an outage.
+    // It did not count as an outage.
     assert_eq!(worker.metric("hookswitch_reconnects_total{link=\"redis\"}"), 0.0);
 
     for n in 0..5 {
-        redis::cmd("DEL").arg(&name_of(n)[..]).exec_async(&mut redis).await.unwrap();
+        redis::cmd("DEL").arg(key_of(n).as_bytes()).exec_async(&mut redis).await.unwrap();
     }
     super::dead_letters::replay_all(&world, "salpre").await;
     assert_eq!(calls(&world.events(5).await), (0..5).collect::<Vec<_>>());
@@ -143,8 +143,8 @@ async fn a_crash_between_confirm_and_done_gives_the_same_event_ids_again() {
     let first = world.events(1).await;
     let store = Store::start(&world.config.redis, LinkMetrics::unexported()).unwrap();
     until("redis", async || store.trouble().is_none()).await;
-    let webhook = inbound("salpre", call(1)).webhook;
-    // As if the worker had died before it could say so.
+    let webhook = queued("salpre", call(1)).webhook;
+    // This is what a worker leaves that dies before it can mark the key.
     store.forget(&webhook.source, &providers::normalize(&webhook).unwrap().key).await.unwrap();
     world.accept("salpre", [call(1)]).await;
     let second = world.events(1).await;
@@ -194,7 +194,7 @@ async fn a_panic_is_caught_tried_again_through_the_delay_queues_and_ends_as_a_de
     let world = World::new().await;
     world.accept("salpre", [call(13), call(14)]).await;
     let worker = world.worker_with(superstitious);
-    // Its neighbour is not held up.
+    // The other webhook is not held up.
     assert_eq!(calls(&world.events(1).await), [14]);
     let letters = world.dead("salpre", 1).await;
     assert_eq!(letters[0].history.reason, Some(Reason::RetriesExhausted));
@@ -219,10 +219,11 @@ async fn a_message_that_waits_for_its_retry_waits_in_the_broker() {
     world.accept("salpre", [body.to_vec()]).await;
     let worker = world.worker();
     world.wait_for_depth("retry.30s", 1).await;
-    // No worker holds it.
+    // It stays there without a worker.
     worker.finish().await;
     world.wait_for_depth("retry.30s", 1).await;
-    // Nor do people who look at it make it come early: RabbitMQ 4 gives a message up after 20 looks unless told not to.
+    // Looking at it does not bring it back early: by default RabbitMQ 4 drops a message after 20
+    // redeliveries.
     let channel = world.client().await.create_channel().await.unwrap();
     for _ in 0..30 {
         let looked =
@@ -249,7 +250,7 @@ async fn a_message_that_kills_its_worker_again_and_again_is_dead_by_the_delivery
     use lapin::options::{BasicConsumeOptions, BasicQosOptions};
     let world = World::new().await;
     let ids = world.accept("salpre", [call(1)]).await;
-    // As a worker that crashes over it: taken, never settled, connection gone.
+    // This is a worker that crashes over it: delivered, never settled, connection gone.
     for _ in 0..20 {
         if super::support::depth(&world.connect().await, "dead.salpre").await == 1 {
             break;
@@ -366,24 +367,24 @@ async fn redis_keeps_keys_as_short_hashes() {
     let store = Store::start(&world.config.redis, LinkMetrics::unexported()).unwrap();
     until("redis", async || store.trouble().is_none()).await;
     let source: SourceName = "salpre".parse().unwrap();
-    let name = |key: &str| IdempotencyKey::from_parts(&[key]).store_name(&source);
+    let store_key = |key: &str| IdempotencyKey::from_parts(&[key]).store_key(&source);
     let (lease, ttl) = (Duration::from_secs(5), Duration::from_secs(60));
     let claim = async |claims: &[(&'static str, &'static str)]| {
         let claims: Vec<_> =
-            claims.iter().map(|(key, owner)| ToClaim { name: name(key), owner, entry: None }).collect();
+            claims.iter().map(|(key, owner)| ToClaim { key: store_key(key), owner, entry: None }).collect();
         store.claim(&source, &claims, lease).await.unwrap()
     };
     assert_eq!(claim(&[("k", "oa")]).await, [Claim::Claimed]);
     assert_eq!(claim(&[("k", "oa")]).await, [Claim::Claimed], "re-entrant");
     assert_eq!(claim(&[("k", "ob")]).await, [Claim::Busy]);
-    store.release(name("k"), "ob").await.unwrap();
+    store.release(store_key("k"), "ob").await.unwrap();
     assert_eq!(claim(&[("k", "ob")]).await, [Claim::Busy], "not the owner's release");
-    store.release(name("k"), "oa").await.unwrap();
+    store.release(store_key("k"), "oa").await.unwrap();
     assert_eq!(claim(&[("k", "ob")]).await, [Claim::Claimed]);
-    let mark = |key: &str, fingerprint| ToMark { name: name(key), fingerprint, entry: None };
-    store.done(&source, &[mark("k", 42), mark("m", 43)], ttl).await.unwrap();
+    let mark = |key: &str, body: u64| ToMark { key: store_key(key), body: body.into(), entry: None };
+    store.mark_done(&source, &[mark("k", 42), mark("m", 43)], ttl).await.unwrap();
     let mixed = claim(&[("k", "oa"), ("l", "oa"), ("l", "ob"), ("m", "oa")]).await;
-    let done = |fingerprint| Claim::Done { fingerprint };
+    let done = |body: u64| Claim::Done { body: body.into() };
     assert_eq!(mixed, [done(42), Claim::Claimed, Claim::Busy, done(43)]);
 }
 
@@ -408,17 +409,17 @@ async fn an_event_as_large_as_allowed_gets_through_the_brokers_own_limit() {
     let publisher = world.publisher().await;
     let accept = async |n, filling: usize| {
         let body = String::from_utf8(call(n)).unwrap().replace("SALPRE_AABBCCDD", &"x".repeat(filling));
-        let mut inbound = inbound("salpre", body.into_bytes());
-        // Of a known length, since the event tells it.
-        inbound.webhook.received_at = "2026-01-02T03:04:05Z".parse().unwrap();
-        publisher.publish(routes::accept(&inbound), super::support::PATIENCE).await.unwrap();
+        let mut queued = queued("salpre", body.into_bytes());
+        // The event contains this time, so its length must not vary.
+        queued.webhook.received_at = "2026-01-02T03:04:05Z".parse().unwrap();
+        publisher.publish(routes::accept(&queued), super::support::PATIENCE).await.unwrap();
     };
     let worker = world.worker();
     accept(1, 0).await;
     let envelope = world.drain("events.all", 1).await[0].0.len();
     accept(2, LIMIT - envelope).await;
     accept(3, LIMIT - envelope + 1).await;
-    // On a slow disk a confirm may be late; then the event comes again.
+    // On a slow disk a confirm may be late; then the event is published twice.
     let events = world.drain("events.all", 1).await;
     assert_eq!(events[0].0.len(), LIMIT);
     assert!(events.iter().all(|event| event.0 == events[0].0));

@@ -1,9 +1,9 @@
-//! The ledger: it balances whatever happens, and it does not where a webhook is lost.
+//! The ledger: it balances through every failure, and it does not balance when a webhook is lost.
 
 use std::time::Duration;
 
 use hookswitch::{
-    app::ledger::{self, Balance},
+    app::ledger::Balance,
     core::{
         ledger::{Entry, Mark, Run, State, Sum},
         letters::Filter,
@@ -15,14 +15,14 @@ use lapin::options::QueuePurgeOptions;
 
 use super::{
     dead_letters::{discard, replay_all},
-    support::{RunningReceiver, World, call, calls, depth, services::Redis, until},
+    support::{RunningProcess, World, call, calls, depth, services::Redis, until},
 };
 
-/// The balance, once `settled` holds of it.
+/// Waits until the balance satisfies `settled`, and returns it.
 async fn balance(world: &World, settled: impl Fn(&Balance) -> bool) -> Balance {
     let (store, connection) = (world.store().await, world.connect().await);
     let shards = topology::raw_shards(&connection, &world.config).await.unwrap();
-    let draw = async || ledger::balance(&store, &connection, &world.config, &shards).await.unwrap();
+    let draw = async || Balance::compute(&store, &connection, &world.config, &shards).await.unwrap();
     let mut last = draw().await;
     let what = "the ledger comes to rest";
     until(what, async || {
@@ -37,7 +37,7 @@ fn sum(accepted: i64, done: i64, duplicate: i64, discarded: i64, dead: i64, in_s
     Sum { accepted, done, duplicate, discarded, dead, in_system }
 }
 
-async fn post(receiver: &RunningReceiver, body: Vec<u8>) -> u16 {
+async fn post(receiver: &RunningProcess, body: Vec<u8>) -> u16 {
     receiver.post("salpre", body.leak()).await
 }
 
@@ -62,15 +62,15 @@ async fn it_shows_what_became_of_every_webhook() {
     assert_eq!(rest.sources["other"], Sum::default());
     assert_eq!(rest.unaccounted(), 0);
 
-    // One letter is thrown away, the others are sent back, and die again.
+    // One letter is discarded; the others are replayed and die again.
     assert_eq!(discard(&world, Filter::default(), 1).await, 1);
     assert_eq!(balance(&world, |_| true).await.total, sum(29, 20, 5, 1, 3, 0));
     replay_all(&world, "salpre").await;
     let rest = balance(&world, |b| b.total.in_system == 0 && b.total.dead == 3).await;
     assert_eq!(rest.total, sum(29, 20, 5, 1, 3, 0));
 
-    // A receiver that ends closes its run: it is summed up, and nothing changes by that.
-    receiver.close().await;
+    // A receiver that ends closes its run. It is summed up, and the sum stays the same.
+    receiver.finish().await;
     world.wait_for_depth("hookswitch.ledger", 0).await;
     worker.finish().await;
     for _ in 0..2 {
@@ -79,7 +79,7 @@ async fn it_shows_what_became_of_every_webhook() {
 }
 
 #[tokio::test]
-async fn a_key_of_the_ledger_that_somebody_has_overwritten_holds_up_no_webhook() {
+async fn an_overwritten_key_of_the_ledger_holds_up_no_webhook() {
     let world = World::new().await.patient_with_redis().await;
     let receiver = world.receiver().await;
     receiver.ready().await;
@@ -120,8 +120,8 @@ async fn a_key_of_the_ledger_that_somebody_has_overwritten_holds_up_no_webhook()
         .await
         .unwrap();
     let worker = world.worker();
-    until("the ledger is opened", async || worker.gate.trouble().is_none()).await;
-    // Runs that begin in the moment of its opening do not count.
+    until("the ledger is opened", async || worker.trouble().is_none()).await;
+    // Runs that begin while it is being opened do not count.
     tokio::time::sleep(Duration::from_secs(3)).await;
     let receiver = world.receiver().await;
     receiver.ready().await;
@@ -163,7 +163,7 @@ async fn a_webhook_that_was_refused_is_not_accepted() {
         assert_eq!(post(&receiver, call(2)).await, 503);
     }
     let worker = world.worker();
-    // The mark has come when another webhook after them counts.
+    // Once a later webhook counts, the mark has arrived.
     channel
         .queue_bind(
             "raw.salpre".into(),
@@ -176,7 +176,7 @@ async fn a_webhook_that_was_refused_is_not_accepted() {
         .unwrap();
     assert_eq!(post(&receiver, call(3)).await, 200);
     let rest = balance(&world, |b| b.total.done == 2 && b.total.in_system == 0).await;
-    receiver.close().await;
+    receiver.finish().await;
     assert_eq!(rest.total, sum(2, 2, 0, 0, 0, 0));
     worker.finish().await;
 }
@@ -198,17 +198,17 @@ async fn what_redis_forgot_is_left_out_and_never_counted_wrongly() {
     }
     let before = balance(&world, |b| b.total.done == 10).await;
 
-    // Started anew, on its data: it does not know what it may have lost.
+    // A restarted Redis has its data, and does not know what it may have lost.
     redis.kill();
     redis.start_again();
     let after = balance(&world, |b| b.since > before.since).await;
     assert_eq!(after.total, Sum::default());
-    // The old run goes on, and is not counted.
-    until("the worker is back", async || worker.gate.trouble().is_none()).await;
+    // The old run continues and is not counted.
+    until("the worker is back", async || worker.trouble().is_none()).await;
     assert_eq!(post(&receiver, call(10)).await, 200);
     world.events(11).await;
     assert_eq!(balance(&world, |_| true).await.total, Sum::default());
-    // A new run is, once it is late enough to be certain that nothing of it was forgotten.
+    // A new run is counted, once it is late enough to be certain that nothing of it was lost.
     tokio::time::sleep(old_enough).await;
     let second = world.receiver().await;
     second.ready().await;
@@ -224,7 +224,7 @@ async fn a_state_takes_the_place_of_another_as_the_rule_says() {
     let store = world.store().await;
     let source: SourceName = "salpre".parse().unwrap();
     let states = [State::Done, State::Duplicate, State::Discarded, State::Refused, State::Dead];
-    // In the future: in any case after the store was opened.
+    // This is in the future, and so after the store was opened.
     let run = Run { began: 4_000_000_000_000, nonce: 1 };
     let counted = |state| match state {
         State::Refused => Sum::default(),
@@ -236,7 +236,7 @@ async fn a_state_takes_the_place_of_another_as_the_rule_says() {
     let (mut expected, mut number) = (Sum::default(), 0);
     for old in [None].into_iter().chain(states.map(Some)) {
         for new in states {
-            // The first and the last number of blocks among them.
+            // These include the first and the last number of a block.
             number += 16_384;
             let entry = Entry { run, number: number - 1 };
             for state in old.into_iter().chain([new, new]) {
@@ -246,7 +246,7 @@ async fn a_state_takes_the_place_of_another_as_the_rule_says() {
         }
     }
     let ledger = store.ledger([&source].into_iter(), 0).await.unwrap().unwrap();
-    // Where no receiver has told how far it is, what is settled is all that counts.
+    // Without a mark of its receiver, only the settled webhooks of a run count.
     assert_eq!(ledger.sources["salpre"], expected);
 }
 
@@ -270,7 +270,7 @@ async fn workers_that_die_again_and_again_leave_it_balanced() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let worker = world.worker();
-    // A webhook that waited for a dead worker's claim may wait twice: the copy goes as a duplicate, uncounted.
+    // A webhook that waited for a dead worker's claim may wait twice: the copy is an uncounted duplicate.
     let rest = balance(&world, |b| b.total.done == 200 && b.waiting == 0).await;
     assert_eq!(rest.total, sum(200, 200, 0, 0, 0, 0));
     assert_eq!(rest.unaccounted(), 0);
@@ -289,27 +289,27 @@ async fn a_mark_that_comes_again_after_its_run_was_summed_up_changes_nothing() {
     }
     for _ in 0..3 {
         store.mark(&source, &mark).await.unwrap();
-        // The first look sums it up.
+        // The first read sums it up.
         for _ in 0..2 {
             let ledger = store.ledger([&source].into_iter(), 0).await.unwrap().unwrap();
             assert_eq!(ledger.sources["salpre"], sum(2, 2, 0, 0, 0, 0));
         }
     }
-    // What comes late for it is added all the same.
+    // A late state of it is added nevertheless.
     store.record(&source, [Entry { run, number: 2 }].into_iter(), State::Dead).await.unwrap();
     let ledger = store.ledger([&source].into_iter(), 0).await.unwrap().unwrap();
     assert_eq!(ledger.sources["salpre"], sum(3, 2, 0, 0, 1, 0));
 }
 
 #[tokio::test]
-async fn what_a_receiver_that_died_had_not_told_hides_nothing_that_is_lost() {
+async fn unreported_numbers_of_a_dead_receiver_hide_no_lost_webhook() {
     let world = World::new().await;
     let store = world.store().await;
     let source: SourceName = "salpre".parse().unwrap();
     let run = Run { began: 4_000_000_000_000, nonce: 1 };
     let mark = Mark { source: source.to_string(), run, through: 5, refused: vec![], closed: false };
     store.mark(&source, &mark).await.unwrap();
-    // Number 4 is lost; 6 and 7 were never told.
+    // Number 4 is lost; 6 and 7 were never reported.
     for number in [1, 2, 3, 5, 6, 7] {
         store.record(&source, [Entry { run, number }].into_iter(), State::Done).await.unwrap();
     }
@@ -331,11 +331,11 @@ async fn many_numbers_are_settled_at_once_each_by_its_own_state() {
             .flat_map(|run| numbers.iter().map(|number| Entry { run: *run, number: *number }))
             .collect()
     };
-    // Numbers 65,535 and 65,536 are of two blocks.
+    // Numbers 65,535 and 65,536 are in different blocks.
     let all = entries(&[1, 2, 65_535, 65_536]);
     store.record(&source, entries(&[2]).into_iter(), State::Done).await.unwrap();
     store.record(&source, entries(&[65_536]).into_iter(), State::Dead).await.unwrap();
-    // One that is named twice counts once.
+    // An entry that is repeated counts once.
     let twice = all.iter().chain(&all).copied();
     store.record(&source, twice, State::Duplicate).await.unwrap();
     let ledger = store.ledger([&source].into_iter(), 0).await.unwrap().unwrap();

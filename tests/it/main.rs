@@ -1,4 +1,4 @@
-//! The promises of hookswitch, each tried on a real RabbitMQ and a real Redis that the tests start themselves.
+//! The promises of hookswitch, each tested on a RabbitMQ and a Redis that the tests start themselves.
 #![allow(
     missing_docs,
     unreachable_pub,

@@ -13,8 +13,9 @@ use hookswitch::{
 };
 
 use super::support::{
-    PATIENCE, World, call, inbound,
+    PATIENCE, World, call,
     program::Program,
+    queued,
     services::{Broker, Redis},
 };
 
@@ -23,7 +24,7 @@ const MEMORY_MAX: u64 = 64 * 1024;
 
 /// One letter in a hundred is of the kind that was mended.
 fn letter(n: usize) -> Letter {
-    let mut letter = inbound("salpre", call(n));
+    let mut letter = queued("salpre", call(n));
     let history = &mut letter.history;
     let mended = n.is_multiple_of(100);
     history.reason = Some(if mended { Reason::InvalidPayload } else { Reason::UnsupportedEvent });

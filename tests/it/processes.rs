@@ -1,4 +1,4 @@
-//! The program as a process: killed, stopped, asked.
+//! The program as a process: killed, stopped, and asked for its state.
 
 use std::{
     path::{Path, PathBuf},
@@ -114,7 +114,7 @@ async fn a_worker_killed_again_and_again_under_load_loses_nothing() {
         let with_duplicates = seen.len();
         seen.dedup();
         assert_eq!(seen, (0..1_500).collect::<Vec<_>>());
-        // What was published and not yet marked in the moment of a kill may come again, with the same id.
+        // Events that were published and not yet marked at a kill may be published again, with the same id.
         assert!(with_duplicates - 1_500 <= kills * world.config.worker.concurrency, "{with_duplicates}");
     }
     assert_eq!(world.dead("salpre", 0).await.len(), 0);
@@ -144,7 +144,7 @@ async fn a_webhook_that_the_broker_returns_is_refused_and_not_logged() {
     let url = format!("{}/in/salpre", receiver.address);
     let reply = Client::new(PATIENCE).post(&url, &[], Bytes::from(call(1))).await.unwrap();
     assert_eq!(reply.status, 503);
-    // lapin would write it as text, or as a list of bytes.
+    // lapin would log it as text, or as a list of bytes.
     let (log, bytes) = (receiver.log(), format!("{:?}", b"event_type"));
     assert!(log.contains("no queue is bound"), "{log}");
     assert!(!log.contains("event_type") && !log.contains(bytes.trim_matches(['[', ']'])), "{log}");
@@ -191,7 +191,7 @@ async fn sigterm_finishes_what_is_in_flight_and_exits_0() {
     until("it works", async || process.metric("hookswitch_events_total").await > 20.0).await;
     process.signal("TERM");
     assert_eq!(process.exit_code().await, Some(0));
-    // The rest is where it was: another worker takes it, and nothing comes twice.
+    // The rest is still queued: another worker takes it, and no event is published twice.
     let worker = world.worker();
     assert_eq!(calls(&world.events(500).await), (0..500).collect::<Vec<_>>());
     worker.finish().await;

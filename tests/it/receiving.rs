@@ -1,4 +1,4 @@
-//! The receiver over real TCP, down to its answers to hostile clients.
+//! The receiver over TCP, with its answers to hostile clients.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use tokio::{
 
 use super::support::{PATIENCE, World, call, until};
 
-/// Sends raw bytes, a part at a time; the answer's first line and all of it.
+/// Sends raw bytes, a part at a time. Returns the first line of the answer, and all of it.
 async fn send(address: &str, parts: &[&[u8]], pause: Duration) -> (String, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     for part in parts {
-        // The server may have answered and closed before we were done.
+        // The server may answer and close before everything is sent.
         if stream.write_all(part).await.is_err() {
             break;
         }
@@ -105,7 +105,7 @@ async fn the_largest_body_that_may_be_configured_gets_through_the_brokers_own_li
 }
 
 #[tokio::test]
-async fn a_slow_sender_is_turned_away_and_holds_nobody_up() {
+async fn a_slow_sender_is_refused_and_holds_up_no_other() {
     let world = World::new().await;
     let receiver = world.receiver().await;
     receiver.ready().await;
@@ -124,7 +124,7 @@ async fn a_slow_sender_is_turned_away_and_holds_nobody_up() {
     );
     assert_eq!(fast, 200);
     assert!(body_status.contains("408"), "{body_status}");
-    // hyper closes a connection whose headers do not come.
+    // hyper closes a connection whose headers are late.
     assert!(head_status.is_empty() || head_status.contains("408"), "{head_status}");
 }
 
@@ -143,8 +143,8 @@ async fn the_raw_message_holds_the_bytes_and_the_headers_that_matter_and_no_secr
     let (raw, properties) = world.drain("raw.varda", 1).await.remove(0);
     assert_eq!(raw, body);
     assert_eq!(*properties.delivery_mode(), Some(2));
-    let inbound = hookswitch::edge::amqp::message::decode(&properties, raw).unwrap();
-    let captured: Vec<_> = inbound.webhook.headers.iter().map(|(name, _)| name.to_owned()).collect();
+    let queued = hookswitch::edge::amqp::message::decode(&properties, raw).unwrap();
+    let captured: Vec<_> = queued.webhook.headers.iter().map(|(name, _)| name.to_owned()).collect();
     let mut sorted = captured.clone();
     sorted.sort();
     assert_eq!(sorted, ["traceparent", "x-mine", "x-varda-delivery"]);
@@ -182,9 +182,9 @@ async fn messages_that_share_a_batch_with_an_unroutable_one_are_told_apart() {
     let publisher = world.publisher().await;
     let mut publishing = tokio::task::JoinSet::new();
     for n in 0..400 {
-        // Every second one goes where no queue is bound.
+        // Every second one is unroutable.
         let source = if n % 2 == 0 { "salpre" } else { "nowhere" };
-        let publication = hookswitch::edge::amqp::routes::accept(&super::support::inbound(source, call(n)));
+        let publication = hookswitch::edge::amqp::routes::accept(&super::support::queued(source, call(n)));
         let publisher = publisher.clone();
         publishing.spawn(async move { (n, publisher.publish(publication, super::support::PATIENCE).await) });
     }

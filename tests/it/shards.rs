@@ -1,4 +1,5 @@
-//! A source with several raw queues: what belongs together stays together, and nothing is lost when their number changes.
+//! A source with several raw queues: related webhooks stay together, and nothing is lost when the number of
+//! queues changes.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use hookswitch::{
-    app::ledger,
+    app::ledger::Balance,
     core::{
         delivery::fault::Reason,
         providers::{NormalizeError, Normalized},
@@ -22,14 +23,12 @@ use hookswitch::{
     },
 };
 
-use super::support::{
-    PATIENCE, RunningReceiver, RunningWorker, World, call, calls, depth, program::Program, until,
-};
+use super::support::{PATIENCE, RunningProcess, World, call, calls, depth, program::Program, until};
 
 const BY_CALL: &str = "shard_by = \"/payload/call_id\"";
 const BY_HEADER: &str = "shard_by = \"header:X-Call\"";
 
-/// A world with a source `split` of four shards.
+/// Creates a world with a source `split` of four shards.
 async fn world(more: &str) -> World {
     World::with(&format!("[sources.split]\nprovider = \"salpre\"\nauth = \"none\"\nshards = 4\n{more}")).await
 }
@@ -47,33 +46,33 @@ async fn depths(world: &World) -> Vec<u32> {
     depths
 }
 
-async fn receiver(world: &World) -> RunningReceiver {
+async fn receiver(world: &World) -> RunningProcess {
     let receiver = world.receiver().await;
     receiver.ready().await;
     receiver
 }
 
-async fn post(receiver: &RunningReceiver, headers: &[(&str, &str)], body: impl Into<Bytes>) -> u16 {
+async fn post(receiver: &RunningProcess, headers: &[(&str, &str)], body: impl Into<Bytes>) -> u16 {
     let url = format!("http://{}/in/split", receiver.address);
     Client::new(PATIENCE).post(&url, headers, body.into()).await.unwrap().status
 }
 
-/// Another fact about call `n`.
+/// Returns the body of another fact about call `n`.
 fn later(n: usize) -> Vec<u8> {
     String::from_utf8(call(n)).unwrap().replace("1760084505", "1760084506").into_bytes()
 }
 
-/// What a worker of this world has done of the source.
-fn done(worker: &RunningWorker) -> f64 {
+/// Returns how many webhooks of the source a worker has done.
+fn done(worker: &RunningProcess) -> f64 {
     worker.metric("hookswitch_deliveries_total{source=\"split\",disposition=\"done\"}")
 }
 
-/// Waits until the ledger has `done` webhooks, and nothing is missing.
+/// Waits until the ledger counts `done` webhooks as done and misses none.
 async fn balanced(world: &World, done: i64) {
     let (store, connection) = (world.store().await, world.connect().await);
     let shards = topology::raw_shards(&connection, &world.config).await.unwrap();
     until("the ledger balances", async || {
-        let balance = ledger::balance(&store, &connection, &world.config, &shards).await.unwrap();
+        let balance = Balance::compute(&store, &connection, &world.config, &shards).await.unwrap();
         balance.total.done == done && balance.total.in_system == 0 && balance.queued + balance.waiting == 0
     })
     .await;
@@ -108,7 +107,7 @@ async fn the_webhooks_of_a_call_go_to_one_queue_and_each_is_done_once() {
     assert_eq!(calls(&world.events(60).await), twice);
     assert_eq!(done(&worker), 60.0);
     // The same fact in another queue is the same fact.
-    let again: Vec<_> = (0..30).map(|n| super::support::inbound("split", call(n))).collect();
+    let again: Vec<_> = (0..30).map(|n| super::support::queued("split", call(n))).collect();
     world.publish(again.iter().map(hookswitch::edge::amqp::routes::accept)).await;
     let duplicates = "hookswitch_duplicates_total{source=\"split\",body=\"same\"}";
     until("thirty duplicates", async || worker.metric(duplicates) == 30.0).await;
@@ -137,7 +136,7 @@ async fn what_is_in_flight_is_the_sum_over_the_queues() {
     let worker = world.worker();
     assert_eq!(post(&receiver, &[], call(0)).await, 200);
     world.events(1).await;
-    // As long as events cannot be published webhooks stay in work.
+    // While events cannot be published, webhooks stay in work.
     let channel = world.client().await.create_channel().await.unwrap();
     channel.exchange_delete("hookswitch.published".into(), Default::default()).await.unwrap();
     for n in 1..=8 {
@@ -177,7 +176,7 @@ async fn a_retry_comes_back_to_its_queue() {
 async fn dead_letters_of_all_queues_lie_in_one_and_a_replay_goes_by_the_same_rule() {
     let world = world(BY_HEADER).await;
     let receiver = receiver(&world).await;
-    // Whoever takes them dies with them, until the broker has had enough.
+    // Every consumer of them dies, until the broker's delivery limit is reached.
     let header = ["a", "b", "c", "d", "e", "f", "g", "h"];
     for call in header {
         assert_eq!(post(&receiver, &[("x-CALL", call)], format!("not json: {call}")).await, 200);
@@ -212,7 +211,7 @@ async fn dead_letters_of_all_queues_lie_in_one_and_a_replay_goes_by_the_same_rul
             assert_eq!(webhook.body, format!("not json: {header}"));
         }
     }
-    // Now a worker buries them.
+    // Now a worker dead-letters them.
     let worker = world.worker();
     let letters = world.dead("split", 8).await;
     assert!(letters.iter().all(|letter| letter.history.reason == Some(Reason::MalformedJson)));
@@ -221,19 +220,19 @@ async fn dead_letters_of_all_queues_lie_in_one_and_a_replay_goes_by_the_same_rul
 
 #[tokio::test]
 async fn from_1_shard_to_4_and_back_while_webhooks_come_in_nothing_is_lost() {
-    // However long it takes here, none is tried so often that it dies.
+    // However long it takes, no webhook runs out of retries.
     let four = world(BY_CALL).await.changed("panic_retries = 2", "panic_retries = 1000").await;
     let one = World::of_toml(four.toml.replace("shards = 4", "shards = 1"));
     let old_program = Program::of(&one);
     let old_receiver = receiver(&one).await;
     let mut n = 0;
-    let mut send = async |receiver: &RunningReceiver, count: usize| {
+    let mut send = async |receiver: &RunningProcess, count: usize| {
         for _ in 0..count {
             assert_eq!(post(receiver, &[], call(n)).await, 200);
             n += 1;
         }
     };
-    // Some wait to be tried again while the number changes.
+    // Some wait for a retry while the number changes.
     let failing = one.worker_with(unlucky);
     send(&old_receiver, 20).await;
     until("some wait", async || failing.metric("hookswitch_retries_total{source=\"split\"") >= 5.0).await;
@@ -248,15 +247,15 @@ async fn from_1_shard_to_4_and_back_while_webhooks_come_in_nothing_is_lost() {
     send(&new_receiver, 50).await;
     send(&old_receiver, 30).await;
     old_worker.kill().unwrap();
-    old_receiver.close().await;
+    old_receiver.finish().await;
     send(&new_receiver, 50).await;
     until("all four are worked on", async || depths(&four).await == [0; 4]).await;
-    // And back: what is left in queues that the configuration knows no more is worked on too.
+    // And back: queues that are no longer configured are consumed too.
     new_worker.finish().await;
     send(&new_receiver, 40).await;
     let left = depths(&four).await;
     assert!(left.iter().all(|depth| *depth > 0), "{left:?}");
-    new_receiver.close().await;
+    new_receiver.finish().await;
     let worker = one.worker();
     let events = one.events(340).await;
     let calls: BTreeSet<_> = calls(&events).into_iter().collect();
@@ -275,7 +274,7 @@ async fn a_queue_that_is_left_over_is_counted_and_named_until_it_is_deleted() {
     for n in 0..8 {
         assert_eq!(post(&receiver, &[], call(n)).await, 200);
     }
-    receiver.close().await;
+    receiver.finish().await;
     let two = World::of_toml(four.toml.replace("shards = 4", "shards = 2"));
     let connection = two.connect().await;
     assert!(Topology::of(&two.config).check(&connection).await.is_ok());
@@ -290,7 +289,7 @@ async fn a_queue_that_is_left_over_is_counted_and_named_until_it_is_deleted() {
     let worker = two.worker();
     assert_eq!(calls(&two.events(8).await), (0..8).collect::<Vec<_>>());
     balanced(&two, 8).await;
-    // The consumer ends with the queue, and the worker begins anew without it.
+    // The consumer ends with the queue, and the worker restarts without it.
     let shards = topology::raw_shards(&connection, &two.config).await.unwrap();
     let channel = two.client().await.create_channel().await.unwrap();
     for queue in ["raw.split.3", "raw.split.2"] {
@@ -298,9 +297,9 @@ async fn a_queue_that_is_left_over_is_counted_and_named_until_it_is_deleted() {
     }
     two.accept("split", [call(8)]).await;
     assert_eq!(calls(&two.events(1).await), [8]);
-    // Whoever found them before goes on as well.
+    // A list of queues from before the deletion still works.
     let store = two.store().await;
-    assert!(ledger::balance(&store, &connection, &two.config, &shards).await.is_ok());
+    assert!(Balance::compute(&store, &connection, &two.config, &shards).await.is_ok());
     let said = program.ok("topology check").await.out;
     assert!(!said.contains("is left"), "{said}");
     worker.finish().await;

@@ -1,6 +1,9 @@
-//! The topology: made by the program, checked in words, never worked around.
+//! The topology: created by the program, checked with clear messages, never worked around.
 
-use hookswitch::edge::amqp::topology::{Topology, TopologyError};
+use hookswitch::{
+    app::process::ProcessError,
+    edge::amqp::topology::{Topology, TopologyError},
+};
 use lapin::{options::QueueDeclareOptions, types::FieldTable};
 
 use super::support::{World, call, shared};
@@ -8,14 +11,14 @@ use super::support::{World, call, shared};
 #[tokio::test]
 async fn the_services_are_of_versions_that_we_support_and_of_those_that_are_asked_for() {
     let shared = tokio::task::spawn_blocking(shared).await.unwrap();
-    // What the broker says of itself; `rabbitmqctl version` would be the tool's own.
+    // The broker's version; `rabbitmqctl version` would be that of the tool.
     let broker = shared.broker.ctl(&["eval", "io:format(rabbit_misc:version())."]);
     let broker = broker.trim_end().strip_suffix("ok").unwrap();
     let client = redis::Client::open(shared.redis.url(0)).unwrap();
     let mut store = client.get_multiplexed_async_connection().await.unwrap();
     let info: redis::InfoDict = redis::cmd("INFO").arg("server").query_async(&mut store).await.unwrap();
     let version_of = |name| info.get::<String>(&format!("{name}_version"));
-    // Valkey calls itself a Redis 7.2 too.
+    // Valkey also reports a Redis version, 7.2.
     let (name, store) = match version_of("valkey") {
         Some(version) => ("valkey", version),
         None => ("redis", version_of("redis").unwrap()),
@@ -24,7 +27,7 @@ async fn the_services_are_of_versions_that_we_support_and_of_those_that_are_aske
     let number = |version: &str| -> Vec<u32> { version.split('.').map_while(|n| n.parse().ok()).collect() };
     assert!(number(broker) >= vec![3, 10], "at-least-once dead-lettering came with 3.10: {broker}");
     assert!(number(&store) >= vec![7], "{name} {store}");
-    // So that a run against other versions cannot silently be one against the usual ones.
+    // A run against other versions must not silently be one against the usual ones.
     for (variable, found) in [
         ("HOOKSWITCH_EXPECT_RABBITMQ", broker.to_owned()),
         ("HOOKSWITCH_EXPECT_REDIS", format!("{name} {store}")),
@@ -64,11 +67,11 @@ async fn a_queue_that_is_missing_or_different_is_named_in_words_and_the_worker_r
 
     let mut worker = world.worker();
     let ended = tokio::time::timeout(super::support::PATIENCE, &mut worker.task).await.unwrap().unwrap();
-    assert!(matches!(ended, Err(TopologyError::Differs(_))));
+    assert!(matches!(ended, Err(ProcessError::Topology(TopologyError::Differs(_)))));
 }
 
 #[tokio::test]
-async fn an_event_that_no_queue_wants_is_kept_as_unrouted_even_while_somebody_tails() {
+async fn an_event_that_no_queue_wants_is_kept_as_unrouted_even_during_a_tail() {
     let world = World::new().await;
     let connection = world.connect().await;
     let channel = world.client().await.create_channel().await.unwrap();

@@ -1,10 +1,13 @@
 //! The lives of deliveries in a worker: each drives the real [`Life`] step by step, and waits for each
 //! result.
 
-use hookswitch::core::delivery::{
-    disposition::Disposition,
-    fault::{Attempt, Fault, Reason},
-    lifecycle::{Answer, Claim, Life, Step},
+use hookswitch::core::{
+    delivery::{
+        disposition::Disposition,
+        fault::{Attempt, Fault, Reason},
+        lifecycle::{Answer, Claim, Life, Step},
+    },
+    events::key::BodyHash,
 };
 
 use crate::{
@@ -105,7 +108,7 @@ impl World<'_> {
         };
         let readable = fault.is_none();
         let life = match fault {
-            None => Life::of_webhook(attempt, schedule, fingerprint, self.facts[key].events),
+            None => Life::of_webhook(attempt, schedule, BodyHash::from(fingerprint), self.facts[key].events),
             Some(fault) => Life::of_fault(attempt, schedule, fault),
         };
         self.lives.push(Living {

@@ -4,9 +4,12 @@
 //! `HOOKSWITCH_MUTANT=ack_before_publish` selects one. The state machine itself has no switch for them: a
 //! [`MutantLife`] drives the real [`Life`] and misbehaves between it and the world.
 
-use hookswitch::core::delivery::{
-    disposition::Disposition,
-    lifecycle::{Answer, Claim, Life, Step},
+use hookswitch::core::{
+    delivery::{
+        disposition::Disposition,
+        lifecycle::{Answer, Claim, Life, Step},
+    },
+    events::key::BodyHash,
 };
 
 /// A known mistake.
@@ -91,7 +94,7 @@ impl<'s> MutantLife<'s> {
         }
         let busy = answer == Answer::Claim(Claim::Busy);
         if busy && self.mutant == Some(Mutant::BusyIsDuplicate) {
-            return self.life.after(Answer::Claim(Claim::Done { fingerprint: self.fingerprint }));
+            return self.life.after(Answer::Claim(Claim::Done { body: BodyHash::from(self.fingerprint) }));
         }
         self.life.after(answer);
         // A delivery is acked once: one acked too early ends without its ack.

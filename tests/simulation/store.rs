@@ -1,6 +1,9 @@
 //! A model of Redis: the commands of `src/edge/redis`, and the ways in which it loses data.
 
-use hookswitch::core::delivery::lifecycle::{Answer, Claim};
+use hookswitch::core::{
+    delivery::lifecycle::{Answer, Claim},
+    events::key::BodyHash,
+};
 
 use crate::{clock::Event, life::Waits, plan::Time, world::World};
 
@@ -88,7 +91,7 @@ impl Store {
     /// Claims like the script: again for the same owner.
     pub(crate) fn claim(&mut self, key: usize, owner: u32, lease: Time, now: Time) -> Claim {
         match self.look(key, now) {
-            Held::Done { fingerprint, .. } => Claim::Done { fingerprint },
+            Held::Done { fingerprint, .. } => Claim::Done { body: BodyHash::from(fingerprint) },
             Held::Claim { owner: holder, .. } if holder != owner => Claim::Busy,
             Held::Nothing | Held::Claim { .. } => {
                 self.keys[key] = Held::Claim { owner, until: now + self.ahead + lease };

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     app::shards::Shards,
     core::{
-        events::key,
+        events::key::{BodyHash, StoreKey},
         ledger::State,
         letters::{Fate, JobOutcome, Journal, Ramp, WaveCounts, WaveVerdict},
         webhook::{DeliveryId, SourceName},
@@ -106,8 +106,8 @@ struct Run<'a> {
     /// When the next letters may go.
     due: Instant,
     waves: u32,
-    /// What is on its way and may not be marked done yet: keys, and the fingerprints of their bodies.
-    on_their_way: HashMap<[u8; 18], u64>,
+    /// What is on its way and may not be marked done yet: keys, and the hashes of their bodies.
+    on_their_way: HashMap<StoreKey, BodyHash>,
     progress: &'a mut dyn FnMut(Progress),
 }
 
@@ -305,10 +305,10 @@ impl Run<'_> {
                 fates.push(Prior::Open);
                 continue;
             };
-            let fingerprint = key::body_fingerprint(&webhook.body);
-            let ahead = *self.on_their_way.entry(read.key.store_name(&webhook.source)).or_insert(fingerprint);
+            let body = BodyHash::of(&webhook.body);
+            let ahead = *self.on_their_way.entry(read.key.store_key(&webhook.source)).or_insert(body);
             fates.push(match standing {
-                _ if ahead != fingerprint => Prior::DoneByAnother,
+                _ if ahead != body => Prior::DoneByAnother,
                 Prior::DoneByAnother if self.replay.again => {
                     self.tools.store.forget(&webhook.source, &read.key).await?;
                     Prior::Open

@@ -3,7 +3,7 @@
 use crate::{
     app::worker::read::{self, NormalizedWebhook},
     config::Config,
-    core::{delivery::fault::Fault, events::key, letters::Letter, providers},
+    core::{delivery::fault::Fault, events::key::BodyHash, letters::Letter, providers},
     edge::redis::{Store, StoreError},
 };
 
@@ -43,7 +43,7 @@ pub(super) async fn standings(
         let by = if read.is_ok() { done.next().flatten() } else { None };
         match by {
             None => Prior::Open,
-            Some(by) if by == key::body_fingerprint(&letter.queued.webhook.body) => Prior::Done,
+            Some(by) if by == BodyHash::of(&letter.queued.webhook.body) => Prior::Done,
             Some(_) => Prior::DoneByAnother,
         }
     };

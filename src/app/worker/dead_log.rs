@@ -1,5 +1,5 @@
-//! Writing dead letters to the log, beside the work: whatever happens to the log holds up no delivery, and the letter is
-//! safe in its queue.
+//! Writing dead letters to the log, beside the work. The letter is safe in its queue, so a failure of the log
+//! holds up no delivery.
 
 use std::{
     sync::{
@@ -23,15 +23,16 @@ use crate::{
     },
 };
 
-/// How many letters may be on their way to the log at a time. What comes on top waits while the log takes letters, and is
-/// counted as unlisted while it does not.
+/// The most letters that are being written at a time. Further letters wait while the log accepts letters, and
+/// are counted as unlisted while it does not.
 const ON_THEIR_WAY_MAX: usize = 256;
 
-/// How long a letter's way to the log may take. It holds up nothing but the letters behind it, of which there must be many.
+/// The time that writing a letter may take. It holds up only the letters behind it, and only if there are
+/// many.
 const WRITING_MAX: Duration = Duration::from_secs(60);
 
-/// The log, as a worker writes it. It has a connection of its own, made with the first letter, since a confirm that does
-/// not come ends the connection that it was awaited on.
+/// The log, as a worker writes it. It has its own connection, opened with the first letter, since a confirm
+/// that does not come ends the connection that it was awaited on.
 pub(super) struct DeadLog {
     config: Amqp,
     metrics: Arc<WorkerMetrics>,
@@ -42,15 +43,16 @@ pub(super) struct DeadLog {
 }
 
 impl DeadLog {
-    /// A log to which nothing was written yet.
+    /// Creates a log. It connects when the first letter is written.
     pub(super) fn new(config: Amqp, metrics: Arc<WorkerMetrics>) -> Self {
         let room = Arc::new(Semaphore::new(ON_THEIR_WAY_MAX));
         let takes_letters = Arc::new(AtomicBool::new(true));
         Self { config, metrics, publisher: OnceLock::new(), room, takes_letters, writing: TaskTracker::new() }
     }
 
-    /// Writes a letter that is safe in its queue; returns before it is written. If it cannot be written it is only not listed:
-    /// `dead-letters stats` sees that one is missing, and `dead-letters reindex` adds it.
+    /// Starts writing a letter that is safe in its queue, and returns before it is written. If that fails the
+    /// letter is only not listed: `dead-letters stats` shows that one is missing, and `dead-letters reindex`
+    /// adds it.
     pub(super) async fn write(&self, shelved: Publication) {
         let patience =
             if self.takes_letters.load(Ordering::Relaxed) { routes::PATIENCE } else { Duration::ZERO };
@@ -72,7 +74,7 @@ impl DeadLog {
         });
     }
 
-    /// Waits until everything is written, but not for ever.
+    /// Waits until everything is written, for at most `patience`.
     pub(super) async fn finish(&self, patience: Duration) {
         self.writing.close();
         drop(tokio::time::timeout(patience, self.writing.wait()).await);

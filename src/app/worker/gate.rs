@@ -1,7 +1,7 @@
-//! Whether we can work: the broker takes messages and Redis answers.
+//! The gate: it is open while the broker accepts messages and Redis answers.
 //!
-//! Trouble of ours is not the message's fault: while the gate is closed the worker takes nothing, reports that it is
-//! not ready, and spends no attempts.
+//! An infrastructure error is not the message's fault: while the gate is closed the worker begins no
+//! delivery, reports that it is not ready, and spends no attempts.
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use tokio::sync::watch;
 
 use crate::edge::{amqp::publish::Publisher, metrics::WorkerMetrics, redis::Store, trouble::Trouble};
 
-/// A view on the trouble that there is; cheap to clone.
+/// The state of both services; cheap to clone.
 #[derive(Clone)]
 pub struct Gate(watch::Receiver<Option<Trouble>>);
 
 impl Gate {
-    /// Watches both services, and counts and logs every pause.
+    /// Starts the task that watches both services, and counts and logs every pause.
     pub fn watch(publisher: &Publisher, store: &Store, metrics: Arc<WorkerMetrics>) -> Self {
         let (sender, receiver) = watch::channel(publisher.trouble().or(store.trouble()));
         let (mut broker, mut redis) = (publisher.watch(), store.watch());
@@ -28,7 +28,7 @@ impl Gate {
                         metrics.paused(cause);
                         tracing::warn!(cause = cause.as_str(), "paused: {cause}");
                     }
-                    None if changed => tracing::info!("working"),
+                    None if changed => tracing::info!("the broker and Redis are up"),
                     Some(_) | None => {}
                 }
                 let ended = tokio::select! {
@@ -44,15 +44,15 @@ impl Gate {
         Self(receiver)
     }
 
-    /// What keeps us from working now.
+    /// Returns what closes the gate now.
     pub fn trouble(&self) -> Option<Trouble> {
         *self.0.borrow()
     }
 
-    /// Waits until nothing does.
+    /// Waits until the gate is open.
     pub async fn open(&self) {
         let mut receiver = self.0.clone();
-        // The watching task ends only with the program.
+        // The task that watches ends only with the program.
         drop(receiver.wait_for(Option::is_none).await);
     }
 }

@@ -1,4 +1,5 @@
-//! From a webhook to the events that would be published: what a worker does first, and what trying a dead letter is.
+//! Reading a webhook: from its body to the events to publish. It is a worker's first step, and the trial of a
+//! dead letter.
 
 use crate::{
     config::{Config, Unsupported},
@@ -14,33 +15,33 @@ use crate::{
     edge::panics,
 };
 
-/// What turns a webhook into events; a parameter, so that tests can make it fail.
+/// The function that turns a webhook into events: a parameter, so that tests can make it fail.
 pub type Normalize = for<'a> fn(&'a Webhook) -> Result<Normalized<'a>, NormalizeError>;
 
-/// How many characters an error text may have: it names paths, a sender chooses how long those are, and it rides in a
-/// message's headers, which must fit into one frame.
+/// The most characters of an error text. It names paths whose length the sender chooses, and it travels in
+/// the headers of a message, which must fit into one frame.
 const ERROR_CHARS_MAX: usize = 1_000;
 
-/// A webhook, read.
+/// The events of a webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NormalizedWebhook {
-    /// What makes another webhook the same fact.
+    /// The idempotency key.
     pub key: IdempotencyKey,
     /// The events, in the order of publishing.
     pub events: Vec<Encoded>,
-    /// What the provider sent that we did not expect.
+    /// The values that the provider's schema does not expect.
     pub drift: Vec<Drift>,
 }
 
-/// Reads a webhook; pure, but for catching panics.
+/// Reads a webhook. Pure but for catching panics.
 ///
 /// # Errors
-/// [`Fault`]: what is wrong with it.
+/// [`Fault`]
 pub fn read(config: &Config, normalize: Normalize, webhook: &Webhook) -> Result<NormalizedWebhook, Fault> {
     let Some(source) = config.sources.get(&webhook.source) else {
         return Err(permanent(
             Reason::UnknownSource,
-            format!("no source `{}` is configured", webhook.source),
+            format!("source `{}` is not configured: add it, then replay", webhook.source),
         ));
     };
     let normalized = panics::catch(|| match normalize(webhook) {
@@ -57,7 +58,7 @@ pub fn read(config: &Config, normalize: Normalize, webhook: &Webhook) -> Result<
         let encoded = cloudevent::encode(webhook, &normalized.key, position, event);
         let (size, max) = (encoded.body.len(), config.worker.event_bytes_max);
         if size > max {
-            let error = format!("an event of {size} bytes; worker.event_bytes_max is {max}");
+            let error = format!("an event has {size} bytes, more than worker.event_bytes_max ({max})");
             return Err(permanent(Reason::EventTooLarge, error));
         }
         events.push(encoded);

@@ -1,66 +1,66 @@
-//! What becomes of a delivery: decided here, in one place, and nowhere else.
+//! The one decision about a delivery: done, duplicate, retry or dead letter.
 
 use super::{
     fault::{Attempt, Fault, Reason},
     retry::{Schedule, Tier},
 };
 
-/// What the handling of a delivery came to.
+/// The outcome of handling a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// All events are confirmed and the key is marked done.
     Published {
-        /// How many.
+        /// The number of events.
         events: usize,
     },
     /// The key was marked done before.
     AlreadyDone {
-        /// Whether the body is another one than the first time.
+        /// Set if the body differs from the one that was published.
         other_body: bool,
     },
-    /// Somebody else holds the key: looked at again later, costs no attempt.
+    /// Another delivery holds the key: retried later, at the cost of no attempt.
     Busy,
-    /// A downstream queue refused an event (it is full): tried again later, costs no attempt.
+    /// A downstream queue refused an event because it is full: retried later, at the cost of no attempt.
     Refused,
     /// The message itself failed.
     Failed(Fault),
 }
 
-/// What the worker decides for a delivery: nothing else exists.
+/// The worker's decision about a delivery. There is no other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Disposition {
     /// Everything is published.
     Done {
-        /// How many events.
+        /// The number of events.
         events: usize,
     },
     /// The same fact was done before.
     Duplicate {
-        /// Whether the body is another one than the first time.
+        /// Set if the body differs from the one that was published.
         other_body: bool,
     },
-    /// Into a delay queue.
+    /// It goes to a delay queue.
     Retry {
-        /// Which.
+        /// The delay queue.
         tier: Tier,
-        /// What the message will carry as its attempt.
+        /// The attempt that the message will carry.
         attempt: Attempt,
-        /// Why, for the message's header.
+        /// The error, for the message's header; none where the message did not fail.
         error: Option<String>,
     },
-    /// Into the dead-letter queue.
+    /// It goes to the dead-letter queue.
     DeadLetter {
-        /// Why, in a word.
+        /// The reason from the closed list.
         reason: Reason,
-        /// Why, for people.
+        /// The error text for operators.
         error: String,
-        /// How often it failed in all.
+        /// The number of failures in all.
         attempts: Attempt,
     },
 }
 
 impl Disposition {
-    /// Decides.
+    /// Decides what becomes of a delivery that carries `attempt`.
     pub fn decide(outcome: Outcome, attempt: Attempt, schedule: &Schedule) -> Self {
         match outcome {
             Outcome::Published { events } => Self::Done { events },
@@ -70,7 +70,7 @@ impl Disposition {
         }
     }
 
-    /// After `attempts` failures, the last of them `fault`.
+    /// Decides after `attempts` failures, the last of them `fault`.
     fn after(fault: Fault, attempts: Attempt, schedule: &Schedule) -> Self {
         let (error, reason) = (fault.to_string(), fault.reason());
         let allowed = match fault {
@@ -84,7 +84,7 @@ impl Disposition {
         }
     }
 
-    /// The word used in logs and metrics.
+    /// Returns the word used in logs and metrics.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Done { .. } => "done",
@@ -100,6 +100,7 @@ mod tests {
     use std::{collections::BTreeMap, time::Duration};
 
     use super::*;
+    use crate::core::events::key::StoreKey;
 
     fn schedule() -> Schedule {
         let tiers = [5, 30].map(Duration::from_secs);
@@ -149,15 +150,14 @@ mod tests {
     }
 
     #[test]
-    fn an_unreadable_key_is_named_so_that_it_can_be_pasted_into_redis_cli() {
-        let mut name = *b"d:0123456789abcdef";
-        name[2..6].copy_from_slice(b"\x00\xff\"\\");
-        let dead =
-            Disposition::decide(Outcome::Failed(Fault::UnreadableKey { name }), Attempt(0), &schedule());
+    fn the_error_of_an_unreadable_key_says_how_to_delete_it() {
+        let key = StoreKey::default();
+        let fault = Outcome::Failed(Fault::UnreadableKey { key });
+        let dead = Disposition::decide(fault, Attempt(0), &schedule());
         let Disposition::DeadLetter { reason: Reason::UnreadableKey, error, .. } = dead else {
             panic!("{dead:?}")
         };
-        assert!(error.contains(r#"DEL "d:\x00\xff\"\\456789abcdef" and"#), "{error}");
+        assert!(error.contains(&format!("DEL \"{key}\"")), "{error}");
     }
 
     #[test]

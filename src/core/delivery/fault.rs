@@ -1,30 +1,32 @@
-//! What can be wrong with one message, and why a webhook is dead.
+//! The ways in which one message can fail, and the reasons of dead letters.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// Why a webhook is dead: a closed list.
+use crate::core::events::key::StoreKey;
+
+/// The reason of a dead letter, from a closed list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// The body is not JSON, not UTF-8, or nested too deep.
     MalformedJson,
-    /// An event whose name nobody here knows.
+    /// The provider's event type is unknown.
     UnsupportedEvent,
-    /// JSON, but not what the provider's contract says.
+    /// The body is JSON and breaks the provider's contract.
     InvalidPayload,
-    /// The message names a source that is not the queue's.
+    /// The message names a source that is not configured.
     UnknownSource,
-    /// The message does not carry what the receiver puts on every message.
+    /// The message lacks properties that the receiver sets on every message.
     InvalidMessage,
-    /// The normalized event is larger than the broker takes.
+    /// A normalized event is larger than `worker.event_bytes_max`.
     EventTooLarge,
-    /// Its key in Redis holds what hookswitch never writes, so nobody knows whether it is done.
+    /// Its Redis key holds a value that hookswitch did not write, so it is unknown whether it is done.
     UnreadableKey,
-    /// It failed as often as its class may.
+    /// It failed more often than its class of fault is retried.
     RetriesExhausted,
-    /// The broker gave it out as often as the queue's delivery limit allows: it may kill its worker.
+    /// The broker delivered it as often as the queue's delivery limit allows: it may crash its worker.
     DeliveryLimit,
 }
 
@@ -42,7 +44,7 @@ impl Reason {
         Self::DeliveryLimit,
     ];
 
-    /// The word used in headers, metrics and on the command line.
+    /// Returns the word used in headers, metrics and on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::MalformedJson => "malformed_json",
@@ -72,28 +74,29 @@ impl FromStr for Reason {
     }
 }
 
-/// A text that names no [`Reason`].
+/// The error for a text that is not a [`Reason`].
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "a reason is one of malformed_json, unsupported_event, invalid_payload, unknown_source, invalid_message, \
-     event_too_large, unreadable_key, retries_exhausted, delivery_limit"
+    "unknown reason: expected one of malformed_json, unsupported_event, invalid_payload, unknown_source, \
+     invalid_message, event_too_large, unreadable_key, retries_exhausted, delivery_limit"
 )]
 pub struct UnknownReason;
 
-/// How often a message has failed by its own fault. The first try is 0.
+/// The number of times that a message has failed by its own fault: 0 on its first delivery.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Attempt(pub u32);
 
 impl Attempt {
-    /// The next one.
+    /// Returns the next attempt.
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
 }
 
-/// What went wrong with this message alone.
+/// A failure of one message.
 ///
-/// Trouble of ours (the broker or Redis away) is no fault and never gets here: then the worker waits.
+/// An infrastructure error (the broker or Redis is down) is not a fault and never becomes one: the worker
+/// waits.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// It will fail every time.
@@ -101,25 +104,28 @@ pub enum Fault {
     Permanent {
         /// The dead letter's reason.
         reason: Reason,
-        /// For people; names the JSON path.
+        /// The error text for operators; it names the JSON path.
         error: String,
     },
-    /// Our code panicked over it: a fixed build may take it, so it is tried again.
+    /// The normalizer panicked. A fixed build may succeed, so it is retried.
     #[error("the normalizer panicked at {location}")]
     Panicked {
-        /// File and line.
+        /// File, line and column.
         location: String,
     },
-    /// Somebody has overwritten its key: they may mend it, so it is tried again. The name can be pasted into `redis-cli`.
-    #[error("its key in Redis holds what hookswitch never writes: DEL \"{}\" and replay", .name.escape_ascii())]
+    /// Another program has overwritten its Redis key. An operator may delete the key, so it is retried.
+    #[error(
+        "its Redis key holds a value that hookswitch did not write: run DEL \"{key}\" in redis-cli, \
+         then replay"
+    )]
     UnreadableKey {
-        /// See [`crate::core::events::key::IdempotencyKey::store_name`].
-        name: [u8; 18],
+        /// The key.
+        key: StoreKey,
     },
 }
 
 impl Fault {
-    /// The dead letter's reason, once it has been tried enough.
+    /// Returns the reason that the dead letter will have once the retries are used up.
     pub fn reason(&self) -> Reason {
         match self {
             Self::Permanent { reason, .. } => *reason,

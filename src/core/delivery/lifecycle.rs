@@ -21,6 +21,7 @@ use super::{
     fault::{Attempt, Fault},
     retry::Schedule,
 };
+use crate::core::events::key::{BodyHash, StoreKey};
 
 /// The result of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,10 +30,10 @@ pub enum Claim {
     Claimed,
     /// Another delivery holds the key and has not finished: retry later.
     Busy,
-    /// The key is done, by a body with this fingerprint.
+    /// The key is done, by a body with this hash.
     Done {
-        /// See [`crate::core::events::key::body_fingerprint`].
-        fingerprint: u64,
+        /// The hash of the body that was done.
+        body: BodyHash,
     },
     /// This process knows that the key's events are confirmed, but its done mark has not reached Redis yet.
     Unmarked,
@@ -40,7 +41,7 @@ pub enum Claim {
     /// claimed.
     Unreadable {
         /// See [`crate::core::events::key::IdempotencyKey::store_name`].
-        name: [u8; 18],
+        key: StoreKey,
     },
 }
 
@@ -94,7 +95,7 @@ pub fn fence(lease: Duration, confirm_timeout: Duration) -> Duration {
 pub struct Life<'a> {
     schedule: &'a Schedule,
     attempt: Attempt,
-    fingerprint: u64,
+    body: BodyHash,
     events: usize,
     /// Number of events that the broker has confirmed, in order.
     confirmed: usize,
@@ -114,15 +115,15 @@ enum State {
 }
 
 impl<'a> Life<'a> {
-    /// Begins with a webhook that was normalized into `events` events, and whose body has this fingerprint.
-    pub fn of_webhook(attempt: Attempt, schedule: &'a Schedule, fingerprint: u64, events: usize) -> Self {
+    /// Begins with a webhook that was normalized into `events` events, and whose body has this hash.
+    pub fn of_webhook(attempt: Attempt, schedule: &'a Schedule, body: BodyHash, events: usize) -> Self {
         let state = State::Claiming;
-        Self { schedule, attempt, fingerprint, events, confirmed: 0, state }
+        Self { schedule, attempt, body, events, confirmed: 0, state }
     }
 
     /// Begins with a webhook that cannot be read.
     pub fn of_fault(attempt: Attempt, schedule: &'a Schedule, fault: Fault) -> Self {
-        let mut life = Self::of_webhook(attempt, schedule, 0, 0);
+        let mut life = Self::of_webhook(attempt, schedule, BodyHash::from(0), 0);
         life.state = life.decided(Outcome::Failed(fault));
         life
     }
@@ -186,11 +187,9 @@ impl<'a> Life<'a> {
         match claim {
             Claim::Claimed => self.publishing(),
             Claim::Busy => self.decided(Outcome::Busy),
-            Claim::Done { fingerprint } => {
-                self.decided(Outcome::AlreadyDone { other_body: fingerprint != self.fingerprint })
-            }
+            Claim::Done { body } => self.decided(Outcome::AlreadyDone { other_body: body != self.body }),
             Claim::Unmarked => State::MarkingDone(Outcome::AlreadyDone { other_body: false }),
-            Claim::Unreadable { name } => self.decided(Outcome::Failed(Fault::UnreadableKey { name })),
+            Claim::Unreadable { key } => self.decided(Outcome::Failed(Fault::UnreadableKey { key })),
         }
     }
 
@@ -235,7 +234,7 @@ mod tests {
     }
 
     fn webhook(schedule: &Schedule, events: usize) -> Life<'_> {
-        Life::of_webhook(Attempt(0), schedule, 7, events)
+        Life::of_webhook(Attempt(0), schedule, BodyHash::from(7), events)
     }
 
     const CLAIMED: Answer = Answer::Claim(Claim::Claimed);
@@ -272,13 +271,13 @@ mod tests {
     fn an_unreadable_key_publishes_nothing_and_is_no_duplicate() {
         let schedule = schedule();
         let mut life = webhook(&schedule, 1);
-        life.after(Answer::Claim(Claim::Unreadable { name: [0; 18] }));
+        life.after(Answer::Claim(Claim::Unreadable { key: StoreKey::default() }));
         assert!(matches!(life.step(), Step::SendOn(Disposition::DeadLetter { .. })), "{:?}", life.step());
     }
 
     #[test]
     fn a_done_key_is_only_acked() {
-        let done = Answer::Claim(Claim::Done { fingerprint: 7 });
+        let done = Answer::Claim(Claim::Done { body: BodyHash::from(7) });
         assert_eq!(steps(webhook(&schedule(), 1), &[done, Answer::Settled]), ["Claim", "Ack"]);
     }
 

@@ -1,4 +1,4 @@
-//! One delivery: what is queued, what can be wrong with it, what to do next, and what becomes of it.
+//! One delivery: the webhook in its queue, its faults, its steps, and the decision about it.
 
 pub mod disposition;
 pub mod fault;

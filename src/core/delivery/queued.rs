@@ -1,4 +1,4 @@
-//! A raw webhook together with what rides with it from queue to queue.
+//! A raw webhook in a queue, with the history that travels with it.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -6,66 +6,66 @@ use serde::{Deserialize, Serialize};
 use super::fault::{Attempt, Reason};
 use crate::core::{ledger::Entry, shard::Shard, webhook::Webhook};
 
-/// How many earlier deaths a letter remembers: enough to see a pattern, and a header of a few kilobytes at most.
+/// The most earlier deaths that a letter keeps: enough to see a pattern, in a header of a few kilobytes.
 const PAST_MAX: usize = 10;
 
-/// How many characters of an earlier death's error text are kept.
+/// The most characters of an earlier death's error text that are kept.
 const PAST_ERROR_MAX: usize = 200;
 
-/// A raw webhook as it stands in a queue.
+/// A raw webhook in a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueuedWebhook {
     /// The webhook.
     pub webhook: Webhook,
-    /// Its HTTP content type, where the sender gave one.
+    /// Its HTTP content type, if the sender set one.
     pub content_type: Option<String>,
-    /// Its place in the ledger; none where a receiver did not put it there.
+    /// Its place in the ledger; none if it did not come from a receiver.
     pub entry: Option<Entry>,
-    /// Which of its source's raw queues it is in, goes to or comes back to; it rides in the routing key. It means nothing
-    /// for a dead letter: those of all shards are in one queue.
+    /// The shard of its source whose raw queue it is in, or returns to. It travels in the routing key. It
+    /// means nothing for a dead letter: the dead letters of all shards share one queue.
     pub shard: Shard,
-    /// What has happened to it.
+    /// Its failures and replays.
     pub history: History,
 }
 
-/// What rides with a webhook from try to try.
+/// The failures and replays of a webhook, carried in its headers from queue to queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {
-    /// How often it has failed by its own fault.
+    /// The number of failures by its own fault since the last replay.
     pub attempt: Attempt,
-    /// The last failure's text.
+    /// The error text of the last failure.
     pub error: Option<String>,
-    /// When it failed first.
+    /// The time of the first failure.
     pub first_failed_at: Option<Timestamp>,
-    /// When it failed last.
+    /// The time of the last failure.
     pub last_failed_at: Option<Timestamp>,
-    /// Why it is dead.
+    /// The reason of its death.
     pub reason: Option<Reason>,
-    /// The version of the program that declared it dead.
+    /// The version of the program that dead-lettered it.
     pub version: Option<String>,
-    /// How often an operator has sent it back.
+    /// The number of times that an operator has replayed it.
     pub replays: u32,
-    /// Its earlier deaths, the oldest first: each ended with a replay.
+    /// Its earlier deaths, the oldest first; each ended with a replay.
     pub past: Vec<Death>,
-    /// The wave of the replay that sent it back last, whose outcome somebody may be waiting for.
+    /// The wave of the replay that sent it back last. The replay may be waiting for its outcome.
     pub wave: Option<String>,
 }
 
 /// An earlier death of a letter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Death {
-    /// When.
+    /// The time.
     pub at: Option<Timestamp>,
-    /// Why, in a word.
+    /// The reason.
     pub reason: Option<Reason>,
-    /// By which version of the program.
+    /// The version of the program that dead-lettered it.
     pub version: Option<String>,
-    /// Why, for people; cut.
+    /// The error text, truncated.
     pub error: String,
 }
 
 impl History {
-    /// The history of a letter that is sent back: its attempts start anew, its deaths stay on record.
+    /// Returns the history of a letter that is replayed: its attempts restart, its deaths stay on record.
     pub fn replayed(&self, wave: Option<String>) -> Self {
         let mut past = self.past.clone();
         past.push(Death {

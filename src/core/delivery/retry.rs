@@ -1,7 +1,7 @@
-//! How long to wait before the next try: the only place that knows the `backoff` crate.
+//! Delays before retries, of messages and of connections: the only file that uses the `backoff` crate.
 //!
-//! `backoff` is unmaintained (RUSTSEC-2025-0012), so nothing of it shows outside this file, and only
-//! `next_backoff()` is called. `backon` could take its place here without a change elsewhere.
+//! `backoff` is unmaintained (RUSTSEC-2025-0012), so this file exposes nothing of it and calls only
+//! `next_backoff()`. `backon` could replace it without a change elsewhere.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -13,31 +13,33 @@ use super::fault::{Attempt, Reason};
 /// 625 s, 3125 s, next to the default tiers of 5 s, 30 s, 2 min, 10 min and 1 h.
 const MULTIPLIER: f64 = 5.0;
 
-/// By how much of a tier's delay a message may leave early, so that what failed together does not come back
-/// together. A queue expires messages at its head only, so this also bounds how long one waits behind another.
+/// The share of a tier's delay by which a message may leave early, so that messages that failed together do
+/// not return together. A queue expires messages at its head only, so this also bounds how long one waits
+/// behind another.
 const TIER_JITTER: f64 = 0.1;
 
-/// One delay queue.
+/// A delay queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tier {
-    /// How long a message stays in it.
+    /// The time that a message spends in it.
     pub delay: Duration,
 }
 
 impl Tier {
-    /// The name as in `retry.<name>`.
+    /// Returns the name, as in `retry.<name>`.
     pub fn name(self) -> String {
         tier_name(self.delay)
     }
 
-    /// How long this message waits: the tier's delay less up to a tenth, chosen by `seed` (a hash of the message).
+    /// Returns the delay of one message: the tier's, less up to a tenth that `seed` chooses (a hash of the
+    /// message).
     pub fn delay_with_jitter(self, seed: u64) -> Duration {
         let share = (seed % 1_000) as f64 / 1_000.0;
         self.delay.mul_f64(1.0 - TIER_JITTER * share)
     }
 }
 
-/// When a failed message is tried again, and how often.
+/// The retry policy of failed messages: when, and how often.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
     tiers: Vec<Tier>,
@@ -47,10 +49,11 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// A schedule over `tiers` (sorted here; if there is none, everything goes through `wait`).
+    /// Creates a schedule over `tiers`, in any order. Without tiers, every message waits in `wait`.
     ///
-    /// `wait` is where messages wait that are not at fault. `retries` says for each reason how often a message
-    /// is tried again (0 where it is not named), `panic_retries` how often one over which our code panicked.
+    /// `wait` is the tier of messages that are not at fault. `retries` holds the number of retries for each
+    /// reason (0 for a reason that is absent), `panic_retries` the number of retries after a panic of the
+    /// normalizer.
     pub fn new(
         tiers: &[Duration],
         wait: Duration,
@@ -63,35 +66,34 @@ impl Schedule {
         Self { tiers, wait: Tier { delay: wait }, retries, panic_retries }
     }
 
-    /// Where messages wait that are not at fault.
+    /// Returns the tier of messages that are not at fault.
     pub fn wait(&self) -> Tier {
         self.wait
     }
 
-    /// Every delay queue, the waiting one first.
+    /// Returns every delay queue, the one of messages that are not at fault first.
     pub fn all_tiers(&self) -> Vec<Tier> {
         let mut all = vec![self.wait];
         all.extend(self.tiers.iter().filter(|tier| **tier != self.wait));
         all
     }
 
-    /// How often a message that failed for `reason` is tried again.
+    /// Returns the number of retries of a message that failed for `reason`.
     pub fn retries_of(&self, reason: Reason) -> u32 {
         self.retries.get(&reason).copied().unwrap_or(0)
     }
 
-    /// How often a message over which our code panicked is tried again.
+    /// Returns the number of retries of a message over which the normalizer panicked.
     pub fn retries_of_panic(&self) -> u32 {
         self.panic_retries
     }
 
-    /// The tier after the `failures`-th failure (1 is the first): the one whose delay is nearest, by ratio, to
-    /// the exponential schedule's.
+    /// Returns the tier after the `failures`-th failure (1 is the first): the one whose delay is nearest, by
+    /// ratio, to the exponential schedule's.
     pub fn tier_after(&self, failures: Attempt) -> Tier {
         let (Some(first), Some(last)) = (self.tiers.first(), self.tiers.last()) else {
             return self.wait;
         };
-        // Without an end in time the clock that the crate requires changes nothing.
         let mut schedule = ExponentialBackoff::<SystemClock> {
             current_interval: first.delay,
             initial_interval: first.delay,
@@ -109,11 +111,11 @@ impl Schedule {
     }
 }
 
-/// Delays between tries to reach a service that is away: exponential, with jitter, without end.
+/// The delays between attempts to reach a service that is down: exponential, with jitter, without end.
 pub struct Reconnect(ExponentialBackoff<SystemClock>);
 
 impl Default for Reconnect {
-    /// From 100 ms, doubled each time up to 10 s, each by up to half more or less.
+    /// Starts at 100 ms and doubles up to 10 s; each delay varies by up to half in either direction.
     fn default() -> Self {
         Self(ExponentialBackoff {
             current_interval: Duration::from_millis(100),
@@ -128,18 +130,18 @@ impl Default for Reconnect {
 }
 
 impl Reconnect {
-    /// How long to wait before the next try.
+    /// Returns the time to wait before the next attempt.
     pub fn next_delay(&mut self) -> Duration {
         self.0.next_backoff().unwrap_or(self.0.max_interval)
     }
 
-    /// Starts again from the shortest delay, after a success.
+    /// Restarts at the shortest delay, after a success.
     pub fn reset(&mut self) {
         self.0.reset();
     }
 }
 
-/// The delay of a tier as the name of its queue has it: `5s`, `2m`, `1h`.
+/// Formats the delay of a tier for the name of its queue: `5s`, `2m`, `1h`.
 pub fn tier_name(delay: Duration) -> String {
     match delay.as_millis() {
         ms if ms % 3_600_000 == 0 => format!("{}h", ms / 3_600_000),

@@ -17,7 +17,7 @@ use crate::core::{
         queued::QueuedWebhook,
         retry::{Reconnect, Tier},
     },
-    events::key,
+    events::key::BodyHash,
     letters::{JournalRecord, Letter, LetterId},
     shard::Shard,
 };
@@ -61,7 +61,7 @@ fn retry(
         waiting.history.first_failed_at.get_or_insert(now);
         waiting.history.last_failed_at = Some(now);
     }
-    let seed = key::body_fingerprint(queued.webhook.delivery_id.to_string().as_bytes());
+    let seed = BodyHash::of(queued.webhook.delivery_id.to_string().as_bytes()).as_u64();
     let expiration = tier.delay_with_jitter(seed).as_millis().to_string();
     let mut publication = publication(&waiting, names::retry_exchange(tier));
     publication.properties = publication.properties.with_expiration(expiration.into());

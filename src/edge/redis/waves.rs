@@ -1,39 +1,28 @@
-//! What became of the letters of a wave (see [`crate::core::letters::Ramp`]): workers note it, a replay waits for it.
+//! The fates of the letters of a wave (see [`crate::core::letters::Ramp`]): workers record them, a replay
+//! waits for them.
 
 use std::{collections::HashMap, time::Duration};
 
-use super::{Store, StoreError, millis};
-use crate::core::{
-    delivery::disposition::Disposition,
-    events::key::IdempotencyKey,
-    letters::WaveCounts,
-    webhook::{DeliveryId, SourceName},
-};
+use super::{error::StoreError, scripts::millis, store::Store};
+use crate::core::{delivery::disposition::Disposition, letters::WaveCounts, webhook::DeliveryId};
 
-/// How long what became of a wave is kept if nobody fetches it.
+/// The time for which a wave is kept if no replay fetches it.
 const KEPT: Duration = Duration::from_secs(3_600);
 
-/// The letter counts as a duplicate of a webhook with another body: its own facts are published nowhere.
+/// The fate of a letter that counts as a duplicate of a webhook with another body: its own facts are not
+/// published.
 const SWALLOWED: &str = "duplicate_of_another";
-
-/// Notes a fate. A retry is not the last word; after any other nothing changes, since the copy of a letter that comes
-/// later is only a duplicate.
-pub(super) const NOTE: &str = r"
-local v = redis.call('HGET', KEYS[1], ARGV[1])
-if not v or v == 'retry' then
-  redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-  redis.call('PEXPIRE', KEYS[1], ARGV[3])
-end";
 
 fn name(wave: &str) -> String {
     format!("hookswitch:wave:{wave}")
 }
 
 impl Store {
-    /// Notes what became of a letter that was sent back in `wave`. Waiting for a busy key or a full queue is no news.
+    /// Records the fate of a letter that was replayed in `wave`. A letter that waits for a busy key or a full
+    /// queue has no fate yet.
     ///
     /// # Errors
-    /// [`StoreError`]: then whoever waits for it hears nothing.
+    /// [`StoreError`]: the replay that waits for the fate does not see it.
     pub async fn note_fate(
         &self,
         wave: &str,
@@ -43,14 +32,14 @@ impl Store {
         if matches!(disposition, Disposition::Retry { error: None, .. }) {
             return Ok(());
         }
-        let mut call = self.shared.note_fate.prepare_invoke();
+        let mut call = self.scripts().note_fate.prepare_invoke();
         let swallowed = matches!(disposition, Disposition::Duplicate { other_body: true });
         let word = if swallowed { SWALLOWED } else { disposition.as_str() };
         call.key(name(wave)).arg(letter.to_string()).arg(word).arg(millis(KEPT));
         self.within_deadline(async |link| call.invoke_async(&mut link.connection).await).await
     }
 
-    /// What became so far of a wave of `sent` letters.
+    /// Returns the fates so far of a wave of `sent` letters.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -71,32 +60,10 @@ impl Store {
     /// Forgets a wave.
     ///
     /// # Errors
-    /// [`StoreError`]: then it is forgotten in an hour.
+    /// [`StoreError`]: it is forgotten in an hour.
     pub async fn forget_wave(&self, wave: &str) -> Result<(), StoreError> {
         let mut call = redis::cmd("DEL");
         call.arg(name(wave));
         self.within_deadline(async |link| call.query_async(&mut link.connection).await).await
-    }
-
-    /// For each key the fingerprint of the body that was done under it; none where it is not done.
-    ///
-    /// # Errors
-    /// [`StoreError`]
-    pub async fn done_by(
-        &self,
-        keys: &[(&SourceName, &IdempotencyKey)],
-    ) -> Result<Vec<Option<u64>>, StoreError> {
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut call = redis::cmd("MGET");
-        for (source, key) in keys {
-            call.arg(key.store_name(source).as_slice());
-        }
-        let values: Vec<Option<Vec<u8>>> =
-            self.within_deadline(async |link| call.query_async(&mut link.connection).await).await?;
-        // What is no number is somebody's claim, or was overwritten: the worker will see.
-        let done = |value: Option<Vec<u8>>| str::from_utf8(&value?).ok()?.parse().ok();
-        Ok(values.into_iter().map(done).collect())
     }
 }

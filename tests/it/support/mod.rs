@@ -1,4 +1,4 @@
-//! What the tests stand on: private services, and a world of one vhost and one Redis database per test.
+//! The ground of the tests: private services, and a world of one vhost and one Redis database per test.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub mod program;
@@ -14,13 +14,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use hookswitch::{
     app::{
-        ledger::Books,
-        receiver::{Receiver, sink::RawExchangeSink},
-        shards::Shards,
-        worker::{Worker, gate::Gate, read::Normalize},
+        process::{Process, ProcessError, Roles, Status},
+        worker::read::Normalize,
     },
     config::{Config, Log, LogFormat},
     core::{
@@ -37,9 +35,10 @@ use hookswitch::{
             routes,
             topology::Topology,
         },
-        http::{self, Client, Limits},
-        metrics::{LinkMetrics, ReceiverMetrics, Registry, WorkerMetrics},
+        http::Client,
+        metrics::LinkMetrics,
         redis::Store,
+        trouble::Trouble,
     },
 };
 use lapin::{
@@ -51,10 +50,10 @@ use serde_json::Value;
 use services::{Broker, Redis};
 use tokio_util::sync::CancellationToken;
 
-/// How long anything may take before a test gives up: far more than it ever needs.
+/// The time after which a test gives up on anything: far more than it ever needs.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Vhosts made when the shared broker starts; each test takes one.
+/// Vhosts created when the shared broker starts; each test takes one.
 const VHOSTS: usize = 120;
 
 pub struct Shared {
@@ -63,23 +62,23 @@ pub struct Shared {
     next: AtomicUsize,
 }
 
-/// The services that most tests share.
+/// Returns the services that most tests share.
 pub fn shared() -> &'static Shared {
     static SHARED: OnceLock<Shared> = OnceLock::new();
     SHARED.get_or_init(|| {
-        // First, so that it is seconds older than everything that its ledger counts.
+        // Redis comes first, so that it is seconds older than everything that its ledger counts.
         let redis = Redis::start();
         Shared { broker: Broker::start(VHOSTS), redis, next: AtomicUsize::new(1) }
     })
 }
 
-/// One test's world.
+/// The world of one test.
 pub struct World {
     pub config: Config,
     pub toml: String,
 }
 
-/// Settings that make waiting short: the same rules, quicker.
+/// Settings that make waiting short.
 pub const QUICK: &str = r#"
 [amqp]
 confirm_timeout = "2s"
@@ -108,18 +107,18 @@ patterns = ["\#"]
 "#;
 
 impl World {
-    /// A world on the shared services, with the topology applied.
+    /// Creates a world on the shared services, with the topology applied.
     pub async fn new() -> Self {
         Self::with("").await
     }
 
-    /// The same, with more settings.
+    /// Creates such a world with more settings.
     pub async fn with(more: &str) -> Self {
         let (shared, n) = Self::place().await;
         Self::at(&shared.broker.url(n), &shared.redis.url(n), more).await
     }
 
-    /// The shared services, and the number of a vhost and a database that nobody else has.
+    /// Returns the shared services, and the number of a vhost and a database that no other test uses.
     async fn place() -> (&'static Shared, usize) {
         let shared = tokio::task::spawn_blocking(shared).await.unwrap();
         let n = shared.next.fetch_add(1, Ordering::Relaxed);
@@ -127,20 +126,20 @@ impl World {
         (shared, n)
     }
 
-    /// A world on the shared broker and a Redis of its own, which may be killed.
+    /// Creates a world on the shared broker and a Redis of its own, which may be killed.
     pub async fn with_redis(redis: &Redis) -> Self {
         let (shared, n) = Self::place().await;
         Self::at(&shared.broker.url(n), &redis.url(0), "").await
     }
 
-    /// A world on services of its own, which may be killed.
+    /// Creates a world on services of its own, which may be killed.
     pub async fn at(amqp: &str, redis: &str, more: &str) -> Self {
         let world = Self::configured(amqp, redis, more);
         world.apply().await;
         world
     }
 
-    /// A world whose topology is not there yet.
+    /// Creates a world without a topology.
     pub fn configured(amqp: &str, redis: &str, more: &str) -> Self {
         let quick = QUICK.replace("\\#", "#");
         let toml = format!("{quick}\n{more}");
@@ -153,14 +152,14 @@ impl World {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), &toml).unwrap();
         let config = Config::load(Some(file.path()), &BTreeMap::new()).unwrap();
-        // HOOKSWITCH_TEST_LOG=debug shows what the program says.
+        // HOOKSWITCH_TEST_LOG=debug shows the program's log.
         if let Ok(filter) = std::env::var("HOOKSWITCH_TEST_LOG") {
             hookswitch::edge::telemetry::start(&Log { filter, format: LogFormat::Pretty });
         }
         Self { config, toml }
     }
 
-    /// The same world with one setting changed.
+    /// Changes one setting of the world.
     pub async fn changed(self, from: &str, to: &str) -> Self {
         assert!(self.toml.contains(from));
         let world = Self::of_toml(self.toml.replace(from, to));
@@ -168,12 +167,13 @@ impl World {
         world
     }
 
-    /// The same world, where a slow disk under Redis is not taken for an outage: for tests that count outages.
+    /// Raises the timeout of Redis so that a slow disk does not count as an outage: for tests that count
+    /// outages.
     pub async fn patient_with_redis(self) -> Self {
         self.changed("[redis]\n", "[redis]\ntimeout = \"30s\"\n").await
     }
 
-    /// Makes its topology.
+    /// Creates its topology.
     pub async fn apply(&self) {
         Topology::of(&self.config).apply(&self.connect().await).await.unwrap();
     }
@@ -189,7 +189,7 @@ impl World {
         }
     }
 
-    /// A client of the test's own, for what the program would not do.
+    /// Connects with lapin itself, for what the program does not do.
     pub async fn client(&self) -> lapin::Connection {
         let (began, amqp) = (Instant::now(), &self.config.amqp);
         for url in amqp.urls.iter().cycle() {
@@ -203,31 +203,31 @@ impl World {
         panic!("no address")
     }
 
-    /// A publisher that is up.
+    /// Starts a publisher, and waits until it is connected.
     pub async fn publisher(&self) -> Publisher {
         let publisher = Publisher::start(self.config.amqp.clone(), "test", LinkMetrics::unexported());
         publisher.watch().wait_for(Option::is_none).await.unwrap();
         publisher
     }
 
-    /// A store that is up.
+    /// Starts a store, and waits until it is connected.
     pub async fn store(&self) -> Store {
         let store = Store::start(&self.config.redis, LinkMetrics::unexported()).unwrap();
         store.watch().wait_for(Option::is_some).await.unwrap();
         store
     }
 
-    /// Redis itself, for what the store would not do.
+    /// Connects to Redis itself, for what the store does not do.
     pub async fn redis(&self) -> redis::aio::MultiplexedConnection {
         let url = self.config.redis.urls[0].reveal();
         redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap()
     }
 
-    /// Puts webhooks into the raw queue as the receiver does.
+    /// Puts webhooks into the raw queue as the receiver does. Returns their delivery ids.
     pub async fn accept(&self, source: &str, bodies: impl IntoIterator<Item = Vec<u8>>) -> Vec<DeliveryId> {
-        let webhooks: Vec<_> = bodies.into_iter().map(|body| inbound(source, body)).collect();
+        let webhooks: Vec<_> = bodies.into_iter().map(|body| queued(source, body)).collect();
         self.publish(webhooks.iter().map(routes::accept)).await;
-        webhooks.iter().map(|inbound| inbound.webhook.delivery_id).collect()
+        webhooks.iter().map(|queued| queued.webhook.delivery_id).collect()
     }
 
     /// Publishes messages, each with a confirm.
@@ -249,65 +249,39 @@ impl World {
         self.publish(letters.iter().map(|letter| routes::log_entry(routes::dead_letter(letter)))).await;
     }
 
-    /// Starts a worker in this process.
-    pub fn worker(&self) -> RunningWorker {
+    /// Starts a worker inside this process.
+    pub fn worker(&self) -> RunningProcess {
         self.worker_with(providers::normalize)
     }
 
-    /// Starts a worker with a normalizer of the test's.
-    pub fn worker_with(&self, normalize: Normalize) -> RunningWorker {
+    /// Starts a worker with the test's own normalizer.
+    pub fn worker_with(&self, normalize: Normalize) -> RunningProcess {
+        self.start(Roles { receiver: false, worker: true }, normalize)
+    }
+
+    /// Starts a receiver inside this process.
+    pub async fn receiver(&self) -> RunningProcess {
+        self.start(Roles { receiver: true, worker: false }, providers::normalize)
+    }
+
+    fn start(&self, roles: Roles, normalize: Normalize) -> RunningProcess {
         install_panic_hook();
-        let mut registry = Registry::new();
-        let metrics = WorkerMetrics::register(&mut registry);
-        let [broker, redis] = LinkMetrics::register(&mut registry, ["broker", "redis"]);
-        let publisher = Publisher::start(self.config.amqp.clone(), "test worker", broker);
-        let store = Store::start(&self.config.redis, redis).unwrap();
-        let gate = Gate::watch(&publisher, &store, metrics.clone());
-        let stop = CancellationToken::new();
-        let worker = Worker::new(self.config.clone(), publisher, store, gate.clone(), metrics, normalize);
-        let task = tokio::spawn(worker.run(stop.clone()));
-        RunningWorker { registry, gate, stop, task }
+        // Building binds to numeric addresses, which does not wait.
+        let built = Process::build(self.config.clone(), roles, normalize).now_or_never();
+        let process = built.expect("building does not wait").unwrap();
+        let (status, address, stop) =
+            (process.status(), process.receiver_address(), CancellationToken::new());
+        let address = address.map(|address| address.to_string()).unwrap_or_default();
+        RunningProcess { task: tokio::spawn(process.run(stop.clone())), address, status, stop }
     }
 
-    /// Starts a receiver in this process; its address.
-    pub async fn receiver(&self) -> RunningReceiver {
-        let publisher =
-            Publisher::start(self.config.amqp.clone(), "test receiver", LinkMetrics::unexported());
-        let settings = self.config.receiver.clone();
-        let books = Arc::new(Books::new(self.config.sources.keys()));
-        let sink = RawExchangeSink::new(
-            publisher.clone(),
-            books.clone(),
-            Shards::new(&self.config.sources),
-            settings.confirm_timeout,
-        );
-        let metrics = ReceiverMetrics::register(&mut Registry::new());
-        let receiver = Receiver::new(settings, self.config.sources.clone(), sink, metrics);
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let limits = Limits {
-            header_timeout: self.config.receiver.read_timeout,
-            connections_max: self.config.receiver.connections_max,
-            drain_max: Duration::from_secs(1),
-        };
-        let stop = CancellationToken::new();
-        tokio::spawn(http::serve(listener, receiver.router(), limits, stop.clone().cancelled_owned()));
-        let telling = tokio::spawn({
-            let (books, publisher) = (books.clone(), publisher.clone());
-            async move { books.keep_telling(&publisher).await }
-        });
-        let address = address.to_string();
-        RunningReceiver { publisher, address, books, telling, _stop: stop.drop_guard() }
-    }
-
-    /// Takes events off the consumer's queue until `count` have come, and then waits a little for more that should
-    /// not come.
+    /// Consumes events until `count` have come, and then waits briefly for more that should not come.
     pub async fn events(&self, count: usize) -> Vec<Value> {
         let events = self.drain("events.all", count).await;
         events.iter().map(|(body, _)| serde_json::from_slice(body).unwrap()).collect()
     }
 
-    /// Takes messages off a queue, as [`World::events`].
+    /// Consumes messages of a queue, as [`World::events`] does.
     pub async fn drain(&self, queue: &str, count: usize) -> Vec<(Vec<u8>, lapin::BasicProperties)> {
         let channel = self.client().await.create_channel().await.unwrap();
         let (mut messages, began) = (Vec::new(), Instant::now());
@@ -343,11 +317,13 @@ impl World {
         }
     }
 
-    /// What lies in a queue, in its order; it stays there. How often the broker counts it as given out goes up by one.
+    /// Returns the messages of a queue in their order, and leaves them there. Their delivery counts go up by
+    /// one.
     pub async fn look(&self, queue: &str) -> Vec<(Vec<u8>, lapin::BasicProperties)> {
         let count = depth(&self.connect().await, queue).await;
         let channel = self.client().await.create_channel().await.unwrap();
-        // What one consumer may hold; the broker gives back consumer by consumer, in the order of their tags.
+        // The most that one consumer may hold. The broker requeues consumer by consumer, in the order of
+        // their tags.
         const SHARE: u16 = 1_000;
         channel.basic_qos(SHARE, Default::default()).await.unwrap();
         let mut messages = Vec::new();
@@ -367,7 +343,7 @@ impl World {
         messages
     }
 
-    /// What lies in a source's dead-letter queue, once it is so many; it stays there.
+    /// Waits until a source has `count` dead letters and returns them. They stay in their queue.
     pub async fn dead(&self, source: &str, count: usize) -> Vec<QueuedWebhook> {
         let queue = format!("dead.{source}");
         self.wait_for_depth(&queue, u32::try_from(count).unwrap()).await;
@@ -376,7 +352,8 @@ impl World {
     }
 }
 
-/// The program's own hook hides a panic's text, and with it why a test failed: this one shows both.
+/// Installs a hook that prints a panic's text. The program's own hook hides it, and with it why a test
+/// failed.
 fn install_panic_hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -389,12 +366,12 @@ fn install_panic_hook() {
     });
 }
 
-/// How many messages are ready in a queue.
+/// Returns how many messages are ready in a queue.
 pub async fn depth(connection: &Connection, queue: &str) -> u32 {
     depth::depth(connection, queue).await.unwrap()
 }
 
-/// Waits until something holds.
+/// Waits until a condition holds.
 pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let began = Instant::now();
     while !holds().await {
@@ -403,8 +380,8 @@ pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     }
 }
 
-/// A webhook as the receiver makes it.
-pub fn inbound(source: &str, body: Vec<u8>) -> QueuedWebhook {
+/// Creates a webhook as the receiver does.
+pub fn queued(source: &str, body: Vec<u8>) -> QueuedWebhook {
     let webhook = Webhook {
         delivery_id: DeliveryId::new(uuid::Uuid::now_v7()),
         source: source.parse().unwrap(),
@@ -418,7 +395,7 @@ pub fn inbound(source: &str, body: Vec<u8>) -> QueuedWebhook {
     QueuedWebhook { webhook, content_type, entry: None, shard: Shard::FIRST, history }
 }
 
-/// A good webhook about call `n`.
+/// Returns the body of a valid webhook about call `n`.
 pub fn call(n: usize) -> Vec<u8> {
     format!(
         r#"{{"event_type":"call_initiated","timestamp_utc":1760084505,"payload":{{"call_id":{n},"from":"+905555555555","to":"+905555555554","direction":"outbound","source":"salprebox:SALPRE_AABBCCDD"}},"is_test":false}}"#
@@ -426,7 +403,7 @@ pub fn call(n: usize) -> Vec<u8> {
     .into_bytes()
 }
 
-/// The calls that events are about, sorted.
+/// Returns the calls that events are about, sorted.
 pub fn calls(events: &[Value]) -> Vec<usize> {
     let mut calls: Vec<usize> =
         events.iter().map(|event| event["data"]["call_id"].as_str().unwrap().parse().unwrap()).collect();
@@ -434,64 +411,48 @@ pub fn calls(events: &[Value]) -> Vec<usize> {
     calls
 }
 
-/// A worker of this process; stops when dropped.
-pub struct RunningWorker {
-    pub registry: Registry,
-    pub gate: Gate,
-    pub stop: CancellationToken,
-    pub task: tokio::task::JoinHandle<Result<(), hookswitch::edge::amqp::topology::TopologyError>>,
+/// A receiver or worker inside this process; stops when dropped.
+pub struct RunningProcess {
+    pub task: tokio::task::JoinHandle<Result<(), ProcessError>>,
+    /// The address of a receiver.
+    pub address: String,
+    status: Status,
+    stop: CancellationToken,
 }
 
-impl RunningWorker {
-    /// The value of a metric's line that starts like this; 0 if there is none.
-    pub fn metric(&self, line_start: &str) -> f64 {
-        metric(&self.registry, line_start)
+impl RunningProcess {
+    /// Returns what keeps it from working now.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.status.trouble()
     }
 
-    /// Stops and waits.
+    /// Waits until it works.
+    pub async fn ready(&self) {
+        until("the process is ready", async || self.trouble().is_none()).await;
+    }
+
+    /// Returns the value of the first metric whose line starts like this; 0 if there is none.
+    pub fn metric(&self, line_start: &str) -> f64 {
+        let text = self.status.metrics();
+        let line = text.lines().find(|line| line.starts_with(line_start));
+        line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0.0)
+    }
+
+    /// Posts a body to a receiver. Returns the status.
+    pub async fn post(&self, source: &str, body: &'static [u8]) -> u16 {
+        let url = format!("http://{}/in/{source}", self.address);
+        Client::new(PATIENCE).post(&url, &[], Bytes::from_static(body)).await.unwrap().status
+    }
+
+    /// Stops it as SIGTERM does, and waits for its end.
     pub async fn finish(mut self) {
         self.stop.cancel();
         tokio::time::timeout(PATIENCE, &mut self.task).await.unwrap().unwrap().unwrap();
     }
 }
 
-impl Drop for RunningWorker {
+impl Drop for RunningProcess {
     fn drop(&mut self) {
         self.stop.cancel();
     }
-}
-
-/// A receiver of this process; stops when dropped.
-pub struct RunningReceiver {
-    pub publisher: Publisher,
-    pub address: String,
-    books: Arc<Books>,
-    telling: tokio::task::JoinHandle<()>,
-    _stop: tokio_util::sync::DropGuard,
-}
-
-impl RunningReceiver {
-    /// Posts a body; the status.
-    pub async fn post(&self, source: &str, body: &'static [u8]) -> u16 {
-        let url = format!("http://{}/in/{source}", self.address);
-        Client::new(PATIENCE).post(&url, &[], Bytes::from_static(body)).await.unwrap().status
-    }
-
-    /// Ends, as on SIGTERM.
-    pub async fn close(self) {
-        self.telling.abort();
-        self.books.close(&self.publisher).await;
-    }
-
-    /// Waits until it can take webhooks.
-    pub async fn ready(&self) {
-        self.publisher.watch().wait_for(Option::is_none).await.unwrap();
-    }
-}
-
-/// The value of the first metric line that starts like this.
-pub fn metric(registry: &Registry, line_start: &str) -> f64 {
-    let text = registry.encode();
-    let line = text.lines().find(|line| line.starts_with(line_start));
-    line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0.0)
 }

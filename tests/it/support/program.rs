@@ -1,4 +1,4 @@
-//! The program as a process that does one thing and ends: run, piped, interrupted, killed.
+//! The program as a command: run, piped, interrupted, killed.
 
 use std::{
     io::Read,
@@ -12,15 +12,15 @@ use serde_json::Value;
 
 use super::{PATIENCE, World};
 
-/// The program.
+/// The path of the program.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_hookswitch");
 
-/// The program with one world's configuration, in a folder of its own.
+/// The program with the configuration of one world, in its own folder.
 pub struct Program {
     dir: tempfile::TempDir,
 }
 
-/// What a process said, and how it ended.
+/// The output and the end of a process.
 #[derive(Debug)]
 pub struct Said {
     pub code: Option<i32>,
@@ -34,12 +34,12 @@ impl Said {
         Self { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
     }
 
-    /// Its one JSON object.
+    /// Parses its output as one JSON object.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// Its JSON objects, one a line.
+    /// Parses its output as one JSON object per line.
     pub fn lines(&self) -> Vec<Value> {
         self.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
@@ -52,12 +52,12 @@ impl Program {
         Self { dir }
     }
 
-    /// Where a file of this name is.
+    /// Returns the path of a file in its folder.
     pub fn file(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    /// The program as ann starts it, with arguments that have no spaces in them.
+    /// Prepares a command by the operator `ann`. Its arguments contain no spaces.
     pub fn command(&self, line: &str) -> Command {
         let mut command = Command::new(PROGRAM);
         command
@@ -69,28 +69,28 @@ impl Program {
         command
     }
 
-    /// Runs it to its end.
+    /// Runs a command to its end.
     pub async fn run(&self, line: &str) -> Said {
         let mut command = self.command(line);
         let output = tokio::task::spawn_blocking(move || command.output().unwrap());
         Said::of(tokio::time::timeout(2 * PATIENCE, output).await.expect("the program ends").unwrap())
     }
 
-    /// Runs it, and it works.
+    /// Runs a command that must succeed.
     pub async fn ok(&self, line: &str) -> Said {
         let said = self.run(line).await;
         assert_eq!(said.code, Some(0), "{line}: {said:?}");
         said
     }
 
-    /// Starts it.
+    /// Starts a command.
     pub fn start(&self, line: &str) -> Running {
         let child = self.command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         Running { child }
     }
 }
 
-/// A program that runs; killed when dropped.
+/// A running command; killed when dropped.
 pub struct Running {
     child: Child,
 }
@@ -105,12 +105,12 @@ impl Running {
         assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
     }
 
-    /// Its standard output, to be read, or closed by dropping it.
+    /// Takes its standard output, to be read, or closed by dropping it.
     pub fn take_out(&mut self) -> ChildStdout {
         self.child.stdout.take().unwrap()
     }
 
-    /// Kills it as `kill -9` does; whether it was still alive. What it said if not.
+    /// Kills it as `kill -9` does. Fails with its output if it had ended before.
     pub fn kill(mut self) -> Result<(), Said> {
         self.child.kill().unwrap();
         let status = self.child.wait().unwrap();
@@ -120,7 +120,7 @@ impl Running {
     /// Waits for its end.
     pub async fn end(mut self) -> Said {
         let waiting = tokio::task::spawn_blocking(move || {
-            // What is said is far less than a pipe holds.
+            // Its output is far less than a pipe holds.
             let code = self.child.wait().unwrap().code();
             self.said(code)
         });
@@ -144,7 +144,7 @@ impl Drop for Running {
     }
 }
 
-/// A moment that is not asked for too often.
+/// Sleeps briefly, between two polls.
 pub async fn moment() {
     tokio::time::sleep(Duration::from_millis(2)).await;
 }

@@ -12,12 +12,12 @@ use tempfile::TempDir;
 
 const START_MAX: Duration = Duration::from_secs(120);
 
-/// A port that nobody listens on now.
+/// Returns a free port.
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// A folder that goes with its service; HOOKSWITCH_TEST_KEEP=1 keeps it, logs and all.
+/// Creates a folder that is deleted with its service. HOOKSWITCH_TEST_KEEP=1 keeps it, with its logs.
 fn folder() -> TempDir {
     let mut dir = TempDir::new().unwrap();
     dir.disable_cleanup(std::env::var_os("HOOKSWITCH_TEST_KEEP").is_some());
@@ -112,18 +112,18 @@ impl Broker {
         broker
     }
 
-    /// One that is not started yet, with more settings for `rabbitmq-server.sh`.
+    /// Prepares one that is not started yet, with more settings for `rabbitmq-server.sh`.
     pub fn prepare(vhosts: usize, port: u16, environment: Vec<(&'static str, String)>) -> Self {
         let service = Service { child: Mutex::new(None), dir: folder(), port };
         Self { service, vhosts, environment }
     }
 
-    /// Where everything of it is.
+    /// Returns the folder with its data and logs.
     pub fn dir(&self) -> &Path {
         self.service.dir.path()
     }
 
-    /// Starts it again on its data.
+    /// Restarts it on its data.
     pub fn start_again(&self) {
         let names: Vec<_> = (1..=self.vhosts).map(|n| format!("t{n}")).collect();
         let out = std::fs::File::create(self.service.dir.path().join("out")).unwrap();
@@ -145,32 +145,32 @@ impl Broker {
         });
     }
 
-    /// The address of vhost `n`.
+    /// Returns the URL of vhost `n`.
     pub fn url(&self, n: usize) -> String {
         format!("amqp://guest:guest@127.0.0.1:{}/t{n}", self.service.port)
     }
 
-    /// Its process.
+    /// Returns its process id.
     pub fn pid(&self) -> u32 {
         self.service.pid()
     }
 
-    /// Kills it as a power cut would.
+    /// Kills it with SIGKILL.
     pub fn kill(&self) {
         self.service.kill();
     }
 
-    /// Freezes it.
+    /// Freezes it with SIGSTOP.
     pub fn freeze(&self) {
         self.service.signal("STOP");
     }
 
-    /// Lets it go on.
+    /// Continues it with SIGCONT.
     pub fn thaw(&self) {
         self.service.signal("CONT");
     }
 
-    /// Stops it in good order.
+    /// Stops it with SIGTERM.
     pub fn stop(&self) {
         self.service.signal("TERM");
         if let Some(mut child) = self.service.child.lock().unwrap().take() {
@@ -178,12 +178,12 @@ impl Broker {
         }
     }
 
-    /// Runs `rabbitmqctl`; what it prints.
+    /// Runs `rabbitmqctl`, which must succeed, and returns its output.
     pub fn ctl(&self, arguments: &[&str]) -> String {
         self.ask(arguments).unwrap()
     }
 
-    /// What `rabbitmqctl` says, or what is wrong.
+    /// Runs `rabbitmqctl` and returns its output, or its error.
     pub fn ask(&self, arguments: &[&str]) -> Result<String, String> {
         let output = Command::new(checkout(IN_SERVICES_ROOT))
             .arg(checkout("tests/scripts/rabbitmqctl.sh"))
@@ -208,7 +208,7 @@ impl Redis {
         Self::with(Vec::new())
     }
 
-    /// Starts one that copies `master`.
+    /// Starts a replica of `master`.
     pub fn replica_of(master: &Self) -> Self {
         Self::with(vec!["--replicaof".to_owned(), format!("127.0.0.1 {}", master.service.port)])
     }
@@ -221,7 +221,7 @@ impl Redis {
         redis
     }
 
-    /// Starts it again on its data.
+    /// Restarts it on its data.
     pub fn start_again(&self) {
         let out = std::fs::File::create(self.service.dir.path().join("out")).unwrap();
         let mut command = service("redis-server.sh");
@@ -244,27 +244,27 @@ impl Redis {
         });
     }
 
-    /// The address of database `n`.
+    /// Returns the URL of database `n`.
     pub fn url(&self, n: usize) -> String {
         format!("redis://127.0.0.1:{}/{n}", self.service.port)
     }
 
-    /// Its process.
+    /// Returns its process id.
     pub fn pid(&self) -> u32 {
         self.service.pid()
     }
 
-    /// Kills it as a power cut would.
+    /// Kills it with SIGKILL.
     pub fn kill(&self) {
         self.service.kill();
     }
 
-    /// Freezes it.
+    /// Freezes it with SIGSTOP.
     pub fn freeze(&self) {
         self.service.signal("STOP");
     }
 
-    /// Lets it go on.
+    /// Continues it with SIGCONT.
     pub fn thaw(&self) {
         self.service.signal("CONT");
     }

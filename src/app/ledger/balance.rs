@@ -1,0 +1,97 @@
+//! The balance: the sum of the ledger beside the depths of the queues.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::marks::now;
+use crate::{
+    config::Config,
+    core::{
+        ledger::{RUN_MAX, Sum},
+        shard::Shard,
+        webhook::SourceName,
+    },
+    edge::{
+        amqp::{self, Connection, depth::Depths, names},
+        redis::{Store, StoreError},
+    },
+};
+
+/// The sum of the ledger, and the messages that the queues hold.
+#[derive(Clone, Debug, Serialize)]
+pub struct Balance {
+    /// Webhooks that came before this, and up to a quarter of an hour after it, are not in the sum.
+    pub since: Timestamp,
+    /// The sum of each source.
+    pub sources: BTreeMap<String, Sum>,
+    /// The sum over all sources.
+    pub total: Sum,
+    /// Messages ready in raw queues.
+    pub queued: i64,
+    /// Messages in delay queues.
+    pub waiting: i64,
+    /// Messages of marks that no worker has recorded yet: without them more is accepted than the sum says.
+    pub marks: i64,
+}
+
+impl Balance {
+    /// Computes the balance over the raw queues that [`amqp::topology::raw_shards`] has found.
+    ///
+    /// # Errors
+    /// [`BalanceError`]
+    pub async fn compute(
+        store: &Store,
+        connection: &Connection,
+        config: &Config,
+        shards: &[(SourceName, Shard)],
+    ) -> Result<Self, BalanceError> {
+        let ledger = store.ledger(config.sources.keys(), now()).await?.ok_or(BalanceError::NotKept)?;
+        let mut depths = Depths::new(connection);
+        let (mut queued, mut waiting) = (0, 0);
+        for (source, shard) in shards {
+            let configured = config.sources.get(source).is_some_and(|s| s.sharding.has(*shard));
+            match depths.of(&names::raw_queue(source, *shard)).await {
+                Ok(depth) => queued += i64::from(depth),
+                // The source had more shards before, and the queue has been deleted since.
+                Err(amqp::Error::Missing(_)) if !configured => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        for tier in config.retry.schedule().all_tiers() {
+            waiting += i64::from(depths.of(&names::retry_queue(tier)).await?);
+        }
+        let marks = depths.of(names::LEDGER_QUEUE).await?.into();
+        depths.close().await?;
+        let mut total = Sum::default();
+        ledger.sources.values().for_each(|sum| total += *sum);
+        Ok(Self { since: ledger.since, sources: ledger.sources, total, queued, waiting, marks })
+    }
+
+    /// Returns how many webhooks are in the system and in no queue: with a worker, or lost. Negative while a
+    /// message exists twice or is not counted.
+    pub fn unaccounted(&self) -> i64 {
+        self.total.in_system - self.queued - self.waiting
+    }
+
+    /// Returns the time until which webhooks may be left out, if it is after `now`.
+    pub fn blind_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let until = self.since.checked_add(RUN_MAX).ok()?;
+        (until > now).then_some(until)
+    }
+}
+
+/// The reason why there is no balance.
+#[derive(Debug, thiserror::Error)]
+pub enum BalanceError {
+    /// Redis is down.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The broker is down, or a queue is missing.
+    #[error("the depths of the queues are unknown: {0}")]
+    Broker(#[from] amqp::Error),
+    /// Redis does not permit a ledger.
+    #[error("no ledger is kept: grant hookswitch's Redis user the command INFO")]
+    NotKept,
+}

@@ -1,0 +1,270 @@
+//! The process of `hookswitch receiver`, `worker` and `all`: built from a configuration, run until a stop,
+//! drained.
+//!
+//! It binds first, spawns second and drains last.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{Router, http::StatusCode, response::IntoResponse, routing::get};
+use tokio::{net::TcpListener, task::JoinError};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+
+use super::{
+    ledger::Books,
+    receiver::{Receiver, sink::RawExchangeSink},
+    shards::Shards,
+    worker::{Worker, gate::Gate, read::Normalize},
+};
+use crate::{
+    config::Config,
+    edge::{
+        amqp::{publish::Publisher, topology::TopologyError},
+        http::{self, Limits},
+        metrics::{LinkMetrics, ReceiverMetrics, Registry, WorkerMetrics},
+        redis::{Store, StoreError},
+        trouble::Trouble,
+    },
+};
+
+/// The parts of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Roles {
+    /// It receives webhooks over HTTP.
+    pub receiver: bool,
+    /// It turns raw webhooks into events.
+    pub worker: bool,
+}
+
+/// A process that is bound to its addresses and wired, and does not work yet.
+pub struct Process {
+    config: Config,
+    admin: TcpListener,
+    receiving: Option<Receiving>,
+    publisher: Publisher,
+    status: Status,
+}
+
+/// The receiver's part.
+struct Receiving {
+    listener: TcpListener,
+    address: SocketAddr,
+    router: Router,
+    books: Arc<Books>,
+}
+
+/// The state of a process, for its admin listener and for tests; cheap to clone.
+#[derive(Clone)]
+pub struct Status {
+    registry: Arc<Registry>,
+    publisher: Publisher,
+    worker: Option<Arc<Worker>>,
+}
+
+/// The reason why a process could not start or did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// The configuration has no source.
+    #[error("no source is configured: add a [sources.<name>] section")]
+    NoSources,
+    /// A port cannot be opened.
+    #[error("{error}: if another process listens there, set {key} to another address")]
+    Bind {
+        /// The key of the configuration that holds the address.
+        key: &'static str,
+        /// The system's error, with the address.
+        error: io::Error,
+    },
+    /// The address of Redis is invalid.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The broker's topology differs from what is needed.
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
+    /// A part of the process panicked.
+    #[error("the {part} failed: {error}")]
+    Failed {
+        /// The name of the part.
+        part: &'static str,
+        /// The panic.
+        error: JoinError,
+    },
+}
+
+impl Process {
+    /// Binds the listeners, starts the links to the broker and Redis, and wires the roles. A worker reads
+    /// webhooks with `normalize`.
+    ///
+    /// # Errors
+    /// [`ProcessError`]: nothing was started.
+    pub async fn build(config: Config, roles: Roles, normalize: Normalize) -> Result<Self, ProcessError> {
+        if config.sources.is_empty() {
+            return Err(ProcessError::NoSources);
+        }
+        let (admin, _) = bind(config.admin.listen, "admin.listen").await?;
+        let listener = match roles.receiver {
+            true => Some(bind(config.receiver.listen, "receiver.listen").await?),
+            false => None,
+        };
+        let mut registry = Registry::new();
+        let [broker_link, store_link] = LinkMetrics::register(&mut registry, ["broker", "redis"]);
+        let worker_store = match roles.worker {
+            true => Some(Store::start(&config.redis, store_link)?),
+            false => None,
+        };
+        let publisher = Publisher::start(config.amqp.clone(), "publisher", broker_link);
+        let receiving = listener
+            .map(|(listener, address)| receiving(&config, &publisher, &mut registry, listener, address));
+        let worker = worker_store.map(|store| {
+            let metrics = WorkerMetrics::register(&mut registry);
+            let gate = Gate::watch(&publisher, &store, metrics.clone());
+            Arc::new(Worker::new(config.clone(), publisher.clone(), store, gate, metrics, normalize))
+        });
+        let status = Status { registry: Arc::new(registry), publisher: publisher.clone(), worker };
+        Ok(Self { config, admin, receiving, publisher, status })
+    }
+
+    /// Returns a handle to the status that outlives [`Process::run`].
+    pub fn status(&self) -> Status {
+        self.status.clone()
+    }
+
+    /// Returns the address at which webhooks are received; none without that role.
+    pub fn receiver_address(&self) -> Option<SocketAddr> {
+        self.receiving.as_ref().map(|receiving| receiving.address)
+    }
+
+    /// Works until `stop`, then finishes what is in flight within the grace time. If the future is dropped,
+    /// everything ends at once and what is in flight goes back to the broker.
+    ///
+    /// # Errors
+    /// [`ProcessError`]: the topology is wrong, or a part panicked. All parts have ended by then.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), ProcessError> {
+        let Self { config, admin, receiving, publisher, status } = self;
+        let limits = limits(&config);
+        let working = status.worker.clone().map(|worker| {
+            let stop = stop.clone();
+            spawn(async move { worker.run(stop).await })
+        });
+        let receiving = receiving.map(|Receiving { listener, address, router, books }| {
+            tracing::info!(%address, "receiving webhooks");
+            let serving = spawn(http::serve(listener, router, limits, stop.clone().cancelled_owned()));
+            let reporting = spawn({
+                let (books, publisher) = (books.clone(), publisher.clone());
+                async move { books.keep_reporting(&publisher).await }
+            });
+            (serving, reporting, books)
+        });
+        let admin_stop = CancellationToken::new();
+        let admin = spawn(http::serve(admin, router(status), limits, admin_stop.clone().cancelled_owned()));
+
+        let worked = match working {
+            Some(working) => finish_working(working, &stop, config.worker.grace).await,
+            None => Ok(()),
+        };
+        let mut received = Ok(());
+        if let Some((serving, reporting, books)) = receiving {
+            received = serving.await.map(drop).map_err(failed("receiver"));
+            drop(reporting);
+            books.close(&publisher).await;
+        }
+        admin_stop.cancel();
+        let administered = admin.await.map(drop).map_err(failed("admin listener"));
+        tracing::info!("stopped");
+        worked.and(received).and(administered)
+    }
+}
+
+impl Status {
+    /// Returns what keeps the process from working now; none if it is ready.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.worker.as_ref().map_or_else(|| self.publisher.trouble(), |worker| worker.trouble())
+    }
+
+    /// Returns the metrics in the text format of OpenMetrics.
+    pub fn metrics(&self) -> String {
+        self.registry.encode()
+    }
+}
+
+/// Wires the receiver's part.
+fn receiving(
+    config: &Config,
+    publisher: &Publisher,
+    registry: &mut Registry,
+    listener: TcpListener,
+    address: SocketAddr,
+) -> Receiving {
+    let metrics = ReceiverMetrics::register(registry);
+    let books = Arc::new(Books::new(config.sources.keys()));
+    let shards = Shards::new(&config.sources);
+    let patience = config.receiver.confirm_timeout;
+    let sink = RawExchangeSink::new(publisher.clone(), books.clone(), shards, patience);
+    let router = Receiver::new(config.receiver.clone(), config.sources.clone(), sink, metrics).router();
+    Receiving { listener, address, router, books }
+}
+
+/// Waits for the pool to end by itself, or for its grace time to end after `stop`.
+async fn finish_working(
+    mut working: AbortOnDropHandle<Result<(), TopologyError>>,
+    stop: &CancellationToken,
+    grace: Duration,
+) -> Result<(), ProcessError> {
+    let ended = tokio::select! {
+        ended = &mut working => ended,
+        () = async { stop.cancelled().await; tokio::time::sleep(grace).await } => {
+            tracing::warn!(?grace, "the grace time is over: what is in flight goes back to the broker");
+            return Ok(());
+        }
+    };
+    // If the pool ends by itself, so does the rest of the process.
+    stop.cancel();
+    Ok(ended.map_err(failed("worker pool"))??)
+}
+
+fn failed(part: &'static str) -> impl FnOnce(JoinError) -> ProcessError {
+    move |error| ProcessError::Failed { part, error }
+}
+
+/// Spawns a task that ends with its handle.
+fn spawn<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) -> AbortOnDropHandle<T> {
+    AbortOnDropHandle::new(tokio::spawn(task))
+}
+
+/// Opens a port, and returns its address: port 0 lets the system choose one.
+async fn bind(address: SocketAddr, key: &'static str) -> Result<(TcpListener, SocketAddr), ProcessError> {
+    let bound = async {
+        let listener = http::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    bound.await.map_err(|error| ProcessError::Bind { key, error })
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        header_timeout: config.receiver.read_timeout,
+        connections_max: config.receiver.connections_max,
+        drain_max: config.worker.grace,
+    }
+}
+
+/// Returns the routes of the admin listener.
+fn router(status: Status) -> Router {
+    let text = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let ready = {
+        let status = status.clone();
+        move || {
+            let answer = match status.trouble() {
+                None => "ready\n".into_response(),
+                Some(trouble) => {
+                    (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {trouble}\n")).into_response()
+                }
+            };
+            async { answer }
+        }
+    };
+    Router::new()
+        .route("/livez", get(async || "alive\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(move || async move { ([("content-type", text)], status.metrics()) }))
+}

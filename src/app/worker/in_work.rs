@@ -1,0 +1,89 @@
+//! A delivery in work, and the queue that it came from.
+
+use std::time::{Duration, Instant};
+
+use crate::{
+    core::{
+        delivery::{
+            lifecycle::{Answer, Life, Step},
+            queued::QueuedWebhook,
+        },
+        events::{
+            cloudevent::Encoded,
+            key::{BodyHash, IdempotencyKey, StoreKey},
+        },
+        webhook::{SourceName, Webhook},
+    },
+    edge::{
+        amqp::consume::{acks::Settler, delivery::Delivery},
+        metrics::SourceMetrics,
+        trouble::Trouble,
+    },
+};
+
+/// A raw queue, as far as the steps of its deliveries need to know it.
+pub(super) struct RawQueue {
+    pub(super) source: SourceName,
+    /// The time to live of the source's done marks.
+    pub(super) done_ttl: Duration,
+    pub(super) settler: Settler,
+    pub(super) metrics: SourceMetrics,
+}
+
+/// A delivery in work.
+pub(super) struct InWork<'a> {
+    pub(super) delivery: Delivery,
+    pub(super) plan: Plan,
+    pub(super) life: Life<'a>,
+    /// The time at which work on it began.
+    pub(super) began: Instant,
+    /// Set if its ack was written, or an ack that includes it will be.
+    pub(super) acked: bool,
+    /// Set if a downstream queue refused one of its events.
+    pub(super) refused: bool,
+    /// The infrastructure error to wait out before the next step.
+    pub(super) trouble: Option<Trouble>,
+}
+
+/// The events to publish for a webhook, and the key under which they are published.
+pub(super) struct Plan {
+    pub(super) key: StoreKey,
+    pub(super) body: BodyHash,
+    pub(super) events: Vec<Encoded>,
+    /// The token of the claim; issued when it is first needed.
+    pub(super) owner: String,
+    /// The claim's fence: nothing is published after it.
+    pub(super) not_after: Instant,
+}
+
+impl Plan {
+    pub(super) fn new(webhook: &Webhook, key: &IdempotencyKey, events: Vec<Encoded>) -> Self {
+        let (key, body) = (key.store_key(&webhook.source), BodyHash::of(&webhook.body));
+        Self { key, body, events, owner: String::new(), not_after: Instant::now() }
+    }
+
+    /// Creates the plan of a webhook that cannot be read: no step of its life uses it.
+    pub(super) fn empty() -> Self {
+        let (key, body, events) = (StoreKey::default(), BodyHash::default(), Vec::new());
+        Self { key, body, events, owner: String::new(), not_after: Instant::now() }
+    }
+}
+
+impl InWork<'_> {
+    /// Returns the webhook.
+    pub(super) fn queued(&self) -> &QueuedWebhook {
+        &self.delivery.inbound
+    }
+
+    /// Returns whether `step` is next, with nothing to wait for.
+    pub(super) fn is_at(&self, step: &Step<'_>) -> bool {
+        self.trouble.is_none() && self.life.step() == *step
+    }
+
+    /// Advances with the result of the current step.
+    pub(super) fn answered(&mut self, answer: Result<Answer, Trouble>) {
+        self.refused |= answer == Ok(Answer::Refused);
+        self.trouble = answer.err();
+        self.life.after(answer.unwrap_or(Answer::Trouble));
+    }
+}

@@ -1,0 +1,50 @@
+//! The Lua scripts. Each says at its beginning what it does and what its arguments are.
+
+use std::time::Duration;
+
+use redis::Script;
+
+/// The scripts of a [`Store`](super::Store), hashed once.
+pub(super) struct Scripts {
+    pub(super) claim: Script,
+    pub(super) done: Script,
+    pub(super) release: Script,
+    pub(super) record: Script,
+    pub(super) mark: Script,
+    pub(super) sum_up: Script,
+    pub(super) note_fate: Script,
+}
+
+impl Scripts {
+    pub(super) fn new() -> Self {
+        Self {
+            claim: Script::new(include_str!("scripts/claim.lua")),
+            done: settling(include_str!("scripts/done.lua")),
+            release: Script::new(include_str!("scripts/release.lua")),
+            record: settling(include_str!("scripts/record.lua")),
+            mark: Script::new(include_str!("scripts/mark.lua")),
+            sum_up: Script::new(include_str!("scripts/sum_up.lua")),
+            note_fate: Script::new(include_str!("scripts/note_fate.lua")),
+        }
+    }
+}
+
+/// Returns the script that opens the ledger on a new connection.
+pub(super) fn open() -> Script {
+    Script::new(include_str!("scripts/open.lua"))
+}
+
+/// Returns the script that tries what counting needs.
+pub(super) fn probe() -> Script {
+    settling(include_str!("scripts/probe.lua"))
+}
+
+/// Returns a script that calls `settle`.
+fn settling(script: &str) -> Script {
+    Script::new(&format!("{}{script}", include_str!("scripts/settle.lua")))
+}
+
+/// Returns a duration as scripts and commands take it: in milliseconds.
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
