@@ -252,7 +252,7 @@ async fn a_replay_that_does_well_grows_and_its_events_come_out_once() {
     let stop = CancellationToken::new();
     let came =
         replay_until(&world, &Filter::default(), u64::MAX, watched(0.1), &stop, &mut watch).await.unwrap();
-    assert_eq!((came.sent, came.fates.done, came.stopped), (80, 80, None));
+    assert_eq!((came.sent, came.outcomes.done, came.stopped), (80, 80, None));
     assert!(came.error.is_none(), "{came:?}");
     assert_eq!(waves, BTreeSet::from([10, 50, 20]));
     assert_eq!(calls(&world.events(80).await), (0..80).collect::<Vec<_>>());
@@ -267,7 +267,7 @@ async fn without_a_worker_a_replay_says_that_it_hears_nothing() {
     let canary = Canary { max_failing: 0.1, patience: Duration::from_millis(300) };
     let how = Replay { canary: Some(canary), ..BLIND };
     let came = replay(&world, &Filter::default(), u64::MAX, how).await.unwrap();
-    let Some(Stopped::Unheard(wave)) = came.stopped else { panic!("{came:?}") };
+    let Some(Stopped::NoOutcome(wave)) = came.stopped else { panic!("{came:?}") };
     assert_eq!((wave.sent, wave.open()), (10, 10));
     assert_eq!(world.dead("salpre", 10).await.len(), 10);
 }
@@ -285,7 +285,7 @@ async fn a_replay_keeps_its_pace_and_stops_when_asked() {
     };
     let how = Replay { rate: Some(30.0), ..BLIND };
     let came = replay_until(&world, &Filter::default(), u64::MAX, how, &stop, &mut stop_after).await.unwrap();
-    assert_eq!(came.stopped, Some(Stopped::Asked));
+    assert_eq!(came.stopped, Some(Stopped::Interrupted));
     assert!((15..40).contains(&came.sent), "{came:?}");
     assert!(began.elapsed() > Duration::from_millis(300), "15 letters at 30 a second");
     // Run again it sends the rest, and each is there once.
@@ -361,7 +361,7 @@ async fn a_letter_whose_webhook_was_done_meanwhile_is_taken_out_and_publishes_no
     // What is held back is sent when that is said.
     let how = Replay { again: true, ..watched(0.0) };
     let came = replay(&world, &Filter::default(), u64::MAX, how).await.unwrap();
-    assert_eq!((came.sent, came.fates.done), (1, 1));
+    assert_eq!((came.sent, came.outcomes.done), (1, 1));
     assert_eq!(calls(&world.events(1).await), [1]);
     worker.finish().await;
     world.wait_for_depth("dead.salpre", 0).await;
@@ -409,7 +409,7 @@ async fn letters_that_are_put_back_are_there_once_however_often_they_are_put_bac
     let import = async || {
         let order = order(JobKind::Import, 100);
         let came = desk.import(tools, &order, letters.iter().cloned(), &mut |_| {}).await.unwrap();
-        (came.put_back, came.there)
+        (came.put_back, came.already_there)
     };
     assert_eq!(import().await, (100, 0));
     assert_eq!(import().await, (0, 100));

@@ -232,7 +232,7 @@ fn replayed_json(came: &Replayed) -> serde_json::Value {
         "left_meanwhile": came.left_meanwhile,
         "not_found": came.not_found,
         "not_reached": came.not_reached,
-        "outcomes": came.fates,
+        "outcomes": came.outcomes,
         "stopped": came.stopped.map(|stopped| stopped.to_string()),
         "error": came.error.as_ref().map(ToString::to_string),
     })
@@ -244,16 +244,16 @@ fn say_all(lines: Vec<String>) -> std::io::Result<()> {
 
 fn what_now(stopped: Stopped) -> &'static str {
     match stopped {
-        Stopped::Asked => "run it again to go on",
+        Stopped::Interrupted => "run it again to go on",
         Stopped::TooManyFailed(_) => "mend the cause and `try` before the next replay",
-        Stopped::Unheard(_) => "see that workers run, or --wait longer, before you run it again",
+        Stopped::NoOutcome(_) => "see that workers run, or --wait longer, before you run it again",
     }
 }
 
 fn replayed(came: &Replayed, watched: bool) -> std::io::Result<()> {
     say(&format!("{} sent back", letters(came.sent)))?;
     if watched {
-        let fates = &came.fates;
+        let fates = &came.outcomes;
         say(&format!("  {} succeeded", number(fates.done)))?;
         let others = [
             (fates.duplicate, "were duplicates: their webhooks were done meanwhile"),
@@ -273,7 +273,7 @@ fn replayed(came: &Replayed, watched: bool) -> std::io::Result<()> {
     ];
     say_all(counts("", &others))?;
     if let Some(stopped) = came.stopped {
-        let head = if stopped == Stopped::Asked { "" } else { "stopped: " };
+        let head = if stopped == Stopped::Interrupted { "" } else { "stopped: " };
         say(&format!("{head}{stopped}; {}", what_now(stopped)))?;
     }
     Ok(())
@@ -412,19 +412,19 @@ pub(super) async fn import(config: &Config, args: &ImportArgs) -> anyhow::Result
     progress.finish_and_clear();
     let came = came?;
     if args.json {
-        say(&json!({ "put_back": came.put_back, "there_already": came.there, "stopped": came.stopped })
+        say(&json!({ "put_back": came.put_back, "there_already": came.already_there, "stopped": came.stopped })
             .to_string())?;
     } else {
         say(&format!(
             "{} letters put back, {} were there already",
             number(came.put_back),
-            number(came.there)
+            number(came.already_there)
         ))?;
         if came.stopped {
             say("stopped by hand; run it again to go on")?;
         }
     }
-    if !came.stopped && came.put_back + came.there != letters {
+    if !came.stopped && came.put_back + came.already_there != letters {
         anyhow::bail!(
             "the file has changed while it was read; run it again: what is there is not put back twice"
         );

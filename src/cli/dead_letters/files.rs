@@ -42,7 +42,7 @@ impl LetterFile {
 }
 
 impl Archive for LetterFile {
-    fn keep(&mut self, lines: &[Archived]) -> std::io::Result<()> {
+    fn write(&mut self, lines: &[Archived]) -> std::io::Result<()> {
         let mut text = Vec::new();
         for line in lines {
             serde_json::to_writer(&mut text, line)?;

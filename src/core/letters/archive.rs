@@ -1,4 +1,5 @@
-//! A dead letter as one line of JSON, with its body and headers: for a ticket, a dry run elsewhere, or an import.
+//! A dead letter as one line of JSON, with its body and headers: for a ticket, a dry run elsewhere, or an
+//! import.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::Timestamp;

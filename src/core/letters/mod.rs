@@ -1,9 +1,10 @@
-//! Dead letters: their ids, fingerprints, filters, counts and file format, and the journal of jobs. Pure; the queues
-//! are handled in `app::dead_letters`.
+//! Dead letters: their ids, fingerprints, filters, counts and file format, and the journal of jobs. Pure; the
+//! queues are handled in `app::dead_letters`.
 //!
-//! A source's letters are kept in its dead-letter queue, `dead.<source>`, which is the source of truth. Each letter is
-//! also written to a log, a stream that can be read without touching the queue. Letters that left the queue are
-//! recorded in the journal of jobs, a second stream. So the present letters are the log's minus the journal's:
+//! A source's letters are kept in its dead-letter queue, `dead.<source>`, which is the source of truth. Each
+//! letter is also written to a log, a stream that can be read without touching the queue. Letters that left
+//! the queue are recorded in the journal of jobs, a second stream. So the present letters are the log's minus
+//! the journal's:
 //!
 //! ```text
 //! worker ─1→ dead.<source>   (quorum queue: the truth)          replay, discard: 1. publish or export
@@ -56,14 +57,14 @@ impl LetterId {
         Self(Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()))
     }
 
-    /// Derives the id under which a letter that left its queue is imported again. It is always the same, so that
-    /// importing twice gives one letter.
+    /// Derives the id under which a letter that left its queue is imported again. It is always the same, so
+    /// that importing twice gives one letter.
     pub fn reimported(self) -> Self {
         Self(Uuid::new_v5(&self.0, b"put back"))
     }
 
-    /// Returns the low 64 bits, 62 of them random, to keep a million ids in little memory. The probability that any two
-    /// of a million letters share a key is about 1 in 10 million.
+    /// Returns the low 64 bits, 62 of them random, to keep a million ids in little memory. The probability
+    /// that any two of a million letters share a key is about 1 in 10 million.
     pub fn key(self) -> u64 {
         self.0.as_u64_pair().1
     }
