@@ -7,7 +7,7 @@ use axum::{Router, http::StatusCode, response::IntoResponse, routing::get};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::{FAILED, OK};
+use super::exit::{FAILED, OK};
 use crate::{
     app::{
         ledger::Books,
