@@ -32,8 +32,8 @@ pub(super) async fn open_store(config: &Config) -> anyhow::Result<Store> {
     let mut link = store.watch();
     let up = link.wait_for(Option::is_some);
     if !matches!(tokio::time::timeout(config.redis.timeout * 3, up).await, Ok(Ok(_))) {
-        let error = "Redis does not answer; check that it is running and that redis.url or HOOKSWITCH_REDIS_URL is \
-                     right";
+        let error = "Redis does not answer; check that it is running and that redis.url or \
+                     HOOKSWITCH_REDIS_URL is right";
         return Err(Unreachable(error.to_owned()).into());
     }
     Ok(store)

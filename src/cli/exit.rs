@@ -21,8 +21,9 @@ pub(super) const HELP: &str = "Exit codes:
   65  the input is wrong
   69  the broker, Redis or the receiver is unreachable
 
-Settings come from the file and are overridden by environment variables: HOOKSWITCH_AMQP_URL, HOOKSWITCH_REDIS_URL and
-HOOKSWITCH_<SECTION>_<KEY> for every key; deploy/hookswitch.example.toml explains them all.";
+Settings come from the file and are overridden by environment variables: HOOKSWITCH_AMQP_URL,
+HOOKSWITCH_REDIS_URL and HOOKSWITCH_<SECTION>_<KEY> for every key; deploy/hookswitch.example.toml explains
+them all.";
 
 /// A mistake on the command line that clap cannot detect.
 #[derive(Debug, thiserror::Error)]

@@ -35,16 +35,16 @@ const EXPLANATION: &str = "\
   dead        in a dead-letter queue
   in system   none of these yet: in a queue, or with a worker
 
-A webhook that is in the system but in no queue is with a worker, or lost. While no webhooks arrive, the number of these
-must become 0: `--check 60` counts again for up to 60 seconds until it is 0, and otherwise exits with 1. Workers must be
-running, since they record the progress of the receivers: the check sends a mark of its own, and the result is \"not
-known\" if no worker records it.
+A webhook that is in the system but in no queue is with a worker, or lost. While no webhooks arrive, the
+number of these must become 0: `--check 60` counts again for up to 60 seconds until it is 0, and otherwise
+exits with 1. Workers must be running, since they record the progress of the receivers: the check sends a mark
+of its own, and the result is \"not known\" if no worker records it.
 
-A replayed dead letter counts as dead until it is settled again. Until then it exists twice, so the number with workers
-may be below 0. Messages dead-lettered by the broker itself count as in the system.
+A replayed dead letter counts as dead until it is settled again. Until then it exists twice, so the number
+with workers may be below 0. Messages dead-lettered by the broker itself count as in the system.
 
-Counting starts again when Redis restarts, since Redis may have lost data. Webhooks received before that, and for up to
-15 minutes after, are left out.";
+Counting starts again when Redis restarts, since Redis may have lost data. Webhooks received before that, and
+for up to 15 minutes after, are left out.";
 
 #[derive(clap::Args)]
 #[command(after_help = EXPLANATION)]
@@ -106,8 +106,8 @@ fn report(balance: &Balance, result: Option<CheckResult>, json: bool) {
             eprintln!("{} accepted webhooks are neither settled nor in a queue", balance.unaccounted());
         }
         Some(CheckResult::Unknown) => eprintln!(
-            "not known: no worker has recorded the progress of the receivers; see that one is running and ready, \
-             and use --check 10 or more"
+            "not known: no worker has recorded the progress of the receivers; see that one is running and \
+             ready, and use --check 10 or more"
         ),
         Some(CheckResult::Balanced) | None => {}
     }
@@ -205,11 +205,12 @@ fn print(balance: &Balance, only: Option<&SourceName>) {
     let (in_system, queued, waiting) = (balance.total.in_system, balance.queued, balance.waiting);
     match balance.unaccounted() {
         with_workers @ 0.. => println!(
-            "in the system {in_system} = {queued} queued + {waiting} waiting to be retried + {with_workers} with workers"
+            "in the system {in_system} = {queued} queued + {waiting} waiting to be retried + {with_workers} \
+             with workers"
         ),
         behind => println!(
-            "in the system {in_system}; {queued} queued and {waiting} waiting to be retried: {} of them are copies, \
-             replayed letters, or not counted yet (workers record accepted webhooks every second)",
+            "in the system {in_system}; {queued} queued and {waiting} waiting to be retried: {} of them are \
+             copies, replayed letters, or not counted yet (workers record accepted webhooks every second)",
             -behind
         ),
     }

@@ -62,8 +62,8 @@ async fn show_left_over(connection: &Connection, config: &Config) -> anyhow::Res
             let queue = names::raw_queue(&source, shard);
             let ready = depth(connection, &queue).await?;
             println!(
-                "queue {queue} is left over from a larger number of shards, with {ready} messages ready; workers still \
-                 consume it"
+                "queue {queue} is left over from a larger number of shards, with {ready} messages ready; \
+                 workers still consume it"
             );
         }
     }

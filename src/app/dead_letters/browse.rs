@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// How often an empty log is read again while a queue is not empty.
+/// The number of times an empty log is read again while a queue is not empty.
 const EMPTY_TRIES: usize = 10;
 
 /// Upper bound on the difference between the clocks of workers and brokers.

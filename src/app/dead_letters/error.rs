@@ -26,8 +26,8 @@ pub enum DeadLetterError {
     Lost(#[from] amqp::Error),
     /// The target queue did not confirm a letter, which stays in its dead-letter queue.
     #[error(
-        "a letter could not be moved and stays in its dead-letter queue: {0}; fix the cause and run the command \
-         again"
+        "a letter could not be moved and stays in its dead-letter queue: {0}; fix the cause and run the \
+         command again"
     )]
     NotMoved(PublishError),
     /// The journal could not be written. The letters in hand stay in their queues.
@@ -41,8 +41,8 @@ pub enum DeadLetterError {
     NoFile(std::io::Error),
     /// The job needs the list to agree with the queues, and it does not.
     #[error(
-        "dead.{source_name} holds {queued} letters but {listed} are listed: run `hookswitch dead-letters reindex` \
-         first"
+        "dead.{source_name} holds {queued} letters but {listed} are listed: run `hookswitch dead-letters \
+         reindex` first"
     )]
     Differs {
         /// The source of the queue.

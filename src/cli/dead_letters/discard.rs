@@ -134,7 +134,8 @@ fn print(result: &Discarded, path: Option<String>) -> io::Result<()> {
     } else if result.not_discarded > 0 {
         let missing = HumanCount(result.not_discarded);
         print_line(&format!(
-            "{missing} letters were not in their queue: they were removed by other means (run `dead-letters reindex`)"
+            "{missing} letters were not in their queue: they were removed by other means (run `dead-letters \
+             reindex`)"
         ))?;
     }
     Ok(())

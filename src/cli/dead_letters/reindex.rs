@@ -68,7 +68,8 @@ fn print(result: &Reindexed, forget_missing: bool) -> io::Result<()> {
     let missing = if forget_missing {
         "were listed but in no queue; they are not listed any more"
     } else {
-        "are listed but in no queue: save them with `export`, then use --forget-missing, and `import` to restore them"
+        "are listed but in no queue: save them with `export`, then use --forget-missing, and `import` to \
+         restore them"
     };
     let parts = [
         (result.listed, "were not listed and are now"),

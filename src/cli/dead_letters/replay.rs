@@ -35,8 +35,8 @@ pub(in crate::cli) struct Args {
     /// Send all letters at once, without waiting for outcomes
     #[arg(long, conflicts_with_all = ["max_failing", "wait"])]
     no_canary: bool,
-    /// Also send letters whose idempotency key is done by a webhook with another body. They are skipped otherwise,
-    /// since workers would take them for duplicates
+    /// Also send letters whose idempotency key is done by a webhook with another body. They are skipped
+    /// otherwise, since workers would take them for duplicates
     #[arg(long)]
     again: bool,
     /// Print one JSON object

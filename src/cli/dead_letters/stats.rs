@@ -137,8 +137,8 @@ fn describe(difference: &Difference) -> String {
     } else {
         let fewer = HumanCount(listed - queued);
         format!(
-            "dead.{source} holds {fewer} letters fewer than are listed: a running job holds them, or they were \
-             removed by other means; if no job is running, run `hookswitch dead-letters reindex`"
+            "dead.{source} holds {fewer} letters fewer than are listed: a running job holds them, or they \
+             were removed by other means; if no job is running, run `hookswitch dead-letters reindex`"
         )
     }
 }

@@ -142,7 +142,8 @@ async fn try_listed(
 
 fn as_json(trial: &Trial) -> Value {
     let fail = trial.fail.iter().map(|((reason, fingerprint), (letters, error))| {
-        json!({ "reason": reason, "fingerprint": fingerprint.to_string(), "letters": letters, "error": error })
+        let fingerprint = fingerprint.to_string();
+        json!({ "reason": reason, "fingerprint": fingerprint, "letters": letters, "error": error })
     });
     json!({
         "version": env!("CARGO_PKG_VERSION"),

@@ -37,7 +37,8 @@ impl Who {
         // This mistake would select everything.
         if let Some(reason) = self.reason.as_ref().filter(|reason| reason.parse::<Reason>().is_ok()) {
             return Err(Usage(format!(
-                "--reason is your reason for the job; to select letters that died of {reason}, use --died-of {reason}"
+                "--reason is your reason for the job; to select letters that died of {reason}, use \
+                 --died-of {reason}"
             )));
         }
         Ok(JobRequest { kind, actor, reason: self.reason.clone(), filter, letters })

@@ -24,7 +24,7 @@ pub(super) const UNKNOWN: &[u8] =
 pub(super) const VARDA: &str = "[sources.varda]\nprovider = \"varda\"\nauth = \"none\"";
 
 /// The error that this build has fixed.
-pub(super) const MENDED: &str = "payload.call_id: a bug of old";
+pub(super) const FIXED: &str = "payload.call_id: a bug of old";
 
 /// The error that this build has not fixed.
 pub(super) const OTHER: &str = "payload.from: another bug";
@@ -48,8 +48,8 @@ pub(super) fn letters(calls: std::ops::Range<usize>, error: &str) -> Vec<Letter>
 /// Returns letters about calls 0 to `count` with the fixed error, alternating with as many of the other
 /// error.
 pub(super) fn of_two_kinds(count: usize) -> Vec<Letter> {
-    let (mended, others) = (letters(0..count, MENDED), letters(count..2 * count, OTHER));
-    mended.into_iter().zip(others).flat_map(|(a, b)| [a, b]).collect()
+    let (fixed, others) = (letters(0..count, FIXED), letters(count..2 * count, OTHER));
+    fixed.into_iter().zip(others).flat_map(|(a, b)| [a, b]).collect()
 }
 
 pub(super) fn fingerprint(error: &str) -> String {

@@ -1,6 +1,6 @@
 //! Jobs that meet another job or Ctrl-C.
 
-use super::fixture::{BUSY, MENDED, assert_in_agreement, jobs, letters, letters_of, sent};
+use super::fixture::{BUSY, FIXED, assert_in_agreement, jobs, letters, letters_of, sent};
 use crate::support::{
     World, depth,
     program::{Program, moment},
@@ -11,11 +11,11 @@ use crate::support::{
 async fn a_second_job_says_whose_the_first_one_is_and_ctrl_c_ends_the_first_one_in_good_order() {
     let world = World::new().await;
     let tool = Program::of(&world);
-    world.bury(&letters(0..60, MENDED)).await;
+    world.bury(&letters(0..60, FIXED)).await;
     let first = tool.start("dead-letters replay --all --no-canary --rate 10 --reason mended");
     let connection = world.connect().await;
     until("the replay has begun", async || depth(&connection, "raw.other").await >= 2).await;
-    // An export disturbs nobody, and is not what the second one has to wait for.
+    // An export needs no lock, and is not what the second job has to wait for.
     tool.ok("dead-letters export all.ndjson --reason ticket-7 --actor eve").await;
     let mut export = tool.start("dead-letters export more.ndjson --reason ticket-7 --actor eve");
     while !export.is_over() && letters_of(&tool.file("more.ndjson")).is_empty() {
@@ -52,7 +52,7 @@ async fn a_second_job_says_whose_the_first_one_is_and_ctrl_c_ends_the_first_one_
         (&jobs_before[0]["outcome"], &jobs_before[0]["reason"]),
         (&"interrupted".into(), &"mended".into())
     );
-    // What was told to wait can be done now, under the same command line.
+    // A job that was refused works now, with the same command line.
     tool.ok("dead-letters discard --all --yes --reason ticket-7 --export x.ndjson --limit 1").await;
     tool.ok("dead-letters replay --all --no-canary").await;
     assert_eq!(sent(&connection).await, 59);
@@ -63,7 +63,7 @@ async fn a_second_job_says_whose_the_first_one_is_and_ctrl_c_ends_the_first_one_
 async fn ctrl_c_ends_a_replay_that_waits_for_workers_that_do_not_run() {
     let world = World::new().await;
     let tool = Program::of(&world);
-    world.bury(&letters(0..60, MENDED)).await;
+    world.bury(&letters(0..60, FIXED)).await;
     let replay = tool.start("dead-letters replay --all --wait 10m --json");
     let connection = world.connect().await;
     until("a wave is sent", async || sent(&connection).await == 10).await;

@@ -13,7 +13,7 @@ use hookswitch::{
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use super::fixture::{
-    BUSY, MENDED, OTHER, all_dead, assert_in_agreement, fingerprint, finish, jobs, letters, letters_of,
+    BUSY, FIXED, OTHER, all_dead, assert_in_agreement, fingerprint, finish, jobs, letters, letters_of,
     listed, of_two_kinds, reindex_if_told,
 };
 use crate::support::{
@@ -88,7 +88,7 @@ async fn a_replay_killed_at_any_moment_and_run_again_sends_every_letter_and_give
     let line = |n: usize| {
         // Some are slow and are killed between two batches, and some within one.
         let rate = if n.is_multiple_of(3) { "--rate 300" } else { "" };
-        format!("dead-letters replay --no-canary --fingerprint {} {rate}", fingerprint(MENDED))
+        format!("dead-letters replay --no-canary --fingerprint {} {rate}", fingerprint(FIXED))
     };
     let killed = kill_often(&world, &tool, &mut dice, (7, Duration::from_millis(250)), line).await;
     let last = finish(&tool, |_| line(1)).await;
@@ -112,7 +112,7 @@ async fn a_discard_killed_at_any_moment_and_run_again_throws_away_what_is_in_its
     let mut others = all_dead(&world).await;
     others.values_mut().for_each(|l| l.retain(|(_, l)| l.history.error.as_deref() == Some(OTHER)));
     let line = |n| {
-        let print = fingerprint(MENDED);
+        let print = fingerprint(FIXED);
         format!("dead-letters discard --yes --export {n}.ndjson --reason ticket-7 --fingerprint {print}")
     };
     let killed = kill_often(&world, &tool, &mut dice, (7, Duration::from_millis(250)), line).await;
@@ -124,9 +124,9 @@ async fn a_discard_killed_at_any_moment_and_run_again_throws_away_what_is_in_its
     let files = files.iter().filter(|path| path.extension().is_some_and(|ending| ending == "ndjson"));
     let written: BTreeMap<_, _> =
         files.flat_map(|path| letters_of(path)).map(|letter| (letter.id, letter)).collect();
-    let is_mended = |letter: &&Letter| letter.queued.history.error.as_deref() == Some(MENDED);
+    let is_fixed = |letter: &&Letter| letter.queued.history.error.as_deref() == Some(FIXED);
     let expected: BTreeMap<_, _> =
-        all.iter().filter(is_mended).map(|letter| (letter.id, letter.clone())).collect();
+        all.iter().filter(is_fixed).map(|letter| (letter.id, letter.clone())).collect();
     assert!(written == expected, "{} written, {MANY} thrown away", written.len());
 }
 
@@ -135,7 +135,7 @@ async fn an_import_killed_at_any_moment_and_run_again_puts_every_letter_back_onc
     const MANY: usize = 1_000;
     let world = World::new().await;
     let (tool, mut dice) = (Program::of(&world), dice());
-    let all = letters(0..MANY, MENDED);
+    let all = letters(0..MANY, FIXED);
     let lines: Vec<_> =
         all.iter().map(|letter| serde_json::to_string(&Archived::from(letter)).unwrap() + "\n").collect();
     std::fs::write(tool.file("letters.ndjson"), lines.concat()).unwrap();
@@ -162,11 +162,11 @@ async fn a_reindex_killed_at_any_moment_and_run_again_makes_the_list_true_and_lo
     world.bury(&settled).await;
     tool.ok("dead-letters discard --all --yes --no-export --reason ticket-7").await;
     world.publish(settled.iter().map(routes::shelve)).await;
-    let good = letters(100..300, MENDED);
+    let good = letters(100..300, FIXED);
     world.bury(&good).await;
-    let unlisted = letters(300..600, MENDED);
+    let unlisted = letters(300..600, FIXED);
     world.publish(unlisted.iter().map(routes::shelve)).await;
-    let gone = letters(600..700, MENDED);
+    let gone = letters(600..700, FIXED);
     world.publish(gone.iter().map(|letter| routes::log(routes::shelve(letter)))).await;
     world.publish(good[..50].iter().map(routes::shelve)).await;
     let line = |_| "dead-letters reindex --forget-missing".to_owned();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::fixture::{
-    MENDED, all_dead, assert_in_agreement, finish, jobs, letters, listed, reindex_if_told, sent,
+    FIXED, all_dead, assert_in_agreement, finish, jobs, letters, listed, reindex_if_told, sent,
 };
 use crate::support::{
     World, calls, depth,
@@ -20,7 +20,7 @@ async fn a_broker_killed_in_the_middle_of_a_replay_loses_no_letter_and_run_again
     // See tests/it/outages.rs: new queues.
     tokio::time::sleep(Duration::from_secs(6)).await;
     let tool = Program::of(&world);
-    world.bury(&letters(0..MANY, MENDED)).await;
+    world.bury(&letters(0..MANY, FIXED)).await;
     let replay = tool.start("dead-letters replay --all --no-canary --rate 50");
     let connection = world.connect().await;
     until("the replay has begun", async || depth(&connection, "raw.other").await >= 10).await;
@@ -51,7 +51,7 @@ async fn while_redis_is_away_nothing_is_moved_and_letters_can_still_be_looked_at
     let redis = tokio::task::spawn_blocking(Redis::start).await.unwrap();
     let world = World::with_redis(&redis).await.changed("[redis]", "[redis]\ntimeout = \"300ms\"").await;
     let tool = Program::of(&world);
-    world.bury(&letters(0..60, MENDED)).await;
+    world.bury(&letters(0..60, FIXED)).await;
     let before = all_dead(&world).await;
     redis.kill();
     for job in ["replay --all --no-canary", "discard --all --yes --no-export --reason ticket-7"] {

@@ -21,7 +21,8 @@ use crate::support::{
 };
 
 /// Names and words of the people that the samples are about.
-const NAMES: &str = "Ada Marsh Okoye Cleo Jane Doe Acme Roof roof Elm Kitchen Monday Greeting Hello example.com google.com SALPRE";
+const NAMES: &str = "Ada Marsh Okoye Cleo Jane Doe Acme Roof roof Elm Kitchen Monday Greeting Hello \
+                     example.com google.com SALPRE";
 
 /// Returns every leaf of the samples that looks like a phone number and is not public.
 fn phone_numbers() -> BTreeSet<String> {
@@ -134,7 +135,7 @@ async fn no_command_shows_personal_data_unless_it_is_asked_to_and_that_is_on_rec
     let refused = tool.run("dead-letters try --events --reveal").await;
     assert_eq!(refused.code, Some(64));
     seen.push(refused);
-    assert_eq!(jobs(&tool).await.len(), 0, "looking is on nobody's record");
+    assert_eq!(jobs(&tool).await.len(), 0, "looking is not recorded");
     for said in &seen {
         for text in [&said.out, &said.err] {
             let personal = something_personal(text, &phones);

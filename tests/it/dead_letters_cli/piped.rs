@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 
-use super::fixture::{MENDED, assert_in_agreement, jobs, letters, sent};
+use super::fixture::{FIXED, assert_in_agreement, jobs, letters, sent};
 use crate::support::{
     World,
     program::{Program, Running, Said},
@@ -20,10 +20,10 @@ async fn one_line_of(mut running: Running) -> (String, Said) {
 }
 
 #[tokio::test]
-async fn a_command_whose_output_nobody_reads_ends_well_and_a_job_is_done_all_the_same() {
+async fn a_command_whose_output_is_closed_succeeds_and_its_job_is_done() {
     let world = World::new().await;
     let tool = Program::of(&world);
-    world.bury(&letters(0..600, MENDED)).await;
+    world.bury(&letters(0..600, FIXED)).await;
     for list in ["list --json --limit 1000", "list --limit 1000"] {
         // More than a pipe holds.
         assert!(tool.ok(&format!("dead-letters {list}")).await.out.len() > 70_000);

@@ -5,17 +5,17 @@ use std::collections::BTreeSet;
 use hookswitch::core::{delivery::fault::Reason, letters::Letter, providers::Provider};
 use jiff::{SignedDuration, Timestamp};
 
-use super::fixture::{MENDED, NOT_JSON, OTHER, VARDA, fingerprint, jobs, letter, letters};
+use super::fixture::{FIXED, NOT_JSON, OTHER, VARDA, fingerprint, jobs, letter, letters};
 use crate::support::{World, call, program::Program};
 
 #[tokio::test]
 async fn page_after_page_shows_every_letter_once() {
     let world = World::new().await;
     let tool = Program::of(&world);
-    world.bury(&letters(0..45, MENDED)).await;
+    world.bury(&letters(0..45, FIXED)).await;
     world.bury(&letters(45..60, OTHER)).await;
     for (choice, count) in
-        [("", 60_usize), (&*format!("--fingerprint {}", fingerprint(MENDED)), 45), ("--source other", 30)]
+        [("", 60_usize), (&*format!("--fingerprint {}", fingerprint(FIXED)), 45), ("--source other", 30)]
     {
         let (mut seen, mut after, mut pages) = (Vec::new(), String::new(), 0);
         loop {
@@ -37,7 +37,7 @@ async fn page_after_page_shows_every_letter_once() {
 
 /// Returns a letter that differs from others in what the filters match.
 fn told_apart(source: &str, died: Timestamp, version: &str, change: impl FnOnce(&mut Letter)) -> Letter {
-    let mut letter = letter(source, 0, MENDED);
+    let mut letter = letter(source, 0, FIXED);
     letter.queued.history.last_failed_at = Some(died);
     letter.queued.history.version = Some(version.to_owned());
     change(&mut letter);
@@ -112,8 +112,9 @@ async fn each_filter_chooses_what_it_says() {
         assert_eq!(said.err.contains("no dead letters match"), expected.is_empty(), "{choice}: {said:?}");
     }
     // Asked for by its name, none is a failure.
-    let nobody = uuid::Uuid::now_v7();
-    for line in [format!("list --id {nobody}"), format!("show {nobody}"), format!("replay --id {nobody}")] {
+    let unknown = uuid::Uuid::now_v7();
+    for line in [format!("list --id {unknown}"), format!("show {unknown}"), format!("replay --id {unknown}")]
+    {
         assert_eq!(tool.run(&format!("dead-letters {line}")).await.code, Some(1), "{line}");
     }
     // Nothing has died since: that is known at once, and no error.

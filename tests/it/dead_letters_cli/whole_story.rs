@@ -57,7 +57,7 @@ async fn from_stats_to_the_drained_kind_takes_five_commands_and_nothing_of_the_o
     }
     worker.finish().await;
     let before = all_dead(&world).await;
-    let is_mended = |letter: &QueuedWebhook| {
+    let is_fixed = |letter: &QueuedWebhook| {
         letter.history.error.as_deref() == Some("payload.direction: must be a number")
     };
     let worker = world.worker();
@@ -101,7 +101,7 @@ async fn from_stats_to_the_drained_kind_takes_five_commands_and_nothing_of_the_o
     assert_eq!(calls(&world.events(450).await), expected, "each once");
     worker.finish().await;
     let mut others = before;
-    others.values_mut().for_each(|letters| letters.retain(|(_, letter)| !is_mended(letter)));
+    others.values_mut().for_each(|letters| letters.retain(|(_, letter)| !is_fixed(letter)));
     assert_eq!(others.values().map(Vec::len).sum::<usize>(), 750);
     assert!(all_dead(&world).await == others, "the same letters in the same order");
     let jobs = jobs(&tool).await;
