@@ -5,7 +5,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Letter, LetterId};
+use super::letter::{Letter, LetterId};
 use crate::core::{
     delivery::{
         fault::{Attempt, Reason},
@@ -160,7 +160,7 @@ impl Archived {
 mod tests {
     use super::*;
     use crate::core::ledger::Run;
-    use crate::core::letters::tests::letter;
+    use crate::core::letters::letter::tests::letter;
 
     fn line(letter: &Letter) -> String {
         serde_json::to_string(&Archived::from(letter)).unwrap()

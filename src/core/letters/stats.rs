@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Fingerprint, Letter};
+use super::{fingerprint::Fingerprint, letter::Letter};
 use crate::core::{delivery::fault::Reason, providers::Provider, webhook::SourceName};
 
 /// The values that all letters of a group share.
@@ -130,7 +130,7 @@ impl Stats {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::letters::tests::letter;
+    use crate::core::letters::letter::tests::letter;
 
     fn died(at: &str, error: &str) -> Letter {
         let mut letter = letter();
