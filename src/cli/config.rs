@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::Subcommand;
 
-use super::{OK, load};
+use super::{exit::OK, load::load};
 use crate::config;
 
 #[derive(Subcommand)]

@@ -2,17 +2,20 @@
 
 use std::time::Duration;
 
-use super::{FAILED, OK, block_on};
+use super::{
+    connect::block_on,
+    exit::{FAILED, OK},
+};
 use crate::edge::http::Client;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// What to ask: `/livez` (it runs) or `/readyz` (it can work) of the admin listener
+    /// URL to query: `/livez` (it is alive) or `/readyz` (it can work) on the admin listener
     #[arg(long, default_value = "http://127.0.0.1:9464/readyz")]
     url: String,
 }
 
-/// 0 if the answer is 200, 1 if it is another or none.
+/// Prints the response. Returns [`OK`] if its status is 200, and [`FAILED`] otherwise.
 pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
     block_on(async {
         let answer = Client::new(Duration::from_secs(5)).get(&args.url).await?;

@@ -3,9 +3,12 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{FAILED, OK, Unreachable, block_on, connect};
+use super::{
+    connect::{block_on, connect, open_store},
+    exit::{FAILED, OK, Unreachable},
+};
 use crate::{
     app::ledger::{Balance, BalanceError, Probe, REPORT_EVERY},
     config::Config,
@@ -17,104 +20,109 @@ use crate::{
     },
 };
 
-const LOOK_AGAIN_EVERY: Duration = Duration::from_millis(500);
+/// The interval at which a check counts again.
+const COUNT_EVERY: Duration = Duration::from_millis(500);
 
 const EXPLANATION: &str = "\
   accepted = done + duplicate + discarded + dead + in system
 
-  accepted    answered 200 (and what the broker kept of the rest)
+  accepted    answered with 200, or kept by the broker in spite of another answer
   done        events published and confirmed
   duplicate   the same fact was done before
-  discarded   thrown away with `hookswitch dead-letters discard`
-  dead        in the dead-letter queues
-  in system   none of these: in a queue, or with a worker
+  discarded   removed with `hookswitch dead-letters discard`
+  dead        in a dead-letter queue
+  in system   none of these yet: in a queue, or with a worker
 
-What is in the system and in no queue is with a worker, or lost. When nothing comes in it must be 0: `--check 60` looks
-again for up to 60 seconds until it is, and else ends with exit code 1. Workers must run, since they note how far
-receivers are: the check sends them a mark of its own, and the answer is \"not known\" if none of them notes it. A dead letter that was sent back counts as dead until it is settled anew, and then, as a message that is
-there twice, makes the number with workers less than 0. What the broker itself dead-lettered counts as in the system.
+A webhook that is in the system but in no queue is with a worker, or lost. While no webhooks arrive, the
+number of these must become 0: `--check 60` counts again for up to 60 seconds until it is 0, and otherwise
+exits with 1. Workers must be running, since they record the progress of the receivers: the check sends a mark
+of its own, and the result is \"not known\" if no worker records it.
 
-The count begins anew when Redis is started anew, since it may have forgotten something then; what was received before,
-and up to 15 minutes after, is left out.";
+A replayed dead letter counts as dead until it is settled again. Until then it exists twice, so the number
+with workers may be below 0. Messages dead-lettered by the broker itself count as in the system.
+
+Counting starts again when Redis restarts, since Redis may have lost data. Webhooks received before that, and
+for up to 15 minutes after, are left out.";
 
 #[derive(clap::Args)]
 #[command(after_help = EXPLANATION)]
 pub(super) struct Args {
-    /// Show only this source; `--check` is of all
+    /// Show only this source; `--check` always covers all sources
     #[arg(long)]
     source: Option<SourceName>,
-    /// One JSON object
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
-    /// Fail if after this long there is still something that is neither settled nor in a queue
+    /// Fail if accepted webhooks are still neither settled nor in a queue after this time
     #[arg(long, value_name = "SECONDS")]
     check: Option<u64>,
 }
 
 pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
     if let Some(source) = args.source.as_ref().filter(|source| !config.sources.contains_key(*source)) {
-        anyhow::bail!("no source `{source}` is configured");
+        anyhow::bail!("source `{source}` is not configured");
     }
     block_on(async {
         let connection = connect(&config.amqp).await?;
         let store = open_store(config).await?;
         let shards = topology::raw_shards(&connection, config).await;
         let shards = shards.map_err(|error| advise(error.into()))?;
-        let (balance, verdict) = match args.check {
+        let (balance, result) = match args.check {
             None => (draw(&store, &connection, config, &shards).await?, None),
             Some(seconds) => {
                 let patience = Duration::from_secs(seconds);
-                let (balance, verdict) = check(&store, &connection, config, &shards, patience).await?;
-                (balance, Some(verdict))
+                let (balance, result) = check(&store, &connection, config, &shards, patience).await?;
+                (balance, Some(result))
             }
         };
-        let blind = balance.blind_until(Timestamp::now());
         if args.json {
-            let mut shown = serde_json::to_value(&balance)?;
-            shown["unaccounted"] = json!(balance.unaccounted());
-            shown["blind_until"] = json!(blind);
-            shown["check"] = json!(verdict.map(Verdict::as_str));
-            if let Some(source) = &args.source {
-                shown["sources"] = json!({ source.as_str(): balance.sources.get(source.as_str()) });
-            }
-            println!("{shown}");
+            println!("{}", as_json(&balance, args, result)?);
         } else {
             print(&balance, args.source.as_ref());
-            if let Some(until) = blind {
-                let until = until.strftime("%H:%M UTC");
-                println!("until {until} webhooks of receivers that were at work before that may be left out");
-            }
         }
-        match verdict {
-            Some(Verdict::Balanced) if !args.json => {
-                println!("checked: nothing is missing of what is counted")
-            }
-            Some(Verdict::Open) => {
-                let missing = balance.unaccounted();
-                eprintln!("{missing} accepted webhooks are neither settled nor in a queue");
-            }
-            Some(Verdict::Unknown) => eprintln!(
-                "not known: no worker has noted how far the receivers are; is one running and well? Check for 10 \
-                 seconds or more"
-            ),
-            Some(Verdict::Balanced) | None => {}
-        }
-        Ok(if matches!(verdict, None | Some(Verdict::Balanced)) { OK } else { FAILED })
+        report(&balance, result, args.json);
+        Ok(if matches!(result, None | Some(CheckResult::Balanced)) { OK } else { FAILED })
     })
 }
 
-/// What a check came to.
+fn as_json(balance: &Balance, args: &Args, result: Option<CheckResult>) -> serde_json::Result<Value> {
+    let mut shown = serde_json::to_value(balance)?;
+    shown["unaccounted"] = json!(balance.unaccounted());
+    shown["blind_until"] = json!(balance.blind_until(Timestamp::now()));
+    shown["check"] = json!(result.map(CheckResult::as_str));
+    if let Some(source) = &args.source {
+        shown["sources"] = json!({ source.as_str(): balance.sources.get(source.as_str()) });
+    }
+    Ok(shown)
+}
+
+/// Prints the result of a check, if there was one. With `--json`, success is not printed again.
+fn report(balance: &Balance, result: Option<CheckResult>, json: bool) {
+    match result {
+        Some(CheckResult::Balanced) if !json => println!("check passed: no counted webhook is missing"),
+        Some(CheckResult::Open) => {
+            eprintln!("{} accepted webhooks are neither settled nor in a queue", balance.unaccounted());
+        }
+        Some(CheckResult::Unknown) => eprintln!(
+            "not known: no worker has recorded the progress of the receivers; see that one is running and \
+             ready, and use --check 10 or more"
+        ),
+        Some(CheckResult::Balanced) | None => {}
+    }
+}
+
+/// The result of a check.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Verdict {
-    /// Nothing is missing.
+enum CheckResult {
+    /// No webhook is missing.
     Balanced,
-    /// Something is neither settled nor in a queue.
+    /// Some webhooks are neither settled nor in a queue.
     Open,
-    /// No worker notes marks.
+    /// No worker recorded the mark of the check.
     Unknown,
 }
 
-impl Verdict {
+impl CheckResult {
     fn as_str(self) -> &'static str {
         match self {
             Self::Balanced => "balanced",
@@ -124,19 +132,19 @@ impl Verdict {
     }
 }
 
-/// Looks until nothing is missing, but not longer than `patience`.
+/// Counts until no webhook is missing, but not longer than `patience`.
 async fn check(
     store: &Store,
     connection: &Connection,
     config: &Config,
     shards: &[(SourceName, Shard)],
     patience: Duration,
-) -> anyhow::Result<(Balance, Verdict)> {
+) -> anyhow::Result<(Balance, CheckResult)> {
     let began = Instant::now();
     let publisher = Publisher::start(config.amqp.clone(), "ledger", LinkMetrics::unexported());
     let mut trouble = publisher.watch();
     drop(tokio::time::timeout(config.amqp.connect_timeout, trouble.wait_for(Option::is_none)).await);
-    // Receivers have told by then what they accepted before we began.
+    // By then receivers have reported what they accepted before the check began.
     tokio::time::sleep(REPORT_EVERY * 2).await;
     let source = config.sources.keys().next().cloned();
     let source = source.ok_or_else(|| anyhow::anyhow!("no source is configured"))?;
@@ -144,31 +152,19 @@ async fn check(
     loop {
         let noted = probe.is_noted(store).await.map_err(|error| Unreachable(error.to_string()))?;
         let balance = draw(store, connection, config, shards).await?;
-        let verdict = match (noted, balance.unaccounted() > 0) {
-            (false, _) => Verdict::Unknown,
-            (true, true) => Verdict::Open,
-            (true, false) => Verdict::Balanced,
+        let result = match (noted, balance.unaccounted() > 0) {
+            (false, _) => CheckResult::Unknown,
+            (true, true) => CheckResult::Open,
+            (true, false) => CheckResult::Balanced,
         };
-        if verdict == Verdict::Balanced || began.elapsed() >= patience {
-            return Ok((balance, verdict));
+        if result == CheckResult::Balanced || began.elapsed() >= patience {
+            return Ok((balance, result));
         }
-        tokio::time::sleep(LOOK_AGAIN_EVERY).await;
+        tokio::time::sleep(COUNT_EVERY).await;
     }
 }
 
-/// Connects to Redis for a command.
-pub(super) async fn open_store(config: &Config) -> anyhow::Result<Store> {
-    let store = Store::start(&config.redis, LinkMetrics::unexported())?;
-    let mut link = store.watch();
-    let up = link.wait_for(Option::is_some);
-    if !matches!(tokio::time::timeout(config.redis.timeout * 3, up).await, Ok(Ok(_))) {
-        let advice =
-            "Redis does not answer; is it running, and does redis.url or HOOKSWITCH_REDIS_URL name it?";
-        return Err(Unreachable(advice.to_owned()).into());
-    }
-    Ok(store)
-}
-
+/// Draws up the balance.
 async fn draw(
     store: &Store,
     connection: &Connection,
@@ -178,12 +174,13 @@ async fn draw(
     Balance::compute(store, connection, config, shards).await.map_err(advise)
 }
 
+/// Adds what to do to an error, and the exit code.
 fn advise(error: BalanceError) -> anyhow::Error {
     match error {
         BalanceError::NotKept => error.into(),
         BalanceError::Store(_) => Unreachable(error.to_string()).into(),
         BalanceError::Broker(_) => {
-            Unreachable(format!("{error}; was `hookswitch topology apply` run?")).into()
+            Unreachable(format!("{error}; if a queue is missing, run `hookswitch topology apply`")).into()
         }
     }
 }
@@ -206,13 +203,18 @@ fn print(balance: &Balance, only: Option<&SourceName>) {
     let (in_system, queued, waiting) = (balance.total.in_system, balance.queued, balance.waiting);
     match balance.unaccounted() {
         with_workers @ 0.. => println!(
-            "in the system {in_system} = {queued} queued + {waiting} waiting to be retried + {with_workers} with workers"
+            "in the system {in_system} = {queued} queued + {waiting} waiting to be retried + {with_workers} \
+             with workers"
         ),
         behind => println!(
-            "in the system {in_system}; {queued} queued and {waiting} waiting to be retried: {} of them are copies, \
-             letters sent back, or not counted yet (workers note every second what was accepted)",
+            "in the system {in_system}; {queued} queued and {waiting} waiting to be retried: {} of them are \
+             copies, replayed letters, or not counted yet (workers record accepted webhooks every second)",
             -behind
         ),
     }
     println!("counted since {}", balance.since.strftime("%Y-%m-%d %H:%M:%S UTC"));
+    if let Some(until) = balance.blind_until(Timestamp::now()) {
+        let until = until.strftime("%H:%M UTC");
+        println!("until {until}, webhooks of receivers started before the count may be left out");
+    }
 }

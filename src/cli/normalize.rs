@@ -8,32 +8,38 @@ use std::{
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{DATA, OK};
+use super::{
+    exit::{DATA, OK},
+    help,
+};
 use crate::core::{
     events::cloudevent,
     providers::{self, Provider},
     webhook::{DeliveryId, Headers, SourceName, Webhook},
 };
 
-/// Reads one webhook's body and prints its events, one CloudEvent a line. Drift (what the provider sends and we did
-/// not expect) is noted on standard error. Exit code 65 and the JSON path if it cannot be normalized.
+/// Turn one webhook into events locally, without broker or Redis
+///
+/// Reads the body of one webhook and prints its events, one CloudEvent a line. Schema drift (fields and
+/// values unknown to the adapter) is reported on standard error. If the webhook cannot be normalized, prints
+/// the JSON path and exits with 65.
 #[derive(clap::Args)]
 pub(super) struct Args {
-    #[arg(long, help = Provider::ALL.map(Provider::as_str).join(", "))]
+    #[arg(long, help = format!("The webhook's provider: {}", help::providers()))]
     provider: Provider,
-    /// The source's name in the events; the provider's if not given
+    /// The source name in the events [default: the provider's name]
     #[arg(long)]
     source: Option<SourceName>,
-    /// A header of the webhook, as in 'x-varda-delivery: 1'; may be given again
+    /// A header of the webhook, as in 'x-varda-delivery: 1'; repeatable
     #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
     headers: Vec<(String, String)>,
-    /// When it was received (RFC 3339); now if not given
+    /// The time of receipt, in RFC 3339 [default: now]
     #[arg(long)]
     received_at: Option<Timestamp>,
-    /// The delivery id; a new one if not given
+    /// The delivery id [default: a new one]
     #[arg(long)]
     delivery_id: Option<DeliveryId>,
-    /// A file to read instead of standard input
+    /// A file to read the body from instead of standard input
     #[arg(long)]
     file: Option<PathBuf>,
 }

@@ -4,17 +4,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{FAILED, OK, Unreachable, block_on};
+use super::{
+    connect::block_on,
+    exit::{FAILED, OK, Unreachable},
+};
 use crate::{config::Config, edge::http::Client, samples};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// The receiver; without it, `receiver.listen` of the configuration
+    /// Base URL of the receiver; without it, `receiver.listen` of the configuration is used
     #[arg(long)]
     url: Option<String>,
 }
 
-/// Posts every sample to the first source of its provider that asks for no authentication.
+/// Posts every sample to the first source of its provider. The requests carry no authentication.
 pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
     let base = args.url.clone().unwrap_or_else(|| format!("http://{}", config.receiver.listen));
     block_on(async {
@@ -35,7 +38,7 @@ pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
             let answer = client
                 .post(&url, &headers, Bytes::from_static(sample.body))
                 .await
-                .map_err(|error| Unreachable(format!("{error}; is the receiver running?")))?;
+                .map_err(|error| Unreachable(format!("{error}; check that the receiver is running")))?;
             println!("{:<8} {:<36} {}", sample.provider.as_str(), sample.name, answer.status);
             if answer.status == 200 { sent += 1 } else { refused += 1 }
         }

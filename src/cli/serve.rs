@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{FAILED, OK};
+use super::exit::{FAILED, OK};
 pub(super) use crate::app::process::Roles;
 use crate::{
     app::process::{Process, ProcessError},

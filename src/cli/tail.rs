@@ -4,21 +4,24 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{OK, Unreachable, block_on, connect};
+use super::{
+    connect::{block_on, connect},
+    exit::{OK, Unreachable},
+};
 use crate::{config::Config, edge::amqp::consume::tail::Tail};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Routing patterns: `call.#`, `call.answered.*`, `#.wavix-eu`, …
+    /// Routing-key patterns: `call.#`, `call.answered.*`, `#.wavix-eu`, …
     #[arg(default_value = "#")]
     patterns: Vec<String>,
-    /// One CloudEvent a line, as consumers get it
+    /// Print one CloudEvent a line, as consumers receive it
     #[arg(long)]
     json: bool,
-    /// End after this many events
+    /// Exit after this many events
     #[arg(long, value_name = "N")]
     count: Option<u64>,
-    /// End when no event came for this many seconds
+    /// Exit when no event arrives for this many seconds
     #[arg(long, value_name = "SECONDS")]
     idle: Option<u64>,
 }
@@ -26,16 +29,16 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
     block_on(async {
         let connection = connect(&config.amqp).await?;
-        let mut tail = Tail::open(&connection, &args.patterns)
-            .await
-            .map_err(|error| anyhow::anyhow!("{error}; was `hookswitch topology apply` run?"))?;
+        let mut tail = Tail::open(&connection, &args.patterns).await.map_err(|error| {
+            anyhow::anyhow!("{error}; if an exchange is missing, run `hookswitch topology apply`")
+        })?;
         eprintln!("following {}", args.patterns.join(" "));
         let patience = args.idle.map_or(Duration::MAX, Duration::from_secs);
         let mut seen = 0;
         while args.count.is_none_or(|count| seen < count) {
             match tokio::time::timeout(patience, tail.next()).await {
                 Err(_) => break,
-                Ok(None) => return Err(Unreachable("the broker went away".to_owned()).into()),
+                Ok(None) => return Err(Unreachable("lost the connection to the broker".to_owned()).into()),
                 Ok(Some(event)) if args.json => println!("{}", String::from_utf8_lossy(&event)),
                 Ok(Some(event)) => println!("{}", line(&event)),
             }
@@ -45,7 +48,7 @@ pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
     })
 }
 
-/// An event at a glance: when, what, from which source, about what, and the fields that tell it apart.
+/// Returns an event in one line: time, type, source, subject, and the fields that distinguish it.
 fn line(event: &[u8]) -> String {
     let Ok(event) = serde_json::from_slice::<Value>(event) else {
         return "an event that is not JSON".to_owned();

@@ -2,7 +2,10 @@
 
 use clap::Subcommand;
 
-use super::{FAILED, OK, block_on, connect};
+use super::{
+    connect::{block_on, connect},
+    exit::{FAILED, OK},
+};
 use crate::{
     config::Config,
     edge::amqp::{
@@ -15,10 +18,10 @@ use crate::{
 
 #[derive(Subcommand)]
 pub(super) enum Action {
-    /// Make what is missing; what is there is never changed or deleted
+    /// Create missing exchanges, queues and bindings; never change or delete existing ones
     Apply,
-    /// Look whether everything is as it must be, and say in words what is not; changes nothing. Bindings cannot be
-    /// read over AMQP: `apply` makes them all
+    /// Compare exchanges and queues with the configuration and print the differences; change nothing.
+    /// Bindings cannot be read over AMQP: `apply` creates them all
     Check,
 }
 
@@ -30,11 +33,11 @@ pub(super) fn run(action: &Action, config: &Config) -> anyhow::Result<u8> {
             Action::Apply => topology
                 .apply(&connection)
                 .await
-                .map(|made| format!("{} exchanges and queues are there, with their bindings", made.len())),
+                .map(|made| format!("{} exchanges and queues exist, with their bindings", made.len())),
             Action::Check => topology
                 .check(&connection)
                 .await
-                .map(|count| format!("{count} exchanges and queues are as they must be")),
+                .map(|count| format!("{count} exchanges and queues are as configured")),
         };
         match outcome {
             Ok(text) => {
@@ -51,15 +54,16 @@ pub(super) fn run(action: &Action, config: &Config) -> anyhow::Result<u8> {
     })
 }
 
-/// Raw queues that no shard has any more: no difference, since workers go on with them, but somebody's to tidy away.
+/// Prints the raw queues above the configured number of shards. Workers still consume them, so they are no
+/// difference, but they may be deleted once empty.
 async fn show_left_over(connection: &Connection, config: &Config) -> anyhow::Result<()> {
     for (source, shard) in topology::raw_shards(connection, config).await? {
         if config.sources.get(&source).is_some_and(|settings| !settings.sharding.has(shard)) {
             let queue = names::raw_queue(&source, shard);
             let ready = depth(connection, &queue).await?;
             println!(
-                "queue {queue} is left from when the source had more shards, with {ready} messages ready; workers go on \
-                 with it"
+                "queue {queue} is left over from a larger number of shards, with {ready} messages ready; \
+                 workers still consume it"
             );
         }
     }

@@ -1,4 +1,4 @@
-//! Dead letters: browsed without a trace, sent back without loss, and every job on record.
+//! Dead letters: read without a trace, replayed without loss, and every job on record.
 
 use std::{
     collections::BTreeSet,
@@ -25,20 +25,20 @@ const NOT_JSON: &[u8] = b"{\"event_type\":\xff";
 const UNKNOWN: &[u8] =
     br#"{"event_type":"moon_landing","timestamp_utc":1,"payload":{"call_id":1},"is_test":true}"#;
 
-/// Nobody waits for outcomes.
+/// Options of a replay that does not wait for outcomes.
 const BLIND: Replay = Replay { canary: None, rate: None, again: false };
 
-/// Somebody waits for them, but not for long.
+/// Returns the options of a replay that waits for outcomes.
 fn watched(max_failing: f64) -> Replay {
     Replay { canary: Some(Canary { max_failing, patience: Duration::from_secs(20) }), ..BLIND }
 }
 
-pub(super) fn order(kind: JobKind, letters: u64) -> JobRequest {
+pub(super) fn request(kind: JobKind, letters: u64) -> JobRequest {
     let letters = Some(letters);
     JobRequest { kind, actor: "ann".into(), reason: Some("a test".into()), filter: "all".into(), letters }
 }
 
-/// The letters that a filter means, as browsing shows them.
+/// Returns the letters that match a filter, as browsing shows them.
 async fn browse(world: &World, filter: Filter) -> Vec<Letter> {
     let connection = world.connect().await;
     let mut browsing = DeadLetters::new(&connection, &world.config).browse(filter, None).await.unwrap();
@@ -62,7 +62,7 @@ fn died_of(reason: Reason) -> Filter {
     Filter { reasons: vec![reason], ..Filter::default() }
 }
 
-/// Replays what `filter` means.
+/// Replays the letters that match `filter`.
 async fn replay(
     world: &World,
     filter: &Filter,
@@ -82,31 +82,31 @@ async fn replay_until(
 ) -> Result<Replayed, DeadLetterError> {
     let (connection, publisher, store) =
         (world.connect().await, world.publisher().await, world.store().await);
-    let desk = DeadLetters::new(&connection, &world.config);
-    let tools = Services { publisher: &publisher, store: &store, stop };
-    let plan = desk.plan(filter, limit, |_| {}).await?;
-    let order = order(JobKind::Replay, plan.len());
-    desk.replay(tools, &order, plan, how, progress).await
+    let dead_letters = DeadLetters::new(&connection, &world.config);
+    let services = Services { publisher: &publisher, store: &store, stop };
+    let plan = dead_letters.plan(filter, limit, |_| {}).await?;
+    let request = request(JobKind::Replay, plan.len());
+    dead_letters.replay(services, &request, plan, how, progress).await
 }
 
-/// Sends everything of a source back.
+/// Replays all letters of a source.
 pub(super) async fn replay_all(world: &World, source: &str) {
     let filter = Filter { sources: vec![source.parse().unwrap()], ..Filter::default() };
     replay(world, &filter, u64::MAX, BLIND).await.unwrap();
 }
 
-/// Throws at most `limit` letters away; how many.
+/// Discards at most `limit` letters, and returns their number.
 pub(super) async fn discard(world: &World, filter: Filter, limit: u64) -> u64 {
     let (connection, publisher, store) =
         (world.connect().await, world.publisher().await, world.store().await);
-    let desk = DeadLetters::new(&connection, &world.config);
-    let tools = Services { publisher: &publisher, store: &store, stop: &CancellationToken::new() };
-    let plan = desk.plan(&filter, limit, |_| {}).await.unwrap();
-    let order = order(JobKind::Discard, plan.len());
-    desk.discard(tools, &order, plan, None, &mut |_| {}).await.unwrap().discarded
+    let dead_letters = DeadLetters::new(&connection, &world.config);
+    let services = Services { publisher: &publisher, store: &store, stop: &CancellationToken::new() };
+    let plan = dead_letters.plan(&filter, limit, |_| {}).await.unwrap();
+    let request = request(JobKind::Discard, plan.len());
+    dead_letters.discard(services, &request, plan, None, &mut |_| {}).await.unwrap().discarded
 }
 
-/// A world with dead letters of two kinds: `not_json` of one and `unknown` of the other.
+/// Returns a world with dead letters of two kinds: `not_json` of one and `unknown` of the other.
 async fn world_with_letters(not_json: usize, unknown: usize) -> World {
     let world = World::new().await;
     world.accept("salpre", vec![NOT_JSON.to_vec(); not_json]).await;
@@ -117,8 +117,9 @@ async fn world_with_letters(not_json: usize, unknown: usize) -> World {
     world
 }
 
-/// Puts letters into the dead-letter queue and the log that a mended program takes: as an older version would have.
-async fn mended_letters(world: &World, count: usize) -> Vec<QueuedWebhook> {
+/// Puts letters that this build can process into the dead-letter queue and the log, as an older version would
+/// have.
+async fn fixed_letters(world: &World, count: usize) -> Vec<QueuedWebhook> {
     let publisher = world.publisher().await;
     let mut letters = Vec::new();
     for n in 0..count {
@@ -131,7 +132,7 @@ async fn mended_letters(world: &World, count: usize) -> Vec<QueuedWebhook> {
     letters
 }
 
-/// A good webhook about call `n`, dead of an old version.
+/// Returns a good webhook about call `n`, dead-lettered by an old version.
 fn letter(n: usize) -> Letter {
     let mut queued = super::support::queued("salpre", call(n));
     let history = &mut queued.history;
@@ -154,15 +155,15 @@ async fn browsing_a_hundred_times_changes_nothing_in_the_queue_and_takes_no_lett
     };
     let before = look().await;
     let connection = world.connect().await;
-    let desk = DeadLetters::new(&connection, &world.config);
+    let dead_letters = DeadLetters::new(&connection, &world.config);
     for _ in 0..100 {
-        let mut browsing = desk.browse(Filter::default(), None).await.unwrap();
+        let mut browsing = dead_letters.browse(Filter::default(), None).await.unwrap();
         let mut stats = Stats::default();
         while let Some((_, letter)) = browsing.next().await.unwrap() {
             stats.add(&letter);
         }
         assert_eq!((stats.letters(), stats.groups().len()), (30, 2));
-        // Whoever reads the queue finds all of it while somebody browses.
+        // Other consumers find the whole queue while it is browsed.
         assert_eq!(super::support::depth(&connection, "dead.salpre").await, 30);
         browsing.close().await;
     }
@@ -184,11 +185,11 @@ async fn what_is_browsed_is_what_lies_in_the_queue() {
     assert_eq!(sorted(browsed.into_iter().map(|letter| letter.queued).collect()), sorted(queued));
     assert_eq!(browse(&world, died_of(Reason::UnsupportedEvent)).await.len(), 2);
     let connection = world.connect().await;
-    let desk = DeadLetters::new(&connection, &world.config);
-    let mut browsing = desk.browse(Filter::default(), None).await.unwrap();
+    let dead_letters = DeadLetters::new(&connection, &world.config);
+    let mut browsing = dead_letters.browse(Filter::default(), None).await.unwrap();
     let (second, _) = (browsing.next().await.unwrap(), browsing.next().await.unwrap().unwrap()).1;
     browsing.close().await;
-    let mut rest = desk.browse(Filter::default(), Some(second)).await.unwrap();
+    let mut rest = dead_letters.browse(Filter::default(), Some(second)).await.unwrap();
     let mut letters = 0;
     while rest.next().await.unwrap().is_some() {
         letters += 1;
@@ -197,7 +198,7 @@ async fn what_is_browsed_is_what_lies_in_the_queue() {
 }
 
 #[tokio::test]
-async fn a_replay_moves_only_what_is_meant_starts_the_attempts_anew_and_keeps_the_history() {
+async fn a_replay_moves_only_what_matches_starts_the_attempts_anew_and_keeps_the_history() {
     let world = world_with_letters(2, 3).await;
     let came = replay(&world, &died_of(Reason::UnsupportedEvent), 2, BLIND).await.unwrap();
     assert_eq!((came.sent, came.not_found, came.not_reached), (2, 0, 0));
@@ -206,7 +207,7 @@ async fn a_replay_moves_only_what_is_meant_starts_the_attempts_anew_and_keeps_th
     assert_eq!(left.iter().filter(|l| l.history.reason == Some(Reason::MalformedJson)).count(), 2);
     assert_eq!(browse(&world, Filter::default()).await.len(), 3);
 
-    // Not mended: they die again, with the same bytes, and their past on record.
+    // Not fixed: they die again, with the same bytes, and their past on record.
     let worker = world.worker();
     let letters = world.dead("salpre", 5).await;
     let replayed: Vec<_> = letters.iter().filter(|letter| letter.history.replays == 1).collect();
@@ -241,7 +242,7 @@ async fn a_replay_waits_for_what_becomes_of_its_letters_and_stops_when_too_many_
 #[tokio::test]
 async fn a_replay_that_does_well_grows_and_its_events_come_out_once() {
     let world = World::new().await;
-    mended_letters(&world, 80).await;
+    fixed_letters(&world, 80).await;
     let worker = world.worker();
     let mut waves = BTreeSet::new();
     let mut watch = |progress| {
@@ -252,7 +253,7 @@ async fn a_replay_that_does_well_grows_and_its_events_come_out_once() {
     let stop = CancellationToken::new();
     let came =
         replay_until(&world, &Filter::default(), u64::MAX, watched(0.1), &stop, &mut watch).await.unwrap();
-    assert_eq!((came.sent, came.fates.done, came.stopped), (80, 80, None));
+    assert_eq!((came.sent, came.outcomes.done, came.stopped), (80, 80, None));
     assert!(came.error.is_none(), "{came:?}");
     assert_eq!(waves, BTreeSet::from([10, 50, 20]));
     assert_eq!(calls(&world.events(80).await), (0..80).collect::<Vec<_>>());
@@ -261,13 +262,13 @@ async fn a_replay_that_does_well_grows_and_its_events_come_out_once() {
 }
 
 #[tokio::test]
-async fn without_a_worker_a_replay_says_that_it_hears_nothing() {
+async fn without_a_worker_a_replay_stops_for_lack_of_outcomes() {
     let world = World::new().await;
-    mended_letters(&world, 20).await;
+    fixed_letters(&world, 20).await;
     let canary = Canary { max_failing: 0.1, patience: Duration::from_millis(300) };
     let how = Replay { canary: Some(canary), ..BLIND };
     let came = replay(&world, &Filter::default(), u64::MAX, how).await.unwrap();
-    let Some(Stopped::Unheard(wave)) = came.stopped else { panic!("{came:?}") };
+    let Some(Stopped::NoOutcome(wave)) = came.stopped else { panic!("{came:?}") };
     assert_eq!((wave.sent, wave.open()), (10, 10));
     assert_eq!(world.dead("salpre", 10).await.len(), 10);
 }
@@ -275,7 +276,7 @@ async fn without_a_worker_a_replay_says_that_it_hears_nothing() {
 #[tokio::test]
 async fn a_replay_keeps_its_pace_and_stops_when_asked() {
     let world = World::new().await;
-    mended_letters(&world, 40).await;
+    fixed_letters(&world, 40).await;
     let stop = CancellationToken::new();
     let began = Instant::now();
     let mut stop_after = |progress| {
@@ -285,7 +286,7 @@ async fn a_replay_keeps_its_pace_and_stops_when_asked() {
     };
     let how = Replay { rate: Some(30.0), ..BLIND };
     let came = replay_until(&world, &Filter::default(), u64::MAX, how, &stop, &mut stop_after).await.unwrap();
-    assert_eq!(came.stopped, Some(Stopped::Asked));
+    assert_eq!(came.stopped, Some(Stopped::Interrupted));
     assert!((15..40).contains(&came.sent), "{came:?}");
     assert!(began.elapsed() > Duration::from_millis(300), "15 letters at 30 a second");
     // Run again it sends the rest, and each is there once.
@@ -299,7 +300,7 @@ async fn a_replay_keeps_its_pace_and_stops_when_asked() {
 #[tokio::test]
 async fn a_replay_killed_before_its_ack_finishes_when_run_again_and_gives_no_second_event() {
     let world = World::new().await;
-    let letters = mended_letters(&world, 2).await;
+    let letters = fixed_letters(&world, 2).await;
     // As if killed after the publish and before the journal: the letter is in both queues.
     let publisher = world.publisher().await;
     publisher.publish(routes::replay(&letters[0], Shard::FIRST, None), PATIENCE).await.unwrap();
@@ -354,23 +355,23 @@ async fn a_letter_whose_webhook_was_done_meanwhile_is_taken_out_and_publishes_no
     world.accept("salpre", [call(0), other_body]).await;
     let worker = world.worker();
     assert_eq!(calls(&world.events(2).await), [0, 1]);
-    mended_letters(&world, 3).await;
+    fixed_letters(&world, 3).await;
     let came = replay(&world, &Filter::default(), u64::MAX, watched(0.0)).await.unwrap();
     assert_eq!((came.already_done, came.held_back, came.sent), (1, 1, 1));
     assert_eq!(calls(&world.events(1).await), [2]);
-    // What is held back is sent when that is said.
+    // With `again`, the letter held back is sent.
     let how = Replay { again: true, ..watched(0.0) };
     let came = replay(&world, &Filter::default(), u64::MAX, how).await.unwrap();
-    assert_eq!((came.sent, came.fates.done), (1, 1));
+    assert_eq!((came.sent, came.outcomes.done), (1, 1));
     assert_eq!(calls(&world.events(1).await), [1]);
     worker.finish().await;
     world.wait_for_depth("dead.salpre", 0).await;
 }
 
 #[tokio::test]
-async fn only_one_job_works_at_a_time_and_the_other_says_whose_it_is() {
+async fn only_one_job_works_at_a_time_and_the_other_names_it() {
     let world = World::new().await;
-    mended_letters(&world, 40).await;
+    fixed_letters(&world, 40).await;
     let stop = CancellationToken::new();
     let slow = Replay { rate: Some(5.0), ..BLIND };
     let (mut first, filter) = (|_| {}, Filter::default());
@@ -403,13 +404,14 @@ async fn letters_that_are_put_back_are_there_once_however_often_they_are_put_bac
     let world = World::new().await;
     let (connection, publisher, store) =
         (world.connect().await, world.publisher().await, world.store().await);
-    let desk = DeadLetters::new(&connection, &world.config);
-    let tools = Services { publisher: &publisher, store: &store, stop: &CancellationToken::new() };
+    let dead_letters = DeadLetters::new(&connection, &world.config);
+    let services = Services { publisher: &publisher, store: &store, stop: &CancellationToken::new() };
     let letters: Vec<_> = (0..100).map(letter).collect();
     let import = async || {
-        let order = order(JobKind::Import, 100);
-        let came = desk.import(tools, &order, letters.iter().cloned(), &mut |_| {}).await.unwrap();
-        (came.put_back, came.there)
+        let request = request(JobKind::Import, 100);
+        let came =
+            dead_letters.import(services, &request, letters.iter().cloned(), &mut |_| {}).await.unwrap();
+        (came.put_back, came.already_there)
     };
     assert_eq!(import().await, (100, 0));
     assert_eq!(import().await, (0, 100));
@@ -427,16 +429,19 @@ async fn letters_that_are_put_back_are_there_once_however_often_they_are_put_bac
 pub(super) async fn reindex(world: &World) -> hookswitch::app::dead_letters::Reindexed {
     let (connection, publisher, store) =
         (world.connect().await, world.publisher().await, world.store().await);
-    let desk = DeadLetters::new(&connection, &world.config);
-    let tools = Services { publisher: &publisher, store: &store, stop: &CancellationToken::new() };
-    desk.reindex(tools, &order(JobKind::Reindex, 0), (&Filter::default(), true), &mut |_| {}).await.unwrap()
+    let dead_letters = DeadLetters::new(&connection, &world.config);
+    let services = Services { publisher: &publisher, store: &store, stop: &CancellationToken::new() };
+    dead_letters
+        .reindex(services, &request(JobKind::Reindex, 0), (&Filter::default(), true), &mut |_| {})
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
-async fn after_somebody_has_moved_letters_by_other_means_a_reindex_makes_the_list_true() {
+async fn after_letters_were_moved_by_other_means_a_reindex_corrects_the_list() {
     let world = World::new().await;
-    let letters = mended_letters(&world, 5).await;
-    // Two are taken away behind our back, and one comes that nobody listed.
+    let letters = fixed_letters(&world, 5).await;
+    // Two are held by another consumer, and one arrives that is not listed.
     let channel = world.client().await.create_channel().await.unwrap();
     let mut held = Vec::new();
     for _ in 0..2 {
@@ -452,7 +457,7 @@ async fn after_somebody_has_moved_letters_by_other_means_a_reindex_makes_the_lis
     expected.push(unlisted.queued.webhook.delivery_id);
     let listed = browse(&world, Filter::default()).await;
     assert_eq!(ids(listed.iter().map(|letter| &letter.queued)), expected);
-    // They were only held, and come back: nothing forgot them.
+    // They were only held, and come back.
     channel.close(200, "".into()).await.unwrap();
     world.wait_for_depth("dead.salpre", 6).await;
     let came = reindex(&world).await;
@@ -485,7 +490,7 @@ async fn more_letters_than_a_channel_holds_are_all_met_and_the_others_stay() {
 #[tokio::test]
 async fn letters_are_listed_while_others_die_all_the_time_and_none_is_found_where_none_died_lately() {
     let world = World::new().await;
-    mended_letters(&world, 10).await;
+    fixed_letters(&world, 10).await;
     let lately = Filter { since: Some(jiff::Timestamp::now()), ..Filter::default() };
     assert!(browse(&world, lately).await.is_empty());
     let publisher = world.publisher().await;
@@ -502,7 +507,7 @@ async fn letters_are_listed_while_others_die_all_the_time_and_none_is_found_wher
 }
 
 #[tokio::test]
-async fn a_letter_that_stands_in_the_log_twice_is_shown_once() {
+async fn a_letter_that_is_in_the_log_twice_is_shown_once() {
     let world = World::new().await;
     let publisher = world.publisher().await;
     let shelved = routes::dead_letter(&letter(0));
@@ -524,10 +529,11 @@ async fn two_letters_of_one_webhook_are_one_fact_and_the_replay_goes_on() {
         world.bury(std::slice::from_ref(&twin)).await;
         twin.id = uuid::Uuid::now_v7().to_string().parse().unwrap();
     }
-    mended_letters(&world, 20).await;
+    fixed_letters(&world, 20).await;
     let worker = world.worker();
     let came = replay(&world, &Filter::default(), u64::MAX, watched(0.0)).await.unwrap();
-    // Call 0 is there three times: as twins, and as the first of the others, which is the same body sent again.
+    // Call 0 is there three times: as twins, and as the first of the others, which is the same body sent
+    // again.
     assert!(came.stopped.is_none() && came.error.is_none(), "{came:?}");
     assert_eq!(calls(&world.events(20).await), (0..20).collect::<Vec<_>>());
     worker.finish().await;
@@ -556,17 +562,17 @@ async fn of_two_bodies_with_one_key_the_second_is_held_back_and_not_swallowed() 
 #[tokio::test]
 async fn an_import_refuses_while_the_list_is_not_true() {
     let world = World::new().await;
-    let letters: Vec<_> = mended_letters(&world, 3).await;
+    let letters: Vec<_> = fixed_letters(&world, 3).await;
     let channel = world.client().await.create_channel().await.unwrap();
     channel.queue_purge("dead.salpre".into(), Default::default()).await.unwrap();
     let (connection, publisher, store) =
         (world.connect().await, world.publisher().await, world.store().await);
-    let desk = DeadLetters::new(&connection, &world.config);
-    let tools = Services { publisher: &publisher, store: &store, stop: &CancellationToken::new() };
+    let dead_letters = DeadLetters::new(&connection, &world.config);
+    let services = Services { publisher: &publisher, store: &store, stop: &CancellationToken::new() };
     let listed = browse(&world, Filter::default()).await;
     let import = async || {
-        let order = order(JobKind::Import, 3);
-        desk.import(tools, &order, listed.iter().cloned(), &mut |_| {}).await
+        let request = request(JobKind::Import, 3);
+        dead_letters.import(services, &request, listed.iter().cloned(), &mut |_| {}).await
     };
     let refused = import().await;
     assert!(matches!(refused, Err(DeadLetterError::Differs { queued: 0, listed: 3, .. })), "{refused:?}");

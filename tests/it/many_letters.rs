@@ -1,5 +1,5 @@
-//! However many dead letters there are, working on them takes little memory. `make million` tries it with a million, and
-//! shows how long each command takes.
+//! Commands on dead letters take little memory, whatever the number of letters. `make million` runs them on a
+//! million and shows how long each takes.
 
 use std::{
     process::Stdio,
@@ -19,24 +19,23 @@ use super::support::{
     services::{Broker, Redis},
 };
 
-/// What the on-call engineer's command may take, in KiB.
+/// Upper bound on a command's memory, in KiB.
 const MEMORY_MAX: u64 = 64 * 1024;
 
-/// One letter in a hundred is of the kind that was mended.
+/// Returns a letter. One in a hundred has the error that this build has fixed.
 fn letter(n: usize) -> Letter {
     let mut letter = queued("salpre", call(n));
     let history = &mut letter.history;
-    let mended = n.is_multiple_of(100);
-    history.reason = Some(if mended { Reason::InvalidPayload } else { Reason::UnsupportedEvent });
-    history.error =
-        Some(if mended { "payload.call_id: a bug of old" } else { "event_type: no event" }.into());
+    let fixed = n.is_multiple_of(100);
+    history.reason = Some(if fixed { Reason::InvalidPayload } else { Reason::UnsupportedEvent });
+    history.error = Some(if fixed { "payload.call_id: a bug of old" } else { "event_type: no event" }.into());
     history.version = Some("0.0.1".into());
     history.first_failed_at = Some(letter.webhook.received_at);
     history.last_failed_at = Some(letter.webhook.received_at);
     Letter { id: uuid::Uuid::now_v7().to_string().parse().unwrap(), queued: letter }
 }
 
-/// Runs a command to its end: what it printed, how long it took, and its peak memory in KiB.
+/// Runs a command to its end. Returns its output, its duration, and its peak memory in KiB.
 fn run(tool: &Program, arguments: &[&str]) -> (String, Duration, u64) {
     let began = Instant::now();
     let child = tool
@@ -86,7 +85,7 @@ async fn memory_does_not_grow_with_the_number_of_letters() {
 
     let tool = Program::of(&world);
     let fingerprint = letter(0).fingerprint().to_string();
-    let mended = letters.div_ceil(100);
+    let fixed = letters.div_ceil(100);
     let mut failed = Vec::new();
     let mut check = |arguments: &[&str], expected: &str| {
         let (text, elapsed, peak) = run(&tool, arguments);
@@ -104,10 +103,10 @@ async fn memory_does_not_grow_with_the_number_of_letters() {
     check(&["list", "--limit", "20", "--json"], "\"place\":");
     check(&["try", "--json"], &format!("\"succeed\":{letters}"));
     check(&["replay", "--dry-run", "--json"], &format!("\"letters\":{letters}"));
-    check(&["replay", "--no-canary", "--json", "--fingerprint", &fingerprint], &format!("\"sent\":{mended}"));
-    check(&["reindex", "--json"], &format!("\"seen\":{}", letters - mended));
+    check(&["replay", "--no-canary", "--json", "--fingerprint", &fingerprint], &format!("\"sent\":{fixed}"));
+    check(&["reindex", "--json"], &format!("\"seen\":{}", letters - fixed));
     let rest = ["discard", "--all", "--yes", "--no-export", "--reason", "a test", "--json"];
-    check(&rest, &format!("\"discarded\":{}", letters - mended));
+    check(&rest, &format!("\"discarded\":{}", letters - fixed));
     check(&["stats", "--json"], "\"letters\":0");
     assert!(failed.is_empty(), "{failed:?}");
 }

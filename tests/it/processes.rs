@@ -229,7 +229,7 @@ async fn the_commands_do_what_their_help_says() {
     let (code, shown) = run(&[&reveal[..], &["--reason", "a ticket"]].concat());
     assert!(code == 0 && shown.contains("not json"), "{shown}");
     assert!(
-        run(&["dead-letters", "replay", "--dry-run"]).1.contains("1 letter (1 of salpre) would be sent back")
+        run(&["dead-letters", "replay", "--dry-run"]).1.contains("1 letter (1 of salpre) would be replayed")
     );
     let discard = ["dead-letters", "discard", "--actor", "ann", "--no-export", "--all", "--reason"];
     assert_eq!(run(&[&discard[..], &["a test"]].concat()).0, 64, "it asks first");
@@ -239,11 +239,11 @@ async fn the_commands_do_what_their_help_says() {
         "that is no reason of a person"
     );
     let replay = ["dead-letters", "replay", "--actor", "ann", "--all", "--no-canary"];
-    assert!(run(&replay).1.contains("1 letter sent back"));
+    assert!(run(&replay).1.contains("1 letter replayed"));
     let worker = world.worker();
     world.dead("salpre", 1).await;
     worker.finish().await;
-    assert!(run(&[&discard[..], &["a test", "--yes"]].concat()).1.contains("1 letter thrown away"));
+    assert!(run(&[&discard[..], &["a test", "--yes"]].concat()).1.contains("1 letter discarded"));
     assert_eq!(run(&["dead-letters", "show", &id]).0, 1);
     let (_, jobs) = run(&["dead-letters", "jobs"]);
     let kinds: Vec<_> =

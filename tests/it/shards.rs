@@ -281,7 +281,7 @@ async fn a_queue_that_is_left_over_is_counted_and_named_until_it_is_deleted() {
     let program = Program::of(&two);
     let said = program.ok("topology check").await.out;
     for queue in ["raw.split.2", "raw.split.3"] {
-        assert!(said.contains(&format!("queue {queue} is left from when")), "{said}");
+        assert!(said.contains(&format!("queue {queue} is left over from")), "{said}");
     }
     assert!(said.contains("with 2 messages ready") && !said.contains("raw.split.1"), "{said}");
     assert_eq!(program.ok("ledger --json").await.json()["queued"], 8);

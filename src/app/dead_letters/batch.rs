@@ -2,26 +2,17 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::{DeadLetterError, DeadLetters, Plan};
+use super::{error::DeadLetterError, plan::Plan};
 use crate::{
-    core::{letters::Journal, webhook::SourceName},
-    edge::amqp::consume::dead_queue::{DeadQueueError, Held, Pass},
+    core::letters::Journal,
+    edge::amqp::consume::dead_queue::{Held, Pass},
 };
 
 /// Bytes of bodies in hand at a time, not counting the last letter's.
 const BATCH_BYTES: usize = 4 << 20;
 
-impl DeadLetters<'_> {
-    /// Begins a pass through a source's dead-letter queue.
-    pub(super) async fn pass<'s>(&'s self, source: &'s SourceName) -> Result<Pass<'s>, DeadLetterError> {
-        let settings = self.config.sources.get(source);
-        let settings = settings.ok_or_else(|| DeadQueueError::Missing(source.clone()))?;
-        Ok(Pass::open(self.connection, source, settings.provider).await?)
-    }
-}
-
-/// Takes the next letters of `plan`, at most `size`. Returns fewer at the end, when the pass is old, or when `stop` is
-/// cancelled. Letters that an earlier job has settled and could not ack are acked on the way.
+/// Takes the next letters of `plan`, at most `size`. Returns fewer at the end, when the pass is old, or when
+/// `stop` is cancelled. Letters that an earlier job has settled and could not ack are acked on the way.
 pub(super) async fn next_batch(
     pass: &mut Pass<'_>,
     plan: &mut Plan,
@@ -32,7 +23,7 @@ pub(super) async fn next_batch(
     let (mut batch, mut bytes) = (Vec::new(), 0);
     while batch.len() < size
         && bytes < BATCH_BYTES
-        && plan.left(pass.source()) > 0
+        && plan.remaining(pass.source()) > 0
         && !pass.is_old()
         && !stop.is_cancelled()
     {

@@ -1,37 +1,37 @@
-//! Counting the letters, and whether the list and the queues agree.
+//! Counting the letters, and comparing the list with the queues.
 
 use std::collections::BTreeMap;
 
-use super::{DeadLetterError, DeadLetters, Progress};
+use super::{error::DeadLetterError, handle::DeadLetters, progress::Progress};
 use crate::core::{
     letters::{Filter, Stats},
     webhook::SourceName,
 };
 
-/// The letters, counted.
+/// Counts of the listed letters, and of the letters in the queues.
 #[derive(Clone, Debug, Default)]
 pub struct Census {
-    /// Those that are listed and meant.
+    /// Counts of the letters that are listed and match.
     pub stats: Stats,
-    /// How many letters lie in the queue of each source; nothing where only some of a source's letters are meant.
+    /// The number of letters in the queue of each source. Empty if the filter selects only part of a queue.
     pub queued: BTreeMap<SourceName, u64>,
-    /// Where that is not what is listed.
+    /// The queues that do not hold what is listed.
     pub differences: Vec<Difference>,
 }
 
-/// A queue that does not hold what is listed.
+/// A queue that holds more or fewer letters than are listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// Whose.
+    /// The source of the queue.
     pub source: SourceName,
-    /// Letters listed.
+    /// The number of letters listed.
     pub listed: u64,
-    /// Letters in the queue.
+    /// The number of letters in the queue.
     pub queued: u64,
 }
 
 impl DeadLetters<'_> {
-    /// Counts the letters that `filter` means.
+    /// Counts the letters that match `filter`.
     ///
     /// # Errors
     /// [`DeadLetterError`]
@@ -40,10 +40,10 @@ impl DeadLetters<'_> {
         filter: &Filter,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Census, DeadLetterError> {
-        // A narrower filter says nothing of how many there are.
+        // Queue depths are comparable only if the filter selects whole queues.
         let (sources, providers) = (filter.sources.clone(), filter.providers.clone());
-        let is_whole = *filter == Filter { sources, providers, ..Filter::default() };
-        let before = if is_whole { self.depths(filter).await? } else { BTreeMap::new() };
+        let whole_queues = *filter == Filter { sources, providers, ..Filter::default() };
+        let before = if whole_queues { self.depths(filter).await? } else { BTreeMap::new() };
         let mut browsing = self.browse(filter.clone(), None).await?;
         let mut stats = Stats::default();
         while let Some((_, letter)) = browsing.next().await? {
@@ -51,13 +51,14 @@ impl DeadLetters<'_> {
             progress(Progress::Letters(stats.letters()));
         }
         browsing.close().await;
-        let queued = if is_whole { self.depths(filter).await? } else { BTreeMap::new() };
+        let queued = if whole_queues { self.depths(filter).await? } else { BTreeMap::new() };
         let differences = differences(&stats, &before, &queued);
         Ok(Census { stats, queued, differences })
     }
 }
 
-/// Where a queue held something else than what is listed both before and after that was read: letters may die meanwhile.
+/// Returns the queues whose depth differed from the list both before and after the list was read. Letters may
+/// die meanwhile.
 fn differences(
     stats: &Stats,
     before: &BTreeMap<SourceName, u64>,
@@ -66,7 +67,7 @@ fn differences(
     let both = before.iter().filter_map(|(source, before)| Some((source, *before, *after.get(source)?)));
     let difference = |(source, before, after): (&SourceName, u64, u64)| {
         let listed = stats.of_source(source);
-        // The depth that is nearest to what is listed.
+        // The depth nearest to the number listed.
         let queued = listed.clamp(before.min(after), before.max(after));
         (queued != listed).then(|| Difference { source: source.clone(), listed, queued })
     };

@@ -1,12 +1,15 @@
-//! Throwing letters away, each written to a file first unless that is not wanted.
+//! Discarding letters, each written to a file first unless the operator declines.
 
 use futures_util::future::join_all;
 
 use super::{
-    DeadLetterError, DeadLetters, JobRequest, Plan, Progress, Services,
     batch::next_batch,
+    error::DeadLetterError,
     export::Archive,
-    job::{Running, note, settle_all},
+    handle::DeadLetters,
+    job::{Job, JobRequest, Services, record_state, settle_all},
+    plan::Plan,
+    progress::Progress,
 };
 use crate::{
     core::{
@@ -16,29 +19,29 @@ use crate::{
     edge::amqp::consume::dead_queue::{Held, Pass},
 };
 
-/// Letters that are thrown away at a time.
+/// The number of letters discarded at a time.
 const BATCH: usize = 64;
 
-/// What a discard came to.
+/// The result of a discard.
 #[derive(Debug, Default)]
 pub struct Discarded {
-    /// Letters thrown away.
+    /// The number of letters discarded.
     pub discarded: u64,
-    /// Letters that have left meanwhile through another job.
+    /// The number of letters that another job moved meanwhile.
     pub left_meanwhile: u64,
-    /// Letters that were meant and not thrown away: not in their queue, or not reached.
+    /// The number of selected letters not discarded: not in their queue, or not reached.
     pub not_discarded: u64,
-    /// Whether somebody stopped it.
+    /// True if the operator stopped it early.
     pub stopped: bool,
-    /// What went wrong, if anything did; what is counted here is done all the same.
+    /// The error that ended it, if any. The counts hold all the same.
     pub error: Option<DeadLetterError>,
 }
 
-/// A discard under way.
-struct Run<'a> {
-    desk: &'a DeadLetters<'a>,
-    tools: Services<'a>,
-    job: &'a Running<'a>,
+/// A running discard.
+struct DiscardJob<'a> {
+    dead_letters: &'a DeadLetters<'a>,
+    services: Services<'a>,
+    job: &'a Job<'a>,
     journal: Journal,
     plan: Plan,
     archive: Option<&'a mut dyn Archive>,
@@ -47,41 +50,50 @@ struct Run<'a> {
 }
 
 impl DeadLetters<'_> {
-    /// Throws the letters of `plan` away, after they are in `archive`, if there is one.
+    /// Discards the letters of `plan`, after writing them to `archive` if there is one.
     ///
     /// # Errors
-    /// [`DeadLetterError`]: it could not begin, or its end could not be written down.
+    /// [`DeadLetterError`]: the job could not begin, or its end could not be recorded.
     pub async fn discard(
         &self,
-        tools: Services<'_>,
-        order: &JobRequest,
+        services: Services<'_>,
+        request: &JobRequest,
         mut plan: Plan,
         archive: Option<&mut dyn Archive>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Discarded, DeadLetterError> {
-        let (job, journal) = self.begin(tools, order).await?;
-        let left_meanwhile = plan.without(&journal);
+        let (job, journal) = self.begin(services, request).await?;
+        let left_meanwhile = plan.remove_left(&journal);
         let archive = archive.map(|archive| archive as &mut dyn Archive);
-        let mut run = Run { desk: self, tools, job: &job, journal, plan, archive, discarded: 0, progress };
-        let ran = run.all().await;
-        let came = Discarded {
-            discarded: run.discarded,
-            left_meanwhile,
-            not_discarded: run.plan.len(),
-            stopped: tools.stop.is_cancelled(),
-            error: ran.err(),
+        let mut running = DiscardJob {
+            dead_letters: self,
+            services,
+            job: &job,
+            journal,
+            plan,
+            archive,
+            discarded: 0,
+            progress,
         };
-        job.end_counted(came.error.as_ref(), JobOutcome::unless(came.stopped), None).await?;
-        Ok(came)
+        let ended = running.run().await;
+        let result = Discarded {
+            discarded: running.discarded,
+            left_meanwhile,
+            not_discarded: running.plan.len(),
+            stopped: services.stop.is_cancelled(),
+            error: ended.err(),
+        };
+        job.end_counted(result.error.as_ref(), JobOutcome::unless(result.stopped), None).await?;
+        Ok(result)
     }
 }
 
-impl Run<'_> {
-    async fn all(&mut self) -> Result<(), DeadLetterError> {
-        for source in self.plan.names() {
+impl DiscardJob<'_> {
+    async fn run(&mut self) -> Result<(), DeadLetterError> {
+        for source in self.plan.source_names() {
             let mut at_end = false;
-            while !at_end && self.plan.left(&source) > 0 && !self.tools.stop.is_cancelled() {
-                let mut pass = self.desk.pass(&source).await?;
+            while !at_end && self.plan.remaining(&source) > 0 && !self.services.stop.is_cancelled() {
+                let mut pass = self.dead_letters.pass(&source).await?;
                 let passed = self.pass(&mut pass).await;
                 at_end = pass.saw_all();
                 pass.finish(passed, &self.journal).await?;
@@ -92,24 +104,25 @@ impl Run<'_> {
 
     async fn pass(&mut self, pass: &mut Pass<'_>) -> Result<(), DeadLetterError> {
         loop {
-            let batch = next_batch(pass, &mut self.plan, &self.journal, BATCH, self.tools.stop).await?;
+            let batch = next_batch(pass, &mut self.plan, &self.journal, BATCH, self.services.stop).await?;
             if batch.is_empty() {
                 return Ok(());
             }
-            self.throw_away(pass, &batch).await?;
+            self.discard(pass, &batch).await?;
             self.discarded += batch.len() as u64;
             (self.progress)(Progress::Letters(self.discarded));
         }
     }
 
-    async fn throw_away(&mut self, pass: &mut Pass<'_>, batch: &[Held]) -> Result<(), DeadLetterError> {
+    async fn discard(&mut self, pass: &mut Pass<'_>, batch: &[Held]) -> Result<(), DeadLetterError> {
         if let Some(archive) = self.archive.as_deref_mut() {
             let lines: Vec<_> = batch.iter().map(|held| Archived::from(&held.letter)).collect();
-            archive.keep(&lines).map_err(DeadLetterError::NoFile)?;
+            archive.write(&lines).map_err(DeadLetterError::NoFile)?;
         }
-        let noting = batch.iter().map(|held| note(&self.tools, &held.letter, State::Discarded));
-        for noted in join_all(noting).await {
-            noted?;
+        let recording =
+            batch.iter().map(|held| record_state(self.services.store, &held.letter, State::Discarded));
+        for recorded in join_all(recording).await {
+            recorded?;
         }
         settle_all(self.job, &mut self.journal, pass, Fate::Discarded, batch).await
     }

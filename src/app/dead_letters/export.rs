@@ -1,45 +1,46 @@
-//! Writing letters to a file, whole.
+//! Writing letters to a file, with their personal data.
 
 use tokio_util::sync::CancellationToken;
 
-use super::{DeadLetterError, DeadLetters, JobRequest, Progress};
+use super::{error::DeadLetterError, handle::DeadLetters, job::JobRequest, progress::Progress};
 use crate::{
     core::letters::{Archived, Filter, JobOutcome},
     edge::amqp::publish::Publisher,
 };
 
-/// Letters that are written at a time.
+/// The number of letters written at a time.
 const BATCH: usize = 64;
 
-/// A file that letters are written to, one a line.
+/// A destination for exported letters.
 pub trait Archive {
-    /// Writes letters, and returns when they are safe on disk.
+    /// Writes letters and returns when they are safe on disk.
     ///
     /// # Errors
-    /// The file cannot be written.
-    fn keep(&mut self, lines: &[Archived]) -> std::io::Result<()>;
+    /// The letters could not be written.
+    fn write(&mut self, lines: &[Archived]) -> std::io::Result<()>;
 }
 
 impl DeadLetters<'_> {
-    /// Writes the letters that `filter` means, at most `limit`, to `archive`; they stay where they are. How many.
+    /// Writes the letters that match `filter`, at most `limit`, to `archive`, and returns their number. The
+    /// letters stay in their queues.
     ///
     /// # Errors
-    /// [`DeadLetterError`]; nothing is written before it is on record.
+    /// [`DeadLetterError`]. Nothing is written before the job is on record.
     pub async fn export(
         &self,
         (publisher, stop): (&Publisher, &CancellationToken),
-        order: &JobRequest,
+        request: &JobRequest,
         (filter, limit): (&Filter, u64),
         archive: &mut dyn Archive,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<u64, DeadLetterError> {
-        let job = self.begin_reading(publisher, order).await?;
-        let written = self.write(filter, limit, archive, stop, progress).await;
+        let job = self.begin_unlocked(publisher, request).await?;
+        let written = self.export_to(filter, limit, archive, stop, progress).await;
         let outcome = JobOutcome::unless(stop.is_cancelled());
         job.end_with(written.map(|written| (outcome, written, written))).await
     }
 
-    async fn write(
+    async fn export_to(
         &self,
         filter: &Filter,
         limit: u64,
@@ -55,7 +56,7 @@ impl DeadLetters<'_> {
             let at_end = letter.is_none();
             lines.extend(letter.map(|(_, letter)| Archived::from(&letter)));
             if at_end || lines.len() == BATCH {
-                archive.keep(&lines).map_err(DeadLetterError::NoFile)?;
+                archive.write(&lines).map_err(DeadLetterError::NoFile)?;
                 written += lines.len() as u64;
                 lines.clear();
                 progress(Progress::Letters(written));

@@ -1,84 +1,91 @@
-//! Putting letters of a file into their dead-letter queues. Done twice it changes nothing.
+//! Putting letters from a file back into their dead-letter queues. Repeating an import changes nothing.
 
 use futures_util::future::join_all;
 
-use super::{DeadLetterError, DeadLetters, JobRequest, Plan, Progress, Services};
+use super::{
+    error::DeadLetterError,
+    handle::DeadLetters,
+    job::{JobRequest, Services},
+    plan::Plan,
+    progress::Progress,
+};
 use crate::{
     core::letters::{Filter, JobOutcome, Journal, Letter},
     edge::amqp::routes,
 };
 
-/// Letters that are on their way at the same time.
+/// The number of letters published at the same time.
 const BATCH: usize = 64;
 
-/// What an import came to.
+/// The result of an import.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Imported {
-    /// Letters put back.
+    /// The number of letters put back.
     pub put_back: u64,
-    /// Letters that were there already, which is: listed.
-    pub there: u64,
-    /// Whether somebody stopped it before its end.
+    /// The number of letters that were listed already.
+    pub already_there: u64,
+    /// True if the operator stopped it early.
     pub stopped: bool,
 }
 
 impl DeadLetters<'_> {
-    /// Puts letters into their queues and into the log, unless they are there.
+    /// Puts letters into their queues and into the log, unless they are listed already.
     ///
     /// # Errors
-    /// [`DeadLetterError`]; what was done until then is done.
+    /// [`DeadLetterError`]. Letters put back until then stay.
     pub async fn import(
         &self,
-        tools: Services<'_>,
-        order: &JobRequest,
+        services: Services<'_>,
+        request: &JobRequest,
         letters: impl Iterator<Item = Letter>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Imported, DeadLetterError> {
-        let (job, journal) = self.begin(tools, order).await?;
-        let came = self.put_all_back(tools, &journal, letters, progress).await;
-        job.end_with(came.map(|came| (JobOutcome::unless(came.stopped), came.put_back, came))).await
+        let (job, journal) = self.begin(services, request).await?;
+        let result = self.put_all_back(services, &journal, letters, progress).await;
+        job.end_with(result.map(|result| (JobOutcome::unless(result.stopped), result.put_back, result))).await
     }
 
     async fn put_all_back(
         &self,
-        tools: Services<'_>,
+        services: Services<'_>,
         journal: &Journal,
         letters: impl Iterator<Item = Letter>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Imported, DeadLetterError> {
-        let mut there = self.truthful_list().await?;
-        let (mut came, mut batch) = (Imported::default(), Vec::with_capacity(BATCH));
+        let mut listed = self.verified_list().await?;
+        let (mut imported, mut batch) = (Imported::default(), Vec::with_capacity(BATCH));
         let mut letters = letters.peekable();
         while let Some(mut letter) = letters.next() {
-            // What was taken away comes back as another letter, else the journal would hide it.
+            // A letter that had left gets a new id, since the journal hides the old one.
             while journal.has_left(letter.id.key()) {
                 letter.id = letter.id.reimported();
             }
-            if there.add(&letter) {
+            if listed.insert(&letter) {
                 batch.push(letter)
             } else {
-                came.there += 1
+                imported.already_there += 1
             }
             if batch.len() == BATCH || letters.peek().is_none() {
-                self.put_back(tools, &batch).await?;
-                came.put_back += batch.len() as u64;
+                self.publish_all(services, &batch).await?;
+                imported.put_back += batch.len() as u64;
                 batch.clear();
-                progress(Progress::Letters(came.put_back + came.there));
-                came.stopped = tools.stop.is_cancelled() && letters.peek().is_some();
-                if came.stopped {
+                progress(Progress::Letters(imported.put_back + imported.already_there));
+                imported.stopped = services.stop.is_cancelled() && letters.peek().is_some();
+                if imported.stopped {
                     break;
                 }
             }
         }
-        Ok(came)
+        Ok(imported)
     }
 
-    /// What is listed, where all of it is in the queues: else a letter might be taken for one that is there. One that is
-    /// there and not listed comes twice, under one id; a reindex takes the second copy out.
-    async fn truthful_list(&self) -> Result<Plan, DeadLetterError> {
+    /// Returns what is listed, provided that the queues hold at least as much. Otherwise a letter that is
+    /// listed but gone would not be put back. A letter that is present but not listed is put back as a second
+    /// copy under the same id, which a reindex removes.
+    async fn verified_list(&self) -> Result<Plan, DeadLetterError> {
         let list = self.plan(&Filter::default(), u64::MAX, |_| {}).await?;
         for (source_name, queued) in self.depths(&Filter::default()).await? {
-            let listed = list.left(&source_name);
+            let listed = list.remaining(&source_name);
             if listed > queued {
                 return Err(DeadLetterError::Differs { source_name, queued, listed });
             }
@@ -86,12 +93,12 @@ impl DeadLetters<'_> {
         Ok(list)
     }
 
-    async fn put_back(&self, tools: Services<'_>, batch: &[Letter]) -> Result<(), DeadLetterError> {
+    async fn publish_all(&self, services: Services<'_>, batch: &[Letter]) -> Result<(), DeadLetterError> {
         let putting = batch.iter().map(async |letter| {
-            let shelved = routes::dead_letter(letter);
-            tools.publisher.publish(shelved.clone(), routes::PATIENCE).await?;
-            routes::publish_until_confirmed(tools.publisher, routes::PATIENCE, || {
-                routes::log_entry(shelved.clone())
+            let letter = routes::dead_letter(letter);
+            services.publisher.publish(letter.clone(), routes::PATIENCE).await?;
+            routes::publish_until_confirmed(services.publisher, routes::PATIENCE, || {
+                routes::log_entry(letter.clone())
             })
             .await
         });

@@ -1,94 +1,82 @@
-//! A job: who does what, on record from its beginning to its end, and alone.
+//! A job: on record from its beginning to its end, and the only one to move letters at a time.
 
 use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{DeadLetterError, DeadLetters, Services};
+use super::{error::DeadLetterError, handle::DeadLetters};
 use crate::{
     core::{
         ledger::State,
         letters::{Fate, JobId, JobKind, JobOutcome, Journal, JournalRecord, Letter},
     },
-    edge::amqp::{
-        self,
-        consume::{
-            dead_queue::{Held, Pass},
-            lock::Lock,
+    edge::{
+        amqp::{
+            self,
+            consume::{
+                dead_queue::{Held, Pass},
+                lock::Lock,
+            },
+            publish::Publisher,
+            routes,
         },
-        publish::Publisher,
-        routes,
+        redis::Store,
     },
     faults::{self, Mutant},
 };
 
-/// What somebody asks for.
+/// A job that an operator asks for.
 #[derive(Clone, Debug)]
 pub struct JobRequest {
-    /// What to do.
+    /// The job's kind.
     pub kind: JobKind,
-    /// Who asks.
+    /// The operator's name.
     pub actor: String,
-    /// Why.
+    /// The operator's reason.
     pub reason: Option<String>,
-    /// Which letters are meant, in words.
+    /// The selected letters, in words.
     pub filter: String,
-    /// How many they are, where that is known.
+    /// The number of letters selected, if known.
     pub letters: Option<u64>,
 }
 
-/// A job that runs.
-pub(super) struct Running<'a> {
-    /// Its id.
+/// The services that a job needs besides the broker connection of [`DeadLetters`].
+#[derive(Clone, Copy)]
+pub struct Services<'a> {
+    /// Publishes with confirms.
+    pub publisher: &'a Publisher,
+    /// Knows which webhooks are done, and keeps the ledger.
+    pub store: &'a Store,
+    /// Stops the job at the next letter.
+    pub stop: &'a CancellationToken,
+}
+
+/// A running job.
+pub(super) struct Job<'a> {
     pub(super) id: JobId,
     publisher: &'a Publisher,
-    /// Held while the job runs; the broker lets go of it if we are killed.
+    /// Held while the job runs, if it moves letters. The broker releases it if the process is killed.
     lock: Option<Lock>,
 }
 
-/// Somebody is being shown personal data.
-pub struct Reveal<'a>(Running<'a>);
-
-impl Reveal<'_> {
-    /// Puts on record how many letters were shown.
-    ///
-    /// # Errors
-    /// [`DeadLetterError`]: that they were to be shown is on record.
-    pub async fn end(self, shown: u64) -> Result<(), DeadLetterError> {
-        self.0.end(JobOutcome::Finished, shown, None).await
-    }
-}
-
 impl DeadLetters<'_> {
-    /// Puts on record that somebody is about to be shown personal data.
-    ///
-    /// # Errors
-    /// [`DeadLetterError`]: then nothing may be shown.
-    pub async fn reveal<'a>(
+    /// Begins a job that moves no letters and therefore needs no lock.
+    pub(super) async fn begin_unlocked<'a>(
         &self,
         publisher: &'a Publisher,
-        order: &JobRequest,
-    ) -> Result<Reveal<'a>, DeadLetterError> {
-        Ok(Reveal(self.begin_reading(publisher, order).await?))
-    }
-
-    /// Begins a job that moves no letters: it disturbs no other.
-    pub(super) async fn begin_reading<'a>(
-        &self,
-        publisher: &'a Publisher,
-        order: &JobRequest,
-    ) -> Result<Running<'a>, DeadLetterError> {
-        let job = Running { id: JobId::new(Uuid::now_v7()), publisher, lock: None };
-        job.begin(order).await?;
+        request: &JobRequest,
+    ) -> Result<Job<'a>, DeadLetterError> {
+        let job = Job { id: JobId::new(Uuid::now_v7()), publisher, lock: None };
+        job.begin(request).await?;
         Ok(job)
     }
 
-    /// Begins a job that moves letters: one at a time. The journal is that of all jobs before. If the last of them was
-    /// killed, what it could not finish is finished first.
-    pub(super) async fn begin<'a>(
+    /// Takes the lock and begins a job that moves letters. Returns the journal of all earlier jobs.
+    pub(super) async fn begin_locked<'a>(
         &self,
-        tools: Services<'a>,
-        order: &JobRequest,
-    ) -> Result<(Running<'a>, Journal), DeadLetterError> {
+        services: Services<'a>,
+        request: &JobRequest,
+    ) -> Result<(Job<'a>, Journal), DeadLetterError> {
         let lock = match Lock::take(self.connection).await {
             Ok(lock) => lock,
             Err(amqp::Error::Locked(_)) => {
@@ -97,64 +85,41 @@ impl DeadLetters<'_> {
             }
             Err(error) => return Err(error.into()),
         };
-        let job = Running { id: JobId::new(Uuid::now_v7()), publisher: tools.publisher, lock: Some(lock) };
-        job.begin(order).await?;
-        let ready = async {
-            // Its own beginning in the journal proves that nothing before it is missing.
-            let journal = self.journal_before(job.id).await?;
-            if order.kind != JobKind::Reindex && journal.unfinished().is_some() {
-                self.mend(tools, &job, &journal).await?;
-            }
-            Ok(journal)
-        };
-        match ready.await {
+        let job = Job { id: JobId::new(Uuid::now_v7()), publisher: services.publisher, lock: Some(lock) };
+        job.begin(request).await?;
+        // The job's own beginning in the journal proves that no record before it is missing.
+        match self.journal_before(job.id).await {
             Ok(journal) => Ok((job, journal)),
             Err(error) => job.end_with(Err(error)).await,
         }
     }
-
-    /// Whether the last job was killed: the next one finishes what it left, whatever it is itself.
-    ///
-    /// # Errors
-    /// [`DeadLetterError`]
-    pub async fn was_killed(&self) -> Result<bool, DeadLetterError> {
-        Ok(self.journal().await?.unfinished().is_some() && !self.is_busy().await?)
-    }
-
-    /// Whether somebody works on letters now.
-    ///
-    /// # Errors
-    /// [`DeadLetterError`]
-    pub async fn is_busy(&self) -> Result<bool, DeadLetterError> {
-        Ok(Lock::is_held(self.connection).await?)
-    }
 }
 
-impl Running<'_> {
-    async fn begin(&self, order: &JobRequest) -> Result<(), DeadLetterError> {
-        let JobRequest { kind, actor, reason, filter, letters } = order.clone();
+impl Job<'_> {
+    async fn begin(&self, request: &JobRequest) -> Result<(), DeadLetterError> {
+        let JobRequest { kind, actor, reason, filter, letters } = request.clone();
         let (at, version) = (Timestamp::now(), env!("CARGO_PKG_VERSION").to_owned());
         self.write(&JournalRecord::Begun { job: self.id, at, kind, actor, reason, filter, letters, version })
             .await
     }
 
-    /// Writes down that letters are safe elsewhere, or thrown away: only then may they be acked.
-    pub(super) async fn gone(&self, fate: Fate, letters: Vec<u64>) -> Result<(), DeadLetterError> {
+    /// Records that letters are safe elsewhere or discarded. Only then may they be acked.
+    pub(super) async fn record_gone(&self, fate: Fate, letters: Vec<u64>) -> Result<(), DeadLetterError> {
         if letters.is_empty() {
             return Ok(());
         }
         self.write(&JournalRecord::Gone { job: self.id, fate, letters }).await
     }
 
-    /// Writes down that letters that were missing are there.
-    pub(super) async fn found(&self, letters: Vec<u64>) -> Result<(), DeadLetterError> {
+    /// Records that letters recorded as missing are in their queue after all.
+    pub(super) async fn record_found(&self, letters: Vec<u64>) -> Result<(), DeadLetterError> {
         if letters.is_empty() {
             return Ok(());
         }
         self.write(&JournalRecord::Found { job: self.id, letters }).await
     }
 
-    /// Ends the job and lets the next one begin.
+    /// Records the end of the job and releases the lock.
     pub(super) async fn end(
         self,
         outcome: JobOutcome,
@@ -169,12 +134,13 @@ impl Running<'_> {
         written
     }
 
-    /// Ends the job as what came of it: an outcome, letters handled, and a value; an error is put on record and passed on.
+    /// Ends the job with its result: the outcome, the number of letters handled, and a value to return. An
+    /// error is recorded and returned.
     pub(super) async fn end_with<T>(
         self,
-        came: Result<(JobOutcome, u64, T), DeadLetterError>,
+        result: Result<(JobOutcome, u64, T), DeadLetterError>,
     ) -> Result<T, DeadLetterError> {
-        match came {
+        match result {
             Ok((outcome, handled, value)) => {
                 self.end(outcome, handled, None).await?;
                 Ok(value)
@@ -186,7 +152,8 @@ impl Running<'_> {
         }
     }
 
-    /// Ends a job that has something to tell even if it failed: `error` is put on record instead of the outcome.
+    /// Ends a job whose counts are reported even after an error. If there is an error, records it in place of
+    /// the outcome.
     pub(super) async fn end_counted(
         self,
         error: Option<&DeadLetterError>,
@@ -203,7 +170,7 @@ impl Running<'_> {
     }
 
     async fn fail(self, error: &DeadLetterError) {
-        // The error that matters is the first one.
+        // Only the first error is reported.
         drop(self.end(JobOutcome::Failed, 0, Some(error.to_string())).await);
     }
 
@@ -216,16 +183,16 @@ impl Running<'_> {
     }
 }
 
-/// Writes letters in the journal, and in our reading of it, and takes them out of the queue.
+/// Records letters as gone, in the journal and in our copy of it, and then acks them.
 pub(super) async fn settle_all(
-    job: &Running<'_>,
+    job: &Job<'_>,
     journal: &mut Journal,
     pass: &mut Pass<'_>,
     fate: Fate,
     letters: &[Held],
 ) -> Result<(), DeadLetterError> {
     let keys: Vec<u64> = letters.iter().map(|held| held.letter.id.key()).collect();
-    job.gone(fate, keys.clone()).await?;
+    job.record_gone(fate, keys.clone()).await?;
     journal.apply(JournalRecord::Gone { job: job.id, fate, letters: keys });
     if !faults::is(Mutant::RemoveBeforeReplay) {
         for held in letters {
@@ -235,10 +202,14 @@ pub(super) async fn settle_all(
     Ok(())
 }
 
-/// Notes in the ledger what became of a letter's webhook, where it is counted.
-pub(super) async fn note(tools: &Services<'_>, letter: &Letter, state: State) -> Result<(), DeadLetterError> {
+/// Records the state of a letter's webhook in the ledger, if the webhook is counted there.
+pub(super) async fn record_state(
+    store: &Store,
+    letter: &Letter,
+    state: State,
+) -> Result<(), DeadLetterError> {
     if let Some(entry) = letter.queued.entry {
-        tools.store.record(&letter.queued.webhook.source, [entry].into_iter(), state).await?;
+        store.record(&letter.queued.webhook.source, [entry].into_iter(), state).await?;
     }
     Ok(())
 }

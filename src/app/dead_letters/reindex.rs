@@ -1,4 +1,4 @@
-//! Making the log agree with the queues, after somebody has moved letters by other means.
+//! Correcting the log so that it agrees with the queues, after letters were moved by other means.
 
 use std::collections::HashSet;
 
@@ -6,8 +6,10 @@ use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    DeadLetterError, DeadLetters, JobRequest, Progress, Services,
-    job::{Running, note},
+    error::DeadLetterError,
+    handle::DeadLetters,
+    job::{Job, JobRequest, Services, record_state},
+    progress::Progress,
 };
 use crate::{
     core::{
@@ -21,185 +23,178 @@ use crate::{
     },
 };
 
-/// How many letters are listed at a time, and keys written in the journal.
+/// The number of letters listed, and of keys recorded as found, at a time.
 const BATCH: usize = 64;
 
-/// How many keys stand in one record of the journal.
-const RECORD: usize = 1_000;
+/// The largest number of missing keys in one record of the journal.
+const RECORD_KEYS_MAX: usize = 1_000;
 
-/// How long a worker may take from a letter's queue to the log.
-const ON_ITS_WAY_MAX: SignedDuration = SignedDuration::from_mins(1);
+/// The time a worker may take between writing a letter to its queue and to the log.
+const LOG_DELAY_MAX: SignedDuration = SignedDuration::from_mins(1);
 
-/// What was found.
+/// The result of a reindex.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reindexed {
-    /// Letters in the queues.
+    /// The number of letters in the queues.
     pub seen: u64,
-    /// Letters that were in their queue and not in the log: now they are.
+    /// The number of letters that were in their queue but not listed. They are listed now.
     pub listed: u64,
-    /// Letters that are in the log and not in their queue. They stay listed, whole, unless they are to be forgotten.
+    /// The number of letters that are listed but not in their queue. They stay listed unless they are to be
+    /// forgotten.
     pub missing: u64,
-    /// Letters that lie in the queue of another source than their own: somebody moved them. Nothing is done to them.
+    /// The number of letters in the queue of another source. They are left there.
     pub misplaced: u64,
-    /// Letters that a killed job had settled and not taken out of the queue, and second copies: now they are out.
+    /// The number of letters removed from their queue: settled by a killed job that did not ack them, or
+    /// second copies.
     pub finished: u64,
-    /// Whether somebody stopped it before its end.
+    /// True if the operator stopped it early.
     pub stopped: bool,
 }
 
-/// A reindex of one source under way.
-struct Run<'a> {
-    tools: Services<'a>,
-    job: &'a Running<'a>,
+/// A running reindex of one source.
+struct ReindexJob<'a> {
+    services: Services<'a>,
+    job: &'a Job<'a>,
     journal: &'a Journal,
     began: Timestamp,
-    listed: Roll,
-    /// Met, and not listed.
-    strangers: HashSet<u64>,
-    /// In their queue and not in the log.
+    listed: SeenSet,
+    /// Keys of letters seen in the queue that are not listed.
+    seen_unlisted: HashSet<u64>,
+    /// Letters in their queue that are yet to be written to the log.
     unlisted: Vec<Held>,
-    /// Taken for missing before.
+    /// Keys of letters that were recorded as missing, yet to be recorded as found.
     found: Vec<u64>,
 }
 
-/// The keys of the letters that are listed, and which of them were met; in little memory.
-struct Roll {
-    /// In their order.
+/// The keys of the listed letters, each with a mark once it was seen in the queue. Takes nine bytes a letter.
+struct SeenSet {
+    /// Sorted.
     keys: Vec<u64>,
-    met: Vec<bool>,
+    seen: Vec<bool>,
 }
 
-impl Roll {
-    fn of(keys: HashSet<u64>) -> Self {
+impl SeenSet {
+    fn new(keys: HashSet<u64>) -> Self {
         let mut keys: Vec<u64> = keys.into_iter().collect();
         keys.sort_unstable();
-        Self { met: vec![false; keys.len()], keys }
+        Self { seen: vec![false; keys.len()], keys }
     }
 
-    /// Notes that a letter is there. Whether that is news; none if it is not listed.
-    fn meet(&mut self, key: u64) -> Option<bool> {
+    /// Marks a letter as seen. Returns true if it was not seen before; none if it is not listed.
+    fn mark(&mut self, key: u64) -> Option<bool> {
         let place = self.keys.binary_search(&key).ok()?;
-        Some(!std::mem::replace(&mut self.met[place], true))
+        Some(!std::mem::replace(&mut self.seen[place], true))
     }
 
+    /// Returns the keys not seen.
     fn missing(&self) -> Vec<u64> {
-        self.keys.iter().zip(&self.met).filter(|(_, met)| !**met).map(|(key, _)| *key).collect()
+        self.keys.iter().zip(&self.seen).filter(|(_, seen)| !**seen).map(|(key, _)| *key).collect()
     }
 }
 
 impl DeadLetters<'_> {
-    /// Goes through the queues of the sources that `filter` means, and mends the log.
+    /// Goes through the queues of the sources that `filter` selects, and corrects the log.
     ///
     /// # Errors
-    /// [`DeadLetterError`]; what was done until then is done.
+    /// [`DeadLetterError`]. Corrections made until then stay.
     pub async fn reindex(
         &self,
-        tools: Services<'_>,
-        order: &JobRequest,
+        services: Services<'_>,
+        request: &JobRequest,
         (filter, forget_missing): (&Filter, bool),
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Reindexed, DeadLetterError> {
-        let (job, journal) = self.begin(tools, order).await?;
-        let mut came = Reindexed::default();
+        // No recovery first: a reindex does itself what a killed job left to do.
+        let (job, journal) = self.begin_locked(services, request).await?;
+        let mut result = Reindexed::default();
         let mut outcome = Ok(());
         for source in self.sources(filter) {
-            let work = (tools, &job, &journal, forget_missing);
-            outcome = self.reindex_source(work, source, &mut came, progress).await;
-            came.stopped = tools.stop.is_cancelled();
-            if outcome.is_err() || came.stopped {
+            let work = (services, &job, &journal, forget_missing);
+            outcome = self.reindex_source(work, source, &mut result, progress).await;
+            result.stopped = services.stop.is_cancelled();
+            if outcome.is_err() || result.stopped {
                 break;
             }
         }
-        job.end_with(outcome.map(|()| (JobOutcome::unless(came.stopped), came.listed, came))).await
+        job.end_with(outcome.map(|()| (JobOutcome::unless(result.stopped), result.listed, result))).await
     }
 
-    /// Goes through all queues after a job was killed.
-    pub(super) async fn mend(
+    /// Goes through one source's queue, and corrects the log.
+    pub(super) async fn reindex_source(
         &self,
-        tools: Services<'_>,
-        job: &Running<'_>,
-        journal: &Journal,
-    ) -> Result<(), DeadLetterError> {
-        let mut came = Reindexed::default();
-        for source in self.config.sources.keys() {
-            self.reindex_source((tools, job, journal, false), source, &mut came, &mut |_| {}).await?;
-        }
-        Ok(())
-    }
-
-    async fn reindex_source(
-        &self,
-        (tools, job, journal, forget_missing): (Services<'_>, &Running<'_>, &Journal, bool),
+        (services, job, journal, forget_missing): (Services<'_>, &Job<'_>, &Journal, bool),
         source: &SourceName,
-        came: &mut Reindexed,
+        result: &mut Reindexed,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(), DeadLetterError> {
-        // A letter is in its queue before it is in the log: the log is read first, so that none counts as missing that
-        // dies meanwhile.
+        // A letter reaches its queue before the log. The log is read first, so that a letter that dies
+        // meanwhile does not count as missing.
         let began = Timestamp::now();
         let only = Filter { sources: vec![source.clone()], ..Filter::default() };
-        let keys = self.plan(&only, u64::MAX, |_| {}).await?.sources.remove(source).unwrap_or_default();
-        let (listed, strangers, unlisted, found) = (Roll::of(keys), HashSet::new(), Vec::new(), Vec::new());
-        let mut run = Run { tools, job, journal, began, listed, strangers, unlisted, found };
+        let listed = SeenSet::new(self.plan(&only, u64::MAX, |_| {}).await?.into_keys(source));
+        let (seen_unlisted, unlisted, found) = (HashSet::new(), Vec::new(), Vec::new());
+        let mut running =
+            ReindexJob { services, job, journal, began, listed, seen_unlisted, unlisted, found };
         let mut pass = self.pass(source).await?;
-        let passed = run.pass(&mut pass, came, progress).await;
+        let passed = running.pass(&mut pass, result, progress).await;
         pass.finish(passed, journal).await?;
-        if !tools.stop.is_cancelled() {
-            let missing = run.listed.missing();
-            came.missing += missing.len() as u64;
-            for keys in missing.chunks(RECORD).filter(|_| forget_missing) {
-                job.gone(Fate::Missing, keys.to_vec()).await?;
+        if !services.stop.is_cancelled() {
+            let missing = running.listed.missing();
+            result.missing += missing.len() as u64;
+            for keys in missing.chunks(RECORD_KEYS_MAX).filter(|_| forget_missing) {
+                job.record_gone(Fate::Missing, keys.to_vec()).await?;
             }
         }
         Ok(())
     }
 }
 
-impl Run<'_> {
+impl ReindexJob<'_> {
     async fn pass(
         &mut self,
         pass: &mut Pass<'_>,
-        came: &mut Reindexed,
+        result: &mut Reindexed,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(), DeadLetterError> {
         while let Some(held) = pass.next().await? {
             if !pass.is_home_of(&held) {
-                came.misplaced += 1;
+                result.misplaced += 1;
                 continue;
             }
             let key = held.letter.id.key();
-            came.seen += 1;
-            let listed = self.listed.meet(key);
-            let is_news = listed.unwrap_or_else(|| self.strangers.insert(key));
-            if self.journal.is_settled(held.letter.id) || !is_news {
+            result.seen += 1;
+            let listed = self.listed.mark(key);
+            let is_first = listed.unwrap_or_else(|| self.seen_unlisted.insert(key));
+            if self.journal.is_settled(held.letter.id) || !is_first {
                 pass.ack(&held).await?;
-                came.finished += 1;
+                result.finished += 1;
             } else if self.journal.is_missing(held.letter.id) {
                 self.found.push(key);
-            } else if listed.is_none() && !is_on_its_way(&held, self.began) {
+            } else if listed.is_none() && !may_be_logged_soon(&held, self.began) {
                 self.unlisted.push(held);
             }
             if self.unlisted.len() + self.found.len() >= BATCH {
-                self.list(came).await?;
+                self.write_out(result).await?;
             }
-            if came.seen.is_multiple_of(100) {
-                progress(Progress::Letters(came.seen));
+            if result.seen.is_multiple_of(100) {
+                progress(Progress::Letters(result.seen));
             }
-            if self.tools.stop.is_cancelled() {
+            if self.services.stop.is_cancelled() {
                 break;
             }
         }
-        self.list(came).await
+        self.write_out(result).await
     }
 
-    /// Writes letters to the log. Those that the broker made are in nobody's books yet.
-    async fn list(&mut self, came: &mut Reindexed) -> Result<(), DeadLetterError> {
+    /// Writes unlisted letters to the log, and records found ones. Letters that the broker made are not in
+    /// the ledger yet.
+    async fn write_out(&mut self, result: &mut Reindexed) -> Result<(), DeadLetterError> {
         let listing = self.unlisted.iter().map(async |held| {
             if !held.has_id {
-                note(&self.tools, &held.letter, State::Dead).await?;
+                record_state(self.services.store, &held.letter, State::Dead).await?;
             }
             let letter = routes::dead_letter(&held.letter);
-            let listed = routes::publish_until_confirmed(self.tools.publisher, routes::PATIENCE, || {
+            let listed = routes::publish_until_confirmed(self.services.publisher, routes::PATIENCE, || {
                 routes::log_entry(letter.clone())
             })
             .await;
@@ -208,16 +203,16 @@ impl Run<'_> {
         for listed in join_all(listing).await {
             listed?;
         }
-        self.job.found(self.found.clone()).await?;
-        came.listed += (self.unlisted.len() + self.found.len()) as u64;
+        self.job.record_found(self.found.clone()).await?;
+        result.listed += (self.unlisted.len() + self.found.len()) as u64;
         self.unlisted.clear();
         self.found.clear();
         Ok(())
     }
 }
 
-/// Whether a worker may be about to write the letter to the log itself.
-fn is_on_its_way(held: &Held, now: Timestamp) -> bool {
+/// Returns true if a worker may be about to write the letter to the log itself.
+fn may_be_logged_soon(held: &Held, now: Timestamp) -> bool {
     let died = held.letter.queued.history.last_failed_at;
-    held.has_id && died.is_some_and(|died| now.duration_since(died) < ON_ITS_WAY_MAX)
+    held.has_id && died.is_some_and(|died| now.duration_since(died) < LOG_DELAY_MAX)
 }

@@ -1,4 +1,4 @@
-//! Sending letters back to their raw queue: a few first, then more, for as long as they do well.
+//! Sending letters back to their raw queue: a few first, then more, as long as they succeed.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -9,10 +9,13 @@ use futures_util::future::join_all;
 use tokio::time::{sleep, sleep_until};
 
 use super::{
-    DeadLetterError, DeadLetters, JobRequest, Plan, Progress, Services,
     batch::next_batch,
-    job::{Running, note, settle_all},
-    standing::{Prior, attempt, standings},
+    error::DeadLetterError,
+    handle::DeadLetters,
+    job::{Job, JobRequest, Services, record_state, settle_all},
+    plan::Plan,
+    prior::{Prior, look_up, normalize},
+    progress::Progress,
 };
 use crate::{
     app::shards::Shards,
@@ -29,176 +32,174 @@ use crate::{
     faults::{self, Mutant},
 };
 
-/// Letters that are on their way at the same time, and share one record of the journal.
+/// The number of letters published at the same time, which share one record of the journal.
 const BATCH: usize = 64;
 
-/// How often the fates of a wave are looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// The interval at which the outcomes of a wave are read.
+const POLL_EVERY: Duration = Duration::from_millis(100);
 
-/// How many keys that are on their way are remembered: some megabytes.
-const ON_THEIR_WAY_MAX: usize = 100_000;
+/// The number of keys in flight to remember, which take some megabytes.
+const IN_FLIGHT_MAX: usize = 100_000;
 
-/// How a replay watches over itself.
+/// The limits at which a replay stops by itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Canary {
-    /// It stops when more than this share (0 to 1) of a wave fails again.
+    /// The share (0 to 1) of a wave that may fail again.
     pub max_failing: f64,
-    /// How long it waits for the outcome of a wave.
+    /// The time to wait for the outcome of a wave.
     pub patience: Duration,
 }
 
-/// How letters are sent back.
+/// The options of a replay.
 #[derive(Clone, Copy, Debug)]
 pub struct Replay {
-    /// In growing waves, each of which must do well; else all at once.
+    /// If set, sends growing waves, each of which must succeed. If not, sends all letters without waiting.
     pub canary: Option<Canary>,
-    /// At most so many a second.
+    /// The largest number of letters a second.
     pub rate: Option<f64>,
-    /// Also letters whose key is done by another body: the key is forgotten first, so that the letter is not taken for a
-    /// duplicate.
+    /// If true, also sends letters whose key is done by another body. Their key is deleted from Redis first,
+    /// so that they are not taken for duplicates.
     pub again: bool,
 }
 
-/// What a replay came to.
+/// The result of a replay.
 #[derive(Debug, Default)]
 pub struct Replayed {
-    /// Letters sent back.
+    /// The number of letters sent back.
     pub sent: u64,
-    /// Letters whose webhook had been done meanwhile: out of the queue, nothing published.
+    /// The number of letters removed without publishing, since their webhook had been done meanwhile.
     pub already_done: u64,
-    /// Letters left where they are, since their key is done by another body.
+    /// The number of letters left in their queue, since their key is done by another body.
     pub held_back: u64,
-    /// Letters that have left meanwhile through another job.
+    /// The number of letters that another job moved meanwhile.
     pub left_meanwhile: u64,
-    /// Letters that were meant and were not in their queue.
+    /// The number of selected letters that were not in their queue.
     pub not_found: u64,
-    /// Letters not reached.
+    /// The number of letters not reached.
     pub not_reached: u64,
-    /// What became of those sent, as far as it was waited for.
-    pub fates: WaveCounts,
-    /// Why it stopped before the end.
+    /// The outcomes of the letters sent, as far as they were awaited.
+    pub outcomes: WaveCounts,
+    /// The reason why it stopped early.
     pub stopped: Option<Stopped>,
-    /// What went wrong, if anything did; what is counted here is done all the same.
+    /// The error that ended it, if any. The counts hold all the same.
     pub error: Option<DeadLetterError>,
 }
 
-/// Why a replay stopped before its end.
+/// The reason why a replay stopped early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stopped {
-    /// Somebody asked.
-    Asked,
-    /// Too many of a wave failed again.
+    /// The operator stopped it.
+    Interrupted,
+    /// Too many letters of this wave failed again.
     TooManyFailed(WaveCounts),
-    /// Of some of a wave nothing was heard.
-    Unheard(WaveCounts),
+    /// Some letters of this wave have no outcome in time.
+    NoOutcome(WaveCounts),
 }
 
-/// A replay under way.
-struct Run<'a> {
-    desk: &'a DeadLetters<'a>,
-    tools: Services<'a>,
-    job: &'a Running<'a>,
-    replay: Replay,
-    spread: Shards,
+/// A running replay.
+struct ReplayJob<'a> {
+    dead_letters: &'a DeadLetters<'a>,
+    services: Services<'a>,
+    job: &'a Job<'a>,
+    options: Replay,
+    shards: Shards,
     journal: Journal,
     plan: Plan,
-    came: Replayed,
-    /// When the next letters may go.
+    result: Replayed,
+    /// The time at which the next letters may be sent.
     due: Instant,
+    /// The number of waves begun.
     waves: u32,
-    /// What is on its way and may not be marked done yet: keys, and the hashes of their bodies.
-    on_their_way: HashMap<StoreKey, BodyHash>,
+    /// Keys sent and perhaps not marked done yet, with the hashes of their bodies.
+    in_flight: HashMap<StoreKey, BodyHash>,
     progress: &'a mut dyn FnMut(Progress),
 }
 
 /// A wave of letters.
 #[derive(Default)]
 struct Wave {
-    /// Under which its fates are noted; none where nobody waits for them.
+    /// The name under which workers record its outcomes; none if they are not awaited.
     name: Option<String>,
-    /// WaveCounts are noted by webhook: of two letters of one there is one fate.
+    /// Outcomes are recorded by webhook: two letters of one webhook have one outcome.
     sent: HashSet<DeliveryId>,
 }
 
 impl DeadLetters<'_> {
-    /// Sends the letters of `plan` back.
+    /// Sends the letters of `plan` back to their raw queues.
     ///
     /// # Errors
-    /// [`DeadLetterError`]: it could not begin, or its end could not be written down.
+    /// [`DeadLetterError`]: the job could not begin, or its end could not be recorded.
     pub async fn replay(
         &self,
-        tools: Services<'_>,
-        order: &JobRequest,
+        services: Services<'_>,
+        request: &JobRequest,
         mut plan: Plan,
-        replay: Replay,
+        options: Replay,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Replayed, DeadLetterError> {
-        let (job, journal) = self.begin(tools, order).await?;
-        let left_meanwhile = plan.without(&journal);
-        let mut run = Run {
-            desk: self,
-            tools,
+        let (job, journal) = self.begin(services, request).await?;
+        let left_meanwhile = plan.remove_left(&journal);
+        let mut running = ReplayJob {
+            dead_letters: self,
+            services,
             job: &job,
-            replay,
-            spread: Shards::new(&self.config.sources),
+            options,
+            shards: Shards::new(&self.config.sources),
             journal,
             plan,
-            came: Replayed { left_meanwhile, ..Replayed::default() },
+            result: Replayed { left_meanwhile, ..Replayed::default() },
             due: Instant::now(),
             waves: 0,
-            on_their_way: HashMap::new(),
+            in_flight: HashMap::new(),
             progress,
         };
-        let ran = run.all().await;
-        let mut came = run.came;
-        came.not_reached = run.plan.len().saturating_sub(came.not_found);
-        came.error = ran.err();
-        let outcome = match came.stopped {
+        let ended = running.run().await;
+        let mut result = running.result;
+        result.not_reached = running.plan.len().saturating_sub(result.not_found);
+        result.error = ended.err();
+        let outcome = match result.stopped {
             None => JobOutcome::Finished,
-            Some(Stopped::Asked) => JobOutcome::Interrupted,
-            Some(Stopped::TooManyFailed(_) | Stopped::Unheard(_)) => JobOutcome::Stopped,
+            Some(Stopped::Interrupted) => JobOutcome::Interrupted,
+            Some(Stopped::TooManyFailed(_) | Stopped::NoOutcome(_)) => JobOutcome::Stopped,
         };
-        let note = came.stopped.map(|stopped| stopped.to_string());
-        job.end_counted(came.error.as_ref(), outcome, note).await?;
-        Ok(came)
+        let note = result.stopped.map(|stopped| stopped.to_string());
+        job.end_counted(result.error.as_ref(), outcome, note).await?;
+        Ok(result)
     }
 }
 
 impl std::fmt::Display for Stopped {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Asked => f.write_str("stopped by hand"),
+            Self::Interrupted => f.write_str("stopped by Ctrl-C"),
             Self::TooManyFailed(wave) => write!(f, "{} of {} letters failed again", wave.failed, wave.sent),
-            Self::Unheard(wave) => {
-                let (open, sent) = (wave.open(), wave.sent);
-                write!(
-                    f,
-                    "nothing was heard of {open} of {sent} letters: no worker runs, or raw queues are long"
-                )
+            Self::NoOutcome(wave) => {
+                write!(f, "{} of {} letters have no outcome yet: ", wave.open(), wave.sent)?;
+                f.write_str("no worker is running, or raw queues are long")
             }
         }
     }
 }
 
-impl Run<'_> {
-    async fn all(&mut self) -> Result<(), DeadLetterError> {
-        for source in self.plan.names() {
-            self.source(&source).await?;
-            if self.came.stopped.is_some() {
+impl ReplayJob<'_> {
+    async fn run(&mut self) -> Result<(), DeadLetterError> {
+        for source in self.plan.source_names() {
+            self.replay_source(&source).await?;
+            if self.result.stopped.is_some() {
                 break;
             }
-            self.came.not_found += self.plan.left(&source);
+            self.result.not_found += self.plan.remaining(&source);
         }
         Ok(())
     }
 
-    /// Goes through a source's queue until all letters that are meant were met. Each source has a ramp of its own: what
-    /// is mended for one may not be for another.
-    async fn source(&mut self, source: &SourceName) -> Result<(), DeadLetterError> {
-        let mut ramp = self.replay.canary.map(|canary| Ramp::new(canary.max_failing));
+    /// Goes through a source's queue until it has met all selected letters. Each source has its own ramp:
+    /// what is fixed for one source may still fail for another.
+    async fn replay_source(&mut self, source: &SourceName) -> Result<(), DeadLetterError> {
+        let mut ramp = self.options.canary.map(|canary| Ramp::new(canary.max_failing));
         let mut at_end = false;
-        while !at_end && self.plan.left(source) > 0 && self.came.stopped.is_none() {
-            let mut pass = self.desk.pass(source).await?;
+        while !at_end && self.plan.remaining(source) > 0 && self.result.stopped.is_none() {
+            let mut pass = self.dead_letters.pass(source).await?;
             let passed = self.pass(&mut pass, source, &mut ramp).await;
             at_end = pass.saw_all();
             pass.finish(passed, &self.journal).await?;
@@ -214,19 +215,21 @@ impl Run<'_> {
     ) -> Result<(), DeadLetterError> {
         let mut wave = self.next_wave(ramp);
         let mut at_end = false;
-        while !at_end && self.came.stopped.is_none() {
+        while !at_end && self.result.stopped.is_none() {
             let room = ramp.map_or(BATCH, |ramp| ramp.size().saturating_sub(wave.sent.len()));
             let size = self.batch_size().min(room).max(1);
-            let batch = next_batch(pass, &mut self.plan, &self.journal, size, self.tools.stop).await?;
-            at_end = batch.is_empty() || self.plan.left(source) == 0 || pass.saw_all() || pass.is_old();
+            let batch = next_batch(pass, &mut self.plan, &self.journal, size, self.services.stop).await?;
+            at_end = batch.is_empty() || self.plan.remaining(source) == 0 || pass.saw_all() || pass.is_old();
             let sent = self.send(pass, batch, wave.name.as_deref()).await?;
             let letters = sent.len();
             wave.sent.extend(sent);
-            (self.progress)(Progress::Letters(self.came.sent + self.came.already_done + self.came.held_back));
-            if self.tools.stop.is_cancelled() {
-                self.came.stopped = Some(Stopped::Asked);
+            (self.progress)(Progress::Letters(
+                self.result.sent + self.result.already_done + self.result.held_back,
+            ));
+            if self.services.stop.is_cancelled() {
+                self.result.stopped = Some(Stopped::Interrupted);
             }
-            if let (Some(ramp), Some(canary)) = (ramp.as_mut(), self.replay.canary)
+            if let (Some(ramp), Some(canary)) = (ramp.as_mut(), self.options.canary)
                 && !wave.sent.is_empty()
                 && (at_end || wave.sent.len() >= ramp.size())
             {
@@ -238,27 +241,28 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// A tenth of a second's worth, where there is a pace.
+    /// Returns the number of letters to send at once: with a rate, a tenth of a second's worth.
     fn batch_size(&self) -> usize {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a handful of letters")]
-        self.replay.rate.map_or(BATCH, |rate| (rate / 10.0).ceil() as usize).clamp(1, BATCH)
+        self.options.rate.map_or(BATCH, |rate| (rate / 10.0).ceil() as usize).clamp(1, BATCH)
     }
 
+    /// Begins a wave. It has a name if its outcomes are awaited.
     fn next_wave(&mut self, ramp: &Option<Ramp>) -> Wave {
         self.waves += 1;
         Wave { name: ramp.map(|_| format!("{}/{}", self.job.id, self.waves)), sent: HashSet::new() }
     }
 
-    /// Publishes letters, writes them in the journal, and only then takes them out of the queue. Those that were sent.
+    /// Publishes letters, records them in the journal, and only then acks them. Returns those that were sent.
     async fn send(
         &mut self,
         pass: &mut Pass<'_>,
         batch: Vec<Held>,
         wave: Option<&str>,
     ) -> Result<Vec<DeliveryId>, DeadLetterError> {
-        let (done, sending) = self.sort(batch).await?;
+        let (done, sending) = self.split_by_done(batch).await?;
         for held in &done {
-            note(&self.tools, &held.letter, State::Duplicate).await?;
+            record_state(self.services.store, &held.letter, State::Duplicate).await?;
         }
         if faults::is(Mutant::RemoveBeforeReplay) {
             for held in &sending {
@@ -266,103 +270,106 @@ impl Run<'_> {
             }
         }
         let publishing = sending.iter().map(|held| {
-            let shard = self.spread.shard_of(&held.letter.queued.webhook);
+            let shard = self.shards.shard_of(&held.letter.queued.webhook);
             let mut publication = routes::replay(&held.letter.queued, shard, wave.map(str::to_owned));
             publication.not_after = Instant::now() + routes::PATIENCE;
-            self.tools.publisher.publish(publication, routes::PATIENCE * 2)
+            self.services.publisher.publish(publication, routes::PATIENCE * 2)
         });
-        let verdicts = join_all(publishing).await;
-        let failed = verdicts.iter().find_map(|verdict| verdict.err());
+        let confirms = join_all(publishing).await;
+        let failed = confirms.iter().find_map(|confirm| confirm.err());
         let sent: Vec<Held> = sending
             .into_iter()
-            .zip(verdicts)
-            .filter(|(_, verdict)| verdict.is_ok())
-            .map(|(h, _)| h)
+            .zip(confirms)
+            .filter(|(_, confirm)| confirm.is_ok())
+            .map(|(held, _)| held)
             .collect();
-        self.came.sent += sent.len() as u64;
+        self.result.sent += sent.len() as u64;
         settle_all(self.job, &mut self.journal, pass, Fate::Replayed, &sent).await?;
         settle_all(self.job, &mut self.journal, pass, Fate::AlreadyDone, &done).await?;
-        self.came.already_done += done.len() as u64;
+        self.result.already_done += done.len() as u64;
         match failed {
             Some(error) => Err(DeadLetterError::NotMoved(error)),
             None => Ok(sent.iter().map(|held| held.letter.queued.webhook.delivery_id).collect()),
         }
     }
 
-    /// Those whose webhook is done, and those to send. What has a key that is done, or on its way, by another body is held
-    /// back: it would be taken for a duplicate.
-    async fn sort(&mut self, batch: Vec<Held>) -> Result<(Vec<Held>, Vec<Held>), DeadLetterError> {
-        let tried: Vec<_> =
-            batch.iter().map(|held| (&held.letter, attempt(self.desk.config, &held.letter))).collect();
-        let standings = standings(self.tools.store, &tried).await?;
-        let mut fates = Vec::with_capacity(batch.len());
-        if self.on_their_way.len() > ON_THEIR_WAY_MAX {
-            self.on_their_way.clear();
+    /// Splits a batch into letters whose webhook is done and letters to send. A letter whose key is done, or
+    /// in flight, by another body is held back, since it would be taken for a duplicate; with `again`, the
+    /// done key is deleted from Redis and the letter is sent.
+    async fn split_by_done(&mut self, batch: Vec<Held>) -> Result<(Vec<Held>, Vec<Held>), DeadLetterError> {
+        let tried: Vec<_> = batch
+            .iter()
+            .map(|held| (&held.letter, normalize(self.dead_letters.config, &held.letter)))
+            .collect();
+        let found = look_up(self.services.store, &tried).await?;
+        let mut priors = Vec::with_capacity(batch.len());
+        if self.in_flight.len() > IN_FLIGHT_MAX {
+            self.in_flight.clear();
         }
-        for ((letter, read), standing) in tried.iter().zip(standings) {
+        for ((letter, normalized), prior) in tried.iter().zip(found) {
             let webhook = &letter.queued.webhook;
-            let Ok(read) = read else {
-                fates.push(Prior::Open);
+            let Ok(normalized) = normalized else {
+                priors.push(Prior::Open);
                 continue;
             };
             let body = BodyHash::of(&webhook.body);
-            let ahead = *self.on_their_way.entry(read.key.store_key(&webhook.source)).or_insert(body);
-            fates.push(match standing {
+            let ahead = *self.in_flight.entry(normalized.key.store_key(&webhook.source)).or_insert(body);
+            priors.push(match prior {
                 _ if ahead != body => Prior::DoneByAnother,
-                Prior::DoneByAnother if self.replay.again => {
-                    self.tools.store.forget(&webhook.source, &read.key).await?;
+                Prior::DoneByAnother if self.options.again => {
+                    self.services.store.forget(&webhook.source, &normalized.key).await?;
                     Prior::Open
                 }
-                Prior::Open | Prior::Done | Prior::DoneByAnother => standing,
+                Prior::Open | Prior::Done | Prior::DoneByAnother => prior,
             });
         }
         drop(tried);
         let (mut done, mut sending) = (Vec::new(), Vec::new());
-        for (held, fate) in batch.into_iter().zip(fates) {
-            match fate {
+        for (held, prior) in batch.into_iter().zip(priors) {
+            match prior {
                 Prior::Open => sending.push(held),
                 Prior::Done => done.push(held),
-                Prior::DoneByAnother => self.came.held_back += 1,
+                Prior::DoneByAnother => self.result.held_back += 1,
             }
         }
         Ok((done, sending))
     }
 
-    /// Waits for the outcome of a wave, and stops the replay if it is bad.
+    /// Waits for the outcomes of a wave, and stops the replay if too many are bad or missing.
     async fn judge(&mut self, wave: &Wave, ramp: &mut Ramp, canary: Canary) -> Result<(), DeadLetterError> {
         let Some(name) = &wave.name else { return Ok(()) };
-        let asked = Instant::now();
-        let fates = loop {
-            let fates = self.tools.store.fates(name, wave.sent.len() as u64).await?;
-            (self.progress)(Progress::Waiting { sent: fates.sent, open: fates.open() });
-            if fates.open() == 0 || asked.elapsed() > canary.patience || self.tools.stop.is_cancelled() {
-                break fates;
+        let began = Instant::now();
+        let counts = loop {
+            let counts = self.services.store.fates(name, wave.sent.len() as u64).await?;
+            (self.progress)(Progress::Waiting { sent: counts.sent, open: counts.open() });
+            if counts.open() == 0 || began.elapsed() > canary.patience || self.services.stop.is_cancelled() {
+                break counts;
             }
-            sleep(LOOK_EVERY).await;
+            sleep(POLL_EVERY).await;
         };
-        self.came.fates += fates;
-        drop(self.tools.store.forget_wave(name).await);
-        self.on_their_way.clear();
-        if self.came.stopped.is_none() {
-            self.came.stopped = match ramp.judge(&fates) {
+        self.result.outcomes += counts;
+        drop(self.services.store.forget_wave(name).await);
+        self.in_flight.clear();
+        if self.result.stopped.is_none() {
+            self.result.stopped = match ramp.judge(&counts) {
                 WaveVerdict::Continue => None,
-                WaveVerdict::TooManyFailed => Some(Stopped::TooManyFailed(fates)),
-                WaveVerdict::NoOutcome if self.tools.stop.is_cancelled() => Some(Stopped::Asked),
-                WaveVerdict::NoOutcome => Some(Stopped::Unheard(fates)),
+                WaveVerdict::TooManyFailed => Some(Stopped::TooManyFailed(counts)),
+                WaveVerdict::NoOutcome if self.services.stop.is_cancelled() => Some(Stopped::Interrupted),
+                WaveVerdict::NoOutcome => Some(Stopped::NoOutcome(counts)),
             };
         }
         Ok(())
     }
 
-    /// Waits until the next letters may go. Time that was lost is not made up for.
+    /// Waits until the next letters may be sent. Lost time is not made up for.
     async fn keep_pace(&mut self, letters: usize) {
-        let Some(rate) = self.replay.rate else { return };
+        let Some(rate) = self.options.rate else { return };
         #[expect(clippy::cast_precision_loss, reason = "a handful of letters")]
         let worth = Duration::from_secs_f64(letters as f64 / rate);
         self.due = self.due.max(Instant::now()) + worth;
         tokio::select! {
             () = sleep_until(self.due.into()) => {}
-            () = self.tools.stop.cancelled() => {}
+            () = self.services.stop.cancelled() => {}
         }
     }
 }

@@ -1,8 +1,13 @@
-//! What today's normalizer makes of letters, without publishing anything.
+//! Trying letters with the normalizer of this build, without publishing anything.
 
 use std::collections::BTreeMap;
 
-use super::{DeadLetterError, DeadLetters, Prior, Progress, attempt, standings};
+use super::{
+    error::DeadLetterError,
+    handle::DeadLetters,
+    prior::{Prior, look_up, normalize},
+    progress::Progress,
+};
 use crate::{
     app::worker::read::NormalizedWebhook,
     config::Config,
@@ -13,26 +18,27 @@ use crate::{
     edge::redis::{Store, StoreError},
 };
 
-/// Letters that are tried together: one question to Redis.
+/// The number of letters tried together, with one request to Redis.
 const BATCH: usize = 64;
 
-/// What trying letters came to.
+/// The result of trying letters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trial {
-    /// How many were tried.
+    /// The number of letters tried.
     pub letters: u64,
-    /// Those that would succeed.
+    /// The number of letters that would succeed.
     pub succeed: u64,
-    /// Those whose webhook has been done meanwhile.
+    /// The number of letters whose webhook has been done meanwhile.
     pub already_done: u64,
-    /// Those whose key is done by another body.
+    /// The number of letters whose key is done by another body.
     pub held_back: u64,
-    /// Those that would fail: how many of each kind, and the error text of one of them.
+    /// The letters that would fail: the number of each failure, and the error text of one of them.
     pub fail: BTreeMap<(Reason, Fingerprint), (u64, String)>,
 }
 
 impl Trial {
-    /// Tries more letters; `each` sees those that would succeed. Without a store nobody knows what is done meanwhile.
+    /// Tries more letters, and calls `each` for those that would succeed. Without a store, none counts as
+    /// done.
     ///
     /// # Errors
     /// [`StoreError`]
@@ -43,27 +49,27 @@ impl Trial {
         letters: &[Letter],
         each: &mut dyn FnMut(&Letter, &NormalizedWebhook),
     ) -> Result<(), StoreError> {
-        let tried: Vec<_> = letters.iter().map(|letter| (letter, attempt(config, letter))).collect();
-        let standings = match store {
-            Some(store) => standings(store, &tried).await?,
+        let tried: Vec<_> = letters.iter().map(|letter| (letter, normalize(config, letter))).collect();
+        let priors = match store {
+            Some(store) => look_up(store, &tried).await?,
             None => vec![Prior::Open; tried.len()],
         };
-        for ((letter, read), standing) in tried.iter().zip(standings) {
+        for ((letter, normalized), prior) in tried.iter().zip(priors) {
             self.letters += 1;
-            match (read, standing) {
-                (Ok(read), Prior::Open) => {
+            match (normalized, prior) {
+                (Ok(normalized), Prior::Open) => {
                     self.succeed += 1;
-                    each(letter, read);
+                    each(letter, normalized);
                 }
                 (Ok(_), Prior::Done) => self.already_done += 1,
                 (Ok(_), Prior::DoneByAnother) => self.held_back += 1,
-                (Err(fault), _) => self.fails(letter, fault),
+                (Err(fault), _) => self.add_failure(letter, fault),
             }
         }
         Ok(())
     }
 
-    fn fails(&mut self, letter: &Letter, fault: &Fault) {
+    fn add_failure(&mut self, letter: &Letter, fault: &Fault) {
         let (reason, error) = (fault.reason(), fault.to_string());
         let fingerprint = Fingerprint::of(letter.queued.webhook.provider, Some(reason), &error);
         self.fail.entry((reason, fingerprint)).or_insert((0, error)).0 += 1;
@@ -71,7 +77,7 @@ impl Trial {
 }
 
 impl DeadLetters<'_> {
-    /// Tries the letters that `filter` means, at most `limit`; `each` sees those that would succeed.
+    /// Tries the letters that match `filter`, at most `limit`, and calls `each` for those that would succeed.
     ///
     /// # Errors
     /// [`DeadLetterError`]

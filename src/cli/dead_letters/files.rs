@@ -1,4 +1,4 @@
-//! Letters in files: one a line, readable by nobody else, since they hold personal data.
+//! Files of letters, one a line. Only their owner can read them, since they hold personal data.
 
 use std::{
     fs::{File, OpenOptions},
@@ -14,27 +14,27 @@ use crate::{
     core::letters::{Archived, Letter},
 };
 
-/// A new file of letters. It is made with the first letter.
+/// A new file of letters, created with the first letter.
 pub(super) struct LetterFile {
     path: PathBuf,
     file: Option<File>,
 }
 
 impl LetterFile {
-    /// Says where it will be; one that is there is left alone.
+    /// Chooses the path, which must not exist.
     pub(super) fn new(path: &Path) -> anyhow::Result<Self> {
-        anyhow::ensure!(!path.exists(), "{} is there already; nothing was done", path.display());
+        anyhow::ensure!(!path.exists(), "{} exists already; nothing was done", path.display());
         Ok(Self { path: path.to_owned(), file: None })
     }
 
-    /// Where it is; none if no letter came.
+    /// Returns the path; none if no letter was written.
     pub(super) fn path(&self) -> Option<&Path> {
         self.file.as_ref().map(|_| self.path.as_path())
     }
 
     fn create(&self) -> std::io::Result<File> {
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.path)?;
-        // So that its name survives a crash too.
+        // The folder is synced too, so that the file's name survives a crash.
         let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
         File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
         Ok(file)
@@ -42,7 +42,7 @@ impl LetterFile {
 }
 
 impl Archive for LetterFile {
-    fn keep(&mut self, lines: &[Archived]) -> std::io::Result<()> {
+    fn write(&mut self, lines: &[Archived]) -> std::io::Result<()> {
         let mut text = Vec::new();
         for line in lines {
             serde_json::to_writer(&mut text, line)?;
@@ -59,8 +59,8 @@ impl Archive for LetterFile {
     }
 }
 
-/// The file's letters, one after the other. A line that is none is an error that names it.
-pub(super) fn letters(path: &Path) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Letter>>> {
+/// Reads the letters of a file one by one. A line that is not a letter gives an error with its number.
+pub(super) fn read_letters(path: &Path) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Letter>>> {
     let shown = path.display().to_string();
     let file = File::open(path).with_context(|| shown.clone())?;
     let lines = BufReader::new(file).lines().enumerate();

@@ -2,11 +2,12 @@
 
 use std::io::{self, BufWriter, ErrorKind, Stdout, Write};
 
+use indicatif::HumanCount;
 use jiff::Timestamp;
 
 use crate::core::letters::Histogram;
 
-/// Standard output. Whoever reads it may stop reading (`… | head`): then nothing more is written, and that is no error.
+/// Standard output. If its reader stops early (`… | head`), nothing more is written, which is not an error.
 pub(super) struct Out {
     to: BufWriter<Stdout>,
     closed: bool,
@@ -17,7 +18,7 @@ impl Out {
         Self { to: BufWriter::new(io::stdout()), closed: false }
     }
 
-    /// Writes a line. Whether anybody still reads.
+    /// Writes a line. Returns false once the reader has gone.
     pub(super) fn line(&mut self, line: &str) -> io::Result<bool> {
         if !self.closed {
             let written = self.to.write_all(line.as_bytes()).and_then(|()| self.to.write_all(b"\n"));
@@ -26,10 +27,10 @@ impl Out {
         Ok(!self.closed)
     }
 
-    /// Makes sure that everything is out.
+    /// Writes out what is buffered.
     pub(super) fn finish(mut self) -> io::Result<()> {
         if self.closed {
-            // What is buffered would be written again when it is dropped.
+            // Dropping the buffer would try to write it again.
             drop(self.to.into_parts());
             return Ok(());
         }
@@ -50,30 +51,35 @@ impl Out {
     }
 }
 
-/// Writes one line to standard output. That nobody reads it is no error.
-pub(super) fn say(line: &str) -> io::Result<()> {
+/// Writes one line to standard output. A reader that has gone is not an error.
+pub(super) fn print_line(line: &str) -> io::Result<()> {
     let mut out = Out::new();
     out.line(line)?;
     out.finish()
 }
 
-/// Writes one line to standard error. Nothing is to be done if nobody reads it.
-pub(super) fn complain(line: &str) {
+/// Writes lines to standard output.
+pub(super) fn print_lines(lines: &[String]) -> io::Result<()> {
+    lines.iter().try_for_each(|line| print_line(line))
+}
+
+/// Writes one line to standard error. Errors are ignored, since there is nowhere to report them.
+pub(super) fn eprint_line(line: &str) {
     drop(writeln!(io::stderr(), "{line}"));
 }
 
-/// So many letters, in words.
+/// Returns `1 letter`, `1,234 letters`.
 pub(super) fn letters(n: u64) -> String {
-    format!("{} letter{}", number(n), if n == 1 { "" } else { "s" })
+    format!("{} letter{}", HumanCount(n), if n == 1 { "" } else { "s" })
 }
 
-/// A line for each number that is not 0.
+/// Returns a line for each number that is not 0.
 pub(super) fn counts(indent: &str, counts: &[(u64, &str)]) -> Vec<String> {
     let there = counts.iter().filter(|(n, _)| *n > 0);
-    there.map(|(n, what)| format!("{indent}{} {what}", number(*n))).collect()
+    there.map(|(n, what)| format!("{indent}{} {what}", HumanCount(*n))).collect()
 }
 
-/// How far back something is, in the unit that people would use.
+/// Returns the time from `at` to `now` in the largest fitting unit: `59m`, `47h`.
 pub(super) fn age(at: Timestamp, now: Timestamp) -> String {
     let seconds = now.duration_since(at).as_secs().max(0);
     match seconds {
@@ -84,25 +90,12 @@ pub(super) fn age(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// A moment to the second, in UTC.
+/// Returns a time in UTC, to the second.
 pub(super) fn moment(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-/// A number with its thousands apart.
-pub(super) fn number(n: u64) -> String {
-    let digits = n.to_string();
-    let mut shown = String::new();
-    for (place, digit) in digits.char_indices() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            shown.push(',');
-        }
-        shown.push(digit);
-    }
-    shown
-}
-
-/// The bars of a histogram, one a line.
+/// Returns the bars of a histogram, one a line.
 pub(super) fn bars(histogram: &Histogram) -> Vec<String> {
     const WIDTH: u64 = 40;
     let most = histogram.bars.iter().copied().max().unwrap_or_default().max(1);
@@ -110,16 +103,16 @@ pub(super) fn bars(histogram: &Histogram) -> Vec<String> {
     for (place, letters) in histogram.bars.iter().enumerate() {
         let minutes = i64::try_from(place).unwrap_or_default() * histogram.minutes;
         let at = histogram.from + jiff::SignedDuration::from_mins(minutes);
-        // Whatever is there shows.
+        // Rounded up, so that every number but 0 is visible.
         let width = (letters * WIDTH).div_ceil(most);
         let bar = "█".repeat(usize::try_from(width).unwrap_or_default());
-        let shown = if *letters == 0 { String::new() } else { format!("{bar} {}", number(*letters)) };
+        let shown = if *letters == 0 { String::new() } else { format!("{bar} {}", HumanCount(*letters)) };
         lines.push(format!("  {}  {shown}", at.strftime("%m-%d %H:%M")).trim_end().to_owned());
     }
     lines
 }
 
-/// Columns as wide as they must be; the last one is as long as it is.
+/// Returns a table with aligned columns, the head first. Lines have no trailing spaces.
 pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> Vec<String> {
     let mut widths: Vec<usize> = head.iter().map(|name| name.chars().count()).collect();
     for row in rows {
@@ -145,8 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_ages_and_bars_are_what_people_read() {
-        assert_eq!([0, 999, 1_000, 1_234_567].map(number), ["0", "999", "1,000", "1,234,567"]);
+    fn ages_and_bars_are_readable() {
         let now: Timestamp = "2026-01-03T00:00:00Z".parse().unwrap();
         let ages =
             ["2026-01-02T23:59:58Z", "2026-01-02T23:00:01Z", "2026-01-01T01:00:00Z", "2025-12-31T23:00:00Z"];
@@ -158,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_stand_under_each_other() {
+    fn columns_are_aligned() {
         let rows = [vec!["long cell".to_owned(), "x".to_owned()], vec!["é".to_owned(), "y".to_owned()]];
         assert_eq!(table(&["a", "b"], &rows), ["a          b", "long cell  x", "é          y"]);
     }

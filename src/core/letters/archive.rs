@@ -1,10 +1,11 @@
-//! A dead letter as one line of JSON, with its body and headers: for a ticket, a dry run elsewhere, or an import.
+//! A dead letter as one line of JSON, with its body and headers: for a ticket, a dry run elsewhere, or an
+//! import.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Letter, LetterId};
+use super::letter::{Letter, LetterId};
 use crate::core::{
     delivery::{
         fault::{Attempt, Reason},
@@ -159,7 +160,7 @@ impl Archived {
 mod tests {
     use super::*;
     use crate::core::ledger::Run;
-    use crate::core::letters::tests::letter;
+    use crate::core::letters::letter::tests::letter;
 
     fn line(letter: &Letter) -> String {
         serde_json::to_string(&Archived::from(letter)).unwrap()

@@ -5,8 +5,9 @@ use std::{fmt, str::FromStr};
 use jiff::Timestamp;
 use semver::Version;
 use serde_json::Value;
+use uuid::Uuid;
 
-use super::{Fingerprint, Letter};
+use super::{fingerprint::Fingerprint, letter::Letter};
 use crate::core::{delivery::fault::Reason, providers::Provider, webhook::SourceName};
 
 /// Criteria that select dead letters.
@@ -23,7 +24,7 @@ pub struct Filter {
     /// The failure's fingerprint is one of these.
     pub fingerprints: Vec<Fingerprint>,
     /// The delivery id or the letter id is one of these.
-    pub ids: Vec<uuid::Uuid>,
+    pub ids: Vec<Uuid>,
     /// The letter died at this time or later.
     pub since: Option<Timestamp>,
     /// The letter died before this time.
@@ -47,7 +48,7 @@ impl Filter {
             && (self.reasons.is_empty()
                 || history.reason.is_some_and(|reason| self.reasons.contains(&reason)))
             && (self.ids.is_empty()
-                || self.ids.contains(&letter.id.0)
+                || self.ids.contains(&Uuid::from(letter.id))
                 || self.ids.contains(&webhook.delivery_id.uuid()))
             && self.since.is_none_or(|since| history.last_failed_at.is_some_and(|at| at >= since))
             && self.before.is_none_or(|before| history.last_failed_at.is_some_and(|at| at < before))
@@ -140,7 +141,7 @@ pub struct InvalidCondition;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::letters::tests::letter;
+    use crate::core::letters::letter::tests::letter;
 
     fn only(change: impl FnOnce(&mut Filter)) -> Filter {
         let mut filter = Filter::default();
@@ -160,7 +161,7 @@ mod tests {
             only(|f| f.reasons = vec![Reason::InvalidPayload]),
             only(|f| f.fingerprints = vec![letter.fingerprint()]),
             only(|f| f.ids = vec![webhook.delivery_id.uuid()]),
-            only(|f| f.ids = vec![letter.id.0]),
+            only(|f| f.ids = vec![Uuid::from(letter.id)]),
             only(|f| f.since = at("2026-01-02T03:05:06Z")),
             only(|f| f.before = at("2026-01-02T03:05:07Z")),
             only(|f| f.version = Some("0.1.0".into())),
@@ -174,7 +175,7 @@ mod tests {
             only(|f| f.providers = vec![Provider::Allo]),
             only(|f| f.reasons = vec![Reason::MalformedJson]),
             only(|f| f.fingerprints = vec!["00000000".parse().unwrap()]),
-            only(|f| f.ids = vec![uuid::Uuid::nil()]),
+            only(|f| f.ids = vec![Uuid::nil()]),
             only(|f| f.since = at("2026-01-02T03:05:07Z")),
             only(|f| f.before = at("2026-01-02T03:05:06Z")),
             only(|f| f.version = Some("0.1.1".into())),

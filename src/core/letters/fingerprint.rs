@@ -13,7 +13,8 @@ use crate::core::{delivery::fault::Reason, providers::Provider};
 pub struct Fingerprint(u32);
 
 impl Fingerprint {
-    /// Returns the fingerprint of a failure. `error` holds a JSON path and a problem, never values from the body.
+    /// Returns the fingerprint of a failure. `error` holds a JSON path and a problem, never values from the
+    /// body.
     pub fn of(provider: Provider, reason: Option<Reason>, error: &str) -> Self {
         let mut hash = Sha256::new();
         hash.update(provider.as_str());

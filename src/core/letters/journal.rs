@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::LetterId;
+use super::letter::LetterId;
 
 /// A job's id, a UUIDv7.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -298,8 +298,8 @@ impl Journal {
         self.settled.contains(&key) || self.missing.contains(&key)
     }
 
-    /// Returns true if a letter was replayed, discarded or already done. A copy still in its queue was left by a job
-    /// that was killed before the ack.
+    /// Returns true if a letter was replayed, discarded or already done. A copy still in its queue was left
+    /// by a job that was killed before the ack.
     pub fn is_settled(&self, letter: LetterId) -> bool {
         self.settled.contains(&letter.key())
     }

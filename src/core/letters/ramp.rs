@@ -22,7 +22,8 @@ pub struct WaveCounts {
     pub done: u64,
     /// Letters whose webhook had been done before; nothing was published for them.
     pub duplicate: u64,
-    /// Letters that failed again: dead-lettered, waiting for a retry, or taken for duplicates of another body.
+    /// Letters that failed again: dead-lettered, waiting for a retry, or taken for duplicates of another
+    /// body.
     pub failed: u64,
 }
 

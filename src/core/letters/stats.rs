@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Fingerprint, Letter};
+use super::{fingerprint::Fingerprint, letter::Letter};
 use crate::core::{delivery::fault::Reason, providers::Provider, webhook::SourceName};
 
 /// The values that all letters of a group share.
@@ -40,8 +40,8 @@ pub struct Group {
     pub example: String,
 }
 
-/// Counts of dead letters. Memory grows with the number of groups and of minutes in which letters died, not with the
-/// number of letters.
+/// Counts of dead letters. Memory grows with the number of groups and of minutes in which letters died, not
+/// with the number of letters.
 #[derive(Clone, Debug, Default)]
 pub struct Stats {
     groups: HashMap<GroupKey, Group>,
@@ -109,8 +109,8 @@ impl Stats {
         groups
     }
 
-    /// Returns the letters over time in at most `bars` bars; over many years the widest bars may need more. None if no
-    /// letter carries the time it died.
+    /// Returns the letters over time in at most `bars` bars; over many years the widest bars may need more.
+    /// None if no letter carries the time it died.
     pub fn histogram(&self, bars: usize) -> Option<Histogram> {
         let (first, last) = (*self.minutes.first_key_value()?.0, *self.minutes.last_key_value()?.0);
         let count = |width: i64| usize::try_from(last.div_euclid(width) - first.div_euclid(width) + 1);
@@ -130,7 +130,7 @@ impl Stats {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::letters::tests::letter;
+    use crate::core::letters::letter::tests::letter;
 
     fn died(at: &str, error: &str) -> Letter {
         let mut letter = letter();

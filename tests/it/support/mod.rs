@@ -7,7 +7,7 @@ pub mod services;
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Once, OnceLock,
+        Once, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},

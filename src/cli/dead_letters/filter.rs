@@ -1,11 +1,12 @@
-//! Choosing letters on the command line.
+//! The options that select letters.
 
+use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 use semver::Version;
 use uuid::Uuid;
 
-use super::Usage;
 use crate::{
+    cli::{exit::Usage, help},
     config::{Config, units},
     core::{
         delivery::fault::Reason,
@@ -15,84 +16,91 @@ use crate::{
     },
 };
 
-/// Which letters; all that is given must hold. What may be given again means any of them.
-#[derive(clap::Args, Clone, Default)]
-#[command(next_help_heading = "Which letters (all that is given must hold)")]
-pub(in crate::cli) struct Choice {
-    /// Of this source; may be given again
+/// The criteria that select letters.
+#[derive(Args, Clone, Default)]
+#[command(next_help_heading = "Which letters (criteria are ANDed; several values of one criterion are ORed)")]
+pub(super) struct FilterArgs {
+    /// From this source; repeatable
     #[arg(long = "source", value_name = "SOURCE")]
     sources: Vec<SourceName>,
-    /// In this provider's format; may be given again
-    #[arg(long = "provider", value_name = "PROVIDER")]
+    #[arg(
+        long = "provider",
+        value_name = "PROVIDER",
+        help = format!("From a source of this provider; repeatable: {}", help::providers())
+    )]
     providers: Vec<Provider>,
-    /// That died of this: malformed_json, unsupported_event, invalid_payload, unknown_source, invalid_message,
-    /// event_too_large, unreadable_key, retries_exhausted, delivery_limit; may be given again
-    #[arg(long = "died-of", value_name = "WORD")]
+    #[arg(
+        long = "died-of",
+        value_name = "WORD",
+        help = format!("Dead-lettered for this reason; repeatable: {}", help::reasons())
+    )]
     died_of: Vec<Reason>,
-    /// That failed like this, as `stats` prints it; may be given again
+    /// With this failure fingerprint, as `stats` prints it; repeatable
     #[arg(long = "fingerprint", value_name = "F")]
     fingerprints: Vec<Fingerprint>,
-    /// With this delivery id or letter id; may be given again
+    /// With this delivery id or letter id; repeatable
     #[arg(long = "id", value_name = "ID")]
     ids: Vec<Uuid>,
-    /// That died since then: an age (90m, 2h, 3d) or a time (2026-01-02T03:04:05Z)
+    /// Died at or after this time: an age (90m, 2h, 3d) or a timestamp (2026-01-02T03:04:05Z)
     #[arg(long, value_name = "WHEN", value_parser = moment)]
     since: Option<Timestamp>,
-    /// That died before then: an age or a time
+    /// Died before this time: an age or a timestamp
     #[arg(long, value_name = "WHEN", value_parser = moment)]
     before: Option<Timestamp>,
-    /// That this version of hookswitch declared dead
+    /// Dead-lettered by this version of hookswitch
     #[arg(long = "version", value_name = "VERSION")]
     version: Option<String>,
-    /// That a version older than this declared dead: only what a fix in this version can have touched
+    /// Dead-lettered by a version older than this: only letters that a fix in this version can affect
     #[arg(long, value_name = "VERSION")]
     failed_before: Option<Version>,
-    /// With this captured HTTP header; may be given again, then all must hold
+    /// With this captured HTTP header; repeatable, and all must match
     #[arg(long = "header", value_name = "NAME=VALUE", value_parser = header)]
     headers: Vec<Condition>,
-    /// With this value in the body, by JSON pointer, as in /payload/call_id=17; may be given again, then all must hold.
-    /// /from=@FILE takes the value from a file, since other users of the machine may see command lines
+    /// With this value in the body, by JSON pointer, as in /payload/call_id=17; repeatable, and all must
+    /// match. /from=@FILE reads the value from a file, since other users of the machine may see command lines
     #[arg(long = "pointer", value_name = "POINTER=VALUE", value_parser = pointer)]
     pointers: Vec<Condition>,
 }
 
-/// Which letters a job is to take out of their queues.
-#[derive(clap::Args, Clone)]
-pub(in crate::cli) struct Aim {
-    /// Only say which letters are meant
+/// The letters that a job is to take out of their queues.
+#[derive(Args, Clone)]
+pub(super) struct TargetArgs {
+    /// Only count the matching letters and change nothing
     #[arg(long)]
     pub(super) dry_run: bool,
     /// All letters of all sources
     #[arg(long)]
     all: bool,
-    /// At most this many, the oldest
+    /// At most this many, oldest first
     #[arg(long, default_value_t = u64::MAX, hide_default_value = true, value_name = "N")]
     pub(super) limit: u64,
     #[command(flatten)]
-    pub(super) choice: Choice,
+    pub(super) filter: FilterArgs,
 }
 
-impl Aim {
-    /// The filter that is meant: it must say which letters, or that all are meant. A variable of a script that is empty
-    /// must not mean all.
+impl TargetArgs {
+    /// Returns the filter. It must have a criterion, unless `--all` or `--dry-run` is given: a script's
+    /// variable that is empty must not select everything.
     pub(super) fn filter(&self, config: &Config) -> Result<Filter, Usage> {
-        let filter = self.choice.filter(config)?;
+        let filter = self.filter.filter(config)?;
         if filter != Filter::default() || self.all || self.dry_run {
             Ok(filter)
         } else {
-            Err(Usage("say which letters, or --all for all of them".to_owned()))
+            Err(Usage(
+                "no letters are selected: give at least one criterion, or --all for all letters".to_owned(),
+            ))
         }
     }
 }
 
-impl Choice {
-    /// The filter that is meant.
+impl FilterArgs {
+    /// Returns the filter. Its sources must be configured.
     pub(super) fn filter(&self, config: &Config) -> Result<Filter, Usage> {
         if let Some(unknown) = self.sources.iter().find(|source| !config.sources.contains_key(*source)) {
             let known: Vec<_> = config.sources.keys().map(SourceName::as_str).collect();
+            let known = known.join(", ");
             return Err(Usage(format!(
-                "no source `{unknown}` is configured; there are {}",
-                known.join(", ")
+                "source `{unknown}` is not configured; the configured sources are {known}"
             )));
         }
         Ok(Filter {
@@ -110,12 +118,7 @@ impl Choice {
         })
     }
 
-    /// The letters with this id.
-    pub(super) fn of_id(id: Uuid) -> Self {
-        Self { ids: vec![id], ..Self::default() }
-    }
-
-    /// Whether letters are asked for by their names: then none is a failure.
+    /// Returns true if letters are selected by id: then finding none is a failure.
     pub(super) fn names_letters(&self) -> bool {
         !self.ids.is_empty()
     }

@@ -1,0 +1,38 @@
+//! Progress bars on standard error.
+
+use std::{io::IsTerminal, time::Duration};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::app::dead_letters::Progress;
+
+/// Returns a progress bar, or a spinner if `total` is not known. It is hidden unless standard error is a
+/// terminal.
+pub(super) fn bar(total: Option<u64>, prefix: &'static str) -> ProgressBar {
+    let bar = match total {
+        Some(total) => ProgressBar::new(total),
+        None => ProgressBar::new_spinner(),
+    };
+    if !std::io::stderr().is_terminal() {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    let template = match total {
+        Some(_) => "{prefix} {wide_bar} {human_pos}/{human_len} {per_sec} ETA {eta} {msg}",
+        None => "{prefix} {spinner} {human_pos} {per_sec} {msg}",
+    };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar.set_prefix(prefix);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}
+
+/// Returns a callback that moves `bar` to the number of letters handled.
+pub(super) fn counted(bar: &ProgressBar) -> impl FnMut(Progress) {
+    |progress| {
+        if let Progress::Letters(letters) = progress {
+            bar.set_position(letters);
+        }
+    }
+}

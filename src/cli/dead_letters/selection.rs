@@ -1,0 +1,76 @@
+//! Selecting the letters of a replay or discard, and reporting the selection.
+
+use std::{collections::BTreeMap, io};
+
+use indicatif::HumanCount;
+use serde_json::json;
+
+use super::{
+    filter::FilterArgs,
+    output::{eprint_line, letters, print_line},
+    progress::bar,
+    session::Session,
+};
+use crate::{
+    app::dead_letters::Plan,
+    cli::exit::{FAILED, OK},
+    core::letters::Filter,
+};
+
+/// Selects the matching letters, at most `limit`. Letters of sources that are not configured are skipped with
+/// a notice.
+pub(super) async fn select(session: &Session<'_>, filter: &Filter, limit: u64) -> anyhow::Result<Plan> {
+    let progress = bar(None, "reading");
+    let plan = session.dead_letters().plan(filter, limit, |_| progress.inc(1)).await;
+    progress.finish_and_clear();
+    let plan = plan?;
+    for (source, skipped) in plan.unconfigured() {
+        let skipped = letters(*skipped);
+        eprint_line(&format!(
+            "{skipped} skipped: source `{source}` is not configured, so their queue is unknown"
+        ));
+    }
+    Ok(plan)
+}
+
+/// Returns the number of letters selected, and of each source.
+pub(super) fn describe(plan: &Plan) -> String {
+    let sources = plan.sources().map(|(source, letters)| format!("{} of {source}", HumanCount(letters)));
+    let sources: Vec<_> = sources.collect();
+    let in_parentheses =
+        if sources.is_empty() { String::new() } else { format!(" ({})", sources.join(", ")) };
+    format!("{}{in_parentheses}", letters(plan.len()))
+}
+
+/// Reports an empty selection and returns the exit code. Returns none if there is something to do: letters,
+/// or the rest of a job that was killed.
+pub(super) async fn report_if_empty(
+    session: &Session<'_>,
+    plan: &Plan,
+    filter: &FilterArgs,
+    json: bool,
+) -> anyhow::Result<Option<u8>> {
+    if !plan.is_empty() {
+        return Ok(None);
+    }
+    if session.dead_letters().was_killed().await? {
+        eprint_line("no dead letters match; finishing the last job, which was killed");
+        return Ok(None);
+    }
+    if json {
+        print_line(&json!({ "letters": 0 }).to_string())?;
+    }
+    eprint_line("no dead letters match; nothing was done");
+    Ok(Some(if filter.names_letters() { FAILED } else { OK }))
+}
+
+/// Reports what a job would do, as in `would be replayed`.
+pub(super) fn report_dry_run(plan: &Plan, json: bool, done: &str) -> io::Result<u8> {
+    if json {
+        let sources: BTreeMap<_, _> = plan.sources().collect();
+        print_line(&json!({ "dry_run": true, "letters": plan.len(), "sources": sources }).to_string())?;
+    } else {
+        print_line(&format!("{} would be {done}; nothing was done", describe(plan)))?;
+    }
+    Ok(OK)
+}

@@ -1,0 +1,83 @@
+//! The connections of a command.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::output::eprint_line;
+use crate::{
+    app::dead_letters::{DeadLetters, Services},
+    cli::{
+        connect::{connect, open_store},
+        exit::Unreachable,
+    },
+    config::Config,
+    edge::{
+        amqp::{Connection, publish::Publisher},
+        metrics::LinkMetrics,
+        redis::Store,
+    },
+};
+
+/// A command's connection to the broker.
+pub(super) struct Session<'a> {
+    config: &'a Config,
+    connection: Connection,
+}
+
+impl<'a> Session<'a> {
+    pub(super) async fn open(config: &'a Config) -> Result<Self, Unreachable> {
+        Ok(Self { config, connection: connect(&config.amqp).await? })
+    }
+
+    pub(super) fn dead_letters(&self) -> DeadLetters<'_> {
+        DeadLetters::new(&self.connection, self.config)
+    }
+
+    /// Starts a publisher and waits until the broker accepts messages.
+    pub(super) async fn publisher(&self) -> Result<Publisher, Unreachable> {
+        let publisher = Publisher::start(self.config.amqp.clone(), "dead letters", LinkMetrics::unexported());
+        let mut trouble = publisher.watch();
+        let limit: Duration = self.config.amqp.connect_timeout;
+        if tokio::time::timeout(limit, trouble.wait_for(Option::is_none)).await.is_err() {
+            return Err(Unreachable("the broker does not accept messages now; nothing was done".to_owned()));
+        }
+        Ok(publisher)
+    }
+
+    /// Connects to everything that a job needs.
+    pub(super) async fn job_services(&self) -> anyhow::Result<JobServices> {
+        let (publisher, store) = (self.publisher().await?, open_store(self.config).await?);
+        Ok(JobServices { publisher, store, stop: stop_on_interrupt() })
+    }
+}
+
+/// The services of a job, owned by its command.
+pub(super) struct JobServices {
+    publisher: Publisher,
+    store: Store,
+    stop: CancellationToken,
+}
+
+impl JobServices {
+    pub(super) fn borrow(&self) -> Services<'_> {
+        Services { publisher: &self.publisher, store: &self.store, stop: &self.stop }
+    }
+}
+
+/// Returns a token that the first Ctrl-C cancels, which stops a job in good order. A second Ctrl-C ends the
+/// process at once, which loses nothing either.
+pub(super) fn stop_on_interrupt() -> CancellationToken {
+    let stop = CancellationToken::new();
+    let interrupted = stop.clone();
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            eprint_line("stopping after the letters in hand; press Ctrl-C again to stop at once");
+            interrupted.cancel();
+            if tokio::signal::ctrl_c().await.is_ok() {
+                std::process::exit(130);
+            }
+        }
+    });
+    stop
+}

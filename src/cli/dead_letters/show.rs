@@ -1,0 +1,133 @@
+//! `hookswitch dead-letters show`
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::{
+    letter::{error_text, reason_word, summary},
+    output::{Out, eprint_line, moment},
+    session::Session,
+    who::Who,
+};
+use crate::{
+    cli::exit::{FAILED, OK},
+    config::Config,
+    core::{
+        letters::{Archived, Filter, JobKind, Letter},
+        redact,
+    },
+};
+
+/// Show one dead letter, without personal data unless --reveal is given
+#[derive(clap::Args)]
+pub(in crate::cli) struct Args {
+    /// A delivery id or letter id, as `list` prints it
+    id: Uuid,
+    /// Show personal data, which is recorded; needs --reason
+    #[arg(long)]
+    reveal: bool,
+    /// Print one JSON object a letter
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    who: Who,
+}
+
+pub(super) async fn run(config: &Config, args: &Args) -> anyhow::Result<u8> {
+    let session = Session::open(config).await?;
+    let dead_letters = session.dead_letters();
+    let mut found = Vec::new();
+    let mut browsing = dead_letters.browse(Filter { ids: vec![args.id], ..Filter::default() }, None).await?;
+    while let Some((_, letter)) = browsing.next().await? {
+        found.push(letter);
+    }
+    browsing.close().await;
+    if found.is_empty() {
+        eprint_line(&format!("no dead letter has the id {}", args.id));
+        return Ok(FAILED);
+    }
+    if args.reveal {
+        let shown = found.len() as u64;
+        let request =
+            args.who.request_with_reason(JobKind::Reveal, format!("id {}", args.id), Some(shown))?;
+        dead_letters.reveal(&session.publisher().await?, &request).await?.end(shown).await?;
+    }
+    let mut out = Out::new();
+    for letter in &found {
+        if args.json {
+            out.line(&as_json(letter, args.reveal)?.to_string())?;
+        } else {
+            for line in as_lines(letter, args.reveal) {
+                out.line(&line)?;
+            }
+        }
+    }
+    out.finish()?;
+    Ok(OK)
+}
+
+fn as_json(letter: &Letter, reveal: bool) -> anyhow::Result<Value> {
+    if reveal {
+        return Ok(serde_json::to_value(Archived::from(letter))?);
+    }
+    let webhook = &letter.queued.webhook;
+    let mut shown = summary(letter);
+    let header = |(name, value): (&str, &str)| {
+        (name.to_owned(), Value::String(redact::header(webhook.provider, name, value)))
+    };
+    shown["headers"] = Value::Object(webhook.headers.iter().map(header).collect::<Map<_, _>>());
+    shown["redacted_body"] = Value::String(redact::body(webhook.provider, &webhook.body));
+    Ok(shown)
+}
+
+fn as_lines(letter: &Letter, reveal: bool) -> Vec<String> {
+    let mut lines = history_lines(letter);
+    let webhook = &letter.queued.webhook;
+    let none = if webhook.headers.iter().next().is_none() { "none" } else { "" };
+    lines.push(format!("headers       {none}"));
+    for (name, value) in webhook.headers.iter() {
+        let value = if reveal { printable(value) } else { redact::header(webhook.provider, name, value) };
+        lines.push(format!("  {name}: {value}"));
+    }
+    let redacted = if reveal { "" } else { ", personal data redacted: --reveal --reason \"…\" shows it" };
+    lines.push(format!("body          {} bytes{redacted}", webhook.body.len()));
+    let body = if reveal {
+        printable(&String::from_utf8_lossy(&webhook.body))
+    } else {
+        redact::body(webhook.provider, &webhook.body)
+    };
+    lines.extend(body.lines().map(|line| format!("  {line}")));
+    lines
+}
+
+fn history_lines(letter: &Letter) -> Vec<String> {
+    let (webhook, history) = (&letter.queued.webhook, &letter.queued.history);
+    let at = |at: Option<Timestamp>| at.map_or_else(|| "?".to_owned(), moment);
+    let mut lines = vec![
+        format!("delivery id   {}", webhook.delivery_id),
+        format!("letter id     {}", letter.id),
+        format!("source        {} ({})", webhook.source, webhook.provider),
+        format!("died of       {}", reason_word(history.reason)),
+        format!("error         {}", error_text(letter)),
+        format!("fingerprint   {}", letter.fingerprint()),
+        format!("attempts      {}", history.attempt.0),
+        format!("declared by   {}", history.version.as_deref().unwrap_or("the broker")),
+        format!("received at   {}", moment(webhook.received_at)),
+        format!("first failed  {}", at(history.first_failed_at)),
+        format!("died at       {}", at(history.last_failed_at)),
+        format!("replays       {}", history.replays),
+    ];
+    for death in &history.past {
+        let version = death.version.as_deref().unwrap_or("the broker");
+        let reason = reason_word(death.reason);
+        lines.push(format!("  died before {} of {reason} ({version}): {}", at(death.at), death.error));
+    }
+    lines
+}
+
+/// Replaces the control characters in a sender's text, which a terminal might take for commands.
+fn printable(text: &str) -> String {
+    let shown = |c: char| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c };
+    text.chars().map(shown).collect()
+}
