@@ -20,8 +20,8 @@ pub(super) enum Action {
     },
     /// Print a commented configuration file with every key, its default and its meaning
     ///
-    /// The file is valid as it is and sets the defaults; sources and subscriptions are commented out. Write it
-    /// to hookswitch.toml and edit it there.
+    /// The file is valid as it is and sets the defaults; sources and subscriptions are commented out. Write
+    /// it to hookswitch.toml and edit it there.
     Example,
 }
 

@@ -24,7 +24,8 @@ use crate::{
 /// One a test.
 const VHOSTS: usize = 10;
 
-/// See `tests/it/outages.rs`: RabbitMQ 3.10 may lose a queue whose broker is killed within seconds of its declaration.
+/// See `tests/it/outages.rs`: RabbitMQ 3.10 may lose a queue whose broker is killed within seconds of its
+/// declaration.
 const NEW_QUEUES_ARE_SAFE_AFTER: Duration = Duration::from_secs(6);
 
 struct Shared {
@@ -149,8 +150,8 @@ async fn nodes_that_are_killed_one_after_the_other_lose_nothing() {
     let scene = Scene::new().await;
     for n in 0..2 {
         scene.at(&[n], Broker::kill);
-        // A channel whose first message comes before the new leader is known is refused everything by RabbitMQ 3.10.8
-        // until the old one is back. (The webhook itself is one that is done.)
+        // A channel whose first message comes before the new leader is known is refused everything by
+        // RabbitMQ 3.10.8 until the old one is back. (The webhook itself is one that is done.)
         let late = scene.world.receiver().await;
         late.ready().await;
         until("a receiver that starts now accepts", async || {
@@ -201,8 +202,9 @@ async fn a_node_that_is_cut_off_loses_nothing_and_its_clients_do_not_lie() {
     scene.close("a node cut off, with clients", 2).await;
 }
 
-/// A node that wakes after the others took it for dead does not notice that it is cut off from them, and goes on by itself
-/// whatever `cluster_partition_handling` says (RabbitMQ 3.10.8): so such a node is killed, as a liveness probe would.
+/// A node that wakes after the others took it for dead does not notice that it is cut off from them, and goes
+/// on by itself whatever `cluster_partition_handling` says (RabbitMQ 3.10.8): so such a node is killed, as a
+/// liveness probe would.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "three brokers and minutes: make cluster"]
 async fn a_node_that_freezes_loses_nothing() {

@@ -181,11 +181,11 @@ impl Office<'_> {
     }
 }
 
-/// Ends the load, waits until everything has come through, counts what became of it, and says so in one line. How many
-/// duplicates there were.
+/// Ends the load, waits until everything has come through, counts what became of it, and says so in one line.
+/// How many duplicates there were.
 ///
-/// What holds after every fault is checked here: nothing lost, nothing dead, nothing unrouted, nothing left over,
-/// nothing that nobody sent, and duplicates under the same id only.
+/// What holds after every fault is checked here: nothing lost, nothing dead, nothing unrouted, nothing left
+/// over, nothing that nobody sent, and duplicates under the same id only.
 pub async fn account(
     test: &str,
     faults: usize,
@@ -203,7 +203,8 @@ pub async fn account(
     let duplicates = ids.values().map(Vec::len).sum::<usize>() - ids.len();
     let longest = |gap: &Mutex<Gap>| gap.lock().unwrap().longest.as_secs_f64();
     println!(
-        "{test}: {} webhooks, {faults} faults, {} lost, {duplicates} duplicates, {} refusals, at most {:.1} s without a 200 and {:.1} s without an event",
+        "{test}: {} webhooks, {faults} faults, {} lost, {duplicates} duplicates, {} refusals, \
+         at most {:.1} s without a 200 and {:.1} s without an event",
         accepted.len(),
         lost.len(),
         senders.refused.load(Ordering::Relaxed),

@@ -67,7 +67,8 @@ async fn a_copy_of_redis_that_takes_over_loses_nothing_and_forgets_only_what_was
     until("the workers work", async || workers.iter().all(|worker| worker.trouble().is_none())).await;
     load.accepts(200).await;
 
-    // The old master comes back as a master, which nobody should let it. Who loses its connection does not go there.
+    // The old master comes back as a master, which nobody should let it. Who loses its connection does not go
+    // there.
     tokio::task::block_in_place(|| master.start_again());
     let mut at_master = connect(&master).await;
     let before = done(&mut at_master).await;

@@ -1,4 +1,5 @@
-//! Consumers that the broker ends: what was not settled comes again, and no ack goes where it does not belong.
+//! Consumers that the broker ends: what was not settled comes again, and no ack goes where it does not
+//! belong.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -218,7 +219,8 @@ impl Works {
         self.publishing.ack(&self.published[&call], false).await;
     }
 
-    /// The worker consumes again, over a new connection: what it had not acked comes again, with something new.
+    /// The worker consumes again, over a new connection: what it had not acked comes again, with something
+    /// new.
     async fn goes_on(mut self) {
         let mut link = self.peer.meet().await;
         let consuming = consumes(&mut link).await;

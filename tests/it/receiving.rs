@@ -39,7 +39,9 @@ const NOW: Duration = Duration::ZERO;
 #[tokio::test]
 async fn each_kind_of_request_gets_its_own_status() {
     let world = World::with(
-        "[sources.guarded]\nprovider = \"varda\"\nauth = \"header_token\"\nauth_header = \"x-token\"\nsecret = \"old\"\nsecond_secret = \"new\"\nbody_bytes_max = 100\nanswer_body = '{\"cards\": []}'\nanswer_content_type = \"application/json\"",
+        "[sources.guarded]\nprovider = \"varda\"\nauth = \"header_token\"\nauth_header = \"x-token\"\n\
+         secret = \"old\"\nsecond_secret = \"new\"\nbody_bytes_max = 100\nanswer_body = '{\"cards\": []}'\n\
+         answer_content_type = \"application/json\"",
     )
     .await;
     let receiver = world.receiver().await;
@@ -131,13 +133,16 @@ async fn a_slow_sender_is_refused_and_holds_up_no_other() {
 #[tokio::test]
 async fn the_raw_message_holds_the_bytes_and_the_headers_that_matter_and_no_secret() {
     let world = World::with(
-        "[sources.varda]\nprovider = \"varda\"\nauth = \"header_token\"\nauth_header = \"x-token\"\nsecret = \"hunter2\"\ncapture_headers = [\"x-mine\", \"x-token\"]",
+        "[sources.varda]\nprovider = \"varda\"\nauth = \"header_token\"\nauth_header = \"x-token\"\n\
+         secret = \"hunter2\"\ncapture_headers = [\"x-mine\", \"x-token\"]",
     )
     .await;
     let receiver = world.receiver().await;
     receiver.ready().await;
     let body = b"\xff\x00 bytes";
-    let headers = "x-token: hunter2\r\nX-Varda-Delivery: d1\r\nx-mine: 1\r\nx-other: 2\r\nauthorization: Bearer s\r\ncookie: c\r\ntraceparent: 00-x\r\ncontent-type: application/json\r\n";
+    let headers = "x-token: hunter2\r\nX-Varda-Delivery: d1\r\nx-mine: 1\r\nx-other: 2\r\n\
+                   authorization: Bearer s\r\n\
+                   cookie: c\r\ntraceparent: 00-x\r\ncontent-type: application/json\r\n";
     let (status, _) = send(&receiver.address, &[&request("POST /in/varda", headers, body)], NOW).await;
     assert!(status.contains("200"), "{status}");
     let (raw, properties) = world.drain("raw.varda", 1).await.remove(0);

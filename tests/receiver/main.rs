@@ -218,8 +218,8 @@ async fn a_signature_is_checked_over_the_raw_bytes() {
 #[tokio::test]
 async fn headers_on_the_list_are_captured_and_credentials_never() {
     let receiver = start().await;
-    let headers = "authorization: Basic abc\r\ncookie: a=b\r\nX-Token: old\r\nX-Extra: one\r\nx-extra: two\r\n\
-                   traceparent: 00-1\r\nx-other: no\r\n";
+    let headers = "authorization: Basic abc\r\ncookie: a=b\r\nX-Token: old\r\nX-Extra: one\r\n\
+                   x-extra: two\r\ntraceparent: 00-1\r\nx-other: no\r\n";
     assert_eq!(receiver.post("token", headers, b"{}").await.status, 200);
     let taken = receiver.taken();
     let captured: Vec<_> = taken[0].0.headers.iter().collect();
@@ -266,8 +266,10 @@ async fn a_sender_that_waits_for_100_continue_gets_it() {
     let mut stream = receiver.connect().await;
     stream
         .write(
-            b"POST /in/open HTTP/1.1\r\nhost: h\r\nconnection: close\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n",
-        ).await;
+            b"POST /in/open HTTP/1.1\r\nhost: h\r\nconnection: close\r\nexpect: 100-continue\r\n\
+              content-length: 2\r\n\r\n",
+        )
+        .await;
     let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
     assert_eq!(stream.read(interim.len()).await, interim);
     stream.write(b"{}").await;

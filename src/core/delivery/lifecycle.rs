@@ -40,7 +40,7 @@ pub enum Claim {
     /// The key holds a value that hookswitch did not write: it is unknown whether it is done, and it is not
     /// claimed.
     Unreadable {
-        /// See [`crate::core::events::key::IdempotencyKey::store_name`].
+        /// See [`crate::core::events::key::IdempotencyKey::store_key`].
         key: StoreKey,
     },
 }

@@ -1,5 +1,5 @@
-//! Scans bytes for the end of a string's plain part or of a number. Both are inner loops of reading and writing, hence
-//! `#[inline]`: the callers are in other files.
+//! Scans bytes for the end of a string's plain part or of a number. Both are inner loops of reading and
+//! writing, hence `#[inline]`: the callers are in other files.
 
 /// Counts the leading bytes that a JSON string holds unescaped: no quote, backslash or control character.
 #[inline]

@@ -20,7 +20,7 @@ const DRIFTS_MAX: usize = 100;
 /// Maximum length of a drift's path, in characters. Without a limit the sender would choose it.
 const DRIFT_PATH_CHARS_MAX: usize = 200;
 
-/// Finds the drift in the unmapped parts of `events`, each leaf once and at most [`DRIFTS_MAX`].
+/// Finds the drift in the unmapped parts of `events`, each leaf once and at most `DRIFTS_MAX`.
 ///
 /// A leaf is no drift if it is `null`, `[]` or `{}`, or if it lies at or under a path that `is_expected`.
 pub fn find(events: &[Event<'_>], is_expected: impl Fn(&str) -> bool) -> Vec<Drift> {

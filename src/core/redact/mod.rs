@@ -1,7 +1,7 @@
 //! Shows webhooks, headers and events without personal data.
 //!
 //! Only what is listed as public is shown: each provider's [`Schema`](super::providers::Schema) names the
-//! public paths of its bodies, and [`policy`] those of published events. Everything else, above all what is
+//! public paths of its bodies, and `policy` those of published events. Everything else, above all what is
 //! new, is replaced by its type and length: `"‹text, 12 characters›"`.
 
 mod leaf;
