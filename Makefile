@@ -30,7 +30,7 @@ cluster: ## Kill, stop, cut off and freeze RabbitMQ cluster nodes and a Redis ma
 	@deploy/local/install.sh rabbitmq-server redis-server iproute2
 	cargo test --locked --test cluster -- --include-ignored --test-threads=1 --nocapture
 
-check: ## Run the quick part of `make test`: everything but the tests that need services
+check: ## Run the quick part of `make test`: format, lints, docs, layers, deployment files; no other tests
 	@tests/scripts/test.sh quick
 
 map: ## Rewrite docs/map.md, the map of the source tree, and print it

@@ -6,7 +6,7 @@ if [ -e amqp_url ]; then
     echo "deploy/docker/secrets: there already, kept"
     exit 0
 fi
-# The containers run as other users than whoever makes the files, so the files are for all to read; the folder, which
+# The containers run as other users than the owner of the files, so the files are world-readable; the folder, which
 # the containers do not see, is for its owner alone.
 chmod 700 .
 password=$(head -c 24 /dev/urandom | base64 | tr -dc 'A-Za-z0-9')

@@ -11,4 +11,4 @@ stop receiver 15
 stop rabbitmq 60
 stop redis 20
 rm -f "$run/settings"
-say "nothing of ours runs any more; the data is in .run/ (make clean-data removes it)"
+say "everything that make up started is stopped; its data is in .run/ (make clean-data removes it)"

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by up.sh and down.sh: where things are, and how a process of ours is told from another's.
+# Sourced by up.sh and down.sh: paths, and how to recognize the processes that up.sh started.
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 run=$root/.run
 # shellcheck disable=SC2034 # used by who sources this

@@ -35,7 +35,7 @@ pub struct Roles {
     pub worker: bool,
 }
 
-/// A process that is bound to its addresses and wired, and does not work yet.
+/// A process that is bound and wired and connects to its services, but takes no webhooks yet.
 pub struct Process {
     config: Config,
     admin: TcpListener,
@@ -161,6 +161,10 @@ impl Process {
             Some(working) => finish_working(working, &stop, config.worker.grace).await,
             None => Ok(()),
         };
+        if let Err(error) = &worked {
+            // Draining may take the whole grace time, so the cause is logged before it.
+            tracing::error!("{error}");
+        }
         let mut received = Ok(());
         if let Some((serving, reporting, books)) = receiving {
             received = serving.await.map(drop).map_err(failed("receiver"));

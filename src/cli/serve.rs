@@ -36,10 +36,8 @@ async fn serve(config: &Config, roles: Roles, flush_log: impl Fn() + Send + 'sta
     let stop = stop_on_signals(flush_log)?;
     match process.run(stop).await {
         Ok(()) => Ok(OK),
-        Err(ProcessError::Topology(differs)) => {
-            tracing::error!("{differs}");
-            Ok(FAILED)
-        }
+        // The process has logged it.
+        Err(ProcessError::Topology(_)) => Ok(FAILED),
         Err(error) => Err(error.into()),
     }
 }

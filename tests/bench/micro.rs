@@ -34,7 +34,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// One webhook, and the results of the steps before the measured one.
 struct Case {
-    inbound: QueuedWebhook,
+    queued: QueuedWebhook,
     properties: BasicProperties,
     key: IdempotencyKey,
     events: Vec<Encoded>,
@@ -49,9 +49,8 @@ impl Case {
         let key = normalized.key;
         let content_type = Some("application/json".to_owned());
         let shard = Shard::FIRST;
-        let inbound =
-            QueuedWebhook { webhook, content_type, entry: None, shard, history: History::default() };
-        Some(Self { properties: message::properties(&inbound), inbound, key, events })
+        let queued = QueuedWebhook { webhook, content_type, entry: None, shard, history: History::default() };
+        Some(Self { properties: message::properties(&queued), queued, key, events })
     }
 }
 
@@ -78,7 +77,7 @@ impl Set {
     }
 
     fn bytes(&self) -> usize {
-        self.cases.iter().map(|case| case.inbound.webhook.body.len()).sum()
+        self.cases.iter().map(|case| case.queued.webhook.body.len()).sum()
     }
 }
 
@@ -97,15 +96,15 @@ type Step = fn(&Case);
 /// The steps that are measured on each webhook.
 const STEPS: &[(&str, Step)] = &[
     ("reading", |case| {
-        let webhook = &case.inbound.webhook;
+        let webhook = &case.queued.webhook;
         let read = read::read(&CONFIG, providers::normalize, webhook);
         let key = &read.as_ref().expect("it could be read before").key;
         black_box((key.store_key(&webhook.source), BodyHash::of(&webhook.body)));
         black_box(read).ok();
     }),
-    ("normalize", |case| drop(black_box(providers::normalize(&case.inbound.webhook)))),
+    ("normalize", |case| drop(black_box(providers::normalize(&case.queued.webhook)))),
     ("normalize_encode", |case| {
-        let webhook = &case.inbound.webhook;
+        let webhook = &case.queued.webhook;
         let normalized = providers::normalize(webhook).expect("it could be normalized before");
         for (n, event) in normalized.events.iter().enumerate() {
             black_box(cloudevent::encode(webhook, &normalized.key, n, event));
@@ -113,21 +112,21 @@ const STEPS: &[(&str, Step)] = &[
     }),
     ("event_id", |case| {
         for n in 0..case.events.len() {
-            black_box(case.key.event_id(&case.inbound.webhook.source, n));
+            black_box(case.key.event_id(&case.queued.webhook.source, n));
         }
     }),
     ("store_key", |case| {
-        black_box(case.key.store_key(&case.inbound.webhook.source));
+        black_box(case.key.store_key(&case.queued.webhook.source));
     }),
     ("body_hash", |case| {
-        black_box(BodyHash::of(&case.inbound.webhook.body));
+        black_box(BodyHash::of(&case.queued.webhook.body));
     }),
     ("event_properties", |case| {
         for event in &case.events {
-            black_box(message::event_properties(event, &case.inbound.webhook));
+            black_box(message::event_properties(event, &case.queued.webhook));
         }
     }),
-    ("raw_properties", |case| drop(black_box(message::properties(&case.inbound)))),
+    ("raw_properties", |case| drop(black_box(message::properties(&case.queued)))),
     ("raw_decode", |case| drop(black_box(message::decode(&case.properties, Vec::new())))),
 ];
 

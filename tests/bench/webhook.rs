@@ -40,7 +40,7 @@ pub fn number(event: &[u8]) -> Option<u64> {
 }
 
 /// Returns webhook `n` as a receiver publishes it.
-pub fn inbound(source: &str, run: Run, n: u64, bytes: usize) -> QueuedWebhook {
+pub fn queued(source: &str, run: Run, n: u64, bytes: usize) -> QueuedWebhook {
     let webhook = Webhook {
         delivery_id: DeliveryId::new(uuid::Uuid::now_v7()),
         source: source.parse().unwrap(),

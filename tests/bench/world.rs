@@ -257,18 +257,18 @@ impl World {
         let keys: Vec<String> = self.shards().map(|shard| names::raw_key(&name, shard)).collect();
         for window in numbers.chunks((FILL_BYTES / bytes).clamp(1, FILL_WINDOW)) {
             let sending = window.iter().map(async |n| {
-                let inbound = webhook::inbound(source, run, *n, bytes);
+                let queued = webhook::queued(source, run, *n, bytes);
                 let (exchange, key, properties) = match side {
                     Side::Ours | Side::Yardstick | Side::Node => {
                         let key = keys[*n as usize % keys.len()].as_str();
-                        (names::RAW_EXCHANGE, key, message::properties(&inbound))
+                        (names::RAW_EXCHANGE, key, message::properties(&queued))
                     }
                     Side::Lean => {
-                        let id = inbound.webhook.delivery_id.to_string();
+                        let id = queued.webhook.delivery_id.to_string();
                         ("", yardstick::LEAN.queue, yardstick::properties(&id))
                     }
                 };
-                self.publish(exchange, key, &inbound.webhook.body, properties).await;
+                self.publish(exchange, key, &queued.webhook.body, properties).await;
             });
             join_all(sending).await;
         }

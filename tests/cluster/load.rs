@@ -154,7 +154,7 @@ pub struct Office<'a> {
 }
 
 impl Office<'_> {
-    /// These columns of every queue; nothing if nobody can tell.
+    /// These columns of every queue; empty if no node answers.
     fn list(&self, columns: &[&str]) -> String {
         let vhost = format!("t{}", self.vhost);
         let arguments =
@@ -185,7 +185,7 @@ impl Office<'_> {
 /// How many duplicates there were.
 ///
 /// What holds after every fault is checked here: nothing lost, nothing dead, nothing unrouted, nothing left
-/// over, nothing that nobody sent, and duplicates under the same id only.
+/// over, no event that was not sent, and duplicates under the same id only.
 pub async fn account(
     test: &str,
     faults: usize,
@@ -212,7 +212,10 @@ pub async fn account(
         longest(&watch.gap),
     );
     assert!(lost.is_empty(), "lost: {lost:?}");
-    assert!(ids.keys().all(|n| *n < senders.next.load(Ordering::Relaxed)), "an event that nobody sent");
+    assert!(
+        ids.keys().all(|n| *n < senders.next.load(Ordering::Relaxed)),
+        "an event of a webhook that was never sent"
+    );
     for (n, ids) in &ids {
         assert!(ids.iter().all(|id| *id == ids[0]), "call {n} came under several ids: {ids:?}");
     }

@@ -65,14 +65,14 @@ async fn deliver(link: &mut Link, to: &Heard, tag: u64, n: u64) {
         headers: Headers::default(),
         body: body.into(),
     };
-    let inbound = QueuedWebhook {
+    let queued = QueuedWebhook {
         webhook,
         content_type: None,
         entry: None,
         shard: Shard::FIRST,
         history: History::default(),
     };
-    link.deliver(to, tag, &message::properties(&inbound), &inbound.webhook.body).await;
+    link.deliver(to, tag, &message::properties(&queued), &queued.webhook.body).await;
 }
 
 /// The call that a published event is about.
@@ -98,7 +98,7 @@ async fn close_channel(link: &mut Link, consuming: &Heard) {
     link.close_channel(*channel).await;
 }
 
-/// Somebody who consumes, and has taken two deliveries.
+/// A consumer that holds two deliveries.
 async fn consumer(peer: &Peer) -> (Connection, RawConsumer, Link, Heard, [Delivery; 2]) {
     let config = config(peer, "redis://127.0.0.1:1/0");
     let (connection, mut link) = tokio::join!(amqp::connect(&config.amqp, "test"), peer.meet());

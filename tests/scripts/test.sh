@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `make test` runs everything. `make check` runs the part that needs no services: test.sh quick.
+# `make test` runs everything. `make check` runs all but the tests, except tests/house: test.sh quick.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 say() { printf '\033[1m==> %s\033[0m\n' "$*"; }

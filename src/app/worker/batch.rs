@@ -120,7 +120,7 @@ impl Processor {
     /// Reads a delivery, and so decides its first step.
     fn begin(&self, delivery: Delivery) -> InWork<'_> {
         let began = Instant::now();
-        let attempt = delivery.inbound.history.attempt;
+        let attempt = delivery.queued.history.attempt;
         let (plan, life) = match self.plan(&delivery) {
             Ok(plan) => {
                 let life = Life::of_webhook(attempt, &self.schedule, plan.body, plan.events.len());
@@ -134,7 +134,7 @@ impl Processor {
 
     /// Turns a delivery into encoded events. Pure but for counting schema drift.
     fn plan(&self, delivery: &Delivery) -> Result<Plan, Fault> {
-        let webhook = &delivery.inbound.webhook;
+        let webhook = &delivery.queued.webhook;
         if let Some(invalid) = &delivery.invalid {
             return Err(Fault::Permanent { reason: Reason::InvalidMessage, error: invalid.to_string() });
         }

@@ -53,22 +53,22 @@ impl DeadLog {
     /// Starts writing a letter that is safe in its queue, and returns before it is written. If that fails the
     /// letter is only not listed: `dead-letters stats` shows that one is missing, and `dead-letters reindex`
     /// adds it.
-    pub(super) async fn write(&self, shelved: Publication) {
+    pub(super) async fn write(&self, dead_letter: Publication) {
         let patience =
             if self.takes_letters.load(Ordering::Relaxed) { routes::PATIENCE } else { Duration::ZERO };
         let room = tokio::time::timeout(patience, self.room.clone().acquire_owned()).await;
-        let Ok(Ok(room)) = room else { return self.metrics.unlisted(&shelved.routing_key) };
+        let Ok(Ok(room)) = room else { return self.metrics.unlisted(&dead_letter.routing_key) };
         let start = || Publisher::start(self.config.clone(), "dead letter log", LinkMetrics::unexported());
         let publisher = self.publisher.get_or_init(start).clone();
         let (metrics, takes_letters) = (self.metrics.clone(), self.takes_letters.clone());
         self.writing.spawn(async move {
             let written = routes::publish_until_confirmed(&publisher, WRITING_MAX, || {
-                routes::log_entry(shelved.clone())
+                routes::log_entry(dead_letter.clone())
             })
             .await;
             takes_letters.store(written.is_ok(), Ordering::Relaxed);
             if written.is_err() {
-                metrics.unlisted(&shelved.routing_key);
+                metrics.unlisted(&dead_letter.routing_key);
             }
             drop(room);
         });

@@ -72,7 +72,7 @@ impl Plan {
 impl InWork<'_> {
     /// Returns the webhook.
     pub(super) fn queued(&self) -> &QueuedWebhook {
-        &self.delivery.inbound
+        &self.delivery.queued
     }
 
     /// Returns whether `step` is next, with nothing to wait for.

@@ -119,7 +119,7 @@ fn batch_size(waiting: &VecDeque<Delivery>, share: usize, places: usize) -> usiz
     let mut bytes = 0;
     let fits = |delivery: &&Delivery| {
         let before = bytes;
-        bytes += delivery.inbound.webhook.body.len();
+        bytes += delivery.queued.webhook.body.len();
         before < BATCH_BYTES
     };
     waiting.iter().take(most).take_while(fits).count()

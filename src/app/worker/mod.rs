@@ -1,7 +1,7 @@
 //! The worker pool: one lane per raw queue, each with its own channel and limit.
 //!
-//! This file keeps the lanes running, `lane` chooses the deliveries to begin, `batch` tells the life of a
-//! delivery.
+//! This file keeps the lanes running, `lane` chooses the deliveries to begin, `batch` takes deliveries from
+//! step to step, and `steps` performs each step.
 
 mod batch;
 mod dead_log;

@@ -27,8 +27,7 @@ use clap::Subcommand;
 use super::connect::block_on;
 use crate::config::Config;
 
-const OVERVIEW: &str = "\
-                        The usual way, in five commands:
+const OVERVIEW: &str = "The usual way, in five commands:
   hookswitch dead-letters stats                        what died, where, why, since when
   hookswitch dead-letters show ID                      one letter, without personal data
   hookswitch dead-letters try --fingerprint F          would it work now?

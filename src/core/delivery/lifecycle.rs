@@ -66,7 +66,7 @@ pub enum Step<'a> {
     End,
 }
 
-/// The result of a step.
+/// The result of a step. Each variant names the steps that it answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// Of [`Step::Claim`].

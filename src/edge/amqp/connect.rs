@@ -7,6 +7,9 @@ use lapin::{Channel, ConnectionProperties, Event, uri::AMQPUri};
 
 use crate::config::Amqp;
 
+/// Time to close a connection in order.
+const CLOSE_MAX: Duration = Duration::from_secs(1);
+
 /// An open connection to the broker.
 #[derive(Debug)]
 pub struct Connection(lapin::Connection);
@@ -28,9 +31,6 @@ impl Connection {
         self.0.events_listener()
     }
 }
-
-/// Time to close a connection in order.
-const CLOSE_MAX: Duration = Duration::from_secs(1);
 
 /// Why connecting failed.
 #[derive(Debug, thiserror::Error)]

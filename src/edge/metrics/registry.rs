@@ -1,7 +1,6 @@
 //! A registry that creates every metric it exports, so that none can be counted and never exported.
 
-use std::fmt::Debug;
-use std::hash::Hash;
+use std::{fmt::Debug, hash::Hash};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},

@@ -6,7 +6,7 @@ use crate::{core::delivery::queued::QueuedWebhook, edge::amqp::message::InvalidM
 #[derive(Debug)]
 pub struct Delivery {
     /// The webhook; what could be salvaged if `invalid` is set.
-    pub inbound: QueuedWebhook,
+    pub queued: QueuedWebhook,
     /// Set if the message lacks what a receiver sets on every message.
     pub invalid: Option<InvalidMessage>,
     /// Earlier deliveries of it by the broker.

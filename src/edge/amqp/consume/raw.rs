@@ -88,7 +88,7 @@ impl RawConsumer {
                 (queued, Some(error))
             }
         };
-        Some(Delivery { inbound: QueuedWebhook { shard: self.shard, ..queued }, invalid, redeliveries, tag })
+        Some(Delivery { queued: QueuedWebhook { shard: self.shard, ..queued }, invalid, redeliveries, tag })
     }
 
     /// Stops consuming, and requeues what was delivered and is not being processed: `waiting`, and what
