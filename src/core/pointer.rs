@@ -133,7 +133,7 @@ impl Visitor<'_> for Is<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::core) mod tests {
     use proptest::{collection::vec, prelude::*};
     use serde_json::{Map, Value};
 
@@ -180,7 +180,7 @@ mod tests {
     }
 
     /// Generates JSON with a few recurring names, some of which a pointer must escape.
-    fn document() -> impl Strategy<Value = Value> {
+    pub(in crate::core) fn document() -> impl Strategy<Value = Value> {
         let leaf = prop_oneof![
             Just(Value::Null),
             any::<bool>().prop_map(Value::from),

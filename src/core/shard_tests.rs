@@ -1,10 +1,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use proptest::{collection::vec, prelude::*};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::*;
-use crate::core::{providers::Provider, webhook::DeliveryId};
+use crate::core::{pointer::tests::document, providers::Provider, webhook::DeliveryId};
 
 fn webhook(headers: &[(&str, &str)], body: &[u8]) -> Webhook {
     Webhook {
@@ -106,27 +106,6 @@ fn ids_that_count_up_are_spread_evenly() {
         counts[usize::from(shard(&sharding, &[], &format!("{{\"id\":{n}}}")))] += 1;
     }
     assert!(counts.iter().all(|count| (900..1_100).contains(count)), "{counts:?}");
-}
-
-/// Generates JSON with a few recurring names, some of which a pointer must escape.
-fn document() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        ".*".prop_map(Value::from),
-    ];
-    leaf.prop_recursive(5, 64, 5, |inner| {
-        let object = vec((name(), inner.clone()), 0..5);
-        prop_oneof![
-            vec(inner, 0..4).prop_map(Value::from),
-            object.prop_map(|entries| Value::Object(Map::from_iter(entries))),
-        ]
-    })
-}
-
-fn name() -> impl Strategy<Value = String> {
-    prop_oneof!["[ab0-2~/\"\\\\é]{0,2}", ".{0,4}"]
 }
 
 proptest! {
