@@ -8,6 +8,8 @@ use std::{fmt, str::FromStr};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::json::without_mark;
+
 /// A JSON pointer (RFC 6901) to a value inside a document; never to the document itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pointer(Vec<String>);
@@ -43,7 +45,7 @@ impl Pointer {
         let mut found = None;
         let place = Place { path: &self.0, found: &mut found };
         // A hit leaves the rest unread, which the deserializer reports as an error.
-        drop(place.deserialize(&mut serde_json::Deserializer::from_slice(body)));
+        drop(place.deserialize(&mut serde_json::Deserializer::from_slice(without_mark(body))));
         found
     }
 }
@@ -116,7 +118,8 @@ impl<'b> DeserializeSeed<'b> for Is<'_> {
     type Value = bool;
 
     fn deserialize<D: Deserializer<'b>>(self, deserializer: D) -> Result<bool, D::Error> {
-        deserializer.deserialize_str(self)
+        // A name that holds half a surrogate pair has bytes, but is no text.
+        deserializer.deserialize_bytes(self)
     }
 }
 
@@ -127,8 +130,8 @@ impl Visitor<'_> for Is<'_> {
         f.write_str("a name")
     }
 
-    fn visit_str<E>(self, name: &str) -> Result<bool, E> {
-        Ok(name == self.0)
+    fn visit_bytes<E>(self, name: &[u8]) -> Result<bool, E> {
+        Ok(name == self.0.as_bytes())
     }
 }
 
@@ -177,6 +180,13 @@ pub(in crate::core) mod tests {
         assert_eq!(find("/a/1", b"{\"a\":[0,[2],and no more"), Some("[2]"));
         assert_eq!(find("/a", br#"{"a":1,"a":2}"#), Some("1"));
         assert_eq!(find("/a/b", br#"{"a":{},"a":{"b":2}}"#), None);
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_a_cut_emoji_change_nothing() {
+        assert_eq!(find("/a", b"\xef\xbb\xbf{\"a\":1}"), Some("1"));
+        assert_eq!(find("/a", br#"{"\ud83d":"\ud83d","a":1}"#), Some("1"));
+        assert_eq!(find("/a", br#"{"\u0061":1}"#), Some("1"));
     }
 
     /// Generates JSON with a few recurring names, some of which a pointer must escape.

@@ -1,10 +1,12 @@
 //! Writes an [`Event`] as a CloudEvent 1.0 in JSON, structured mode.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{event::Event, key::IdempotencyKey};
+use super::{event::Event, key::IdempotencyKey, percent};
 use crate::core::{
     json::{Fields, write_field, write_object},
     webhook::Webhook,
@@ -56,7 +58,7 @@ fn write_cloud_event(
     // Names of providers and sources need no escapes.
     extend(out, &["\"source\":\"/hookswitch/", provider, "/", source, "\","]);
     write_field!(out, "type", event.kind.as_str());
-    write_field!(out, "subject", &event.subject);
+    write_field!(out, "subject", &subject(&event.subject));
     write_field!(out, "time", &time);
     write_field!(out, "timesource", &event.time.is_none().then_some("received"));
     write_field!(out, "datacontenttype", "application/json");
@@ -67,8 +69,8 @@ fn write_cloud_event(
     write_field!(out, "idempotencykey", key.as_str());
     write_field!(out, "receivedtime", &webhook.received_at);
     write_field!(out, "test", &event.test);
-    write_field!(out, "tenant", &event.tenant);
-    write_field!(out, "traceparent", &webhook.headers.get("traceparent"));
+    write_field!(out, "tenant", &event.tenant.as_deref().map(attribute));
+    write_field!(out, "traceparent", &webhook.headers.get("traceparent").map(attribute));
     out.extend_from_slice(b"\"data\":");
     write_object(out, |out| {
         event.data.write_fields(out);
@@ -76,8 +78,56 @@ fn write_cloud_event(
     });
 }
 
+/// Returns a subject with its id percent-encoded like a path segment of a URI: an id may hold a slash or a
+/// control character, which CloudEvents forbids.
+fn subject(subject: &str) -> Cow<'_, str> {
+    let Some((family, id)) = subject.split_once('/') else { return attribute(subject) };
+    if id.chars().all(percent::is_in_segment) {
+        return Cow::Borrowed(subject);
+    }
+    let mut encoded = [family, "/"].concat();
+    percent::encode(id, percent::is_in_segment, &mut encoded);
+    Cow::Owned(encoded)
+}
+
+/// Returns the value of an attribute. The characters that CloudEvents forbids are percent-encoded, and so is
+/// `%` beside them.
+fn attribute(text: &str) -> Cow<'_, str> {
+    if text.chars().all(percent::is_allowed) {
+        return Cow::Borrowed(text);
+    }
+    let mut encoded = String::new();
+    percent::encode(text, |c| c != '%' && percent::is_allowed(c), &mut encoded);
+    Cow::Owned(encoded)
+}
+
 fn extend(out: &mut Vec<u8>, parts: &[&str]) {
     for part in parts {
         out.extend_from_slice(part.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_in_a_subject_is_encoded_like_a_path_segment() {
+        for (id, expected) in [
+            ("8841", "call/8841"),
+            ("+15550100123", "call/+15550100123"),
+            ("a:b@c", "call/a:b@c"),
+            ("a\nb", "call/a%0Ab"),
+            ("a/b c%", "call/a%2Fb%20c%25"),
+            ("é\u{9b}", "call/%C3%A9%C2%9B"),
+        ] {
+            assert_eq!(subject(&format!("call/{id}")), expected);
+        }
+    }
+
+    #[test]
+    fn an_attribute_holds_no_control_character() {
+        assert_eq!(attribute("Zoë 5%"), "Zoë 5%");
+        assert_eq!(attribute("a\tb%\u{fffe}"), "a%09b%25%EF%BF%BE");
     }
 }

@@ -12,7 +12,7 @@ use crate::core::json::Value;
 pub struct Event<'a> {
     /// The event's type.
     pub kind: EventType,
-    /// The subject: `call/<id>`, `contact/<id>`, …
+    /// The subject: `call/<id>`, `contact/<id>`, … The id is percent-encoded when it is written.
     pub subject: String,
     /// The time of the event at the provider. If the provider sends none, the time of receipt is published.
     pub time: Option<Timestamp>,

@@ -6,7 +6,8 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use uuid::{Builder, Uuid};
 
-use crate::core::webhook::names::SourceName;
+use super::percent;
+use crate::core::{json::Object, webhook::names::SourceName};
 
 /// The longest key that is kept as text, in bytes; a longer one is replaced by its hash.
 const KEY_MAX_BYTES: usize = 200;
@@ -21,7 +22,7 @@ const EVENT_NAMESPACE: Uuid = Uuid::from_u128(0x5f2b_8f5e_3c0d_4d0a_9a53_0c9f_1f
 pub struct IdempotencyKey(String);
 
 impl IdempotencyKey {
-    /// Joins the parts with `:`. A `:` or `%` inside a part is percent-encoded.
+    /// Joins the parts with `:`. A `:`, a `%` or a control character inside a part is percent-encoded.
     pub fn from_parts<S: AsRef<str>>(parts: &[S]) -> Self {
         let mut key = String::with_capacity(KEY_MAX_BYTES);
         for (index, part) in parts.iter().enumerate() {
@@ -30,16 +31,11 @@ impl IdempotencyKey {
             }
             let part = part.as_ref();
             // The loop has no early exit, so that it is vectorized.
-            if part.bytes().fold(true, |is_plain, b| is_plain & (b != b':') & (b != b'%')) {
+            let is_plain = |b: u8| (b != b':') & (b != b'%') & (b >= b' ') & (b < 0x7f);
+            if part.bytes().fold(true, |all, b| all & is_plain(b)) {
                 key.push_str(part);
-                continue;
-            }
-            for c in part.chars() {
-                match c {
-                    ':' => key.push_str("%3A"),
-                    '%' => key.push_str("%25"),
-                    c => key.push(c),
-                }
+            } else {
+                percent::encode(part, |c| !matches!(c, ':' | '%') && percent::is_allowed(c), &mut key);
             }
         }
         if key.len() > KEY_MAX_BYTES {
@@ -48,9 +44,13 @@ impl IdempotencyKey {
         Self(key)
     }
 
-    /// Derives the key of a webhook that carries no identifier: a hash of its body.
-    pub fn of_body(body: &[u8]) -> Self {
-        Self(format!("body:{}", digest_hex(body)))
+    /// Derives the key of a webhook that carries no identifier: a hash of its content in canonical form, so
+    /// that another order of names, other white space or other escapes are the same fact. `scope` is what the
+    /// content is relative to, such as a tenant. A delivery id in `scope` makes each delivery a fact of its
+    /// own; that is for what can change back to an earlier content and tells no time.
+    pub fn of_content(scope: &[&str], content: &Object<'_>) -> Self {
+        let digest = digest_hex(&content.canonical());
+        Self::from_parts(&[&["body"], scope, &[&*digest]].concat())
     }
 
     /// Returns the key as text.
@@ -169,6 +169,14 @@ mod tests {
         assert_ne!(key(&["a%3Ab", "c"]), key(&["a:b", "c"]));
         assert_ne!(key(&["", "a"]), key(&["a"]));
         assert_eq!(key(&["call_ended", "1"]).as_str(), "call_ended:1");
+    }
+
+    #[test]
+    fn a_key_holds_no_control_character() {
+        let key = |part: &str| IdempotencyKey::from_parts(&[part]).as_str().to_owned();
+        assert_eq!(key("a\nb\u{7f}\u{9b}"), "a%0Ab%7F%C2%9B");
+        assert_eq!(key("é😀"), "é😀");
+        assert_ne!(key("a\nb"), key("a%0Ab"));
     }
 
     #[test]

@@ -4,3 +4,4 @@ pub mod cloudevent;
 pub mod data;
 pub mod event;
 pub mod key;
+mod percent;

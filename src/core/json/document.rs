@@ -1,18 +1,16 @@
 //! A JSON document whose values were located in one pass.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, HashSet},
-    iter,
-};
+use std::{borrow::Cow, collections::HashSet, iter};
 
 use serde::de::IgnoredAny;
 
 use super::{
     error::JsonError,
-    path,
+    number, path,
     raw::Raw,
     reader::{self, DEPTH_MAX, Key, Node, tag},
+    text,
+    write::close,
 };
 
 /// The node of the document's own value.
@@ -30,7 +28,8 @@ pub struct Document<'a> {
 }
 
 impl<'a> Document<'a> {
-    /// Reads one JSON value in UTF-8, nested at most [`DEPTH_MAX`] levels deep.
+    /// Reads one JSON value in UTF-8, nested at most [`DEPTH_MAX`] levels deep. A byte order mark before it
+    /// is skipped.
     ///
     /// # Errors
     /// [`JsonError::Malformed`] names the line and column, never the content.
@@ -38,7 +37,7 @@ impl<'a> Document<'a> {
         let invalid_utf8 = |e: std::str::Utf8Error| {
             JsonError::malformed(format!("is invalid UTF-8 at byte {}", e.valid_up_to()))
         };
-        let text = std::str::from_utf8(body).map_err(invalid_utf8)?;
+        let text = std::str::from_utf8(without_mark(body)).map_err(invalid_utf8)?;
         if u32::try_from(text.len()).is_err() {
             return Err(JsonError::malformed("is longer than 4 GiB"));
         }
@@ -60,22 +59,51 @@ impl<'a> Document<'a> {
         iter::successors(within(node + 1), move |node| within(self.nodes[*node].next as usize))
     }
 
-    /// Returns the key of the field at `node`; none if it holds half a surrogate pair.
-    pub fn key(&self, node: usize) -> Option<Cow<'a, str>> {
+    /// Returns the key of the field at `node`; one that is unreadable as it was written, with its escapes.
+    pub fn key(&self, node: usize) -> Cow<'a, str> {
         let key = self.nodes[node].key;
-        let span = key.span.range();
-        if key.has_escapes {
-            serde_json::from_str(&self.text[span.start - 1..=span.end]).ok().map(Cow::Owned)
-        } else {
-            Some(Cow::Borrowed(&self.text[span]))
+        let inner = &self.text[key.span.range()];
+        if key.has_escapes && text::is_readable(inner) { text::content(inner) } else { Cow::Borrowed(inner) }
+    }
+
+    /// Appends the value at `node` in the one form that all its spellings share: keys sorted, no white space,
+    /// strings decoded, numbers exact but without their notation. Fields with equal keys keep their order.
+    pub fn write_canonical(&self, node: usize, out: &mut Vec<u8>) {
+        let raw = self.raw(node).get();
+        match raw.as_bytes().first() {
+            Some(b'{') => {
+                let key = |field: usize| {
+                    let mut key = Vec::new();
+                    text::write_canonical(&self.text[self.nodes[field].key.span.range()], &mut key);
+                    key
+                };
+                let mut fields: Vec<_> = self.children(node).map(|field| (key(field), field)).collect();
+                fields.sort_by(|(a, _), (b, _)| a.cmp(b));
+                out.push(b'{');
+                for (key, field) in fields {
+                    out.extend_from_slice(&key);
+                    out.push(b':');
+                    self.write_canonical(field, out);
+                    out.push(b',');
+                }
+                close(out, b'}');
+            }
+            Some(b'[') => {
+                out.push(b'[');
+                for item in self.children(node) {
+                    self.write_canonical(item, out);
+                    out.push(b',');
+                }
+                close(out, b']');
+            }
+            Some(b'"') => text::write_canonical(&raw[1..raw.len() - 1], out),
+            Some(b'-' | b'0'..=b'9') => out.extend_from_slice(number::canonical(raw).as_bytes()),
+            _ => out.extend_from_slice(raw.as_bytes()),
         }
     }
 
     /// Returns the first field of the object at `node` whose key repeats that of an earlier field.
-    ///
-    /// # Errors
-    /// [`JsonError::Malformed`] if a key cannot be read.
-    pub(super) fn duplicate_field(&self, node: usize) -> Result<Option<usize>, JsonError> {
+    pub(super) fn duplicate_field(&self, node: usize) -> Option<usize> {
         let mut tags = [0; FEW_FIELDS];
         for (index, field) in self.children(node).enumerate() {
             let key = self.nodes[field].key;
@@ -85,31 +113,31 @@ impl<'a> Document<'a> {
             }
             tags[index] = key.tag;
         }
-        Ok(None)
+        None
     }
 
-    fn duplicate_field_by_key(&self, node: usize) -> Result<Option<usize>, JsonError> {
+    fn duplicate_field_by_key(&self, node: usize) -> Option<usize> {
         let mut seen = HashSet::new();
-        for field in self.children(node) {
-            let unreadable = || explain_as::<BTreeMap<String, IgnoredAny>>(self.raw(node).get());
-            if !seen.insert(self.key(field).ok_or_else(unreadable)?) {
-                return Ok(Some(field));
-            }
-        }
-        Ok(None)
+        self.children(node).find(|field| !seen.insert(self.key(*field)))
     }
 
     /// Returns the field `key` of the object at `node`, unless it is taken.
     pub(super) fn field(&self, node: usize, key: &str) -> Option<usize> {
         let tag = tag(key.as_bytes());
-        self.remaining(node).find(|field| {
-            let Key { span, tag: this_tag, has_escapes } = self.nodes[*field].key;
-            if has_escapes {
-                self.key(*field).is_some_and(|name| name == key)
-            } else {
-                this_tag == tag && &self.text[span.range()] == key
-            }
-        })
+        self.remaining(node).find(|field| self.is_key(*field, key, tag))
+    }
+
+    /// Returns the field `key` of the object at `node`, taken or not.
+    pub(super) fn field_of(&self, node: usize, key: &str) -> Option<usize> {
+        let tag = tag(key.as_bytes());
+        self.children(node).find(|field| self.is_key(*field, key, tag))
+    }
+
+    /// Returns true if the field at `node` has this key, whose tag is `tag`.
+    #[inline]
+    fn is_key(&self, node: usize, key: &str, tag: u32) -> bool {
+        let Key { span, tag: this_tag, has_escapes } = self.nodes[node].key;
+        if has_escapes { self.key(node) == key } else { this_tag == tag && &self.text[span.range()] == key }
     }
 
     /// Returns the values directly inside the one at `node` that are not taken.
@@ -132,12 +160,17 @@ impl<'a> Document<'a> {
             if self.raw(around).get().starts_with('[') {
                 path::push_index(&mut path, index);
             } else {
-                path::push_key(&mut path, &self.key(child).unwrap_or_default());
+                path::push_key(&mut path, &self.key(child));
             }
             around = child;
         }
         path
     }
+}
+
+/// Returns `body` without the byte order mark that some senders put before JSON.
+pub fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }
 
 /// Explains why a text is not JSON, or that it is nested too deeply. Only a failed read pays for counting
@@ -146,12 +179,8 @@ fn explain(text: &str) -> JsonError {
     if is_too_deep(text) {
         return JsonError::malformed(format!("is nested deeper than {DEPTH_MAX} levels"));
     }
-    explain_as::<IgnoredAny>(text)
-}
-
-/// Explains why `text` cannot be read as `T`, without the content that serde_json would quote.
-fn explain_as<'de, T: serde::Deserialize<'de>>(text: &'de str) -> JsonError {
-    let Some(error) = serde_json::from_str::<T>(text).err() else {
+    // serde_json's own text would quote the content.
+    let Some(error) = serde_json::from_str::<IgnoredAny>(text).err() else {
         return JsonError::malformed("is not valid JSON");
     };
     let what = match error.classify() {
@@ -244,5 +273,60 @@ mod tests {
         let document = Document::parse(br#"{"a":[1,{"b":{}}],"c":null}"#).expect("JSON");
         let paths: Vec<_> = (0..6).map(|node| document.path(node)).collect();
         assert_eq!(paths, ["", "a", "a[0]", "a[1]", "a[1].b", "c"]);
+    }
+
+    fn canonical(json: &str) -> String {
+        let mut out = Vec::new();
+        Document::parse(json.as_bytes()).expect("JSON").write_canonical(ROOT, &mut out);
+        String::from_utf8(out).expect("UTF-8")
+    }
+
+    #[test]
+    fn every_spelling_of_a_value_has_one_canonical_form() {
+        let form = r#"{"a":[15e-1,null],"b":"é\u0001\""}"#;
+        for json in [
+            r#"{"a":[15e-1,null],"b":"é\u0001\""}"#,
+            "\u{feff}{ \"b\" : \"\\u00E9\\u0001\\u0022\" ,\n\"\\u0061\":[ 1.50 , null ] }",
+        ] {
+            assert_eq!(canonical(json), form);
+        }
+    }
+
+    #[test]
+    fn different_values_have_different_canonical_forms() {
+        let values = [
+            r#"{"a":1,"a":2}"#,
+            r#"{"a":2,"a":1}"#,
+            r#"{"a":2}"#,
+            r#"{"a":"2"}"#,
+            r#"{"a":[2]}"#,
+            r#"{"a":"\ud83d"}"#,
+            r#"{"a":"\ud83e"}"#,
+            r#"{"a":"\ufffd"}"#,
+            r#"{"a":"\\ud83d"}"#,
+            r#"{"a":"\u0000"}"#,
+            r#"{"a":null}"#,
+            "{}",
+            r#"{"a":9007199254740993}"#,
+            r#"{"a":9007199254740992}"#,
+            r#"{"a\ud83d":1}"#,
+            r#"{"a\\ud83d":1}"#,
+            "[]",
+            "[[]]",
+            "[{}]",
+        ];
+        for (n, one) in values.iter().enumerate() {
+            assert!(values[n + 1..].iter().all(|other| canonical(other) != canonical(one)), "{one}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn white_space_is_no_part_of_the_canonical_form(document in crate::core::pointer::tests::document()) {
+            let pretty = serde_json::to_string_pretty(&document).expect("JSON");
+            let form = canonical(&pretty);
+            prop_assert_eq!(&form, &canonical(&document.to_string()));
+            prop_assert_eq!(&form, &canonical(&form));
+        }
     }
 }

@@ -2,23 +2,26 @@
 //!
 //! An [`Object`] gives its fields away one by one. What is never taken is kept byte for byte as it was
 //! written, big integers and decimals included. A field whose value does not fit what was asked for is not
-//! taken, so it is kept too.
+//! taken, so it is kept too. What strict readers refuse is carried in a form that they take; see `carry`.
 
+mod carry;
 mod document;
 mod error;
+mod number;
 mod object;
 pub mod path;
 mod raw;
 mod reader;
 mod scan;
+mod text;
 pub mod time;
 pub(in crate::core) mod write;
 
 pub(in crate::core) use self::write::{json_object, json_words, write_field, write_object};
 pub use self::{
-    document::{Document, ROOT},
+    document::{Document, ROOT, without_mark},
     error::JsonError,
-    object::Object,
+    object::{DUPLICATE_KEY, Object},
     raw::{Raw, Value},
     reader::DEPTH_MAX,
     write::{Fields, Json},

@@ -11,6 +11,9 @@ use super::{
     raw::{Raw, Value},
 };
 
+/// The problem with a key that an object has twice.
+pub const DUPLICATE_KEY: &str = "duplicate key: it is ambiguous which value applies";
+
 /// A JSON object whose fields are taken one by one; what is never taken is [unmapped](Object::into_unmapped).
 #[derive(Debug)]
 pub struct Object<'a> {
@@ -39,9 +42,8 @@ impl<'a> Object<'a> {
         if !raw.get().starts_with('{') {
             return Err(JsonError::invalid(&document.path(node), mismatch("an object", raw)));
         }
-        if let Some(duplicate) = document.duplicate_field(node)? {
-            let problem = "duplicate key: it is ambiguous which value applies";
-            return Err(JsonError::invalid(&document.path(duplicate), problem));
+        if let Some(duplicate) = document.duplicate_field(node) {
+            return Err(JsonError::invalid(&document.path(duplicate), DUPLICATE_KEY));
         }
         Ok(Self { document: Rc::clone(document), node: Some(node), kept: Vec::new(), touched: false })
     }
@@ -56,6 +58,24 @@ impl<'a> Object<'a> {
     /// Returns the object as it was written; `{}` if it is absent.
     pub fn raw(&self) -> Raw<'a> {
         self.node.map_or(Raw::EMPTY_OBJECT, |node| self.document.raw(node))
+    }
+
+    /// Returns the object in canonical form, whether or not its fields are taken: see
+    /// [`Document::write_canonical`].
+    pub fn canonical(&self) -> Vec<u8> {
+        self.canonical_at(self.node)
+    }
+
+    /// Returns the value of `key` in canonical form, whether or not it is taken. An absent field is `null`.
+    pub fn canonical_field(&self, key: &str) -> Vec<u8> {
+        self.canonical_at(self.node.and_then(|node| self.document.field_of(node, key)))
+    }
+
+    fn canonical_at(&self, node: Option<usize>) -> Vec<u8> {
+        let Some(node) = node else { return b"null".to_vec() };
+        let mut canonical = Vec::new();
+        self.document.write_canonical(node, &mut canonical);
+        canonical
     }
 
     /// Returns true if `key` is present and not yet taken; `null` counts as present.
@@ -78,11 +98,14 @@ impl<'a> Object<'a> {
         self.find_value(key).map(|(_, raw)| raw)
     }
 
-    /// Takes `key` if `read` accepts its value; otherwise the field stays.
+    /// Takes `key` if `read` accepts its value; otherwise the field stays. It also stays if `read` may not
+    /// have seen the exact text.
     fn take<T>(&mut self, key: &str, read: impl FnOnce(Raw<'a>) -> Option<T>) -> Option<T> {
         let (node, raw) = self.find_value(key)?;
         let value = read(raw)?;
-        self.mark_taken(node);
+        if !raw.is_unreadable_text() {
+            self.mark_taken(node);
+        }
         Some(value)
     }
 
@@ -100,7 +123,7 @@ impl<'a> Object<'a> {
         JsonError::invalid(&self.path_of(key), problem)
     }
 
-    /// Takes a string.
+    /// Takes a string. What is unreadable in it becomes U+FFFD; the field also stays, with its exact text.
     pub fn text(&mut self, key: &str) -> Option<Cow<'a, str>> {
         self.take(key, Raw::text)
     }
@@ -115,7 +138,7 @@ impl<'a> Object<'a> {
 
     /// Takes an opaque id: a non-empty string, or a number as it was written.
     pub fn id(&mut self, key: &str) -> Option<Cow<'a, str>> {
-        self.take(key, |raw| raw.text_or_number().filter(|id| !id.is_empty()))
+        self.take(key, Raw::id)
     }
 
     /// Takes a required id.
@@ -128,9 +151,9 @@ impl<'a> Object<'a> {
 
     /// Takes a boolean, also as the string `true` or `false`.
     pub fn boolean(&mut self, key: &str) -> Option<bool> {
-        self.take(key, |raw| match raw.get() {
-            "true" | "\"true\"" => Some(true),
-            "false" | "\"false\"" => Some(false),
+        self.take(key, |raw| match &*raw.text().unwrap_or(Cow::Borrowed(raw.get())) {
+            "true" => Some(true),
+            "false" => Some(false),
             _ => None,
         })
     }
@@ -180,8 +203,11 @@ impl<'a> Object<'a> {
     /// Takes a list of strings, which may be empty.
     pub fn texts(&mut self, key: &str) -> Option<Vec<Cow<'a, str>>> {
         let (node, _) = self.find_value(key)?;
-        let texts = self.elements(node)?.map(|item| self.document.raw(item).text()).collect::<Option<_>>()?;
-        self.mark_taken(node);
+        let items: Vec<_> = self.elements(node)?.map(|item| self.document.raw(item)).collect();
+        let texts = items.iter().map(|item| item.text()).collect::<Option<_>>()?;
+        if !items.iter().any(|item| item.is_unreadable_text()) {
+            self.mark_taken(node);
+        }
         Some(texts)
     }
 
@@ -258,9 +284,7 @@ impl<'a> Object<'a> {
         };
         let mut entries = Vec::with_capacity(self.document.remaining(node).count() + self.kept.len());
         for field in self.document.remaining(node) {
-            // Opening the object has checked that every key can be read.
-            let key = self.document.key(field).unwrap_or_default();
-            entries.push((key, Value::Raw(self.document.raw(field))));
+            entries.push((self.document.key(field), Value::Raw(self.document.raw(field))));
         }
         entries.extend(self.kept);
         Value::Object(entries)

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 
-use super::{scan, time};
+use super::{scan, text, time};
 
 /// A JSON value as it was written, without the whitespace around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,14 +36,29 @@ impl<'a> Raw<'a> {
         }
     }
 
-    /// Returns a string's content; none if it holds half a surrogate pair.
+    /// Returns the text between a string's quotes.
+    fn inner(self) -> Option<&'a str> {
+        self.0.strip_prefix('"')?.strip_suffix('"')
+    }
+
+    /// Returns a string's content, with U+FFFD in place of half a surrogate pair and of NUL.
     pub fn text(self) -> Option<Cow<'a, str>> {
-        let inner = self.0.strip_prefix('"')?.strip_suffix('"')?;
-        if inner.contains('\\') {
-            serde_json::from_str(self.0).ok().map(Cow::Owned)
-        } else {
-            Some(Cow::Borrowed(inner))
+        self.inner().map(text::content)
+    }
+
+    /// Returns true if the value is a string with U+FFFD in its [`Raw::text`] where the original has what
+    /// some readers refuse.
+    pub fn is_unreadable_text(self) -> bool {
+        self.inner().is_some_and(|inner| !text::is_readable(inner))
+    }
+
+    /// Returns an opaque id: a non-empty string, or a number as it was written. None if its text is
+    /// unreadable, since two such ids could become one.
+    pub fn id(self) -> Option<Cow<'a, str>> {
+        if self.is_unreadable_text() {
+            return None;
         }
+        self.text_or_number().filter(|id| !id.is_empty())
     }
 
     /// Returns a string's content, or a number as it was written.

@@ -8,11 +8,7 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{
-    raw::{Raw, Value},
-    scan::plain_len,
-    time,
-};
+use super::{raw::Value, scan::plain_len, time};
 
 /// A value that can be written as JSON.
 pub trait Json {
@@ -39,7 +35,7 @@ pub(in crate::core) fn write_object(out: &mut Vec<u8>, write_fields: impl FnOnce
 }
 
 /// Replaces the last comma with the closing bracket.
-fn close(out: &mut Vec<u8>, bracket: u8) {
+pub(super) fn close(out: &mut Vec<u8>, bracket: u8) {
     if out.last() == Some(&b',') {
         out.pop();
     }
@@ -177,12 +173,6 @@ impl Json for Uuid {
         out.push(b'"');
         out.extend_from_slice(self.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
         out.push(b'"');
-    }
-}
-
-impl Json for Raw<'_> {
-    fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.get().as_bytes());
     }
 }
 

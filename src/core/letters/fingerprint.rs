@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use sha2::{Digest, Sha256};
 
-use crate::core::{delivery::fault::Reason, providers::Provider};
+use crate::core::{delivery::fault::Reason, json::DUPLICATE_KEY, providers::Provider};
 
 /// A short hash of provider, reason and error text, written as eight hexadecimal digits.
 ///
@@ -21,8 +21,13 @@ impl Fingerprint {
         hash.update([0]);
         hash.update(reason.map_or("", Reason::as_str));
         hash.update([0]);
-        // This error names the Redis key, which differs for each webhook.
-        let error = if reason == Some(Reason::UnreadableKey) { "" } else { error };
+        let error = match reason {
+            // This error names the Redis key, which differs for each webhook.
+            Some(Reason::UnreadableKey) => "",
+            // This one names a key of the body, which the sender chooses.
+            _ if error.ends_with(DUPLICATE_KEY) => DUPLICATE_KEY,
+            _ => error,
+        };
         // `items[17].id` is the same place as `items[3].id`, and line 1 column 15 the same problem as line 2.
         let mut in_number = false;
         for part in error.as_bytes() {
@@ -72,6 +77,8 @@ mod tests {
         let other = Fingerprint::of(Provider::Allo, Some(Reason::InvalidPayload), "a: is missing");
         assert_ne!(of("a: is missing"), other);
         assert_ne!(of("a: is missing"), Fingerprint::of(Provider::Wavix, None, "a: is missing"));
+        let [a, b] = ["a", "b"].map(|key| format!("data.{key}: {DUPLICATE_KEY}"));
+        assert_eq!(of(&a), of(&b));
         let of_key = |error| Fingerprint::of(Provider::Wavix, Some(Reason::UnreadableKey), error);
         assert_eq!(of_key("DEL \"d:ab\""), of_key("DEL \"d:cd\""));
     }

@@ -40,6 +40,13 @@ pub struct Group {
     pub example: String,
 }
 
+/// The most groups of letters. Senders choose the names of events and so, without a limit, the number of
+/// groups.
+const GROUPS_MAX: usize = 1_000;
+
+/// The error of the groups that hold the letters beyond [`GROUPS_MAX`].
+const REST: &str = "(the rest: there are too many different errors to list)";
+
 /// Counts of dead letters. Memory grows with the number of groups and of minutes in which letters died, not
 /// with the number of letters.
 #[derive(Clone, Debug, Default)]
@@ -67,19 +74,25 @@ impl Stats {
     /// Counts one more letter.
     pub fn add(&mut self, letter: &Letter) {
         let (webhook, history) = (&letter.queued.webhook, &letter.queued.history);
-        let key = GroupKey {
+        let mut key = GroupKey {
             source: webhook.source.clone(),
             provider: webhook.provider,
             reason: history.reason,
             fingerprint: letter.fingerprint(),
             version: history.version.clone(),
         };
+        let mut error = history.error.as_deref().unwrap_or_default();
+        if self.groups.len() >= GROUPS_MAX && !self.groups.contains_key(&key) {
+            key.fingerprint = Fingerprint::of(key.provider, key.reason, REST);
+            key.version = None;
+            error = REST;
+        }
         let group = self.groups.entry(key).or_insert_with(|| Group {
             letters: 0,
             replayed: 0,
             oldest: None,
             newest: None,
-            error: history.error.clone().unwrap_or_default(),
+            error: error.to_owned(),
             example: webhook.delivery_id.to_string(),
         });
         group.letters += 1;
@@ -155,6 +168,18 @@ mod tests {
         assert_eq!((first.letters, first.error.as_str()), (2, "items[2].id: is missing"));
         assert_eq!(first.oldest, Some("2026-01-02T03:05:00Z".parse().unwrap()));
         assert_eq!(first.newest, Some("2026-01-02T03:07:00Z".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_sender_cannot_make_more_than_a_thousand_groups() {
+        let mut stats = Stats::default();
+        for n in 0..20_000u32 {
+            let letters: String = format!("{n:05}").bytes().map(|b| char::from(b - b'0' + b'a')).collect();
+            stats.add(&died("2026-01-02T03:07:00Z", &format!("event: unknown event type `{letters}`")));
+        }
+        assert_eq!((stats.letters(), stats.groups().len()), (20_000, GROUPS_MAX + 1));
+        let rest = stats.groups()[0].1;
+        assert_eq!((rest.letters, rest.error.as_str()), (19_000, REST));
     }
 
     #[test]

@@ -100,7 +100,7 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
     if matches!(topic.as_ref(), "PING" | "ping") {
         return Ok(ping(input, root, topic));
     }
-    let parsed = parse_topic(&topic).ok_or_else(|| NormalizeError::unsupported("topic"))?;
+    let parsed = parse_topic(&topic).ok_or_else(|| NormalizeError::unsupported("topic", &topic))?;
     let mut data = root.require_object("data")?;
     let key = key(input, parsed, &topic, &root, &data);
     let facts = match parsed {
@@ -213,7 +213,9 @@ fn ping<'a>(input: Input<'_>, root: Object<'a>, topic: Text<'a>) -> Normalized<'
 }
 
 /// Returns `webhook-id` as the key if it is there, else topic and id. What can happen again (a contact
-/// changes, a tag is added and removed) also needs a hash of the data and, in version 2, the time of sending.
+/// changes, a tag is added and removed) also needs the data and the time of sending. Without that time a
+/// change back cannot be told from a redelivery: each delivery is a fact of its own then, since a consumer
+/// gets over a repeated event, but not over a missing one.
 fn key(input: Input<'_>, parsed: Topic, topic: &str, root: &Object<'_>, data: &Object<'_>) -> IdempotencyKey {
     if let Some(id) = input.headers.get("webhook-id") {
         return IdempotencyKey::from_parts(&[id]);
@@ -223,15 +225,14 @@ fn key(input: Input<'_>, parsed: Topic, topic: &str, root: &Object<'_>, data: &O
         Topic::Message(_) => (names::ID, false),
         Topic::Contact(kind) => (names::ID, kind == E::ContactUpdated),
     };
-    let id = |name: &&str| data.peek(name).and_then(Raw::text_or_number).filter(|id| !id.is_empty());
-    let Some(id) = ids.iter().find_map(id) else { return IdempotencyKey::of_body(input.body) };
+    let id = |name: &&str| data.peek(name).and_then(Raw::id);
+    let Some(id) = ids.iter().find_map(id) else { return IdempotencyKey::of_content(&[], root) };
     if !may_happen_again {
         return IdempotencyKey::from_parts(&[topic, &id]);
     }
-    let hash = digest_hex(data.raw().get().as_bytes());
-    match root.peek("timestamp").and_then(Raw::text_or_number) {
-        Some(time) => IdempotencyKey::from_parts(&[topic, &id, &hash, &time]),
-        None => IdempotencyKey::from_parts(&[topic, &id, &hash]),
+    match root.peek("timestamp").and_then(Raw::id) {
+        Some(time) => IdempotencyKey::from_parts(&[topic, &id, &digest_hex(&data.canonical()), &time]),
+        None => IdempotencyKey::from_parts(&[topic, &id, &input.delivery_id.to_string()]),
     }
 }
 

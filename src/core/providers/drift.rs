@@ -10,7 +10,8 @@ use crate::core::{
 pub struct Drift {
     /// The leaf's path, with `[]` for every index.
     pub path: String,
-    /// The value's type: `string`, `number`, `boolean`, `object` or `array`.
+    /// The value's type: `string`, `number`, `boolean`, `object` or `array`; `unreadable` for a string that
+    /// some readers refuse, as with half a surrogate pair.
     pub class: &'static str,
 }
 
@@ -45,10 +46,11 @@ fn find_at(
     let len = path.len();
     match value {
         Value::Raw(raw) => {
-            let is_known = |drift: &Drift| drift.path == *path && drift.class == raw.class();
+            let class = if raw.is_unreadable_text() { "unreadable" } else { raw.class() };
+            let is_known = |drift: &Drift| drift.path == *path && drift.class == class;
             if !matches!(raw.get(), "null" | "[]" | "{}") && !found.iter().any(is_known) {
                 let path = path.chars().take(DRIFT_PATH_CHARS_MAX).collect();
-                found.push(Drift { path, class: raw.class() });
+                found.push(Drift { path, class });
             }
         }
         Value::Object(entries) => {

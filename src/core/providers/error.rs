@@ -1,6 +1,9 @@
 //! The errors of normalizing a webhook.
 
-use crate::core::{delivery::fault::Reason, json::JsonError};
+use crate::core::{
+    delivery::fault::Reason,
+    json::{JsonError, path},
+};
 
 /// The reason why a webhook cannot be normalized. The texts hold paths and positions, never values from the
 /// body.
@@ -21,10 +24,12 @@ pub enum NormalizeError {
         problem: String,
     },
     /// The event's name is not in the adapter's list.
-    #[error("{path}: unknown event type for this provider")]
+    #[error("{path}: unknown event type `{name}` for this provider")]
     UnsupportedEvent {
         /// The JSON path of the event's name.
         path: String,
+        /// The event's name, or a marker if it is not a plain name.
+        name: String,
     },
 }
 
@@ -34,9 +39,9 @@ impl NormalizeError {
         JsonError::invalid(path, problem).into()
     }
 
-    /// Creates a [`NormalizeError::UnsupportedEvent`] for an event's name at `path`.
-    pub fn unsupported(path: &str) -> Self {
-        Self::UnsupportedEvent { path: path.to_owned() }
+    /// Creates a [`NormalizeError::UnsupportedEvent`] for the event `name`, which is at `path`.
+    pub fn unsupported(path: &str, name: &str) -> Self {
+        Self::UnsupportedEvent { path: path.to_owned(), name: path::shown_name(name).to_owned() }
     }
 
     /// Returns the dead letter's reason.

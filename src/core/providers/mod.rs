@@ -52,6 +52,7 @@ pub fn normalize(webhook: &Webhook) -> Result<Normalized<'_>, NormalizeError> {
 /// [`NormalizeError`] if the body is not a JSON object.
 pub fn pass_on(webhook: &Webhook) -> Result<Normalized<'_>, NormalizeError> {
     let body = Object::root(&webhook.body)?;
+    let key = IdempotencyKey::of_content(&[], &body);
     let event = Event {
         kind: EventType::ProviderUnmapped,
         subject: format!("delivery/{}", webhook.delivery_id),
@@ -62,5 +63,5 @@ pub fn pass_on(webhook: &Webhook) -> Result<Normalized<'_>, NormalizeError> {
         data: Data::Empty {},
         unmapped: body.into_unmapped(),
     };
-    Ok(Normalized { key: IdempotencyKey::of_body(&webhook.body), events: vec![event], drift: Vec::new() })
+    Ok(Normalized { key, events: vec![event], drift: Vec::new() })
 }

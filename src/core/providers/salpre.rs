@@ -66,7 +66,7 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
         "call_initiated" | "call_ringing" | "call_answered" | "call_ended" => call(&head, root, payload)?,
         "transcript" => transcript(&head, root, payload)?,
         "error" => error(&head, root, payload)?,
-        _ => return Err(NormalizeError::unsupported("event_type")),
+        _ => return Err(NormalizeError::unsupported("event_type", &head.name)),
     };
     let drift = drift::find(&events, |path| CARRIED.contains(&path));
     Ok(Normalized { key, events, drift })
@@ -188,7 +188,7 @@ fn transcript<'a>(head: &Head<'a>, mut root: Object<'a>, mut payload: Object<'a>
         return Err(NormalizeError::invalid("payload.transcript", "missing, expected a string"));
     };
     let at = line.at.clone().unwrap_or_default();
-    let key = key(head, &call_id, &[&speaker, &at, &digest_hex(line.text.as_bytes())]);
+    let key = key(head, &call_id, &[&speaker, &at, &digest_hex(&payload.canonical_field("transcript"))]);
     root.keep("payload", payload);
     let data = TranscriptData {
         call_id: Some(call_id.clone()),
@@ -209,7 +209,7 @@ fn error<'a>(head: &Head<'a>, mut root: Object<'a>, mut payload: Object<'a>) -> 
     let Parties { direction, from, to } = parties(&mut call);
     payload.keep("call", call);
     let message: Option<Text<'a>> = payload.text("error_message");
-    let key = key(head, &call_id, &[&digest_hex(message.as_deref().unwrap_or_default().as_bytes())]);
+    let key = key(head, &call_id, &[&digest_hex(&payload.canonical_field("error_message"))]);
     root.keep("payload", payload);
     let data = CallData {
         call_id: Some(call_id.clone()),

@@ -87,7 +87,7 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
         "call.outcome_tagged" => outcome(id, &mut data)?,
         "contact.created" => contact(EventType::ContactCreated, id, &mut data),
         "contact.updated" => contact(EventType::ContactUpdated, id, &mut data),
-        _ => return Err(NormalizeError::unsupported("event")),
+        _ => return Err(NormalizeError::unsupported("event", &name)),
     };
     root.keep("data", data);
     let event = Event {

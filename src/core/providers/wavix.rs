@@ -94,12 +94,12 @@ type Read<'a> = Result<(IdempotencyKey, Event<'a>), NormalizeError>;
 fn call_event(mut root: Object<'_>) -> Read<'_> {
     let name = root.require_text("event_type")?;
     let (mut kind, status, end_reason) =
-        classify(&name).ok_or_else(|| NormalizeError::unsupported("event_type"))?;
+        classify(&name).ok_or_else(|| NormalizeError::unsupported("event_type", &name))?;
     // All events of a call share its id, so it is never a key by itself.
     let uuid = root.require_id("uuid")?;
     let written_time = root.peek("event_time").and_then(Raw::text_or_number).unwrap_or_default();
-    let payload = root.peek("event_payload").map_or("null", |raw| raw.get());
-    let key = IdempotencyKey::from_parts(&[&*uuid, &*name, &*written_time, &*digest_hex(payload.as_bytes())]);
+    let payload = digest_hex(&root.canonical_field("event_payload"));
+    let key = IdempotencyKey::from_parts(&[&*uuid, &*name, &*written_time, &*payload]);
     let time = root.require_time("event_time")?;
     let mut data = CallData { call_id: Some(uuid.clone()), status, end_reason, ..CallData::default() };
     if name == "on_call_event" {
@@ -129,12 +129,12 @@ fn call_event(mut root: Object<'_>) -> Read<'_> {
 /// Reads an event during the call: media was played, keys were pressed, or an unknown kind of update.
 fn during_call<'a>(root: &mut Object<'a>, data: &mut CallData<'a>) -> EventType {
     let Some(mut payload) = root.object("event_payload") else { return EventType::CallUpdated };
-    let kind = match payload.peek("type").map(|raw| raw.get()) {
-        Some("\"audio\"") => {
+    let kind = match payload.peek("type").and_then(Raw::text).as_deref() {
+        Some("audio") => {
             data.media = Some(payload.raw());
             return EventType::CallMedia;
         }
-        Some("\"collect\"") => {
+        Some("collect") => {
             if let Some(mut collected) = payload.object("payload") {
                 data.digits = collected.scalar("digits");
                 payload.keep("payload", collected);

@@ -5,9 +5,6 @@ use crate::core::{events::data::e164, json::Raw};
 /// Maximum length of a public value that is shown, in bytes. Ids, words and times are shorter.
 const VALUE_MAX_BYTES: usize = 200;
 
-/// Maximum length of a key that is shown, in bytes.
-const KEY_MAX_BYTES: usize = 64;
-
 /// Shows a value that is neither object nor array, as JSON: as it was written, or its type and length.
 pub(super) fn value(raw: Raw<'_>, class: &str, is_public: bool) -> Option<String> {
     Some(match class {
@@ -48,14 +45,6 @@ fn marker(what: &str, text: &str, unit: &str) -> String {
     let length = text.chars().count();
     let plural = if length == 1 { "" } else { "s" };
     format!("‹{what}, {length} {unit}{plural}›")
-}
-
-/// Returns true if a key is a field name rather than data. An empty key, or one with a dot, could form a
-/// false path.
-pub(super) fn is_field_name(key: &str) -> bool {
-    (1..=KEY_MAX_BYTES).contains(&key.len())
-        && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
-        && key.bytes().filter(u8::is_ascii_digit).count() < 5
 }
 
 /// Returns true if a public value looks like an id, a word, a time or a number. Values of a dead letter are

@@ -58,8 +58,8 @@ impl Page<'_> {
             "object" => {
                 let path = path.filter(|path| !self.document.is_keyed(path));
                 let field = |node| {
-                    let key = json.key(node)?;
-                    let path = path.filter(|_| leaf::is_field_name(&key)).map(|path| join(path, &key));
+                    let key = json.key(node);
+                    let path = path.filter(|_| path::is_field_name(&key)).map(|path| join(path, &key));
                     let key = if path.is_some() { key } else { leaf::key_marker(&key).into() };
                     Some((format!("\"{key}\": "), path, node))
                 };

@@ -64,7 +64,11 @@ fn values(label: &str) -> Option<String> {
     let values = match label {
         "body" => "`same` or `other`: the body of the duplicate, compared with the first one's".to_owned(),
         "cause" => list(Trouble::ALL.iter().map(|trouble| trouble.as_str())),
-        "class" => "JSON type of the value: `string`, `number`, `boolean`, `object` or `array`".to_owned(),
+        "class" => {
+            "JSON type of the value: `string`, `number`, `boolean`, `object` or `array`; `unreadable` for a \
+                    string that some readers refuse"
+                .to_owned()
+        }
         "disposition" => "`done`, `duplicate`, `retry` or `dead_letter`".to_owned(),
         "link" => "`broker` or `redis`".to_owned(),
         "path" => format!(

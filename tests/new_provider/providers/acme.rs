@@ -34,7 +34,7 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
     let kind = match name.as_ref() {
         "started" => EventType::CallInitiated,
         "ended" => EventType::CallEnded,
-        _ => return Err(NormalizeError::unsupported("event")),
+        _ => return Err(NormalizeError::unsupported("event", &name)),
     };
     let time = root.require_time("at")?;
     let mut call = root.require_object("call")?;

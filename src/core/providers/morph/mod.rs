@@ -11,7 +11,7 @@ mod telephony;
 
 use self::{
     models::{Model, parse_name},
-    resource::Head,
+    resource::{Action, Head},
 };
 use super::{
     adapter::{Adapter, Input, Normalized},
@@ -64,7 +64,7 @@ const CARRIED: &[&str] = &["data.object", "data.model", "data.rawResource", "dat
 fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
     let mut root = Object::root(input.body)?;
     let name = root.require_text("event")?;
-    let (model, action) = parse_name(&name).ok_or_else(|| NormalizeError::unsupported("event"))?;
+    let (model, action) = parse_name(&name).ok_or_else(|| NormalizeError::unsupported("event", &name))?;
     let mut resource = root.require_object("data")?;
     let head = Head {
         id: resource.require_id("id")?,
@@ -72,7 +72,7 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
         created_at: resource.peek("createdAt").and_then(Raw::time),
         updated_at: resource.peek("updatedAt").and_then(Raw::time),
     };
-    let key = key(input, &name, &head.id, &resource);
+    let key = key(input, &name, &head, &root, &resource);
     let mut fields = match resource.peek("fields") {
         Some(_) => resource.require_object("fields")?,
         None => resource.absent(),
@@ -101,13 +101,18 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
 }
 
 /// Returns the key. The provider's own key consists of event and second alone, so it needs connector, owner,
-/// name and id beside it. The time of the last change replaces a missing key, and the body replaces a missing
-/// time.
-fn key(input: Input<'_>, name: &str, id: &str, resource: &Object<'_>) -> IdempotencyKey {
+/// name and id beside it. The time of the last change replaces a missing key, and the content a missing time.
+fn key(
+    input: Input<'_>,
+    name: &str,
+    Head { id, action, .. }: &Head<'_>,
+    root: &Object<'_>,
+    resource: &Object<'_>,
+) -> IdempotencyKey {
     let header = |name| input.headers.get(name);
     let connector = header("x-conector-id").or_else(|| header("x-connector-id"));
     let owner = header("x-owner-id");
-    let updated_at = || resource.peek("updatedAt").and_then(Raw::text_or_number).filter(|t| !t.is_empty());
+    let updated_at = || resource.peek("updatedAt").and_then(Raw::id);
     match (header("x-idempotency-key"), connector, owner, updated_at()) {
         (Some(key), ..) => {
             let (connector, owner) = (connector.unwrap_or_default(), owner.unwrap_or_default());
@@ -119,7 +124,13 @@ fn key(input: Input<'_>, name: &str, id: &str, resource: &Object<'_>) -> Idempot
             let (connector, owner) = (connector.unwrap_or_default(), owner.unwrap_or_default());
             IdempotencyKey::from_parts(&[connector, owner, name, id, &time])
         }
-        (None, _, _, None) => IdempotencyKey::of_body(input.body),
+        (None, connector, owner, None) => {
+            // A change back cannot be told from a redelivery of the first change.
+            let delivery =
+                if *action == Action::Updated { input.delivery_id.to_string() } else { String::new() };
+            let scope = [connector.unwrap_or_default(), owner.unwrap_or_default(), &*delivery];
+            IdempotencyKey::of_content(&scope, root)
+        }
     }
 }
 
