@@ -31,7 +31,7 @@ impl IdempotencyKey {
             }
             let part = part.as_ref();
             // The loop has no early exit, so that it is vectorized.
-            let is_plain = |b: u8| (b != b':') & (b != b'%') & (b >= b' ') & (b < 0x7f);
+            let is_plain = |b: u8| (b' '..0x7f).contains(&b) & (b != b':') & (b != b'%');
             if part.bytes().fold(true, |all, b| all & is_plain(b)) {
                 key.push_str(part);
             } else {
