@@ -532,3 +532,36 @@ fn a_source_has_1_to_64_shards_and_a_place_or_a_header_chooses_one() {
         &["sources.s.shard_by = \"header:x-token\": expected another header: this one carries"],
     );
 }
+
+#[test]
+fn an_address_says_nothing_that_would_be_ignored_or_lead_to_another_host() {
+    for (key, url, expected) in [
+        ("amqp", "amqp://u:hunter2@h?heartbeat=5", "no parameter after ? but auth_mechanism or channel_max"),
+        ("amqp", "amqps://h?cacertfile=/ca.pem", "no parameter after ?"),
+        ("amqp", "amqp://h?auth_mechanism=plain&Heartbeat=5", "no parameter after ?"),
+        // The password holds a `#`, `/` or `?`: what is before it would be the host.
+        ("amqp", "amqp://u#hunter2@h", "percent-encoded"),
+        ("amqp", "amqp://u:5/hunter2@h", "percent-encoded"),
+        ("amqp", "amqp://u:5?hunter2@h", "no parameter after ?"),
+        ("amqp", "amqp://2001:db8::5", "an address of the form amqp://"),
+        ("amqp", "amqp:///v", "an address of the form amqp://"),
+        ("redis", "redis://h/abc", "the number of a database"),
+        ("redis", "redis://h/0/1", "the number of a database"),
+        ("redis", "redis://h/-1", "the number of a database"),
+        ("redis", "redis://h?db=3", "no parameter after ? but protocol"),
+        ("redis", "rediss://h/0#insecure", "percent-encoded"),
+    ] {
+        let found = problems(&format!("[{key}]\nurl = '{url}'"), &Env::new());
+        assert!(found.contains(&format!("{key}.url = ")) && found.contains(expected), "{url}: {found}");
+        assert!(!found.contains("hunter2"), "{found}");
+    }
+    for (key, url) in [
+        ("amqp", "amqp://u:p@[2001:db8::5]:5672/%2f?auth_mechanism=plain&channel_max=100"),
+        ("amqp", "amqp://u:p%23%2f%3f%40@h/%2f"),
+        ("redis", "redis://[2001:db8::5]:6379/3?protocol=resp3"),
+        ("redis", "redis://h/"),
+        ("redis", "redis://h"),
+    ] {
+        parse(&format!("[{key}]\nurl = '{url}'"), &Env::new()).unwrap();
+    }
+}

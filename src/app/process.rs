@@ -18,7 +18,7 @@ use super::{
 use crate::{
     config::Config,
     edge::{
-        amqp::{publish::Publisher, topology::TopologyError},
+        amqp::{names, publish::Publisher, topology::TopologyError},
         http::{self, Limits},
         metrics::{LinkMetrics, ReceiverMetrics, Registry, WorkerMetrics},
         redis::{Store, StoreError},
@@ -111,7 +111,8 @@ impl Process {
             true => Some(Store::start(&config.redis, store_link)?),
             false => None,
         };
-        let publisher = Publisher::start(config.amqp.clone(), "publisher", broker_link);
+        let exchanges = exchanges(&config, roles);
+        let publisher = Publisher::start_to(config.amqp.clone(), "publisher", exchanges, broker_link);
         let receiving = listener
             .map(|(listener, address)| receiving(&config, &publisher, &mut registry, listener, address));
         let worker = worker_store.map(|store| {
@@ -188,6 +189,19 @@ impl Status {
     pub fn metrics(&self) -> String {
         self.registry.encode()
     }
+}
+
+/// Returns the exchanges to which a process publishes.
+fn exchanges(config: &Config, roles: Roles) -> Vec<String> {
+    let mut all = vec![names::DEFAULT_EXCHANGE.to_owned()];
+    if roles.receiver {
+        all.push(names::RAW_EXCHANGE.to_owned());
+    }
+    if roles.worker {
+        all.extend([names::PUBLISHED_EXCHANGE.to_owned(), names::DEAD_EXCHANGE.to_owned()]);
+        all.extend(config.retry.schedule().all_tiers().into_iter().map(names::retry_exchange));
+    }
+    all
 }
 
 /// Wires the receiver's part.

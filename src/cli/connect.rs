@@ -17,11 +17,7 @@ pub(super) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyh
 
 /// Connects to the broker.
 pub(super) async fn connect(config: &Amqp) -> Result<Connection, Unreachable> {
-    amqp::connect(config, "command").await.map_err(|error| {
-        Unreachable(format!(
-            "{error}; check that it is running and that amqp.url or HOOKSWITCH_AMQP_URL is right"
-        ))
-    })
+    amqp::connect(config, "command").await.map_err(|error| Unreachable(error.to_string()))
 }
 
 /// Connects to Redis.

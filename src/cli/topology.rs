@@ -12,7 +12,7 @@ use crate::{
         Connection,
         depth::depth,
         names,
-        topology::{self, Topology, TopologyError},
+        topology::{self, Checked, Topology, TopologyError},
     },
 };
 
@@ -34,10 +34,7 @@ pub(super) fn run(action: &Action, config: &Config) -> anyhow::Result<u8> {
                 .apply(&connection)
                 .await
                 .map(|made| format!("{} exchanges and queues exist, with their bindings", made.len())),
-            Action::Check => topology
-                .check(&connection)
-                .await
-                .map(|count| format!("{count} exchanges and queues are as configured")),
+            Action::Check => topology.check(&connection).await.map(describe),
         };
         match outcome {
             Ok(text) => {
@@ -52,6 +49,18 @@ pub(super) fn run(action: &Action, config: &Config) -> anyhow::Result<u8> {
             Err(lost @ TopologyError::Lost(_)) => Err(lost.into()),
         }
     })
+}
+
+/// Says what a check found.
+fn describe(checked: Checked) -> String {
+    match checked {
+        Checked { whole, by_name: 0 } => format!("{whole} exchanges and queues are as configured"),
+        Checked { whole, by_name } => format!(
+            "{} exchanges and queues exist; {by_name} of them were looked up by name only, since the user of \
+             amqp.url may not configure them: check with the user that applies the topology",
+            whole + by_name
+        ),
+    }
 }
 
 /// Prints the raw queues above the configured number of shards. Workers still consume them, so they are no

@@ -13,6 +13,7 @@ const KEYS: [&str; 3] = ["url", "urls", "url_file"];
 
 /// See [`addresses`].
 pub(super) struct Addresses {
+    service: Service,
     schemes: [&'static str; 2],
     default: &'static str,
     several: [&'static str; 2],
@@ -20,20 +21,58 @@ pub(super) struct Addresses {
 
 /// Declares one address or more, from whichever of `url`, `urls` and `url_file` is set.
 ///
-/// `schemes` are those without and with TLS; `several` is an example of two addresses.
-pub(super) fn addresses(
-    schemes: [&'static str; 2],
-    default: &'static str,
-    several: [&'static str; 2],
-) -> Addresses {
-    Addresses { schemes, default, several }
+/// `several` is an example of two addresses.
+pub(super) fn addresses(service: Service, default: &'static str, several: [&'static str; 2]) -> Addresses {
+    let schemes = match service {
+        Service::Broker => ["amqp", "amqps"],
+        Service::Store => ["redis", "rediss"],
+    };
+    Addresses { service, schemes, default, several }
+}
+
+/// The service at an address, which decides what may stand in it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Service {
+    /// RabbitMQ: the path is a virtual host.
+    Broker,
+    /// Redis: the path is the number of a database.
+    Store,
+}
+
+impl Service {
+    /// The parameters that have an effect; others would be ignored silently.
+    fn parameters(self) -> &'static [&'static str] {
+        match self {
+            Self::Broker => &["auth_mechanism", "channel_max"],
+            Self::Store => &["protocol"],
+        }
+    }
 }
 
 impl Addresses {
-    fn accepts(&self, url: &str) -> bool {
-        Url::parse(url).is_ok_and(|url| {
-            self.schemes.contains(&url.scheme()) && url.host_str().is_some_and(|host| !host.is_empty())
-        })
+    /// Returns what was expected in place of an address; none if it is right.
+    fn objection(&self, url: &str) -> Option<String> {
+        let host = |url: &Url| url.host_str().is_some_and(|host| !host.is_empty());
+        let parsed = Url::parse(url).ok().filter(|url| self.schemes.contains(&url.scheme()) && host(url));
+        let Some(url) = parsed else { return Some(self.values()) };
+        let known = self.service.parameters();
+        if url.fragment().is_some() || url.path().contains('@') {
+            // The host would be another than the one that was meant.
+            return Some(format!(
+                "{}, with @ / ? # in user, password and path percent-encoded",
+                self.values()
+            ));
+        }
+        if url.query_pairs().any(|(name, _)| !known.contains(&name.as_ref())) {
+            let known = known.join(" or ");
+            return Some(format!(
+                "no parameter after ? but {known}: the keys beside this one set the others"
+            ));
+        }
+        let database = url.path().trim_matches('/');
+        let is_number = database.is_empty() || database.parse::<u32>().is_ok();
+        (self.service == Service::Store && !is_number)
+            .then(|| "the number of a database after the host, as in redis://host:6379/0".to_owned())
     }
 
     fn values(&self) -> String {
@@ -50,11 +89,18 @@ impl Addresses {
             _ => given.text().unwrap_or_default().to_owned(),
         };
         let urls: Vec<_> = text.split([',', '\n']).map(str::trim).filter(|url| !url.is_empty()).collect();
-        let wrong: Vec<_> =
-            urls.iter().filter(|url| !self.accepts(url)).map(|url| address_without_password(url)).collect();
-        if urls.is_empty() || !wrong.is_empty() {
-            let shown = if wrong.is_empty() { REDACTED.to_owned() } else { wrong.join(",") };
-            section.reader.problem(&given.label, shown, self.values());
+        if urls.is_empty() {
+            section.reader.problem(&given.label, REDACTED.to_owned(), self.values());
+            return None;
+        }
+        let mut right = true;
+        for url in &urls {
+            if let Some(expected) = self.objection(url) {
+                section.reader.problem(&given.label, address_without_password(url), expected);
+                right = false;
+            }
+        }
+        if !right {
             return None;
         }
         Some(urls.into_iter().map(Secret::new).collect())

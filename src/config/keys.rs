@@ -8,7 +8,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use super::{
-    addresses::addresses,
+    addresses::{Service, addresses},
     format::{duration, number, one_of, size},
     items::{FormatItems as _, made_of, table, table_per_word, tables},
     scheme::{
@@ -72,7 +72,7 @@ section! {
         /// The broker's address, ending in the percent-encoded virtual host (`%2f` is `/`).
         /// Several addresses of one cluster are separated by commas. Every connection starts with a random
         /// one of them, and tries the next one in parallel after a second without an answer.
-        urls: Vec<Secret> = addresses(["amqp", "amqps"], "amqp://guest:guest@127.0.0.1:5672/%2f", [
+        urls: Vec<Secret> = addresses(Service::Broker, "amqp://guest:guest@127.0.0.1:5672/%2f", [
             "amqp://user:password@rabbit-1:5672/%2f",
             "amqp://user:password@rabbit-2:5672/%2f",
         ]);
@@ -100,7 +100,7 @@ section! {
         /// Several addresses, those of a master and its replicas, are separated by commas. The one that
         /// accepts writes is used. After a failover (by Sentinel or an operator) the old master must not come
         /// back as a master.
-        urls: Vec<Secret> = addresses(["redis", "rediss"], "redis://127.0.0.1:6379/0", [
+        urls: Vec<Secret> = addresses(Service::Store, "redis://127.0.0.1:6379/0", [
             "redis://redis-1:6379/0",
             "redis://redis-2:6379/0",
         ]);

@@ -5,5 +5,6 @@ pub mod http;
 pub mod metrics;
 pub mod panics;
 pub mod redis;
+pub mod seldom;
 pub mod telemetry;
 pub mod trouble;

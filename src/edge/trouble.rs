@@ -37,6 +37,18 @@ troubles! {
     /// There is no connection to the broker.
     BrokerDown, "broker_down",
         "RabbitMQ is unreachable: check that it is running and named by amqp.url";
+    /// The broker refuses the user or the password.
+    BrokerLogin, "broker_login",
+        "RabbitMQ refuses the login: check the user and the password in amqp.url";
+    /// The broker refuses the virtual host: it does not exist, or is closed to the user.
+    BrokerVhost, "broker_vhost",
+        "RabbitMQ refuses the virtual host: check that the one in amqp.url exists and that the user may enter it";
+    /// The TLS connection to the broker fails.
+    BrokerTls, "broker_tls",
+        "TLS to RabbitMQ fails: check the port in amqp.url, the broker's certificate and this machine's roots";
+    /// The user lacks a permission on an exchange or queue.
+    BrokerDenied, "broker_denied",
+        "RabbitMQ denies access to an exchange or queue: grant the permissions listed in docs/permissions.md";
     /// The broker blocks publishing: it is short of memory or disk.
     BrokerBlocked, "broker_blocked",
         "RabbitMQ blocks publishing (memory or disk alarm): free memory or disk space there";

@@ -20,6 +20,7 @@ mod processes;
 #[path = "../support/proxy.rs"]
 mod proxy;
 mod receiving;
+mod rights;
 mod shards;
 mod support;
 mod topology;

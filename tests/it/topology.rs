@@ -6,7 +6,7 @@ use hookswitch::{
 };
 use lapin::{options::QueueDeclareOptions, types::FieldTable};
 
-use super::support::{World, call, shared};
+use super::support::{World, call, calls, shared, until};
 
 #[tokio::test]
 async fn the_services_are_of_versions_that_we_support_and_of_those_that_are_asked_for() {
@@ -43,7 +43,7 @@ async fn applying_the_topology_twice_changes_nothing() {
     let connection = world.connect().await;
     let topology = Topology::of(&world.config);
     topology.apply(&connection).await.unwrap();
-    assert!(topology.check(&connection).await.unwrap() > 10);
+    assert!(topology.check(&connection).await.unwrap().whole > 10);
 }
 
 #[tokio::test]
@@ -88,5 +88,24 @@ async fn an_event_that_no_queue_wants_is_kept_as_unrouted_even_during_a_tail() {
     let worker = world.worker();
     assert_eq!(world.drain("events.unrouted", 1).await.len(), 1);
     assert!(tail.next().await.is_some());
+    worker.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_events_exchange_that_is_made_anew_under_load_leaves_no_event_unrouted() {
+    let world = World::new().await;
+    let worker = world.worker();
+    world.accept("salpre", (0..600).map(call)).await;
+    until("work has begun", async || worker.metric("hookswitch_events_total") > 0.0).await;
+    let channel = world.client().await.create_channel().await.unwrap();
+    for round in 0..3 {
+        channel.exchange_delete("hookswitch.events".into(), Default::default()).await.unwrap();
+        world.accept("salpre", (600 + round * 100..700 + round * 100).map(call)).await;
+        world.apply().await;
+    }
+    let mut seen = calls(&world.events(900).await);
+    seen.dedup();
+    assert_eq!(seen, (0..900).collect::<Vec<_>>());
+    assert_eq!(super::support::depth(&world.connect().await, "events.unrouted").await, 0);
     worker.finish().await;
 }

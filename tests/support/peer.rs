@@ -64,6 +64,12 @@ pub struct Published {
 }
 
 impl Published {
+    /// Tells whether this is no message: the client asks for a permission with an expiration that every
+    /// broker refuses.
+    fn asks_for_permission(&self) -> bool {
+        self.properties.expiration().as_ref().is_some_and(|text| text.as_str().parse::<u64>().is_err())
+    }
+
     pub fn id(&self) -> &str {
         self.properties.message_id().as_ref().unwrap().as_str()
     }
@@ -192,9 +198,14 @@ impl Link {
 
     /// Closes a channel, as after an error of the client.
     pub async fn close_channel(&mut self, channel: u16) {
+        self.refuse(channel, "PRECONDITION_FAILED").await;
+    }
+
+    /// Closes a channel with the given words.
+    async fn refuse(&mut self, channel: u16, text: &str) {
         let close = channel::AMQPMethod::Close(channel::Close {
             reply_code: 406,
-            reply_text: "PRECONDITION_FAILED".into(),
+            reply_text: text.into(),
             class_id: 60,
             method_id: 80,
         });
@@ -218,6 +229,14 @@ impl Link {
                 AMQPFrame::Heartbeat => None,
                 other => panic!("{other:?}"),
             };
+            if let Some(Heard::Published(question)) = &heard
+                && question.asks_for_permission()
+            {
+                let text = question.properties.expiration().clone().unwrap_or_default();
+                self.refuse(question.channel, &format!("PRECONDITION_FAILED - invalid expiration '{text}'"))
+                    .await;
+                continue;
+            }
             if heard.is_some() {
                 return heard;
             }

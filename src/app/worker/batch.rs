@@ -17,6 +17,7 @@ use super::{
     read::{self, Normalize},
     report::report,
     unmarked::Unmarked,
+    unroutable::Unroutable,
 };
 use crate::{
     config::Config,
@@ -50,6 +51,7 @@ pub(super) struct Processor {
     pub(super) normalize: Normalize,
     pub(super) owners: Owners,
     pub(super) unmarked: Unmarked,
+    pub(super) unroutable: Unroutable,
 }
 
 /// The result of a batch.
@@ -167,9 +169,7 @@ impl Processor {
         backoff: &mut Reconnect,
         settler: &Settler,
     ) -> Result<(), Abandoned> {
-        if matches!(trouble, Trouble::Topology) {
-            tracing::error!("events cannot be routed: {trouble}");
-        }
+        let _waiting = matches!(trouble, Trouble::Topology).then(|| self.unroutable.wait());
         let again = async {
             tokio::time::sleep(backoff.next_delay()).await;
             self.gate.open().await;

@@ -49,6 +49,16 @@ impl Gate {
         *self.0.borrow()
     }
 
+    /// Waits until the gate is open, or closed by something that a check of the topology explains.
+    pub async fn broker_answers(&self) {
+        let mut receiver = self.0.clone();
+        let answers = |trouble: &Option<Trouble>| {
+            matches!(trouble, None | Some(Trouble::Topology | Trouble::BrokerDenied))
+        };
+        // The task that watches ends only with the program.
+        drop(receiver.wait_for(answers).await);
+    }
+
     /// Waits until the gate is open.
     pub async fn open(&self) {
         let mut receiver = self.0.clone();

@@ -13,6 +13,7 @@ pub mod read;
 mod report;
 mod steps;
 mod unmarked;
+mod unroutable;
 
 use std::{
     sync::{
@@ -22,12 +23,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::task::{JoinError, JoinSet};
+use tokio::{
+    sync::watch,
+    task::{JoinError, JoinSet},
+};
 use tokio_util::sync::CancellationToken;
 
 use self::{
     batch::Processor, dead_log::DeadLog, gate::Gate, in_work::RawQueue, lane::Lane, owners::Owners,
-    read::Normalize, unmarked::Unmarked,
+    read::Normalize, unmarked::Unmarked, unroutable::Unroutable,
 };
 use super::{fairness::Fairness, ledger::Keeper};
 use crate::{
@@ -53,8 +57,8 @@ const SET_UP_PATIENCE: u32 = 6;
 pub struct Worker {
     processor: Arc<Processor>,
     fairness: Arc<Fairness>,
-    /// Set while all lanes run.
-    consuming: AtomicBool,
+    /// What keeps the lanes from running; none while all of them run.
+    halted: watch::Sender<Option<Trouble>>,
     /// Set once all lanes have run.
     has_consumed: AtomicBool,
 }
@@ -72,6 +76,19 @@ enum ConsumeError {
     Lost(#[from] amqp::Error),
     #[error("a lane failed: {0}")]
     Failed(#[from] JoinError),
+}
+
+impl ConsumeError {
+    /// Returns the infrastructure error that this is.
+    fn trouble(&self) -> Trouble {
+        let known = match self {
+            Self::Connect(error) => Some(error.trouble()),
+            Self::Topology(TopologyError::Differs(_)) => Some(Trouble::Topology),
+            Self::Topology(TopologyError::Lost(error)) | Self::Lost(error) => error.trouble(),
+            Self::Late(_) | Self::Failed(_) => None,
+        };
+        known.unwrap_or(Trouble::NotConsuming)
+    }
 }
 
 impl Worker {
@@ -95,19 +112,20 @@ impl Worker {
             normalize,
             owners: Owners::new(),
             unmarked: Unmarked::default(),
+            unroutable: Unroutable::new(),
         };
         Self {
             processor: Arc::new(processor),
             fairness: Arc::default(),
-            consuming: AtomicBool::new(false),
+            halted: watch::Sender::new(Some(Trouble::NotConsuming)),
             has_consumed: AtomicBool::new(false),
         }
     }
 
     /// Returns what keeps this pool from working now.
     pub fn trouble(&self) -> Option<Trouble> {
-        let consuming = self.consuming.load(Ordering::Relaxed);
-        self.processor.gate.trouble().or_else(|| (!consuming).then_some(Trouble::NotConsuming))
+        let Processor { gate, unroutable, .. } = &*self.processor;
+        gate.trouble().or_else(|| *self.halted.borrow()).or_else(|| unroutable.trouble())
     }
 
     /// Works until `stop`, through every outage of the broker and of Redis.
@@ -119,7 +137,7 @@ impl Worker {
         let mut reconnect = Reconnect::default();
         while !stop.is_cancelled() {
             tokio::select! {
-                () = self.processor.gate.open() => {}
+                () = self.processor.gate.broker_answers() => {}
                 () = stop.cancelled() => break,
             }
             let began = Instant::now();
@@ -134,6 +152,7 @@ impl Worker {
                 }
                 Err(cause) => cause,
             };
+            self.halted.send_replace(Some(cause.trouble()));
             if began.elapsed() > config.amqp.heartbeat * 2 {
                 reconnect.reset();
             }
@@ -158,7 +177,7 @@ impl Worker {
         let opening = tokio::time::timeout(patience, self.open_lanes(&connection, &stop)).await;
         let mut lanes = opening.map_err(|_| ConsumeError::Late(patience))??;
         tracing::info!(raw_queues = lanes.len() - 1, "consuming");
-        self.consuming.store(true, Ordering::Relaxed);
+        self.halted.send_replace(None);
         self.has_consumed.store(true, Ordering::Relaxed);
         let mut result = Ok(());
         let grace = tokio::time::sleep(Duration::MAX);
@@ -173,7 +192,7 @@ impl Worker {
                 }
             };
             let Some(ended) = ended else { break };
-            self.consuming.store(false, Ordering::Relaxed);
+            self.halted.send_replace(Some(Trouble::NotConsuming));
             if let Err(cause) = ended.map_err(ConsumeError::from).and_then(|lane| Ok(lane?)) {
                 // The other lanes finish what they have in work, and all restart on a new connection.
                 result = Err(cause);

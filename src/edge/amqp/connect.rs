@@ -1,11 +1,16 @@
 //! Connecting to the broker.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use futures_util::{Stream, StreamExt, stream::FuturesUnordered};
-use lapin::{Channel, ConnectionProperties, Event, uri::AMQPUri};
+use lapin::{
+    Channel, ConnectionProperties, ErrorKind, Event,
+    protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError},
+    uri::{AMQPScheme, AMQPUri},
+};
+use url::{Host, Url};
 
-use crate::config::Amqp;
+use crate::{config::Amqp, edge::trouble::Trouble};
 
 /// Time to close a connection in order.
 const CLOSE_MAX: Duration = Duration::from_secs(1);
@@ -32,20 +37,81 @@ impl Connection {
     }
 }
 
-/// Why connecting failed.
+/// Why connecting failed. Each holds the host and port, and the cause in the words of the broker or of lapin.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// `amqp.url` is not an AMQP address.
     #[error("amqp.url: expected amqp://user:password@host:port/vhost")]
     Address,
-    /// No broker answered.
-    #[error("cannot connect to the broker at {host}: {cause}")]
-    Unreachable {
-        /// Host and port.
-        host: String,
-        /// The cause, in words.
-        cause: String,
-    },
+    /// The broker does not accept the user or the password.
+    #[error("the broker at {0} refused the login ({1}); check the user and the password in amqp.url")]
+    Login(String, String),
+    /// The broker does not accept the virtual host.
+    #[error(
+        "the broker at {0} refused the virtual host ({1}); check that it exists, that amqp.url names it, and \
+         that the user has permissions in it"
+    )]
+    Vhost(String, String),
+    /// The TLS handshake failed.
+    #[error(
+        "no TLS connection to the broker at {0} ({1}); check that the port expects TLS and that this machine \
+         trusts the broker's certificate"
+    )]
+    Tls(String, String),
+    /// No broker answered, or it refused the connection for another reason.
+    #[error("cannot connect to the broker at {0}: {1}; check that it is running and that amqp.url is right")]
+    Unreachable(String, String),
+}
+
+impl ConnectError {
+    /// Returns the infrastructure error that this is.
+    pub fn trouble(&self) -> Trouble {
+        match self {
+            Self::Address | Self::Unreachable(..) => Trouble::BrokerDown,
+            Self::Login(..) => Trouble::BrokerLogin,
+            Self::Vhost(..) => Trouble::BrokerVhost,
+            Self::Tls(..) => Trouble::BrokerTls,
+        }
+    }
+
+    /// Finds the cause of a failed connection.
+    fn of(host: String, scheme: &AMQPScheme, error: &lapin::Error) -> Self {
+        let cause = error.to_string();
+        match error.kind() {
+            ErrorKind::ProtocolError(refusal) => match refusal.kind() {
+                AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) => Self::Login(host, cause),
+                // The broker answers in the same way when a limit on connections is reached.
+                AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) if !cause.contains("limit") => {
+                    Self::Vhost(host, cause)
+                }
+                _ => Self::Unreachable(host, cause),
+            },
+            ErrorKind::IOError(io) if *scheme == AMQPScheme::AMQPS && is_of_tls(io.kind()) => {
+                Self::Tls(host, cause)
+            }
+            _ => Self::Unreachable(host, cause),
+        }
+    }
+}
+
+/// Returns whether a connection that was open failed in this way: rustls reports invalid data, and a server
+/// that speaks no TLS hangs up.
+fn is_of_tls(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof)
+}
+
+/// Reads an address.
+///
+/// lapin takes `localhost` in place of a host that is not a name: the credentials would go to another
+/// broker than the one that was written.
+fn parse(url: &str) -> Option<AMQPUri> {
+    let mut uri: AMQPUri = url.parse().ok()?;
+    match Url::parse(url).ok()?.host()? {
+        Host::Domain(_) => {}
+        Host::Ipv4(address) => uri.authority.host = address.to_string(),
+        Host::Ipv6(address) => uri.authority.host = address.to_string(),
+    }
+    Some(uri)
 }
 
 /// Time that an address may take before the next is tried in parallel: a node that is frozen or cut off never
@@ -58,7 +124,7 @@ const HEAD_START: Duration = Duration::from_secs(1);
 /// lapin applies its own `connection_timeout` only in its blocking interface, hence the timeout here.
 ///
 /// # Errors
-/// [`ConnectError`] of the last address tried.
+/// The last [`ConnectError`] that says more than that no broker answered, or else the last one.
 pub async fn connect(config: &Amqp, purpose: &str) -> Result<Connection, ConnectError> {
     let (others, first) = config.urls.split_at(rand::random_range(0..config.urls.len().max(1)));
     let mut urls = first.iter().chain(others);
@@ -69,6 +135,7 @@ pub async fn connect(config: &Amqp, purpose: &str) -> Result<Connection, Connect
         tokio::select! {
             tried = tries.next() => match tried {
                 Some(Ok(connection)) => return Ok(connection),
+                Some(Err(ConnectError::Unreachable(..))) if last.trouble() != Trouble::BrokerDown => {}
                 Some(Err(error)) => last = error,
                 None => return Err(last),
             },
@@ -78,27 +145,36 @@ pub async fn connect(config: &Amqp, purpose: &str) -> Result<Connection, Connect
 }
 
 async fn connect_to(config: &Amqp, url: &str, purpose: &str) -> Result<Connection, ConnectError> {
-    let mut uri: AMQPUri = url.parse().map_err(|_| ConnectError::Address)?;
+    let mut uri = parse(url).ok_or(ConnectError::Address)?;
     uri.query.heartbeat = Some(u16::try_from(config.heartbeat.as_secs()).unwrap_or(u16::MAX).max(1));
     uri.query.frame_max = Some(config.frame_max);
-    let host = format!("{}:{}", uri.authority.host, uri.authority.port);
+    let (scheme, host) = (uri.scheme.clone(), shown(&uri));
     let name = format!("hookswitch {purpose}, pid {}", std::process::id());
     let properties = ConnectionProperties::default().with_connection_name(name.into());
     let connecting = lapin::Connection::connect_uri(uri, properties);
     match tokio::time::timeout(config.connect_timeout, connecting).await {
         Ok(Ok(connection)) => Ok(Connection(connection)),
-        Ok(Err(error)) => Err(ConnectError::Unreachable { host, cause: error.to_string() }),
+        Ok(Err(error)) => Err(ConnectError::of(host, &scheme, &error)),
         Err(_) => {
             let cause = format!("timed out after {:?}", config.connect_timeout);
-            Err(ConnectError::Unreachable { host, cause })
+            Err(ConnectError::Unreachable(host, cause))
         }
     }
+}
+
+/// Returns the host and port as an address writes them.
+fn shown(uri: &AMQPUri) -> String {
+    let (host, port) = (&uri.authority.host, uri.authority.port);
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 #[cfg(test)]
 mod tests {
     use futures_util::future::join_all;
-    use tokio::net::TcpListener;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
 
     use super::*;
     use crate::config::{Config, Secret};
@@ -114,6 +190,51 @@ mod tests {
         }
         amqp.urls = urls;
         (listeners, amqp)
+    }
+
+    #[test]
+    fn the_host_is_the_one_that_is_written() {
+        for (url, host) in [
+            ("amqp://u:p@[2001:db8::5]", "[2001:db8::5]:5672"),
+            ("amqps://u:p@[::1]/%2f", "[::1]:5671"),
+            ("amqp://u:p@[::ffff:192.0.2.7]:1/v", "[::ffff:192.0.2.7]:1"),
+            ("amqp://192.0.2.7", "192.0.2.7:5672"),
+            ("amqp://rabbit-1.example:5673/v", "rabbit-1.example:5673"),
+        ] {
+            assert_eq!(parse(url).as_ref().map(shown).as_deref(), Some(host), "{url}");
+        }
+        for url in ["amqp:///v", "amqp://[fe80::1%25eth0]", "amqp://2001:db8::5"] {
+            assert_eq!(parse(url), None, "{url}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_ipv6_address_is_connected_to() {
+        let Ok(listener) = TcpListener::bind("[::1]:0").await else { return };
+        let mut amqp = Config::load(None, &Default::default()).expect("the defaults are good").amqp;
+        amqp.urls =
+            vec![Secret::new(format!("amqp://{}", listener.local_addr().expect("it has an address")))];
+        tokio::select! {
+            _ = connect(&amqp, "test") => panic!("nothing answers"),
+            accepted = listener.accept() => assert!(accepted.is_ok()),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_speaks_no_tls_is_named_as_such() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let mut amqp = Config::load(None, &Default::default()).expect("the defaults are good").amqp;
+        let address = listener.local_addr().expect("it has an address");
+        amqp.urls = vec![Secret::new(format!("amqps://{address}"))];
+        let answering = async {
+            let (mut stream, _) = listener.accept().await.expect("a client connects");
+            let mut hello = [0; 16];
+            stream.read_exact(&mut hello).await.expect("it speaks first");
+            stream.write_all(b"AMQP\x00\x00\x09\x01").await.expect("it listens");
+        };
+        let (connected, ()) = tokio::join!(connect(&amqp, "test"), answering);
+        let error = connected.expect_err("no TLS");
+        assert_eq!(error.trouble(), Trouble::BrokerTls, "{error}");
     }
 
     #[tokio::test]

@@ -5,12 +5,17 @@ use lapin::{
     protocol::{AMQPErrorKind, AMQPSoftError},
 };
 
+use crate::edge::trouble::Trouble;
+
 /// Why the broker did not do what was asked; each holds the broker's or lapin's own words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// There is no such queue or exchange.
     #[error("{0}")]
     Missing(String),
+    /// The user lacks a permission.
+    #[error("{0}; grant the permissions listed in docs/permissions.md")]
+    Denied(String),
     /// Another connection holds the queue exclusively.
     #[error("{0}")]
     Locked(String),
@@ -26,14 +31,34 @@ impl From<lapin::Error> for Error {
     fn from(error: lapin::Error) -> Self {
         let text = error.to_string();
         let ErrorKind::ProtocolError(refusal) = error.kind() else { return Self::Lost(text) };
-        if says_missing(refusal.get_message().as_str()) {
+        let broker_says = refusal.get_message().as_str();
+        if says_missing(broker_says) {
             Self::Missing(text)
+        } else if says_denied(broker_says) {
+            Self::Denied(text)
         } else if matches!(refusal.kind(), AMQPErrorKind::Soft(AMQPSoftError::RESOURCELOCKED)) {
             Self::Locked(text)
         } else {
             Self::Refused(text)
         }
     }
+}
+
+impl Error {
+    /// Returns the infrastructure error that this is, where more is known than that the broker did not do it.
+    pub fn trouble(&self) -> Option<Trouble> {
+        match self {
+            Self::Missing(_) => Some(Trouble::Topology),
+            Self::Denied(_) => Some(Trouble::BrokerDenied),
+            Self::Locked(_) | Self::Refused(_) | Self::Lost(_) => None,
+        }
+    }
+}
+
+/// Returns whether a 403 says that the user lacks a permission. Another 403 says: "queue 'x' in vhost '/' in
+/// exclusive use".
+pub(super) fn says_denied(broker_says: &str) -> bool {
+    broker_says.starts_with("ACCESS_REFUSED - ") && broker_says.contains(" refused for user ")
 }
 
 /// Returns whether a 404 says that something does not exist. Other 404s say: "failed to perform operation on
@@ -45,7 +70,17 @@ pub(super) fn says_missing(broker_says: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::says_missing;
+    use super::{says_denied, says_missing};
+
+    #[test]
+    fn a_queue_in_use_is_not_a_missing_permission() {
+        for right in ["", "configure ", "read "] {
+            assert!(says_denied(&format!(
+                "ACCESS_REFUSED - {right}access to queue 'raw.x' in vhost '/' refused for user 'u'"
+            )));
+        }
+        assert!(!says_denied("ACCESS_REFUSED - queue 'raw.x' in vhost '/' in exclusive use"));
+    }
 
     #[test]
     fn a_queue_that_does_not_answer_is_not_missing() {

@@ -2,6 +2,9 @@
 
 use crate::core::{delivery::retry::Tier, shard::Shard, webhook::SourceName};
 
+/// The broker's own exchange, which reaches every queue by its name. In permissions it is `amq.default`.
+pub const DEFAULT_EXCHANGE: &str = "";
+
 /// Direct exchange of raw webhooks, by source and shard: new, retried and replayed ones.
 pub const RAW_EXCHANGE: &str = "hookswitch.raw";
 

@@ -99,7 +99,11 @@ pub fn dead_letter(letter: &Letter) -> Publication {
 /// Returns the message that lists a dead letter in the log. Publish it after the letter is confirmed in its
 /// queue.
 pub fn log_entry(dead_letter: Publication) -> Publication {
-    Publication { exchange: String::new(), routing_key: names::DEAD_LOG.to_owned(), ..dead_letter }
+    Publication {
+        exchange: names::DEFAULT_EXCHANGE.to_owned(),
+        routing_key: names::DEAD_LOG.to_owned(),
+        ..dead_letter
+    }
 }
 
 /// Returns the message that sends a dead letter back to a raw queue. Its attempts start over; its earlier
@@ -112,7 +116,7 @@ pub fn replay(letter: &QueuedWebhook, shard: Shard, wave: Option<String>) -> Pub
 /// Returns the message that adds a record to the journal of jobs.
 pub fn record(record: &JournalRecord, now: Timestamp) -> Publication {
     Publication {
-        exchange: String::new(),
+        exchange: names::DEFAULT_EXCHANGE.to_owned(),
         routing_key: names::DEAD_JOBS.to_owned(),
         properties: message::record_properties(now),
         // Names, numbers and texts always serialize.

@@ -118,6 +118,12 @@ impl World {
         Self::at(&shared.broker.url(n), &shared.redis.url(n), more).await
     }
 
+    /// Creates a world on the shared services, without a topology.
+    pub async fn unapplied() -> Self {
+        let (shared, n) = Self::place().await;
+        Self::configured(&shared.broker.url(n), &shared.redis.url(n), "")
+    }
+
     /// Returns the shared services, and the number of a vhost and a database that no other test uses.
     async fn place() -> (&'static Shared, usize) {
         let shared = tokio::task::spawn_blocking(shared).await.unwrap();

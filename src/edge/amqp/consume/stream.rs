@@ -67,6 +67,9 @@ pub enum StreamError {
          node into amqp.urls"
     )]
     Refused(&'static str, Error),
+    /// The user may not read it.
+    #[error("the stream `{0}` cannot be read: {1}")]
+    Denied(&'static str, Error),
     /// The connection was lost.
     #[error("lost the connection to the broker: {0}; run the command again")]
     Lost(#[from] Error),
@@ -227,6 +230,7 @@ async fn consume(
         Ok(consuming) => Ok(consuming),
         Err(Error::Missing(_)) => Err(StreamError::Missing(stream)),
         Err(Error::Lost(cause)) => Err(StreamError::Lost(Error::Lost(cause))),
+        Err(denied @ Error::Denied(_)) => Err(StreamError::Denied(stream, denied)),
         Err(refused) => Err(StreamError::Refused(stream, refused)),
     }
 }

@@ -5,13 +5,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::{StreamExt, stream::FuturesUnordered};
+use futures_util::{Stream, StreamExt, stream::FuturesUnordered};
 use lapin::{Channel, Event};
 use tokio::sync::{Mutex, mpsc, watch};
 
 use super::{
-    lane::{Closed, Lane, open_channel},
+    failure::Failure,
+    lane::{Closed, Lane, is_blocked, open_channel},
     publication::{Job, PublishError},
+    rights,
 };
 use crate::{
     config::Amqp,
@@ -29,6 +31,8 @@ pub(super) struct Keeper {
     pub(super) config: Amqp,
     /// Names the connection in logs and in the broker's management interface.
     pub(super) purpose: &'static str,
+    /// The exchanges that must exist and be open to the user.
+    pub(super) exchanges: Vec<String>,
     pub(super) inbox: Arc<Mutex<mpsc::Receiver<Job>>>,
     /// The infrastructure error that prevents publishing; none while it works.
     pub(super) state: watch::Sender<Option<Trouble>>,
@@ -41,47 +45,56 @@ impl Keeper {
         let mut reconnect = Reconnect::default();
         loop {
             let connected_at = Instant::now();
-            let cause = match self.serve().await {
+            let Failure { trouble, cause } = match self.serve().await {
                 Ok(Closed) => return,
-                Err(cause) => cause,
+                Err(failure) => failure,
             };
-            self.state.send_replace(Some(Trouble::BrokerDown));
+            self.state.send_replace(Some(trouble));
             // A connection that has outlived its heartbeats was a success: the next delay is the shortest
             // again.
             if connected_at.elapsed() > self.config.heartbeat * 2 {
                 reconnect.reset();
             }
             let delay = reconnect.next_delay();
-            tracing::warn!(purpose = self.purpose, %cause, ?delay, "no connection to the broker, retrying");
+            let purpose = self.purpose;
+            match trouble {
+                Trouble::BrokerDown => {
+                    tracing::warn!(purpose, %cause, ?delay, "no connection to the broker, retrying");
+                }
+                _ => tracing::warn!(purpose, %cause, ?delay, "cannot publish, retrying: {trouble}"),
+            }
             self.metrics.reconnects.inc();
-            if self.refuse_jobs_for(delay).await.is_err() {
+            if self.refuse_jobs_for(delay, trouble).await.is_err() {
                 return;
             }
         }
     }
 
     /// Refuses the jobs that arrive while there is no connection.
-    async fn refuse_jobs_for(&self, delay: Duration) -> Result<(), Closed> {
+    async fn refuse_jobs_for(&self, delay: Duration, trouble: Trouble) -> Result<(), Closed> {
         let mut inbox = self.inbox.lock().await;
         let until = tokio::time::Instant::now() + delay;
         loop {
             match tokio::time::timeout_at(until, inbox.recv()).await {
                 Err(_) => return Ok(()),
                 Ok(None) => return Err(Closed),
-                Ok(Some(job)) => job.refuse(PublishError::NotSent(Trouble::BrokerDown)),
+                Ok(Some(job)) => job.refuse(PublishError::NotSent(trouble)),
             }
         }
     }
 
     /// Connects and publishes until something fails.
-    async fn serve(&self) -> Result<Closed, String> {
-        let connection = connect(&self.config, self.purpose).await.map_err(|e| e.to_string())?;
+    async fn serve(&self) -> Result<Closed, Failure> {
+        let connection = connect(&self.config, self.purpose).await?;
         let mut events = connection.events();
-        let channels = tokio::time::timeout(self.config.connect_timeout, self.open_channels(&connection))
-            .await
-            .map_err(|_| "timed out opening channels".to_owned())?
-            .map_err(|e| e.to_string())?;
-        self.state.send_replace(None);
+        let channels = match self.set_up(&connection, &mut events).await {
+            Ok(channels) => channels,
+            Err(failure) => {
+                connection.close().await;
+                return Err(failure);
+            }
+        };
+        self.state.send_if_modified(|trouble| !is_blocked(trouble) && std::mem::take(trouble).is_some());
         tracing::info!(purpose = self.purpose, "connected to the broker");
 
         let lanes = channels.into_iter().map(|channel| {
@@ -111,6 +124,30 @@ impl Keeper {
         outcome
     }
 
+    /// Checks the exchanges and opens the channels. Time during which the broker blocks publishers does not
+    /// count.
+    async fn set_up(
+        &self,
+        connection: &Connection,
+        events: &mut (impl Stream<Item = Event> + Unpin),
+    ) -> Result<Vec<Channel>, Failure> {
+        let work = async {
+            rights::check(connection, &self.exchanges).await?;
+            self.open_channels(connection).await.map_err(Failure::from)
+        };
+        tokio::pin!(work);
+        loop {
+            let late = tokio::time::sleep(self.config.connect_timeout);
+            let blocked = is_blocked(&self.state.borrow());
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                event = events.next() => self.note(event)?,
+                () = late, if !blocked => return Err(Failure::down("timed out opening channels")),
+            }
+        }
+    }
+
     async fn open_channels(&self, connection: &Connection) -> lapin::Result<Vec<Channel>> {
         let mut channels = Vec::new();
         for _ in 0..self.config.publish_channels {
@@ -123,7 +160,7 @@ impl Keeper {
     }
 
     /// Follows what the broker says about the connection; fails when the connection has.
-    fn note(&self, event: Option<Event>) -> Result<(), String> {
+    fn note(&self, event: Option<Event>) -> Result<(), Failure> {
         match event {
             Some(Event::ConnectionBlocked(reason)) => {
                 tracing::warn!(purpose = self.purpose, %reason, "the broker blocks publishers");
@@ -133,10 +170,11 @@ impl Keeper {
                 tracing::info!(purpose = self.purpose, "the broker accepts messages again");
                 self.state.send_replace(None);
             }
-            Some(Event::Error(error)) => return Err(error.to_string()),
+            Some(Event::Error(error)) if rights::is_answer(&error) => {}
+            Some(Event::Error(error)) => return Err(error.into()),
             Some(Event::Connected | Event::SendFlow(_)) => {}
             Some(_) => {}
-            None => return Err("the connection closed".to_owned()),
+            None => return Err(Failure::down("the connection closed")),
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use lapin::{Channel, options::ConfirmSelectOptions};
 use tokio::sync::{Mutex, mpsc, watch};
 
-use super::{publication::Job, window::Window};
+use super::{failure::Failure, publication::Job, window::Window};
 use crate::edge::{amqp::connect::Connection, trouble::Trouble};
 
 /// Returns whether the broker blocks publishers; it accepts what was written once it unblocks.
@@ -46,7 +46,7 @@ enum Ended {
 
 impl Lane<'_> {
     /// Publishes until the last handle is dropped or something fails.
-    pub(super) async fn run(mut self) -> Result<Closed, String> {
+    pub(super) async fn run(mut self) -> Result<Closed, Failure> {
         loop {
             match self.publish().await? {
                 Ended::Closed => return Ok(Closed),
@@ -57,7 +57,7 @@ impl Lane<'_> {
 
     /// Sends waiting jobs while the window has room, and answers each when its confirms have arrived. Ends
     /// when something fails or a queue refuses a message.
-    async fn publish(&mut self) -> Result<Ended, String> {
+    async fn publish(&mut self) -> Result<Ended, Failure> {
         let channel = self.channel.clone();
         let mut window = Window::default();
         let mut counts_from = tokio::time::Instant::now();
@@ -81,7 +81,7 @@ impl Lane<'_> {
                 changed = self.trouble.changed() => {
                     // Time during which the broker blocks publishers does not count.
                     counts_from = tokio::time::Instant::now();
-                    changed.map_err(|_| "the publisher's connection task ended".to_owned())?;
+                    changed.map_err(|_| Failure::down("the publisher's connection task ended"))?;
                 }
                 () = &mut overdue, if !window.is_empty() => {
                     let now = tokio::time::Instant::now();
@@ -90,7 +90,7 @@ impl Lane<'_> {
                     if due <= now {
                         // A dropped confirm stays in lapin's memory until its channel closes, so the channel
                         // must close.
-                        return Err(format!("no confirm within {:?}", self.confirm_timeout));
+                        return Err(Failure::down(format!("no confirm within {:?}", self.confirm_timeout)));
                     }
                     overdue.as_mut().reset(due);
                 }
@@ -101,14 +101,14 @@ impl Lane<'_> {
     /// Continues over a new channel. Not every refusal comes from a full queue: RabbitMQ 3.10 ties a channel
     /// to a queue's leader, and if that node dies the channel refuses until it is back, even when another
     /// node leads by then.
-    async fn renew_channel(&mut self) -> Result<(), String> {
+    async fn renew_channel(&mut self) -> Result<(), Failure> {
         let renew = async {
             let new = open_channel(self.connection).await?;
             let old = std::mem::replace(&mut self.channel, new);
             old.close(200, "refused".into()).await
         };
         let renewed = tokio::time::timeout(self.confirm_timeout, renew).await;
-        renewed.map_err(|_| "timed out opening a channel".to_owned())?.map_err(|e| e.to_string())
+        Ok(renewed.map_err(|_| Failure::down("timed out opening a channel"))??)
     }
 }
 

@@ -10,9 +10,11 @@
 //! A `Publisher` hands jobs to the lanes through one queue. The `Keeper` holds the connection, and replaces
 //! it and all lanes when any part of them fails.
 
+mod failure;
 mod keeper;
 mod lane;
 mod publication;
+mod rights;
 mod window;
 
 use std::{sync::Arc, time::Duration};
@@ -36,10 +38,21 @@ pub struct Publisher {
 impl Publisher {
     /// Starts the task that keeps the connection. It ends when the last handle is dropped.
     pub fn start(config: Amqp, purpose: &'static str, metrics: Arc<LinkMetrics>) -> Self {
+        Self::start_to(config, purpose, Vec::new(), metrics)
+    }
+
+    /// Starts the task as [`Publisher::start`] does. It reports trouble until the broker would let it publish
+    /// to all of these exchanges.
+    pub fn start_to(
+        config: Amqp,
+        purpose: &'static str,
+        exchanges: Vec<String>,
+        metrics: Arc<LinkMetrics>,
+    ) -> Self {
         let (jobs, inbox) = mpsc::channel(4096);
         let (state, trouble) = watch::channel(Some(Trouble::BrokerDown));
         let inbox = Arc::new(Mutex::new(inbox));
-        tokio::spawn(Keeper { config, purpose, inbox, state, metrics }.run());
+        tokio::spawn(Keeper { config, purpose, exchanges, inbox, state, metrics }.run());
         Self { jobs, trouble }
     }
 

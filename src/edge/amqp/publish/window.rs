@@ -15,7 +15,10 @@ use futures_util::{StreamExt, stream::FuturesUnordered};
 use lapin::{BasicProperties, Channel, Confirmation, options::BasicPublishOptions, types::ShortString};
 use tokio::sync::oneshot;
 
-use super::publication::{Job, Publication, PublishError, Verdict};
+use super::{
+    failure::Failure,
+    publication::{Job, Publication, PublishError, Verdict},
+};
 use crate::{
     edge::trouble::Trouble,
     faults::{self, Mutant, Point},
@@ -125,7 +128,7 @@ impl<'a> Window<'a> {
     ///
     /// # Errors
     /// A confirm failed: the channel is unusable.
-    pub(super) fn note(&mut self, first: Confirmed) -> Result<(), String> {
+    pub(super) fn note(&mut self, first: Confirmed) -> Result<(), Failure> {
         let mut confirmed = vec![first];
         drain(&mut self.confirms, &mut confirmed);
         for Confirmed { id, confirm, .. } in &confirmed {
@@ -150,7 +153,7 @@ impl<'a> Window<'a> {
                 }
                 Ok(Confirmation::NotRequested) => Err(PublishError::Unknown),
                 Err(error) => {
-                    failure = Some(error.to_string());
+                    failure = Some(Failure::from(error));
                     Err(PublishError::Unknown)
                 }
             };

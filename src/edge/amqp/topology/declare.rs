@@ -42,26 +42,25 @@ impl Step<'_> {
         }
     }
 
+    /// Binds a queue to its exchanges.
     async fn bind(&self, channel: &Channel) -> lapin::Result<()> {
-        match self {
-            Self::Exchange(exchange) => {
-                let Some(from) = exchange.bound_to else { return Ok(()) };
-                let options = ExchangeBindOptions { nowait: false };
-                let to = exchange.name.as_str().into();
-                channel.exchange_bind(to, from.into(), "".into(), options, FieldTable::default()).await
-            }
-            Self::Queue(queue) => {
-                for (exchange, key) in &queue.bindings {
-                    let options = QueueBindOptions { nowait: false };
-                    let (name, from) = (queue.name.as_str().into(), exchange.as_str().into());
-                    channel
-                        .queue_bind(name, from, key.as_str().into(), options, FieldTable::default())
-                        .await?;
-                }
-                Ok(())
-            }
+        let Self::Queue(queue) = self else { return Ok(()) };
+        for (exchange, key) in &queue.bindings {
+            let options = QueueBindOptions { nowait: false };
+            let (name, from) = (queue.name.as_str().into(), exchange.as_str().into());
+            channel.queue_bind(name, from, key.as_str().into(), options, FieldTable::default()).await?;
         }
+        Ok(())
     }
+}
+
+/// What a check of the topology found to be right.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// Exchanges and queues with the right properties.
+    pub whole: usize,
+    /// Exchanges and queues that exist. The user may not configure them, so nothing else is known.
+    pub by_name: usize,
 }
 
 impl Topology {
@@ -72,6 +71,9 @@ impl Topology {
 
     /// Creates what is missing; changes nothing that exists. Returns the names of everything that it created
     /// or found.
+    ///
+    /// The exchanges are bound to each other last, and only if all else is right: until all queues are bound
+    /// to an exchange that is made anew, messages wait at their publishers.
     ///
     /// # Errors
     /// [`TopologyError::Differs`] lists everything that exists with other properties.
@@ -91,34 +93,68 @@ impl Topology {
                 }
             }
         }
+        if differences.is_empty() {
+            for exchange in &self.exchanges {
+                if let Err(error) = bind_exchange(&channel, exchange).await {
+                    differences.push(Difference::of(
+                        format!("exchange {}", exchange.name),
+                        "exchange",
+                        error,
+                    )?);
+                    channel = connection.channel().await.map_err(Error::from)?;
+                }
+            }
+        }
         if differences.is_empty() { Ok(made) } else { Err(TopologyError::Differs(differences)) }
     }
 
-    /// Checks that everything exists with the right properties; changes nothing. Returns how many exchanges
-    /// and queues it checked.
+    /// Checks that everything exists with the right properties; changes nothing.
+    ///
+    /// The broker compares properties only for a user that may configure. After its first refusal the others
+    /// are only looked up by name, for which no permission is needed.
     ///
     /// Bindings cannot be read over AMQP. Where one is missing, a `mandatory` publish is returned to the
     /// publisher, and at-least-once dead-lettering keeps the message.
     ///
     /// # Errors
     /// [`TopologyError::Differs`] lists everything that is missing or different.
-    pub async fn check(&self, connection: &Connection) -> Result<usize, TopologyError> {
+    pub async fn check(&self, connection: &Connection) -> Result<Checked, TopologyError> {
         let mut channel = connection.channel().await.map_err(Error::from)?;
-        let (mut checked, mut differences) = (0, Vec::new());
+        let (mut checked, mut differences) = (Checked::default(), Vec::new());
         for step in self.steps() {
-            checked += 1;
+            let compares = checked.by_name == 0;
             // Declared in full only after it was found, so that nothing is created.
-            let check = async {
-                step.declare(&channel, true).await?;
-                step.declare(&channel, false).await
+            let found = step.declare(&channel, true).await;
+            let result = match found {
+                Ok(()) if compares => step.declare(&channel, false).await,
+                found => found,
             };
-            if let Err(error) = check.await {
+            let Err(error) = result else {
+                *if compares { &mut checked.whole } else { &mut checked.by_name } += 1;
+                continue;
+            };
+            if compares && is_denied(&error) {
+                checked.by_name += 1;
+            } else {
                 differences.push(Difference::of(step.name(), step.kind(), error)?);
-                channel = connection.channel().await.map_err(Error::from)?;
             }
+            channel = connection.channel().await.map_err(Error::from)?;
         }
         if differences.is_empty() { Ok(checked) } else { Err(TopologyError::Differs(differences)) }
     }
+}
+
+/// Returns whether the broker refused because of a permission.
+fn is_denied(error: &lapin::Error) -> bool {
+    matches!(error.clone().into(), Error::Denied(_))
+}
+
+/// Binds an exchange to the one that forwards to it, if there is one.
+async fn bind_exchange(channel: &Channel, exchange: &Exchange) -> lapin::Result<()> {
+    let Some(from) = exchange.bound_to else { return Ok(()) };
+    let options = ExchangeBindOptions { nowait: false };
+    let to = exchange.name.as_str().into();
+    channel.exchange_bind(to, from.into(), "".into(), options, FieldTable::default()).await
 }
 
 async fn declare_exchange(channel: &Channel, exchange: &Exchange, passive: bool) -> lapin::Result<()> {

@@ -53,13 +53,34 @@ impl Difference {
                 format!("{how}; {drain}delete the {kind}, then run `hookswitch topology apply`")
             }
             AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) => {
-                format!("not permitted ({broker_says}); give hookswitch's user the configure permission")
+                format!("{}; see docs/permissions.md", denied(&what, broker_says))
             }
             AMQPErrorKind::Soft(_) => broker_says.to_owned(),
             AMQPErrorKind::Hard(_) => return Err(Error::from(error).into()),
         };
         Ok(Self { what, how })
     }
+}
+
+/// Says which permission is missing on what. RabbitMQ 3.10 leaves out which one.
+fn denied(what: &str, broker_says: &str) -> String {
+    let object = || {
+        let (_, rest) = broker_says.split_once("access to ")?;
+        let (kind, rest) = rest.split_once(" '")?;
+        let (name, _) = rest.split_once('\'')?;
+        Some(format!("{kind} {name}"))
+    };
+    let Some(object) = object() else { return format!("not permitted ({broker_says})") };
+    let named = ["configure", "write", "read"]
+        .into_iter()
+        .find(|right| broker_says.contains(&format!("ACCESS_REFUSED - {right} access to ")));
+    // The broker also asks for rights on the exchanges that a queue is bound to or dead-letters to.
+    let right = match named {
+        Some(right) => format!("`{right}`"),
+        None if object == what => "`configure`, `write` or `read`".to_owned(),
+        None => "`write` or `read`".to_owned(),
+    };
+    format!("not permitted; grant the user {right} on {object}")
 }
 
 /// Says which property differs and how; the broker's own words where they have another form.
@@ -86,7 +107,27 @@ fn value(broker_says: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::mismatch;
+    use super::{denied, mismatch};
+
+    #[test]
+    fn a_missing_permission_is_named_with_what_it_is_missing_on() {
+        let says = |right: &str, object: &str| {
+            denied(
+                "queue raw.x",
+                &format!("ACCESS_REFUSED - {right}access to {object} in vhost '/' refused for user 'u'"),
+            )
+        };
+        let words = "not permitted; grant the user";
+        assert_eq!(says("write ", "queue 'raw.x'"), format!("{words} `write` on queue raw.x"));
+        assert_eq!(
+            says("", "queue 'raw.x'"),
+            format!("{words} `configure`, `write` or `read` on queue raw.x")
+        );
+        let exchange = "exchange 'hookswitch.dead'";
+        assert_eq!(says("", exchange), format!("{words} `write` or `read` on exchange hookswitch.dead"));
+        assert_eq!(says("read ", exchange), format!("{words} `read` on exchange hookswitch.dead"));
+        assert_eq!(denied("queue x", "ACCESS_REFUSED - else"), "not permitted (ACCESS_REFUSED - else)");
+    }
 
     #[test]
     fn a_mismatch_is_told_without_the_types_of_the_protocol() {

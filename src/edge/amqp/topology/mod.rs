@@ -6,6 +6,7 @@ mod raw_shards;
 mod spec;
 
 pub use self::{
+    declare::Checked,
     difference::{Difference, TopologyError},
     raw_shards::raw_shards,
     spec::{Argument, Exchange, Queue, Topology},
