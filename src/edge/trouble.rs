@@ -42,10 +42,10 @@ troubles! {
         "RabbitMQ refuses the login: check the user and the password in amqp.url";
     /// The broker refuses the virtual host: it does not exist, or is closed to the user.
     BrokerVhost, "broker_vhost",
-        "RabbitMQ refuses the virtual host: check that the one in amqp.url exists and that the user may enter it";
+        "RabbitMQ refuses the virtual host of amqp.url: check that it exists and that the user may enter it";
     /// The TLS connection to the broker fails.
     BrokerTls, "broker_tls",
-        "TLS to RabbitMQ fails: check the port in amqp.url, the broker's certificate and this machine's roots";
+        "TLS to RabbitMQ fails: check the port in amqp.url, and whether the certificate is trusted here";
     /// The user lacks a permission on an exchange or queue.
     BrokerDenied, "broker_denied",
         "RabbitMQ denies access to an exchange or queue: grant the permissions listed in docs/permissions.md";

@@ -28,11 +28,15 @@ pub enum Reason {
     RetriesExhausted,
     /// The broker delivered it as often as the queue's delivery limit allows: it may crash its worker.
     DeliveryLimit,
+    /// The broker removed it from its raw queue for its age: a policy sets `message-ttl` there.
+    Expired,
+    /// The broker removed it from its raw queue, which was full: a policy sets `max-length` there.
+    MaxLength,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::MalformedJson,
         Self::UnsupportedEvent,
         Self::InvalidPayload,
@@ -42,6 +46,8 @@ impl Reason {
         Self::UnreadableKey,
         Self::RetriesExhausted,
         Self::DeliveryLimit,
+        Self::Expired,
+        Self::MaxLength,
     ];
 
     /// Returns the word used in headers, metrics and on the command line.
@@ -56,6 +62,8 @@ impl Reason {
             Self::UnreadableKey => "unreadable_key",
             Self::RetriesExhausted => "retries_exhausted",
             Self::DeliveryLimit => "delivery_limit",
+            Self::Expired => "expired",
+            Self::MaxLength => "maxlen",
         }
     }
 }

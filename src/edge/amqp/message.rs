@@ -11,6 +11,7 @@ use lapin::{
 };
 use uuid::Uuid;
 
+use super::names;
 use crate::core::{
     delivery::{
         fault::{Attempt, Reason},
@@ -278,14 +279,20 @@ pub fn stream_offset(properties: &BasicProperties) -> Option<u64> {
     u64::try_from(*offset).ok()
 }
 
-/// Returns the reason of a message that the broker dead-lettered at its delivery limit.
+/// Returns the reason of a message that the broker itself removed from a raw queue. A delay queue removes
+/// messages as well, when their delay is over.
 fn broker_reason(headers: &FieldTable) -> Option<Reason> {
     let AMQPValue::FieldArray(deaths) = headers.inner().get("x-death")? else { return None };
-    let is_by_limit = |death: &AMQPValue| {
-        let AMQPValue::FieldTable(death) = death else { return false };
-        string_of(death, "reason").as_deref() == Some("delivery_limit")
-    };
-    deaths.as_slice().iter().any(is_by_limit).then_some(Reason::DeliveryLimit)
+    deaths.as_slice().iter().find_map(|death| {
+        let AMQPValue::FieldTable(death) = death else { return None };
+        let queue = string_of(death, "queue")?;
+        match string_of(death, "reason")?.as_str() {
+            "delivery_limit" => Some(Reason::DeliveryLimit),
+            "expired" if queue.starts_with(names::RAW_PREFIX) => Some(Reason::Expired),
+            "maxlen" if queue.starts_with(names::RAW_PREFIX) => Some(Reason::MaxLength),
+            _ => None,
+        }
+    })
 }
 
 #[cfg(test)]

@@ -36,9 +36,12 @@ pub const DEAD_JOBS: &str = "hookswitch.dead-jobs";
 /// Exclusive queue that a job holds while it moves dead letters.
 pub const DEAD_LOCK: &str = "hookswitch.dead-lock";
 
+/// The beginning of the names of all raw queues.
+pub const RAW_PREFIX: &str = "raw.";
+
 /// Returns the queue of the raw webhooks of a source's shard.
 pub fn raw_queue(source: &SourceName, shard: Shard) -> String {
-    format!("raw.{}", raw_key(source, shard))
+    format!("{RAW_PREFIX}{}", raw_key(source, shard))
 }
 
 /// Returns the routing key of a source's shard. The first shard has the key of a source without shards, so
