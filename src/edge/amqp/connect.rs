@@ -77,19 +77,20 @@ impl ConnectError {
     /// Finds the cause of a failed connection.
     fn of(host: String, scheme: &AMQPScheme, error: &lapin::Error) -> Self {
         let cause = error.to_string();
-        match error.kind() {
-            ErrorKind::ProtocolError(refusal) => match refusal.kind() {
-                AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) => Self::Login(host, cause),
-                // The broker answers in the same way when a limit on connections is reached.
-                AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) if !cause.contains("limit") => {
-                    Self::Vhost(host, cause)
-                }
-                _ => Self::Unreachable(host, cause),
-            },
-            ErrorKind::IOError(io) if *scheme == AMQPScheme::AMQPS && is_of_tls(io.kind()) => {
-                Self::Tls(host, cause)
+        if let ErrorKind::IOError(io) = error.kind()
+            && *scheme == AMQPScheme::AMQPS
+            && is_of_tls(io.kind())
+        {
+            return Self::Tls(host, cause);
+        }
+        let ErrorKind::ProtocolError(refusal) = error.kind() else { return Self::Unreachable(host, cause) };
+        match refusal.kind() {
+            AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) => Self::Login(host, cause),
+            // The broker answers in the same way when a limit on connections is reached.
+            AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) if !cause.contains("limit") => {
+                Self::Vhost(host, cause)
             }
-            _ => Self::Unreachable(host, cause),
+            AMQPErrorKind::Soft(_) | AMQPErrorKind::Hard(_) => Self::Unreachable(host, cause),
         }
     }
 }

@@ -57,11 +57,10 @@ impl Keeper {
             }
             let delay = reconnect.next_delay();
             let purpose = self.purpose;
-            match trouble {
-                Trouble::BrokerDown => {
-                    tracing::warn!(purpose, %cause, ?delay, "no connection to the broker, retrying");
-                }
-                _ => tracing::warn!(purpose, %cause, ?delay, "cannot publish, retrying: {trouble}"),
+            if trouble == Trouble::BrokerDown {
+                tracing::warn!(purpose, %cause, ?delay, "no connection to the broker, retrying");
+            } else {
+                tracing::warn!(purpose, %cause, ?delay, "cannot publish, retrying: {trouble}");
             }
             self.metrics.reconnects.inc();
             if self.refuse_jobs_for(delay, trouble).await.is_err() {
