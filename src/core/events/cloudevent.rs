@@ -70,6 +70,7 @@ fn write_cloud_event(
     write_field!(out, "receivedtime", &webhook.received_at);
     write_field!(out, "test", &event.test);
     write_field!(out, "tenant", &event.tenant.as_deref().map(attribute));
+    write_field!(out, "connector", &event.connector.as_deref().map(attribute));
     write_field!(out, "traceparent", &webhook.headers.get("traceparent").map(attribute));
     out.extend_from_slice(b"\"data\":");
     write_object(out, |out| {

@@ -22,8 +22,8 @@ pub struct Object<'a> {
     node: Option<usize>,
     /// The rests of children that were taken and put back.
     kept: Vec<(Cow<'a, str>, Value<'a>)>,
-    /// True once a field has been taken.
-    touched: bool,
+    /// True for an element of a list that gives nothing away: it is no object, or has a duplicate key.
+    closed: bool,
 }
 
 impl<'a> Object<'a> {
@@ -45,7 +45,11 @@ impl<'a> Object<'a> {
         if let Some(duplicate) = document.duplicate_field(node) {
             return Err(JsonError::invalid(&document.path(duplicate), DUPLICATE_KEY));
         }
-        Ok(Self { document: Rc::clone(document), node: Some(node), kept: Vec::new(), touched: false })
+        Ok(Self::at(document, Some(node)))
+    }
+
+    fn at(document: &Rc<Document<'a>>, node: Option<usize>) -> Self {
+        Self { document: Rc::clone(document), node, kept: Vec::new(), closed: false }
     }
 
     /// Returns the path of `key` in the document, as in `data.contact.id`.
@@ -84,7 +88,7 @@ impl<'a> Object<'a> {
     }
 
     fn find(&self, key: &str) -> Option<usize> {
-        self.document.field(self.node?, key)
+        self.document.field(self.node.filter(|_| !self.closed)?, key)
     }
 
     /// Returns the node and the value of `key`; `null` is none.
@@ -111,7 +115,6 @@ impl<'a> Object<'a> {
 
     fn mark_taken(&mut self, node: usize) {
         self.document.take(node);
-        self.touched = true;
     }
 
     /// Explains why a required `key` could not be taken.
@@ -200,13 +203,25 @@ impl<'a> Object<'a> {
         })
     }
 
-    /// Takes a list of strings, which may be empty.
-    pub fn texts(&mut self, key: &str) -> Option<Vec<Cow<'a, str>>> {
+    /// Takes the strings and numbers of a list, which may be empty. The other elements stay, each at its own
+    /// index; if there is nothing else, the whole list stays.
+    pub fn scalars(&mut self, key: &'a str) -> Option<Vec<Cow<'a, str>>> {
         let (node, _) = self.find_value(key)?;
-        let items: Vec<_> = self.elements(node)?.map(|item| self.document.raw(item)).collect();
-        let texts = items.iter().map(|item| item.text()).collect::<Option<_>>()?;
-        if !items.iter().any(|item| item.is_unreadable_text()) {
-            self.mark_taken(node);
+        let (mut texts, mut rest, mut is_whole) = (Vec::new(), Vec::new(), true);
+        for item in self.elements(node)? {
+            let raw = self.document.raw(item);
+            let text = raw.text_or_number();
+            let is_exact = text.is_some() && !raw.is_unreadable_text();
+            is_whole &= is_exact;
+            rest.push(if is_exact { Value::Object(Vec::new()) } else { Value::Raw(raw) });
+            texts.extend(text);
+        }
+        if texts.is_empty() && !is_whole {
+            return None;
+        }
+        self.mark_taken(node);
+        if !is_whole {
+            self.kept.push((Cow::Borrowed(key), Value::Array(rest)));
         }
         Some(texts)
     }
@@ -226,7 +241,7 @@ impl<'a> Object<'a> {
 
     /// Returns an object without fields in place of an absent one; [`Object::keep`] then keeps nothing.
     pub fn absent(&self) -> Object<'a> {
-        Object { document: Rc::clone(&self.document), node: None, kept: Vec::new(), touched: true }
+        Self::at(&self.document, None)
     }
 
     /// Takes a required object.
@@ -240,20 +255,22 @@ impl<'a> Object<'a> {
         Ok(object)
     }
 
-    /// Takes a list of objects. Put them back with [`Object::keep_all`].
+    /// Takes a list with at least one object in it. Put it back with [`Object::keep_all`]. An element that is
+    /// no object, or has a duplicate key, gives nothing away and stays as it was written.
     pub fn objects(&mut self, key: &str) -> Option<Vec<Object<'a>>> {
         let (node, _) = self.find_value(key)?;
-        let open = |item| Object::open(&self.document, item).ok();
-        let objects = self.elements(node)?.map(open).collect::<Option<_>>()?;
+        // Not `open`: the path in its error takes a walk through the document for each element.
+        let open = |item| {
+            let is_object = self.document.raw(item).get().starts_with('{');
+            let is_open = is_object && self.document.duplicate_field(item).is_none();
+            Self { closed: !is_open, ..Self::at(&self.document, Some(item)) }
+        };
+        let objects = self.elements(node)?.map(open).collect::<Vec<_>>();
+        if objects.iter().all(|object| object.closed) {
+            return None;
+        }
         self.mark_taken(node);
         Some(objects)
-    }
-
-    /// Takes a non-empty list of objects, as [`Object::objects`] does; an empty list is a leaf and stays.
-    pub fn filled_objects(&mut self, key: &str) -> Option<Vec<Object<'a>>> {
-        let (node, _) = self.find_value(key)?;
-        self.elements(node)?.next()?;
-        self.objects(key)
     }
 
     /// Takes any value as it was written.
@@ -277,11 +294,13 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// Returns what is left: first the fields that were never taken, then what was put back.
+    /// Returns what is left: first the fields that were never taken, then what was put back. An object that
+    /// never had a field stays as it was written.
     pub fn into_unmapped(self) -> Value<'a> {
-        let Some(node) = self.node.filter(|_| self.touched) else {
-            return if self.touched { Value::Object(self.kept) } else { Value::Raw(self.raw()) };
-        };
+        let Some(node) = self.node else { return Value::Object(self.kept) };
+        if self.closed || self.document.children(node).next().is_none() {
+            return Value::Raw(self.raw());
+        }
         let mut entries = Vec::with_capacity(self.document.remaining(node).count() + self.kept.len());
         for field in self.document.remaining(node) {
             entries.push((self.document.key(field), Value::Raw(self.document.raw(field))));

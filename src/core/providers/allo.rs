@@ -1,7 +1,8 @@
 //! Allo: a business phone.
 //!
-//! The body is `{topic, data}`; version 2 adds `version` and `timestamp`. The fields have been documented in
-//! snake_case and in camelCase, so both are read.
+//! The body is `{topic, data}`; version 2 adds `version` and `timestamp`, and the oldest documents have
+//! `{topic, body}` without an id. The fields have been documented in snake_case and in camelCase, so both are
+//! read.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -30,38 +31,44 @@ pub(super) const ADAPTER: Adapter = Adapter {
     schema: Schema {
         public: &[
             "topic|version|timestamp",
-            "data.id|call_id|callId|integration_id|integrationId",
-            "data.transfer_original_call_id|transferOriginalCallId",
-            "data.type|direction",
-            "data.start_date|startDate|started_at|startedAt|answered_at|answeredAt",
-            "data.ended_at|endedAt|sent_at|sentAt",
-            "data.length_in_minutes|lengthInMinutes",
-            "data.transcriptions[].source|time",
-            "data.person.id",
+            "data|body.id|call_id|callId|integration_id|integrationId",
+            "data|body.transfer_original_call_id|transferOriginalCallId",
+            "data|body.type|direction|result",
+            "data|body.start_date|startDate|started_at|startedAt|answered_at|answeredAt",
+            "data|body.ended_at|endedAt|sent_at|sentAt",
+            "data|body.length_in_minutes|lengthInMinutes",
+            "data|body.transcriptions[].source|time|start_seconds|startSeconds|end_seconds|endSeconds",
+            "data|body.person.id",
         ],
-        keyed: &["data.data_collected|dataCollected"],
+        keyed: &["data|body.data_collected|dataCollected"],
     },
     normalize,
 };
 
-/// Paths that always stay unmapped and are no drift; [`expected`] adds those that depend on the webhook. The
-/// full text of a transcript stays only if it is empty: then the call has no transcript and no event for it.
+/// Paths in the data that always stay unmapped and are no drift; [`expected`] adds those that depend on the
+/// webhook. The full text of a transcript stays only if it is empty: then the call has no transcript and no
+/// event for it.
 const CARRIED: &[&str] = &[
-    "version",
-    "data.length",
-    "data.data_collected",
-    "data.dataCollected",
-    "data.integration_id",
-    "data.integrationId",
-    "data.original_to_number",
-    "data.originalToNumber",
-    "data.original_to_name",
-    "data.originalToName",
-    "data.concatenated_transcript",
-    "data.concatenatedTranscript",
-    "data.person",
-    "data.company",
-    "data.deals",
+    "length",
+    "data_collected",
+    "dataCollected",
+    "integration_id",
+    "integrationId",
+    "original_to_number",
+    "originalToNumber",
+    "original_to_name",
+    "originalToName",
+    "concatenated_transcript",
+    "concatenatedTranscript",
+    "transcriptions[].start_seconds",
+    "transcriptions[].startSeconds",
+    "transcriptions[].end_seconds",
+    "transcriptions[].endSeconds",
+    "ivr_result",
+    "ivrResult",
+    "person",
+    "company",
+    "deals",
 ];
 
 /// Every name that a field has had.
@@ -86,6 +93,9 @@ mod names {
     pub(super) const TRANSFER_FROM: Names = &["transfer_from", "transferFrom"];
     pub(super) const TRANSFER_TO: Names = &["transfer_to", "transferTo"];
     pub(super) const FIRST_CALL: Names = &["transfer_original_call_id", "transferOriginalCallId"];
+    pub(super) const TAG: Names = &["tag", "call_category", "callCategory"];
+    pub(super) const START_SECONDS: Names = &["start_seconds", "startSeconds"];
+    pub(super) const END_SECONDS: Names = &["end_seconds", "endSeconds"];
     pub(super) const LAST_NAME: Names = &["last_name", "lastName"];
     /// A call's direction is its `type`; a message's `type` is SMS or MMS.
     pub(super) const CALL_DIRECTION: Names = &["type", "direction"];
@@ -101,15 +111,20 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
         return Ok(ping(input, root, topic));
     }
     let parsed = parse_topic(&topic).ok_or_else(|| NormalizeError::unsupported("topic", &topic))?;
-    let mut data = root.require_object("data")?;
+    let envelope = if root.has("body") && !root.has("data") { "body" } else { "data" };
+    let mut data = root.require_object(envelope)?;
+    let edition =
+        Edition { is_second: root.has("version") || topic.contains('.'), has_ids: envelope == "data" };
     let key = key(input, parsed, &topic, &root, &data);
     let facts = match parsed {
-        Topic::Call(stage) => call(stage, &mut data)?,
-        Topic::Message(kind) => vec![message(kind, &mut data)?],
+        Topic::Call(stage) => call(stage, edition, &mut data)?,
+        Topic::Message(kind) => vec![message(kind, edition, &mut data)?],
         Topic::Contact(kind) => vec![contact(kind, &mut data)?],
     };
-    let expected = expected(parsed, &root, &data);
-    root.keep("data", data);
+    let expected = expected(parsed, &data);
+    // The time of sending yields to the payload's own time.
+    let has_time = root.peek("timestamp").and_then(Raw::time).is_some();
+    root.keep(envelope, data);
     // The time of sending is used where the payload has no time of its own.
     let sent_at = if facts.iter().all(|fact| fact.time.is_none()) { root.time("timestamp") } else { None };
     let mut unmapped = root.into_unmapped();
@@ -117,34 +132,49 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
     for fact in facts {
         events.push(Event {
             kind: fact.kind,
-            subject: fact.subject.unwrap_or_else(|| format!("delivery/{}", input.delivery_id)),
+            // Equal keys give equal event ids, and equal ids must not differ in their subjects.
+            subject: fact.subject.unwrap_or_else(|| format!("webhook/{key}")),
             time: fact.time.or(sent_at),
             provider_event: topic.clone(),
             test: false,
             tenant: None,
+            connector: None,
             data: fact.data,
             // Only the first event carries it.
             unmapped: std::mem::replace(&mut unmapped, Value::Object(Vec::new())),
         });
     }
-    let drift = drift::find(&events, |path| expected.contains(&path));
+    let in_data =
+        |path: &str| path.strip_prefix(envelope)?.strip_prefix('.').map(|path| expected.contains(&path));
+    let drift = drift::find(&events, |path| {
+        matches!(path, "version") || (path == "timestamp" && has_time) || in_data(path).unwrap_or_default()
+    });
     Ok(Normalized { key, events, drift })
+}
+
+/// What differs between the editions of the provider's documents.
+#[derive(Clone, Copy)]
+struct Edition {
+    /// True for version 2.
+    is_second: bool,
+    /// False for the oldest edition, whose calls and messages have no ids.
+    has_ids: bool,
 }
 
 /// Returns the paths that stay unmapped and are no drift: [`CARRIED`], and those that were read but not
 /// taken.
-fn expected(parsed: Topic, root: &Object<'_>, data: &Object<'_>) -> Vec<&'static str> {
+fn expected(parsed: Topic, data: &Object<'_>) -> Vec<&'static str> {
     let mut expected = CARRIED.to_vec();
-    // The time of sending yields to the payload's own time.
-    if root.peek("timestamp").and_then(Raw::time).is_some() {
-        expected.push("timestamp");
-    }
     // Only the written length, in minutes, is exact; the seconds are derived from it.
     if minutes(data).is_some() {
-        expected.extend(["data.length_in_minutes", "data.lengthInMinutes"]);
+        expected.extend(["length_in_minutes", "lengthInMinutes"]);
     }
     if matches!(parsed, Topic::Call(Stage::TagRemoved)) {
-        expected.push("data.tag");
+        expected.extend(names::TAG);
+    }
+    // Several results are the same reason.
+    if data.peek("result").and_then(known_result).is_some() {
+        expected.push("result");
     }
     expected
 }
@@ -174,6 +204,14 @@ enum Stage {
     Ended,
     TagAdded,
     TagRemoved,
+    Summarized,
+}
+
+impl Stage {
+    /// Returns true if the same can happen again to a call.
+    fn may_recur(self) -> bool {
+        matches!(self, Self::TagAdded | Self::TagRemoved | Self::Summarized)
+    }
 }
 
 fn parse_topic(topic: &str) -> Option<Topic> {
@@ -184,6 +222,7 @@ fn parse_topic(topic: &str) -> Option<Topic> {
         "call.answered" => Topic::Call(Stage::Answered),
         "tag.added" => Topic::Call(Stage::TagAdded),
         "tag.removed" => Topic::Call(Stage::TagRemoved),
+        "summary.updated" | "SUMMARY_UPDATED" => Topic::Call(Stage::Summarized),
         "SMS_RECEIVED" | "sms.received" => Topic::Message(E::MessageReceived),
         "SMS_SENT" | "sms.sent" => Topic::Message(E::MessageSent),
         "CONTACT_CREATED" | "contact.created" => Topic::Contact(E::ContactCreated),
@@ -201,11 +240,12 @@ fn ping<'a>(input: Input<'_>, root: Object<'a>, topic: Text<'a>) -> Normalized<'
     };
     let event = Event {
         kind: E::SourcePing,
-        subject: format!("delivery/{delivery_id}"),
+        subject: format!("webhook/{key}"),
         time: None,
         provider_event: topic,
         test: false,
         tenant: None,
+        connector: None,
         data: Data::Empty {},
         unmapped: root.into_unmapped(),
     };
@@ -221,7 +261,7 @@ fn key(input: Input<'_>, parsed: Topic, topic: &str, root: &Object<'_>, data: &O
         return IdempotencyKey::from_parts(&[id]);
     }
     let (ids, may_happen_again) = match parsed {
-        Topic::Call(stage) => (names::CALL_ID, matches!(stage, Stage::TagAdded | Stage::TagRemoved)),
+        Topic::Call(stage) => (names::CALL_ID, stage.may_recur()),
         Topic::Message(_) => (names::ID, false),
         Topic::Contact(kind) => (names::ID, kind == E::ContactUpdated),
     };
@@ -250,10 +290,10 @@ fn party<'a>(data: &mut Object<'a>, number: names::Names, name: names::Names) ->
 }
 
 /// Returns the call's event and, if it comes with a transcript, the transcript's event.
-fn call<'a>(stage: Stage, data: &mut Object<'a>) -> Result<Vec<Fact<'a>>, NormalizeError> {
+fn call<'a>(stage: Stage, edition: Edition, data: &mut Object<'a>) -> Result<Vec<Fact<'a>>, NormalizeError> {
     let call_id = match any_of(data, names::CALL_ID, Object::id) {
         // Only a finished call always has an id; a ringing call has none.
-        None if stage == Stage::Ended => Some(data.require_id("id")?),
+        None if stage == Stage::Ended && edition.has_ids => Some(data.require_id("id")?),
         found => found,
     };
     let mut call = CallData {
@@ -266,7 +306,7 @@ fn call<'a>(stage: Stage, data: &mut Object<'a>) -> Result<Vec<Fact<'a>>, Normal
         ended_at: any_of(data, names::ENDED_AT, Object::time),
         recording_url: any_of(data, names::RECORDING, Object::text),
         // A removed tag is not the call's tag: it stays unmapped.
-        tag: if stage == Stage::TagRemoved { None } else { data.text("tag") },
+        tag: if stage == Stage::TagRemoved { None } else { any_of(data, names::TAG, Object::text) },
         participants: user(data),
         transfer: transfer(data),
         summary: data.text("summary"),
@@ -279,10 +319,12 @@ fn call<'a>(stage: Stage, data: &mut Object<'a>) -> Result<Vec<Fact<'a>>, Normal
         Stage::Initiated => (E::CallInitiated, call.started_at),
         Stage::Answered => (E::CallAnswered, call.answered_at),
         Stage::Ended => (E::CallEnded, call.ended_at),
-        Stage::TagAdded | Stage::TagRemoved => (E::CallTagged, None),
+        Stage::TagAdded => (E::CallTagged, None),
+        Stage::TagRemoved => (E::CallUntagged, None),
+        Stage::Summarized => (E::CallUpdated, None),
     };
     let subject = call.call_id.as_ref().map(|id| format!("call/{id}"));
-    let transcript = if stage == Stage::Ended { transcript(&call, data) } else { None };
+    let transcript = if stage == Stage::Ended { transcript(&call, edition, data) } else { None };
     let mut facts = vec![Fact { kind, subject: subject.clone(), time, data: Data::Call(Box::new(call)) }];
     if let Some(transcript) = transcript {
         let data = Data::Transcript(Box::new(transcript));
@@ -298,10 +340,10 @@ fn derive(stage: Stage, call: &mut CallData<'_>, data: &Object<'_>) {
         Stage::Initiated => (Some(CallStatus::Initiated), Some(Direction::Outbound)),
         Stage::Answered => (Some(CallStatus::InProgress), None),
         Stage::Ended => (Some(CallStatus::Ended), None),
-        Stage::TagAdded | Stage::TagRemoved => (None, None),
+        Stage::TagAdded | Stage::TagRemoved | Stage::Summarized => (None, None),
     };
     call.status = status;
-    call.end_reason = (stage == Stage::Ended).then_some(EndReason::Completed);
+    call.end_reason = if stage == Stage::Ended { end_reason(data) } else { None };
     if call.direction.is_none() && direction.is_some() && !says_direction(data) {
         call.direction = direction;
         call.derived.push("direction");
@@ -319,6 +361,36 @@ fn derive(stage: Stage, call: &mut CallData<'_>, data: &Object<'_>) {
             }
         }
     }
+}
+
+/// The results of a call. A transfer says where the call went, not how it ended.
+const RESULTS: &[(&str, Option<EndReason>)] = &[
+    ("ANSWERED", Some(EndReason::Completed)),
+    ("COMPLETED", Some(EndReason::Completed)),
+    ("VOICEMAIL", Some(EndReason::Voicemail)),
+    ("MISSED", Some(EndReason::Missed)),
+    ("NO_ANSWER", Some(EndReason::NoAnswer)),
+    ("BUSY", Some(EndReason::Busy)),
+    ("CANCELED", Some(EndReason::Canceled)),
+    ("CANCELLED", Some(EndReason::Canceled)),
+    ("REJECTED", Some(EndReason::Rejected)),
+    ("BLOCKED", Some(EndReason::Rejected)),
+    ("ABANDONED", Some(EndReason::Abandoned)),
+    ("FAILED", Some(EndReason::Failed)),
+    ("TRANSFERRED", None),
+    ("TRANSFERRED_AI", None),
+    ("TRANSFERRED_EXTERNAL", None),
+];
+
+fn known_result(result: Raw<'_>) -> Option<Option<EndReason>> {
+    let word = result.text()?;
+    RESULTS.iter().find(|(known, _)| *known == word).map(|(_, reason)| *reason)
+}
+
+/// Returns what the provider's own word says, without taking it. A call without a result has no reason: that
+/// it is finished does not tell whether it was answered.
+fn end_reason(data: &Object<'_>) -> Option<EndReason> {
+    known_result(data.peek("result")?).unwrap_or(Some(EndReason::Unknown))
 }
 
 /// Reads the call's length in minutes without taking it.
@@ -350,17 +422,42 @@ fn transfer<'a>(data: &mut Object<'a>) -> Option<Transfer<'a>> {
     happened.then_some(transfer)
 }
 
-const SPEAKERS: &[(&str, Speaker)] = &[("AGENT", Speaker::Agent), ("USER", Speaker::Customer)];
+/// The speakers of version 1.
+const TWO_SPEAKERS: &[(&str, Speaker)] = &[("AGENT", Speaker::Agent), ("USER", Speaker::Customer)];
+
+/// The speakers of version 2, and of every transcript that has one of the third kind: the provider's
+/// assistant, its user, and the other side.
+const THREE_SPEAKERS: &[(&str, Speaker)] =
+    &[("AGENT", Speaker::Ai), ("USER", Speaker::Agent), ("EXTERNAL", Speaker::Customer)];
 
 /// Returns the transcript of `call`, if it has any text.
-fn transcript<'a>(call: &CallData<'a>, data: &mut Object<'a>) -> Option<TranscriptData<'a>> {
+fn transcript<'a>(
+    call: &CallData<'a>,
+    edition: Edition,
+    data: &mut Object<'a>,
+) -> Option<TranscriptData<'a>> {
     let mut segments = Vec::new();
-    if let Some(mut entries) = data.filled_objects("transcriptions") {
+    if let Some(mut entries) = data.objects("transcriptions") {
+        let is_external = |entry: &Object<'a>| {
+            entry.peek("source").and_then(Raw::text).is_some_and(|source| source == "EXTERNAL")
+        };
+        let speakers = match edition.is_second || entries.iter().any(is_external) {
+            true => THREE_SPEAKERS,
+            false => TWO_SPEAKERS,
+        };
         for entry in &mut entries {
             // An entry without a text stays unmapped.
             let Some(text) = entry.text("text") else { continue };
-            let speaker = entry.one_of("source", SPEAKERS).unwrap_or(Speaker::Unknown);
-            segments.push(Segment { speaker, text, at: entry.id("time"), until: None, speaker_id: None });
+            let speaker = entry.one_of("source", speakers).unwrap_or(Speaker::Unknown);
+            // Seconds beside a time would be its end in another unit.
+            let (at, until) = match entry.id("time") {
+                None => {
+                    let at = any_of(entry, names::START_SECONDS, Object::id);
+                    (at, any_of(entry, names::END_SECONDS, Object::id))
+                }
+                at => (at, None),
+            };
+            segments.push(Segment { speaker, text, at, until, speaker_id: None });
         }
         data.keep_all("transcriptions", entries);
     }
@@ -384,14 +481,16 @@ fn filled_text<'a>(data: &mut Object<'a>, name: &str) -> Option<Text<'a>> {
     if is_filled { data.text(name) } else { None }
 }
 
+const KINDS: &[(&str, &str)] = &[("SMS", "SMS"), ("MMS", "MMS"), ("WHATSAPP", "WHATSAPP")];
+
 /// Reads a message. `direction` takes precedence over the topic, which has been sent for both directions.
-fn message<'a>(kind: E, data: &mut Object<'a>) -> Result<Fact<'a>, NormalizeError> {
-    let id = data.require_id("id")?;
-    let subject = Some(format!("message/{id}"));
+fn message<'a>(kind: E, edition: Edition, data: &mut Object<'a>) -> Result<Fact<'a>, NormalizeError> {
+    let id = if edition.has_ids { Some(data.require_id("id")?) } else { data.id("id") };
+    let subject = id.as_ref().map(|id| format!("message/{id}"));
     let message = MessageData {
-        message_id: Some(id),
+        message_id: id,
         direction: data.one_of("direction", DIRECTIONS),
-        kind: data.one_of("type", &[("SMS", "SMS"), ("MMS", "MMS")]).map(Into::into),
+        kind: data.one_of("type", KINDS).map(Into::into),
         from: party(data, names::FROM, names::FROM_NAME),
         to: party(data, names::TO, names::TO_NAME),
         content: data.text("content"),
@@ -415,8 +514,8 @@ fn contact<'a>(kind: E, data: &mut Object<'a>) -> Result<Fact<'a>, NormalizeErro
         first_name: data.text("name"),
         last_name: any_of(data, names::LAST_NAME, Object::text),
         company: data.text("company"),
-        emails: data.texts("emails"),
-        phones: data.texts("numbers"),
+        emails: data.scalars("emails"),
+        phones: data.scalars("numbers"),
         ..ContactData::default()
     };
     Ok(Fact { kind, subject, time: None, data: Data::Contact(Box::new(contact)) })

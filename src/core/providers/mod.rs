@@ -60,6 +60,7 @@ pub fn pass_on(webhook: &Webhook) -> Result<Normalized<'_>, NormalizeError> {
         provider_event: "".into(),
         test: false,
         tenant: None,
+        connector: None,
         data: Data::Empty {},
         unmapped: body.into_unmapped(),
     };

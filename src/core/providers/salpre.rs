@@ -53,15 +53,18 @@ struct Head<'a> {
     name: Cow<'a, str>,
     time: Timestamp,
     test: bool,
+    /// The delivery's id, for a test.
+    delivery: Option<String>,
 }
 
 fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
     let mut root = Object::root(input.body)?;
     let name = root.require_text("event_type")?;
     let time = root.require_time("timestamp_utc")?;
-    let test = root.boolean("is_test").unwrap_or(false);
+    let test = is_test(&mut root);
     let payload = root.require_object("payload")?;
-    let head = Head { name, time, test };
+    let delivery = test.then(|| input.delivery_id.to_string());
+    let head = Head { name, time, test, delivery };
     let (key, events) = match head.name.as_ref() {
         "call_initiated" | "call_ringing" | "call_answered" | "call_ended" => call(&head, root, payload)?,
         "transcript" => transcript(&head, root, payload)?,
@@ -72,12 +75,25 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
     Ok(Normalized { key, events, drift })
 }
 
+/// Takes the mark of a test. Whatever else is there and does not say no marks a test too, and stays: a test
+/// that is taken for a call does harm.
+fn is_test(root: &mut Object<'_>) -> bool {
+    let Some(mark) = root.peek("is_test") else { return false };
+    let says_no = |word: Text<'_>| word == "0" || word.eq_ignore_ascii_case("false");
+    root.boolean("is_test").unwrap_or_else(|| !mark.text_or_number().is_some_and(says_no))
+}
+
 type Read<'a> = Result<(IdempotencyKey, Vec<Event<'a>>), NormalizeError>;
 
 /// Returns the key: the event's name, the call, the time, and `more` that tells events of one second apart.
+/// Every press of the test button sends the same, so a test counts per delivery.
 fn key(head: &Head<'_>, call_id: &str, more: &[&str]) -> IdempotencyKey {
-    let seconds = head.time.as_second().to_string();
-    let mut parts = vec![if head.test { "test" } else { "live" }, &head.name, call_id, &seconds];
+    if let Some(delivery) = &head.delivery {
+        return IdempotencyKey::from_parts(&["test", delivery]);
+    }
+    let (second, nanosecond) = (head.time.as_second(), head.time.subsec_nanosecond());
+    let time = if nanosecond == 0 { second.to_string() } else { format!("{second}.{nanosecond:09}") };
+    let mut parts = vec!["live", &head.name, call_id, &time];
     parts.extend_from_slice(more);
     IdempotencyKey::from_parts(&parts)
 }
@@ -96,6 +112,7 @@ fn event<'a>(
         provider_event: head.name.clone(),
         test: head.test,
         tenant: None,
+        connector: None,
         data,
         unmapped,
     }
@@ -163,7 +180,7 @@ fn call<'a>(head: &Head<'a>, mut root: Object<'a>, mut payload: Object<'a>) -> R
 
 /// Takes the final transcript of a call. An empty transcript, or one of another shape, stays unmapped.
 fn spoken<'a>(payload: &mut Object<'a>) -> Option<Vec<Segment<'a>>> {
-    let mut lines = payload.filled_objects("transcript")?;
+    let mut lines = payload.objects("transcript")?;
     let segments =
         lines.iter_mut().filter_map(|line| segment(line, "message", "utc_timestamp")).collect::<Vec<_>>();
     payload.keep_all("transcript", lines);

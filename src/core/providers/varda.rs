@@ -97,6 +97,7 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
         provider_event: name,
         test: false,
         tenant: None,
+        connector: None,
         data: typed,
         unmapped: root.into_unmapped(),
     };
@@ -124,6 +125,7 @@ fn conversation<'a>(kind: EventType, id: Text<'a>, data: &mut Object<'a>) -> Typ
 
 fn message<'a>(id: Text<'a>, data: &mut Object<'a>) -> Typed<'a> {
     let direction = data.one_of("direction", DIRECTIONS);
+    let is_from_contact = data.peek("sender_type").and_then(Raw::text).is_none_or(|kind| is_outside(&kind));
     let typed = MessageData {
         conversation_id: data.id("conversation_id"),
         direction,
@@ -136,13 +138,19 @@ fn message<'a>(id: Text<'a>, data: &mut Object<'a>) -> Typed<'a> {
         contact: contact_inside(data),
         attribution: data.any("attribution"),
         message_id: Some(id.clone()),
-        to: None,
+        ..MessageData::default()
     };
     let kind = match direction {
-        Some(Direction::Outbound) => EventType::MessageSent,
-        Some(Direction::Inbound) | None => EventType::MessageReceived,
+        Some(Direction::Inbound) => EventType::MessageReceived,
+        None if is_from_contact => EventType::MessageReceived,
+        Some(Direction::Outbound) | None => EventType::MessageSent,
     };
     (kind, format!("message/{id}"), Data::Message(Box::new(typed)))
+}
+
+/// Returns true for a sender who is not on the customer's side. Agents, bots and the system itself are.
+fn is_outside(sender_type: &str) -> bool {
+    matches!(sender_type, "contact" | "customer" | "visitor" | "lead")
 }
 
 fn call<'a>(kind: EventType, id: Text<'a>, data: &mut Object<'a>) -> Typed<'a> {
@@ -175,11 +183,9 @@ fn outcome<'a>(id: Text<'a>, data: &mut Object<'a>) -> Result<Typed<'a>, Normali
     let call_id = data.require_id("call_session_id")?;
     let known = OUTCOMES.iter().map(|name| (*name, *name)).collect::<Vec<_>>();
     let cents = |minor_units| Money { minor_units: Some(minor_units), ..Money::default() };
-    let value = CallValue {
-        estimated: data.integer("estimated_value_cents").map(cents),
-        actual: data.integer("actual_value_cents").map(cents),
-        revenue: data.integer("revenue_cents").map(cents),
-    };
+    let [estimated, actual, revenue] = ["estimated_value_cents", "actual_value_cents", "revenue_cents"]
+        .map(|key| data.integer(key).map(cents));
+    let has_value = [&estimated, &actual, &revenue].into_iter().any(Option::is_some);
     let outcome = CallOutcome {
         id: Some(id),
         kind: data.one_of("outcome_type", &known).map(Into::into),
@@ -188,7 +194,7 @@ fn outcome<'a>(id: Text<'a>, data: &mut Object<'a>) -> Result<Typed<'a>, Normali
     let typed = CallData {
         call_id: Some(call_id.clone()),
         outcome: Some(outcome),
-        value: Some(value),
+        value: has_value.then_some(CallValue { estimated, actual, revenue }),
         ..call_fields(data)
     };
     Ok((EventType::CallOutcomeTagged, format!("call/{call_id}"), Data::Call(Box::new(typed))))
@@ -212,7 +218,7 @@ fn contact_fields<'a>(contact: &mut Object<'a>) -> ContactData<'a> {
         last_name: contact.text("last_name"),
         company: contact.text("company"),
         emails: contact.text("email").map(|email| vec![email]),
-        phones: contact.text("phone").map(|phone| vec![phone]),
+        phones: contact.id("phone").map(|phone| vec![phone]),
         ..ContactData::default()
     }
 }
@@ -222,7 +228,9 @@ fn contact_inside<'a>(data: &mut Object<'a>) -> Option<ContactData<'a>> {
     let mut contact = data.object("contact")?;
     let fields = contact_fields(&mut contact);
     data.keep("contact", contact);
-    Some(fields)
+    let ContactData { contact_id, name, first_name, last_name, company, emails, phones, .. } = &fields;
+    let has_text = [contact_id, name, first_name, last_name, company].into_iter().any(Option::is_some);
+    (has_text || emails.is_some() || phones.is_some()).then_some(fields)
 }
 
 /// Takes the contact of a call.
@@ -234,8 +242,10 @@ fn participant<'a>(data: &mut Object<'a>) -> Option<Participant<'a>> {
         kind: Some("contact".into()),
         name: contact.text("name"),
         email: contact.text("email"),
-        phone: contact.text("phone"),
+        phone: contact.id("phone"),
     };
     data.keep("contact", contact);
-    Some(participant)
+    let Participant { id, name, email, phone, .. } = &participant;
+    let has_any = [id, name, email, phone].into_iter().any(Option::is_some);
+    has_any.then_some(participant)
 }

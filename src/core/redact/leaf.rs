@@ -1,6 +1,6 @@
 //! Shows a single value, key or header, or a marker in its place.
 
-use crate::core::{events::data::e164, json::Raw};
+use crate::core::{events::data::is_phone_like, json::Raw};
 
 /// Maximum length of a public value that is shown, in bytes. Ids, words and times are shorter.
 const VALUE_MAX_BYTES: usize = 200;
@@ -59,6 +59,6 @@ fn is_made_of(text: &str, allowed: impl Fn(char) -> bool) -> bool {
     let starts_as_phone = |part: &str| part.len() >= 7 && part.bytes().take(7).all(|b| b.is_ascii_digit());
     text.len() <= VALUE_MAX_BYTES
         && text.chars().all(allowed)
-        && !text.split('/').any(|part| e164(part).is_some())
+        && !text.split('/').any(|part| is_phone_like(part))
         && !text.split('+').skip(1).any(starts_as_phone)
 }

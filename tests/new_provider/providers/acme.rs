@@ -59,6 +59,7 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
         provider_event: name,
         test: false,
         tenant: None,
+        connector: None,
         data: Data::Call(Box::new(data)),
         unmapped: root.into_unmapped(),
     }];

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::parts::{Direction, Money, Participant, Party, Reference, Text};
+use super::parts::{Cost, Direction, Money, Participant, Party, Reference, Text};
 use crate::core::json::{Raw, json_object, json_words};
 
 json_words! {
@@ -78,17 +78,6 @@ json_object! {
         pub actual: Option<Money<'a>>,
         /// The revenue.
         pub revenue: Option<Money<'a>>,
-    }
-}
-
-json_object! {
-    /// The cost of a call.
-    #[derive(Clone, Debug, Default)]
-    pub struct Cost<'a> {
-        /// The total cost.
-        pub total: Option<Money<'a>>,
-        /// The cost per minute.
-        pub per_minute: Option<Money<'a>>,
     }
 }
 

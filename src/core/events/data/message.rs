@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{
     contact::ContactData,
-    parts::{Direction, Party, Text},
+    parts::{Cost, Direction, Party, Text},
 };
 use crate::core::json::{Raw, json_object};
 
@@ -30,8 +30,22 @@ json_object! {
         pub sender_kind: Option<Text<'a>>,
         /// The text.
         pub content: Option<Text<'a>>,
+        /// The attached media, as written.
+        pub media: Option<Raw<'a>>,
+        /// The state of the delivery, in the provider's word.
+        pub status: Option<Text<'a>>,
         /// The time of sending.
         pub sent_at: Option<Timestamp>,
+        /// The time of receipt by the provider.
+        pub received_at: Option<Timestamp>,
+        /// The time of the last state of the delivery.
+        pub delivered_at: Option<Timestamp>,
+        /// The cost.
+        pub cost: Option<Cost<'a>>,
+        /// A label of a group of messages.
+        pub tag: Option<Text<'a>>,
+        /// The error, in the provider's words.
+        pub error: Option<Text<'a>>,
         /// The contact.
         pub contact: Option<ContactData<'a>>,
         /// The marketing attribution of the sender, as written.

@@ -5,6 +5,7 @@
 
 mod call;
 mod contact;
+mod invoice;
 mod message;
 mod parts;
 mod record;
@@ -13,10 +14,11 @@ mod transcript;
 mod widget;
 
 pub use self::{
-    call::{CallData, CallOutcome, CallStatus, CallValue, Cost, EndReason, Transfer},
+    call::{CallData, CallOutcome, CallStatus, CallValue, EndReason, Transfer},
     contact::ContactData,
+    invoice::InvoiceData,
     message::{ConversationData, MessageData},
-    parts::{Direction, Link, Money, Participant, Party, Reference, Text, e164},
+    parts::{Cost, Direction, Link, Money, Participant, Party, Reference, Text, is_phone_like},
     record::RecordData,
     scheduling::SchedulingData,
     transcript::{Segment, Speaker, TranscriptData},
@@ -39,6 +41,8 @@ pub enum Data<'a> {
     Contact(Box<ContactData<'a>>),
     /// `company.*`, `user.*`, `workspace.*`, `opportunity.*`, `pipeline.*`, `stage.*`, `engagement.*`
     Record(Box<RecordData<'a>>),
+    /// `invoice.*`
+    Invoice(Box<InvoiceData<'a>>),
     /// `scheduling.*`
     Scheduling(Box<SchedulingData<'a>>),
     /// `widget.card_view.*`
@@ -57,6 +61,7 @@ impl Data<'_> {
             Self::Conversation(_) => "conversation",
             Self::Contact(_) => "contact",
             Self::Record(_) => "record",
+            Self::Invoice(_) => "invoice",
             Self::Scheduling(_) => "scheduling",
             Self::Widget(_) => "widget",
             Self::Empty {} => "plain",
@@ -73,6 +78,7 @@ impl Fields for Data<'_> {
             Self::Conversation(data) => data.write_fields(out),
             Self::Contact(data) => data.write_fields(out),
             Self::Record(data) => data.write_fields(out),
+            Self::Invoice(data) => data.write_fields(out),
             Self::Scheduling(data) => data.write_fields(out),
             Self::Widget(data) => data.write_fields(out),
             Self::Empty {} => {}

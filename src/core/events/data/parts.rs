@@ -32,28 +32,50 @@ json_object! {
 }
 
 impl<'a> Party<'a> {
-    /// Creates a party from an address and a name; none if both are absent.
+    /// Creates a party from an address and a name; none if both are absent. Only a number with `+` is read as
+    /// E.164: without it, a national number looks like one of another country.
     pub fn new(raw: Option<Text<'a>>, name: Option<Text<'a>>) -> Option<Self> {
         if raw.is_none() && name.is_none() {
             return None;
         }
-        let e164 = match &raw {
-            Some(Cow::Borrowed(raw)) => e164(raw),
-            Some(Cow::Owned(raw)) => e164(raw).map(|number| Cow::Owned(number.into_owned())),
-            None => None,
-        };
+        let e164 = raw.as_ref().filter(|raw| is_e164(raw)).cloned();
         Some(Self { raw, e164, name })
+    }
+
+    /// Creates a party of a provider that is known to leave out the `+` of an international number.
+    pub fn without_plus(raw: Option<Text<'a>>) -> Option<Self> {
+        let mut party = Self::new(raw, None)?;
+        if party.e164.is_none() {
+            party.e164 = party.raw.as_deref().and_then(e164_of_bare_digits).map(Cow::Owned);
+        }
+        Some(party)
     }
 }
 
-/// Returns the E.164 form of `+` and 7 to 15 digits, or of 11 to 15 digits that do not start with 0; else
-/// none.
-pub fn e164(raw: &str) -> Option<Text<'_>> {
-    let (digits, least) = raw.strip_prefix('+').map_or((raw, 11), |rest| (rest, 7));
-    let valid = (least..=15).contains(&digits.len())
-        && digits.bytes().all(|b| b.is_ascii_digit())
-        && !digits.starts_with('0');
-    valid.then(|| if least == 7 { Cow::Borrowed(raw) } else { Cow::Owned(["+", digits].concat()) })
+/// Returns true for `+` and 7 to 15 digits, the first of which is not 0.
+fn is_e164(raw: &str) -> bool {
+    let digits = raw.strip_prefix('+').unwrap_or_default();
+    (7..=15).contains(&digits.len()) && is_digits(digits)
+}
+
+/// Returns true if a text may be somebody's number: E.164 with or without its `+`, in any country's form.
+pub fn is_phone_like(text: &str) -> bool {
+    is_e164(text) || ((11..=15).contains(&text.len()) && is_digits(text))
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// Returns the E.164 form of an international number without its `+`: 11 to 15 digits. What would be a number
+/// of country code 1 must also be one by that numbering plan, where area code and exchange start with 2 to 9:
+/// national numbers of other countries start with 1 too.
+fn e164_of_bare_digits(raw: &str) -> Option<String> {
+    let is_plausible = |digits: &[u8]| match digits {
+        [b'1', area, _, _, exchange, ..] => digits.len() == 11 && *area >= b'2' && *exchange >= b'2',
+        _ => (11..=15).contains(&digits.len()),
+    };
+    (is_digits(raw) && is_plausible(raw.as_bytes())).then(|| ["+", raw].concat())
 }
 
 json_object! {
@@ -117,15 +139,27 @@ json_object! {
     }
 }
 
+json_object! {
+    /// The cost of a call or a message.
+    #[derive(Clone, Debug, Default)]
+    pub struct Cost<'a> {
+        /// The total cost.
+        pub total: Option<Money<'a>>,
+        /// The cost per minute.
+        pub per_minute: Option<Money<'a>>,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn only_an_unambiguous_number_becomes_e164() {
+    fn only_a_number_with_plus_is_certainly_e164() {
         for (raw, expected) in [
             ("+18005551234", Some("+18005551234")),
-            ("17653889567", Some("+17653889567")),
+            ("17653889567", None),
+            ("13800138000", None),
             ("5551234567", None),
             ("02079460000", None),
             ("+1", None),
@@ -137,7 +171,28 @@ mod tests {
             ("+", None),
             ("", None),
         ] {
-            assert_eq!(e164(raw).as_deref(), expected, "{raw}");
+            let party = Party::new(Some(raw.into()), None).expect("an address");
+            assert_eq!(party.e164.as_deref(), expected, "{raw}");
+        }
+    }
+
+    #[test]
+    fn a_plus_that_is_known_to_be_left_out_is_added() {
+        for (raw, expected) in [
+            ("+18005551234", Some("+18005551234")),
+            ("17653889567", Some("+17653889567")),
+            ("447537151866", Some("+447537151866")),
+            // Mobile numbers of China and Brazil without their country codes.
+            ("13800138000", None),
+            ("11987654321", None),
+            ("117653889567", None),
+            ("5551234567", None),
+            ("02079460000", None),
+            ("1234567890123456", None),
+            ("sip:17653889567", None),
+        ] {
+            let party = Party::without_plus(Some(raw.into())).expect("an address");
+            assert_eq!(party.e164.as_deref(), expected, "{raw}");
         }
     }
 }

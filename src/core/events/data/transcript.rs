@@ -57,5 +57,7 @@ json_object! {
         pub speakers: Vec<Participant<'a>>,
         /// The duration in seconds.
         pub duration_seconds: Option<f64>,
+        /// The error, in the provider's words.
+        pub error: Option<Text<'a>>,
     }
 }

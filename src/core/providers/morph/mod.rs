@@ -3,6 +3,7 @@
 //! The body is `{event: "<model>::<action>", data: <resource>}`. The table in [`models`] says what each model
 //! becomes; the other files read the models' fields.
 
+mod accounting;
 mod crm;
 mod models;
 mod resource;
@@ -46,6 +47,9 @@ pub(super) const ADAPTER: Adapter = Adapter {
             "data.fields.opportunity|opportunities[]|pipeline|stage|stages[].object|model|id",
             "data.fields.engagement|engagements[].object|model|id",
             "data.fields.call|transcript|eventType|slots[].object|model|id",
+            "data.fields.genericContact|genericCompany|crmOpportunity.object|model|id",
+            "data.fields.customerContact|customerCompany|invoice|item|lineItems[].object|model|id",
+            "data.fields.issuedAt|dueAt|paidAt|inclusiveOfTax",
             "data.fields.segments[].start|end|speakerId",
             "data.fields.speakers[].id|origin",
             "data.fields.speakers[].user|contact.object|model|id",
@@ -59,7 +63,12 @@ pub(super) const ADAPTER: Adapter = Adapter {
 
 /// Paths that stay unmapped on every resource and are no drift: constants that repeat the event's name, and
 /// data that the provider does not normalize either.
-const CARRIED: &[&str] = &["data.object", "data.model", "data.rawResource", "data.warnings"];
+const CARRIED: &[&str] = &["data.object", "data.model", "data.rawResource", "data.remote", "data.warnings"];
+
+/// The parts of a reference that are carried: the constant `resourceRef`, and what an expanded one has beside
+/// model and id.
+const CARRIED_OF_REFERENCE: &[&str] =
+    &[".object", ".fields", ".rawResource", ".remote", ".createdAt", ".updatedAt", ".warnings"];
 
 fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
     let mut root = Object::root(input.body)?;
@@ -92,6 +101,7 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
         provider_event: name,
         test: false,
         tenant: input.headers.get("x-owner-id").map(Into::into),
+        connector: connector(input).map(Into::into),
         data: fact.data,
         unmapped: root.into_unmapped(),
     };
@@ -110,7 +120,7 @@ fn key(
     resource: &Object<'_>,
 ) -> IdempotencyKey {
     let header = |name| input.headers.get(name);
-    let connector = header("x-conector-id").or_else(|| header("x-connector-id"));
+    let connector = connector(input);
     let owner = header("x-owner-id");
     let updated_at = || resource.peek("updatedAt").and_then(Raw::id);
     match (header("x-idempotency-key"), connector, owner, updated_at()) {
@@ -132,6 +142,11 @@ fn key(
             IdempotencyKey::of_content(&scope, root)
         }
     }
+}
+
+/// Returns the system behind the API that the resource is from.
+fn connector(input: Input<'_>) -> Option<&str> {
+    input.headers.get("x-conector-id").or_else(|| input.headers.get("x-connector-id"))
 }
 
 /// Returns a type's name without its last part: `contact` for `contact.created`.
@@ -157,9 +172,8 @@ fn is_expected(model: &Model, path: &str, events: &[Event<'_>]) -> bool {
     };
     let end = path.find(['.', '[']).unwrap_or(path.len());
     let (name, rest) = path.split_at(end);
-    // The `object` of a reference is always `resourceRef`.
     !model.fields.contains(&name)
-        || matches!(rest, ".object" | "[].object")
+        || CARRIED_OF_REFERENCE.contains(&rest.strip_prefix("[]").unwrap_or(rest))
         || telephony::CARRIED.iter().any(|carried| path.strip_prefix(carried).is_some_and(at_a_boundary))
 }
 

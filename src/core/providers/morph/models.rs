@@ -1,7 +1,7 @@
 //! The models of the unified API, and what each becomes.
 
 use super::{
-    crm,
+    accounting, crm,
     resource::{Action, Fact, Head},
     scheduling, telephony,
 };
@@ -66,6 +66,24 @@ const MODELS: &[Model] = &[
         kinds: [E::EngagementCreated, E::EngagementUpdated, E::EngagementDeleted],
         fields: crm::ENGAGEMENT,
         read: crm::engagement,
+    },
+    Model {
+        name: "accountingInvoice",
+        kinds: [E::InvoiceCreated, E::InvoiceUpdated, E::InvoiceDeleted],
+        fields: accounting::INVOICE,
+        read: accounting::invoice,
+    },
+    Model {
+        name: "accountingInvoiceItem",
+        kinds: [E::InvoiceItemCreated, E::InvoiceItemUpdated, E::InvoiceItemDeleted],
+        fields: accounting::ITEM,
+        read: accounting::item,
+    },
+    Model {
+        name: "accountingInvoiceLineItem",
+        kinds: [E::InvoiceLineItemCreated, E::InvoiceLineItemUpdated, E::InvoiceLineItemDeleted],
+        fields: accounting::LINE_ITEM,
+        read: accounting::line_item,
     },
     Model {
         name: "schedulingEventType",

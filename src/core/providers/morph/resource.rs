@@ -69,14 +69,15 @@ pub(super) fn word<'a>(fields: &mut Object<'a>, key: &str, known: &[&str]) -> Op
     if is_known { fields.text(key) } else { None }
 }
 
-/// Takes a reference or a list of references. Everything else stays unmapped, and so does an empty list.
+/// Takes a reference or a list of references. Everything else stays unmapped, and so do an empty list and
+/// what an expanded reference has beside model and id.
 pub(super) fn references<'a>(fields: &mut Object<'a>, key: &'static str) -> Vec<Reference<'a>> {
     if let Some(mut child) = fields.object(key) {
         let found = reference(&mut child);
         fields.keep(key, child);
         return found.into_iter().collect();
     }
-    let Some(mut children) = fields.filled_objects(key) else { return Vec::new() };
+    let Some(mut children) = fields.objects(key) else { return Vec::new() };
     let found = children.iter_mut().filter_map(reference).collect();
     fields.keep_all(key, children);
     found

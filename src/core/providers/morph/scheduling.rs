@@ -1,12 +1,10 @@
 //! Event types, slots and booked events; and the widget's card views, which are too small for a file of their
 //! own.
 
-use jiff::Timestamp;
-
 use super::resource::{Fact, Head, links};
 use crate::core::{
     events::data::{Data, SchedulingData, WidgetData},
-    json::{Object, Raw},
+    json::{Object, Raw, time},
 };
 
 pub(super) const EVENT_TYPE: &[&str] =
@@ -28,8 +26,24 @@ pub(super) const EVENT: &[&str] = &[
     "answers",
 ];
 
-pub(super) const CARD_VIEW: &[&str] =
-    &["triggeredBy", "contact", "company", "opportunity", "engagement", "user", "owner", "workspace", "call"];
+pub(super) const CARD_VIEW: &[&str] = &[
+    "triggeredBy",
+    "genericContact",
+    "genericCompany",
+    "genericUser",
+    "genericWorkspace",
+    "crmOpportunity",
+    "crmEngagement",
+    "telephonyCall",
+    "contact",
+    "company",
+    "opportunity",
+    "engagement",
+    "user",
+    "owner",
+    "workspace",
+    "call",
+];
 
 pub(super) fn event_type<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> {
     let data = SchedulingData {
@@ -49,7 +63,7 @@ pub(super) fn slot<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> {
     let is_absolute = fields
         .peek("startTime")
         .and_then(Raw::text_or_number)
-        .is_some_and(|time| time.parse::<Timestamp>().is_ok() || time.parse::<i64>().is_ok());
+        .is_some_and(|start| time::parse_absolute(&start).is_some());
     let data = SchedulingData {
         status: fields.text("status"),
         starts_at: if is_absolute { fields.time("startTime") } else { None },
@@ -89,7 +103,15 @@ fn scheduling<'a>(head: &Head<'a>, data: SchedulingData<'a>) -> Fact<'a> {
 }
 
 pub(super) fn card_view<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> {
+    // Documented by the names of the models, sent by their short names too.
     let roles = [
+        ("genericContact", "contact"),
+        ("genericCompany", "company"),
+        ("genericUser", "user"),
+        ("genericWorkspace", "workspace"),
+        ("crmOpportunity", "opportunity"),
+        ("crmEngagement", "engagement"),
+        ("telephonyCall", "call"),
         ("contact", "contact"),
         ("company", "company"),
         ("opportunity", "opportunity"),

@@ -1,5 +1,7 @@
 //! Calls and their transcripts.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 
 use super::resource::{Action, Fact, Head, reference, references};
@@ -160,35 +162,48 @@ const ORIGINS: &[(&str, &str)] =
     &[("internal", "internal"), ("external", "external"), ("unknown", "unknown")];
 
 fn speakers<'a>(fields: &mut Object<'a>) -> Vec<Participant<'a>> {
-    let Some(mut children) = fields.filled_objects("speakers") else { return Vec::new() };
-    let speaker = |child: &mut Object<'a>| Participant {
-        role: child.one_of("origin", ORIGINS),
-        id: child.id("id"),
-        kind: None,
-        name: child.text("name"),
-        email: child.text("email"),
-        phone: child.id("phone"),
+    let Some(mut children) = fields.objects("speakers") else { return Vec::new() };
+    let speaker = |child: &mut Object<'a>| {
+        let speaker = Participant {
+            role: child.one_of("origin", ORIGINS),
+            id: child.id("id"),
+            kind: None,
+            name: child.text("name"),
+            email: child.text("email"),
+            phone: child.id("phone"),
+        };
+        let Participant { role, id, name, email, phone, .. } = &speaker;
+        let is_empty = role.is_none() && [id, name, email, phone].into_iter().all(Option::is_none);
+        (!is_empty).then_some(speaker)
     };
-    let speakers = children.iter_mut().map(speaker).collect();
+    let speakers = children.iter_mut().filter_map(speaker).collect();
     fields.keep_all("speakers", children);
     speakers
 }
 
 /// Takes the segments of a transcript. A segment without a text stays unmapped.
 fn segments<'a>(fields: &mut Object<'a>, speakers: &[Participant<'a>]) -> Option<Vec<Segment<'a>>> {
-    let mut children = fields.filled_objects("segments")?;
+    // The first of two speakers with the same id counts. A search for each segment would let the sender choose
+    // how long it takes.
+    let mut roles = HashMap::with_capacity(speakers.len());
+    for Participant { id, role, .. } in speakers {
+        if let Some(id) = id {
+            roles.entry(id.as_ref()).or_insert(*role);
+        }
+    }
+    let mut children = fields.objects("segments")?;
     let segment = |child: &mut Object<'a>| {
         let text = child.text("text")?;
         let speaker_id = child.id("speakerId");
-        let known = speakers.iter().find(|speaker| speaker.id.is_some() && speaker.id == speaker_id);
-        let speaker = match known.and_then(|speaker| speaker.role) {
+        let known = speaker_id.as_deref().and_then(|id| roles.get(id));
+        let speaker = match known.copied().flatten() {
             Some("internal") => Speaker::Agent,
             Some("external") => Speaker::Customer,
             _ => Speaker::Unknown,
         };
         Some(Segment { speaker, text, at: child.id("start"), until: child.id("end"), speaker_id })
     };
-    let segments = children.iter_mut().filter_map(segment).collect();
+    let segments: Vec<_> = children.iter_mut().filter_map(segment).collect();
     fields.keep_all("segments", children);
-    Some(segments)
+    (!segments.is_empty()).then_some(segments)
 }

@@ -1,6 +1,10 @@
 //! Wavix: a communications platform (CPaaS).
 //!
-//! Call events are flat. A post-call callback has no event type.
+//! Call events are flat. The other callbacks have no event type and are recognized by their shape: the bill
+//! after a call, a message, the report of its delivery, a transcription.
+
+mod message;
+mod transcription;
 
 use std::borrow::Cow;
 
@@ -12,7 +16,7 @@ use super::{
 };
 use crate::core::{
     events::{
-        data::{CallData, CallStatus, Cost, Data, Direction, EndReason, Money, Party},
+        data::{CallData, CallStatus, Cost, Data, Direction, EndReason, Money, Party, Text},
         event::{Event, EventType},
         key::{IdempotencyKey, digest_hex},
     },
@@ -26,13 +30,17 @@ pub(super) const ADAPTER: Adapter = Adapter {
     // a login.
     schema: Schema {
         public: &[
-            "uuid|event_type|event_time|direction|machine_detected|answered_by",
+            "uuid|id|event_type|event_time|direction|machine_detected|answered_by",
             "event_payload.type",
             "event_payload.payload.status|playback_id",
             "call_started|call_answered|call_completed",
             "parent_uuid|disposition|date|duration|charge|per_minute|forward_fee",
+            "message_id|message_type|received_at|status|sent|delivered|segments|segments_count|carrier_fees",
+            "request_id|call_uuid|language|transcription_date|call_date|call_score|transcription_score",
+            "turns[].s|e|sentiment",
         ],
-        keyed: &[],
+        // A transcript's keys are the numbers of the call.
+        keyed: &["transcript"],
     },
     normalize,
 };
@@ -47,7 +55,23 @@ const CARRIED: &[&str] = &[
     "forward_fee",
     "parent_uuid",
     "answered_by",
+    "segments",
+    "segments_count",
+    "carrier_fees",
+    "transcript",
+    "turns[].sentiment",
+    "language",
+    "transcription_date",
+    "call_date",
+    "call_score",
+    "call_summary",
+    "transcription_score",
+    "transcription_summary",
+    "original_file",
 ];
+
+/// The currency of every charge, by the provider's documents.
+const CURRENCY: &str = "USD";
 
 const DIRECTIONS: &[(&str, Direction)] =
     &[("inbound", Direction::Inbound), ("outbound", Direction::Outbound)];
@@ -62,12 +86,64 @@ const DISPOSITIONS: &[(&str, EndReason)] = &[
 
 fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
     let root = Object::root(input.body)?;
-    let is_post_call =
-        !root.has("event_type") && ["charge", "per_minute", "disposition"].iter().any(|key| root.has(key));
-    let (key, event) = if is_post_call { post_call(root)? } else { call_event(root)? };
+    let shape = Shape::of(&root);
+    let (key, event) = match shape {
+        Shape::CallEvent => call_event(root)?,
+        Shape::PostCall => post_call(root)?,
+        Shape::Message => message::received(root)?,
+        Shape::DeliveryReport => message::delivery_report(root)?,
+        Shape::Transcription => transcription::read(root)?,
+    };
     let events = vec![event];
-    let drift = drift::find(&events, |path| CARRIED.contains(&path));
+    // A transcript has no cost.
+    let is_carried_charge = |path: &str| path == "charge" && matches!(shape, Shape::Transcription);
+    let drift = drift::find(&events, |path| CARRIED.contains(&path) || is_carried_charge(path));
     Ok(Normalized { key, events, drift })
+}
+
+/// The callbacks, told apart by their fields.
+enum Shape {
+    CallEvent,
+    PostCall,
+    Message,
+    DeliveryReport,
+    Transcription,
+}
+
+impl Shape {
+    fn of(root: &Object<'_>) -> Self {
+        let has_any = |keys: &[&str]| keys.iter().any(|key| root.has(key));
+        if root.has("event_type") {
+            Self::CallEvent
+        } else if root.has("message_id") {
+            if root.has("message_body") { Self::Message } else { Self::DeliveryReport }
+        } else if has_any(&["request_id", "transcript", "turns", "transcription_date"]) {
+            Self::Transcription
+        } else if has_any(&["charge", "per_minute", "disposition"]) {
+            Self::PostCall
+        } else if root.has("status") {
+            Self::Transcription
+        } else {
+            Self::CallEvent
+        }
+    }
+}
+
+/// Takes a call's id, which is `uuid` in older documents and `id` in newer ones. Where both are there and
+/// differ, `id` stays.
+fn call_id<'a>(root: &mut Object<'a>) -> Result<Text<'a>, NormalizeError> {
+    let Some(uuid) = root.id("uuid") else {
+        let is_wrong = root.peek("uuid").is_some() || !root.has("id");
+        return Ok(root.require_id(if is_wrong { "uuid" } else { "id" })?);
+    };
+    if root.peek("id").and_then(Raw::text_or_number).is_some_and(|id| id == uuid) {
+        root.id("id");
+    }
+    Ok(uuid)
+}
+
+fn money(amount: Text<'_>) -> Money<'_> {
+    Money { amount: Some(amount), minor_units: None, currency: Some(CURRENCY.into()) }
 }
 
 /// Maps an event's name to its type, the call's status, and the reason for its end.
@@ -96,7 +172,7 @@ fn call_event(mut root: Object<'_>) -> Read<'_> {
     let (mut kind, status, end_reason) =
         classify(&name).ok_or_else(|| NormalizeError::unsupported("event_type", &name))?;
     // All events of a call share its id, so it is never a key by itself.
-    let uuid = root.require_id("uuid")?;
+    let uuid = call_id(&mut root)?;
     let written_time = root.peek("event_time").and_then(Raw::text_or_number).unwrap_or_default();
     let payload = digest_hex(&root.canonical_field("event_payload"));
     let key = IdempotencyKey::from_parts(&[&*uuid, &*name, &*written_time, &*payload]);
@@ -106,8 +182,8 @@ fn call_event(mut root: Object<'_>) -> Read<'_> {
         kind = during_call(&mut root, &mut data);
     }
     data.direction = root.one_of("direction", DIRECTIONS);
-    data.from = Party::new(root.scalar("from"), None);
-    data.to = Party::new(root.scalar("to"), None);
+    data.from = Party::without_plus(root.scalar("from"));
+    data.to = Party::without_plus(root.scalar("to"));
     data.started_at = root.time("call_started");
     data.answered_at = root.time("call_answered");
     data.ended_at = root.time("call_completed");
@@ -120,6 +196,7 @@ fn call_event(mut root: Object<'_>) -> Read<'_> {
         provider_event: name,
         test: false,
         tenant: None,
+        connector: None,
         data: Data::Call(Box::new(data)),
         unmapped: root.into_unmapped(),
     };
@@ -149,18 +226,18 @@ fn during_call<'a>(root: &mut Object<'a>, data: &mut CallData<'a>) -> EventType 
 
 /// Reads the bill after a call. It has no event type and is recognized by its shape.
 fn post_call(mut root: Object<'_>) -> Read<'_> {
-    let uuid = root.require_id("uuid")?;
-    let money = |amount| Money { amount: Some(amount), ..Money::default() };
+    let uuid = call_id(&mut root)?;
     let cost =
         Cost { total: root.decimal("charge").map(money), per_minute: root.decimal("per_minute").map(money) };
+    let has_cost = cost.total.is_some() || cost.per_minute.is_some();
     let data = CallData {
         call_id: Some(uuid.clone()),
         direction: root.one_of("direction", DIRECTIONS),
-        from: Party::new(root.scalar("from"), None),
-        to: Party::new(root.scalar("to"), None),
+        from: Party::without_plus(root.scalar("from")),
+        to: Party::without_plus(root.scalar("to")),
         duration_seconds: root.float("duration"),
         end_reason: root.one_of("disposition", DISPOSITIONS),
-        cost: Some(cost),
+        cost: has_cost.then_some(cost),
         ..CallData::default()
     };
     let event = Event {
@@ -170,6 +247,7 @@ fn post_call(mut root: Object<'_>) -> Read<'_> {
         provider_event: Cow::Borrowed("post_call"),
         test: false,
         tenant: None,
+        connector: None,
         data: Data::Call(Box::new(data)),
         unmapped: root.into_unmapped(),
     };

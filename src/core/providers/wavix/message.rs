@@ -1,0 +1,76 @@
+//! Text messages: those received, and the reports of the delivery of those sent.
+
+use super::{Read, money};
+use crate::core::{
+    events::{
+        data::{Cost, Data, Direction, MessageData, Party},
+        event::{Event, EventType},
+        key::IdempotencyKey,
+    },
+    json::Object,
+};
+
+/// Reads a message that was received. It has no event type.
+pub(super) fn received(mut root: Object<'_>) -> Read<'_> {
+    let id = root.require_id("message_id")?;
+    let key = IdempotencyKey::from_parts(&["message", &id]);
+    let mut body = root.require_object("message_body")?;
+    let data = MessageData {
+        message_id: Some(id.clone()),
+        direction: Some(Direction::Inbound),
+        kind: root.text("message_type"),
+        from: Party::without_plus(root.scalar("from")),
+        to: Party::without_plus(root.scalar("to")),
+        content: body.text("text"),
+        media: body.any("media"),
+        received_at: root.time("received_at"),
+        ..MessageData::default()
+    };
+    root.keep("message_body", body);
+    let event = Event {
+        kind: EventType::MessageReceived,
+        subject: format!("message/{id}"),
+        time: data.received_at,
+        provider_event: "inbound_message".into(),
+        test: false,
+        tenant: None,
+        connector: None,
+        data: Data::Message(Box::new(data)),
+        unmapped: root.into_unmapped(),
+    };
+    Ok((key, event))
+}
+
+/// Reads a report of a delivery. A message has several, each with another state.
+pub(super) fn delivery_report(mut root: Object<'_>) -> Read<'_> {
+    let id = root.require_id("message_id")?;
+    let key = IdempotencyKey::of_content(&["delivery_report", &id], &root);
+    let status = root.require_text("status")?;
+    let total = root.decimal("charge").map(money);
+    let data = MessageData {
+        message_id: Some(id.clone()),
+        direction: Some(Direction::Outbound),
+        kind: root.text("message_type"),
+        from: Party::without_plus(root.scalar("from")),
+        to: Party::without_plus(root.scalar("to")),
+        status: Some(status),
+        sent_at: root.time("sent"),
+        delivered_at: root.time("delivered"),
+        cost: total.map(|total| Cost { total: Some(total), per_minute: None }),
+        error: root.text("error"),
+        tag: root.text("tag"),
+        ..MessageData::default()
+    };
+    let event = Event {
+        kind: EventType::MessageDeliveryReported,
+        subject: format!("message/{id}"),
+        time: data.delivered_at.or(data.sent_at),
+        provider_event: "delivery_report".into(),
+        test: false,
+        tenant: None,
+        connector: None,
+        data: Data::Message(Box::new(data)),
+        unmapped: root.into_unmapped(),
+    };
+    Ok((key, event))
+}

@@ -1,0 +1,75 @@
+//! Transcriptions of recorded calls and of uploaded files: the callback that one is done, with or without the
+//! transcript.
+
+use super::{Read, call_id};
+use crate::core::{
+    events::{
+        data::{Data, Segment, Speaker, TranscriptData},
+        event::{Event, EventType},
+        key::IdempotencyKey,
+    },
+    json::Object,
+};
+
+const STATUSES: &[(&str, EventType)] =
+    &[("completed", EventType::TranscriptCompleted), ("failed", EventType::TranscriptFailed)];
+
+/// The roles of speakers. Others are known by their numbers or channels.
+const SPEAKERS: &[(&str, Speaker)] = &[("agent", Speaker::Agent), ("client", Speaker::Customer)];
+
+/// Reads a transcription. One in an unknown state is an update.
+pub(super) fn read(mut root: Object<'_>) -> Read<'_> {
+    let key = IdempotencyKey::of_content(&["transcription"], &root);
+    let kind = match root.one_of("status", STATUSES) {
+        Some(kind) => kind,
+        None if root.has("status") => EventType::TranscriptUpdated,
+        None => EventType::TranscriptCompleted,
+    };
+    // A file has no call. Beside a `call_uuid`, `uuid` is the transcription's own id.
+    let (call_id, transcript_id) = match (root.id("call_uuid"), root.id("request_id")) {
+        (Some(call), own) => (Some(call), own.or_else(|| root.id("uuid"))),
+        (None, Some(own)) => (None, Some(own)),
+        (None, None) => (Some(call_id(&mut root)?), None),
+    };
+    let data = TranscriptData {
+        transcript: turns(&mut root),
+        duration_seconds: root.float("duration"),
+        error: root.text("error"),
+        transcript_id,
+        call_id,
+        ..TranscriptData::default()
+    };
+    let subject = match &data {
+        TranscriptData { call_id: Some(call), .. } => format!("call/{call}"),
+        TranscriptData { transcript_id, .. } => {
+            format!("transcript/{}", transcript_id.as_deref().unwrap_or_default())
+        }
+    };
+    let event = Event {
+        kind,
+        subject,
+        time: root.time("transcription_date"),
+        provider_event: "transcription".into(),
+        test: false,
+        tenant: None,
+        connector: None,
+        data: Data::Transcript(Box::new(data)),
+        unmapped: root.into_unmapped(),
+    };
+    Ok((key, event))
+}
+
+/// Takes what was said. Start and end are milliseconds into the call.
+fn turns<'a>(root: &mut Object<'a>) -> Option<Vec<Segment<'a>>> {
+    let mut turns = root.objects("turns")?;
+    let segment = |turn: &mut Object<'a>| {
+        let text = turn.text("text")?;
+        let named = ["type", "speaker"].into_iter().find_map(|key| turn.one_of(key, SPEAKERS));
+        let speaker_id = turn.id("type").or_else(|| turn.id("speaker"));
+        let speaker = named.unwrap_or(Speaker::Unknown);
+        Some(Segment { speaker, text, at: turn.id("s"), until: turn.id("e"), speaker_id })
+    };
+    let segments: Vec<_> = turns.iter_mut().filter_map(segment).collect();
+    root.keep_all("turns", turns);
+    (!segments.is_empty()).then_some(segments)
+}
