@@ -11,8 +11,8 @@ use std::fs;
 
 use hookswitch::core::{
     events::cloudevent,
-    providers::{self, Provider},
-    webhook::Webhook,
+    providers::{self, NormalizeError, Provider},
+    webhook::{Headers, Webhook},
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -139,6 +139,64 @@ fn every_provider_has_cases_that_succeed_and_cases_of_each_failure() {
             );
         }
     }
+}
+
+#[test]
+fn an_unknown_event_that_is_passed_on_keeps_its_name_and_the_adapters_key() {
+    let passed_on = |provider, headers: &[(&str, &str)], body: &str| {
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let webhook = cases::webhook(provider, headers.collect(), body);
+        let Err(NormalizeError::UnsupportedEvent(unknown)) = providers::normalize(&webhook) else {
+            panic!("{provider}: the event is known");
+        };
+        let normalized = providers::pass_on(&webhook, *unknown).unwrap();
+        let event = cloudevent::encode(&webhook, &normalized.key, 0, &normalized.events[0]);
+        let event: serde_json::Value = serde_json::from_slice(&event.body).unwrap();
+        assert_eq!(event["type"], "provider.unmapped");
+        assert!(event["data"]["unmapped"].is_object(), "{event}");
+        (normalized.key.to_string(), event)
+    };
+    let (key, event) = passed_on(
+        Provider::Varda,
+        &[("x-varda-delivery", "d-1")],
+        r#"{"event":"agent.slept","timestamp":"2026-03-25T18:35:00Z"}"#,
+    );
+    assert_eq!(key, "delivery:d-1");
+    assert_eq!(event["providerevent"], "agent.slept");
+    assert_eq!(event["time"], "2026-03-25T18:35:00Z");
+    assert_eq!(event["subject"], "webhook/delivery:d-1");
+    let (key, event) = passed_on(
+        Provider::Morph,
+        &[("x-conector-id", "aircall"), ("x-owner-id", "o"), ("x-idempotency-key", "k")],
+        r#"{"event":"telephonyCall::merged","data":{"id":7}}"#,
+    );
+    assert_eq!(key, "aircall:o:telephonyCall%3A%3Amerged:7:k");
+    assert_eq!((&event["tenant"], &event["connector"]), (&"o".into(), &"aircall".into()));
+    let (key, event) =
+        passed_on(Provider::Allo, &[("webhook-id", "msg_1")], r#"{"topic":"call.paused","data":{}}"#);
+    assert_eq!((key.as_str(), &event["providerevent"]), ("msg_1", &"call.paused".into()));
+    let wavix = r#"{"uuid":"u","event_type":"paused","event_time":"2026-03-25T18:35:00Z"}"#;
+    let (key, event) = passed_on(Provider::Wavix, &[], wavix);
+    assert!(key.starts_with("u:paused:2026-03-25T18%3A35%3A00Z:"), "{key}");
+    assert_eq!(event["providerevent"], "paused");
+    let salpre = r#"{"event_type":"call_paused","timestamp_utc":1760084505,"is_test":true}"#;
+    let (key, event) = passed_on(Provider::Salpre, &[], salpre);
+    assert_eq!(key, "test:01900000-0000-7000-8000-000000000001");
+    assert_eq!((&event["providerevent"], &event["test"]), (&"call_paused".into(), &true.into()));
+}
+
+#[test]
+fn equal_keys_give_equal_ids_and_subjects() {
+    let body = r#"{"topic":"call.received","version":"2.0","data":{"from_number":"+15550100123"}}"#;
+    let again = r#"{"version":"2.0","topic":"call.received","data":{ "from_number": "+15550100123" }}"#;
+    let subject = |body: &str, delivery: &str| {
+        let mut webhook = cases::webhook(Provider::Allo, Headers::default(), body);
+        webhook.delivery_id = delivery.parse().unwrap();
+        let normalized = providers::normalize(&webhook).unwrap();
+        (normalized.key.event_id(&webhook.source, 0), normalized.events[0].subject.clone())
+    };
+    let first = subject(body, "01900000-0000-7000-8000-000000000001");
+    assert_eq!(first, subject(again, "01900000-0000-7000-8000-000000000002"));
 }
 
 #[test]

@@ -45,8 +45,8 @@ pub fn read(config: &Config, normalize: Normalize, webhook: &Webhook) -> Result<
         ));
     };
     let normalized = panics::catch(|| match normalize(webhook) {
-        Err(NormalizeError::UnsupportedEvent { .. }) if source.unsupported == Unsupported::PassOn => {
-            providers::pass_on(webhook)
+        Err(NormalizeError::UnsupportedEvent(unknown)) if source.unsupported == Unsupported::PassOn => {
+            providers::pass_on(webhook, *unknown)
         }
         normalized => normalized,
     });

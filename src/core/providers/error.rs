@@ -1,7 +1,10 @@
 //! The errors of normalizing a webhook.
 
+use jiff::Timestamp;
+
 use crate::core::{
     delivery::fault::Reason,
+    events::key::IdempotencyKey,
     json::{JsonError, path},
 };
 
@@ -24,13 +27,37 @@ pub enum NormalizeError {
         problem: String,
     },
     /// The event's name is not in the adapter's list.
-    #[error("{path}: unknown event type `{name}` for this provider")]
-    UnsupportedEvent {
-        /// The JSON path of the event's name.
-        path: String,
-        /// The event's name, or a marker if it is not a plain name.
-        name: String,
-    },
+    #[error(
+        "{}: unknown event type `{}` for this provider", _0.path, path::shown_name(&_0.name)
+    )]
+    UnsupportedEvent(Box<UnknownEvent>),
+}
+
+/// An event whose name is not in the adapter's list: what is known of it anyway, for passing it on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownEvent {
+    /// The JSON path of the event's name.
+    pub path: &'static str,
+    /// The event's name at the provider, as it was written.
+    pub name: String,
+    /// The webhook's key.
+    pub key: IdempotencyKey,
+    /// The time of the event at the provider.
+    pub time: Option<Timestamp>,
+    /// True if the provider marks the event as a test.
+    pub test: bool,
+    /// The tenant, where one source serves several.
+    pub tenant: Option<String>,
+    /// The system behind a unified API.
+    pub connector: Option<String>,
+}
+
+impl UnknownEvent {
+    /// Describes an event that has a name, at `path`, and a key.
+    pub fn new(path: &'static str, name: &str, key: IdempotencyKey) -> Self {
+        let name = name.to_owned();
+        Self { path, name, key, time: None, test: false, tenant: None, connector: None }
+    }
 }
 
 impl NormalizeError {
@@ -39,18 +66,19 @@ impl NormalizeError {
         JsonError::invalid(path, problem).into()
     }
 
-    /// Creates a [`NormalizeError::UnsupportedEvent`] for the event `name`, which is at `path`.
-    pub fn unsupported(path: &str, name: &str) -> Self {
-        Self::UnsupportedEvent { path: path.to_owned(), name: path::shown_name(name).to_owned() }
-    }
-
     /// Returns the dead letter's reason.
     pub fn reason(&self) -> Reason {
         match self {
             Self::MalformedJson { .. } => Reason::MalformedJson,
             Self::InvalidPayload { .. } => Reason::InvalidPayload,
-            Self::UnsupportedEvent { .. } => Reason::UnsupportedEvent,
+            Self::UnsupportedEvent(_) => Reason::UnsupportedEvent,
         }
+    }
+}
+
+impl From<UnknownEvent> for NormalizeError {
+    fn from(unknown: UnknownEvent) -> Self {
+        Self::UnsupportedEvent(Box::new(unknown))
     }
 }
 

@@ -23,7 +23,7 @@ use self::adapter::Input;
 pub use self::{
     adapter::{Adapter, Normalized},
     drift::Drift,
-    error::NormalizeError,
+    error::{NormalizeError, UnknownEvent},
     provider::{Provider, UnknownProvider},
     schema::Schema,
 };
@@ -31,7 +31,6 @@ use super::{
     events::{
         data::Data,
         event::{Event, EventType},
-        key::IdempotencyKey,
     },
     json::Object,
     webhook::Webhook,
@@ -50,19 +49,18 @@ pub fn normalize(webhook: &Webhook) -> Result<Normalized<'_>, NormalizeError> {
 ///
 /// # Errors
 /// [`NormalizeError`] if the body is not a JSON object.
-pub fn pass_on(webhook: &Webhook) -> Result<Normalized<'_>, NormalizeError> {
-    let body = Object::root(&webhook.body)?;
-    let key = IdempotencyKey::of_content(&[], &body);
+pub fn pass_on(webhook: &Webhook, unknown: UnknownEvent) -> Result<Normalized<'_>, NormalizeError> {
+    let UnknownEvent { path: _, name, key, time, test, tenant, connector } = unknown;
     let event = Event {
         kind: EventType::ProviderUnmapped,
-        subject: format!("delivery/{}", webhook.delivery_id),
-        time: None,
-        provider_event: "".into(),
-        test: false,
-        tenant: None,
-        connector: None,
+        subject: format!("webhook/{key}"),
+        time,
+        provider_event: name.into(),
+        test,
+        tenant: tenant.map(Into::into),
+        connector: connector.map(Into::into),
         data: Data::Empty {},
-        unmapped: body.into_unmapped(),
+        unmapped: Object::root(&webhook.body)?.into_unmapped(),
     };
     Ok(Normalized { key, events: vec![event], drift: Vec::new() })
 }

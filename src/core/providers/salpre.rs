@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{
     adapter::{Adapter, Input, Normalized},
     drift,
-    error::NormalizeError,
+    error::{NormalizeError, UnknownEvent},
     schema::Schema,
 };
 use crate::core::{
@@ -60,19 +60,25 @@ struct Head<'a> {
 fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
     let mut root = Object::root(input.body)?;
     let name = root.require_text("event_type")?;
+    let Some(read) = reader(&name) else { return Err(unknown(input, &mut root, &name).into()) };
     let time = root.require_time("timestamp_utc")?;
     let test = is_test(&mut root);
     let payload = root.require_object("payload")?;
     let delivery = test.then(|| input.delivery_id.to_string());
     let head = Head { name, time, test, delivery };
-    let (key, events) = match head.name.as_ref() {
-        "call_initiated" | "call_ringing" | "call_answered" | "call_ended" => call(&head, root, payload)?,
-        "transcript" => transcript(&head, root, payload)?,
-        "error" => error(&head, root, payload)?,
-        _ => return Err(NormalizeError::unsupported("event_type", &head.name)),
-    };
+    let (key, events) = read(&head, root, payload)?;
     let drift = drift::find(&events, |path| CARRIED.contains(&path));
     Ok(Normalized { key, events, drift })
+}
+
+fn unknown(input: Input<'_>, root: &mut Object<'_>, name: &str) -> UnknownEvent {
+    let test = is_test(root);
+    let key = if test {
+        IdempotencyKey::from_parts(&["test", &input.delivery_id.to_string()])
+    } else {
+        IdempotencyKey::of_content(&["live", name], root)
+    };
+    UnknownEvent { time: root.time("timestamp_utc"), test, ..UnknownEvent::new("event_type", name, key) }
 }
 
 /// Takes the mark of a test. Whatever else is there and does not say no marks a test too, and stays: a test
@@ -84,6 +90,17 @@ fn is_test(root: &mut Object<'_>) -> bool {
 }
 
 type Read<'a> = Result<(IdempotencyKey, Vec<Event<'a>>), NormalizeError>;
+
+type Reader = for<'a> fn(&Head<'a>, Object<'a>, Object<'a>) -> Read<'a>;
+
+fn reader(name: &str) -> Option<Reader> {
+    Some(match name {
+        "call_initiated" | "call_ringing" | "call_answered" | "call_ended" => call,
+        "transcript" => transcript,
+        "error" => error,
+        _ => return None,
+    })
+}
 
 /// Returns the key: the event's name, the call, the time, and `more` that tells events of one second apart.
 /// Every press of the test button sends the same, so a test counts per delivery.

@@ -5,7 +5,7 @@
 use super::{
     adapter::{Adapter, Input, Normalized},
     drift,
-    error::NormalizeError,
+    error::{NormalizeError, UnknownEvent},
     schema::Schema,
 };
 use crate::core::{
@@ -68,6 +68,7 @@ const OUTCOMES: &[&str] =
 fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
     let mut root = Object::root(input.body)?;
     let name = root.require_text("event")?;
+    let Some(read) = reader(&name) else { return Err(unknown(input, &mut root, &name).into()) };
     let written_time = root.peek("timestamp").and_then(Raw::text_or_number).unwrap_or_default();
     let time = root.require_time("timestamp")?;
     let mut data = root.require_object("data")?;
@@ -77,18 +78,7 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
         // A conversation can reopen and a call can be tagged again: the time tells the events apart.
         None => IdempotencyKey::from_parts(&["event", &*name, &*id, &*written_time]),
     };
-    let (kind, subject, typed) = match name.as_ref() {
-        "conversation.created" => conversation(EventType::ConversationCreated, id, &mut data),
-        "conversation.resolved" => conversation(EventType::ConversationResolved, id, &mut data),
-        "conversation.closed" => conversation(EventType::ConversationClosed, id, &mut data),
-        "message.created" => message(id, &mut data),
-        "call.started" => call(EventType::CallInitiated, id, &mut data),
-        "call.ended" => call(EventType::CallEnded, id, &mut data),
-        "call.outcome_tagged" => outcome(id, &mut data)?,
-        "contact.created" => contact(EventType::ContactCreated, id, &mut data),
-        "contact.updated" => contact(EventType::ContactUpdated, id, &mut data),
-        _ => return Err(NormalizeError::unsupported("event", &name)),
-    };
+    let (kind, subject, typed) = read(id, &mut data)?;
     root.keep("data", data);
     let event = Event {
         kind,
@@ -104,6 +94,31 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
     let events = vec![event];
     let drift = drift::find(&events, |path| CARRIED.contains(&path));
     Ok(Normalized { key, events, drift })
+}
+
+fn unknown(input: Input<'_>, root: &mut Object<'_>, name: &str) -> UnknownEvent {
+    let key = match input.headers.get("x-varda-delivery") {
+        Some(delivery) => IdempotencyKey::from_parts(&["delivery", delivery]),
+        None => IdempotencyKey::of_content(&[], root),
+    };
+    UnknownEvent { time: root.time("timestamp"), ..UnknownEvent::new("event", name, key) }
+}
+
+type Reader = for<'a> fn(Text<'a>, &mut Object<'a>) -> Result<Typed<'a>, NormalizeError>;
+
+fn reader(name: &str) -> Option<Reader> {
+    Some(match name {
+        "conversation.created" => |id, data| Ok(conversation(EventType::ConversationCreated, id, data)),
+        "conversation.resolved" => |id, data| Ok(conversation(EventType::ConversationResolved, id, data)),
+        "conversation.closed" => |id, data| Ok(conversation(EventType::ConversationClosed, id, data)),
+        "message.created" => |id, data| Ok(message(id, data)),
+        "call.started" => |id, data| Ok(call(EventType::CallInitiated, id, data)),
+        "call.ended" => |id, data| Ok(call(EventType::CallEnded, id, data)),
+        "call.outcome_tagged" => outcome,
+        "contact.created" => |id, data| Ok(contact(EventType::ContactCreated, id, data)),
+        "contact.updated" => |id, data| Ok(contact(EventType::ContactUpdated, id, data)),
+        _ => return None,
+    })
 }
 
 type Typed<'a> = (EventType, String, Data<'a>);

@@ -8,11 +8,12 @@ use crate::core::providers::{Provider, Schema};
 pub(super) const EVENT: Schema = Schema {
     public: &[
         "specversion|id|source|type|subject|time|timesource|datacontenttype|dataschema",
-        "provider|providerevent|deliveryid|receivedtime|test|tenant|traceparent",
+        "provider|providerevent|deliveryid|receivedtime|test|tenant|connector|traceparent",
         "data.call_id|transcript_id|message_id|conversation_id|contact_id|record_id|scheduling_id|widget_id",
         "data.direction|status|end_reason|kind|channel|channel_id|sender_kind|priority",
         "data.machine_detected|derived[]",
         "data.started_at|answered_at|ended_at|sent_at|created_at|updated_at|starts_at|ends_at|timezone",
+        "data.received_at|delivered_at|issued_at|due_at|paid_at|tax_included",
         "data.duration_seconds|duration_minutes|durations[]",
         "data.participants[]|speakers[]|links[].role|id|kind",
         "data.transfer.original_call_id",

@@ -5,7 +5,7 @@
 use super::{
     adapter::{Adapter, Input, Normalized},
     drift,
-    error::NormalizeError,
+    error::{NormalizeError, UnknownEvent},
     schema::Schema,
 };
 use crate::core::{
@@ -34,7 +34,10 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
     let kind = match name.as_ref() {
         "started" => EventType::CallInitiated,
         "ended" => EventType::CallEnded,
-        _ => return Err(NormalizeError::unsupported("event", &name)),
+        _ => {
+            let key = IdempotencyKey::of_content(&[], &root);
+            return Err(UnknownEvent::new("event", &name, key).into());
+        }
     };
     let time = root.require_time("at")?;
     let mut call = root.require_object("call")?;

@@ -17,7 +17,7 @@ use self::{
 use super::{
     adapter::{Adapter, Input, Normalized},
     drift,
-    error::NormalizeError,
+    error::{NormalizeError, UnknownEvent},
     schema::Schema,
 };
 use crate::core::{
@@ -73,7 +73,9 @@ const CARRIED_OF_REFERENCE: &[&str] =
 fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
     let mut root = Object::root(input.body)?;
     let name = root.require_text("event")?;
-    let (model, action) = parse_name(&name).ok_or_else(|| NormalizeError::unsupported("event", &name))?;
+    let Some((model, action)) = parse_name(&name) else {
+        return Err(unknown(input, &mut root, &name).into());
+    };
     let mut resource = root.require_object("data")?;
     let head = Head {
         id: resource.require_id("id")?,
@@ -108,6 +110,21 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
     let events = vec![event];
     let drift = drift::find(&events, |path| CARRIED.contains(&path) || is_expected(model, path, &events));
     Ok(Normalized { key, events, drift })
+}
+
+fn unknown(input: Input<'_>, root: &mut Object<'_>, name: &str) -> UnknownEvent {
+    let owner = input.headers.get("x-owner-id");
+    let origin = [connector(input).unwrap_or_default(), owner.unwrap_or_default()];
+    let id = root.object("data").and_then(|mut resource| resource.id("id"));
+    let key = match input.headers.get("x-idempotency-key") {
+        Some(key) => {
+            let [connector, owner] = origin;
+            IdempotencyKey::from_parts(&[connector, owner, name, id.as_deref().unwrap_or_default(), key])
+        }
+        None => IdempotencyKey::of_content(&origin, root),
+    };
+    let [connector, tenant] = [connector(input), owner].map(|name| name.map(ToOwned::to_owned));
+    UnknownEvent { tenant, connector, ..UnknownEvent::new("event", name, key) }
 }
 
 /// Returns the key. The provider's own key consists of event and second alone, so it needs connector, owner,

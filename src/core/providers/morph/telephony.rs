@@ -183,8 +183,8 @@ fn speakers<'a>(fields: &mut Object<'a>) -> Vec<Participant<'a>> {
 
 /// Takes the segments of a transcript. A segment without a text stays unmapped.
 fn segments<'a>(fields: &mut Object<'a>, speakers: &[Participant<'a>]) -> Option<Vec<Segment<'a>>> {
-    // The first of two speakers with the same id counts. A search for each segment would let the sender choose
-    // how long it takes.
+    // The first of two speakers with the same id counts. A search through them for each segment would take
+    // the square of the webhook's length.
     let mut roles = HashMap::with_capacity(speakers.len());
     for Participant { id, role, .. } in speakers {
         if let Some(id) = id {

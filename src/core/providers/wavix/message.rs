@@ -1,6 +1,6 @@
 //! Text messages: those received, and the reports of the delivery of those sent.
 
-use super::{Read, money};
+use super::parts::{Read, money};
 use crate::core::{
     events::{
         data::{Cost, Data, Direction, MessageData, Party},

@@ -4,19 +4,21 @@
 //! after a call, a message, the report of its delivery, a transcription.
 
 mod message;
+mod parts;
 mod transcription;
 
 use std::borrow::Cow;
 
+use self::parts::{Read, call_id, money};
 use super::{
     adapter::{Adapter, Input, Normalized},
     drift,
-    error::NormalizeError,
+    error::{NormalizeError, UnknownEvent},
     schema::Schema,
 };
 use crate::core::{
     events::{
-        data::{CallData, CallStatus, Cost, Data, Direction, EndReason, Money, Party, Text},
+        data::{CallData, CallStatus, Cost, Data, Direction, EndReason, Party},
         event::{Event, EventType},
         key::{IdempotencyKey, digest_hex},
     },
@@ -69,9 +71,6 @@ const CARRIED: &[&str] = &[
     "transcription_summary",
     "original_file",
 ];
-
-/// The currency of every charge, by the provider's documents.
-const CURRENCY: &str = "USD";
 
 const DIRECTIONS: &[(&str, Direction)] =
     &[("inbound", Direction::Inbound), ("outbound", Direction::Outbound)];
@@ -129,23 +128,6 @@ impl Shape {
     }
 }
 
-/// Takes a call's id, which is `uuid` in older documents and `id` in newer ones. Where both are there and
-/// differ, `id` stays.
-fn call_id<'a>(root: &mut Object<'a>) -> Result<Text<'a>, NormalizeError> {
-    let Some(uuid) = root.id("uuid") else {
-        let is_wrong = root.peek("uuid").is_some() || !root.has("id");
-        return Ok(root.require_id(if is_wrong { "uuid" } else { "id" })?);
-    };
-    if root.peek("id").and_then(Raw::text_or_number).is_some_and(|id| id == uuid) {
-        root.id("id");
-    }
-    Ok(uuid)
-}
-
-fn money(amount: Text<'_>) -> Money<'_> {
-    Money { amount: Some(amount), minor_units: None, currency: Some(CURRENCY.into()) }
-}
-
 /// Maps an event's name to its type, the call's status, and the reason for its end.
 fn classify(name: &str) -> Option<(EventType, Option<CallStatus>, Option<EndReason>)> {
     let ended = |reason| (EventType::CallEnded, Some(CallStatus::Ended), Some(reason));
@@ -165,17 +147,28 @@ fn classify(name: &str) -> Option<(EventType, Option<CallStatus>, Option<EndReas
     })
 }
 
-type Read<'a> = Result<(IdempotencyKey, Event<'a>), NormalizeError>;
+fn unknown(root: &mut Object<'_>, name: &str) -> UnknownEvent {
+    let key = match call_id(root) {
+        Ok(uuid) => key(root, &uuid, name),
+        Err(_) => IdempotencyKey::of_content(&[], root),
+    };
+    UnknownEvent { time: root.time("event_time"), ..UnknownEvent::new("event_type", name, key) }
+}
+
+/// Returns the key. All events of a call share its id, so it is never a key by itself.
+fn key(root: &Object<'_>, uuid: &str, name: &str) -> IdempotencyKey {
+    let written_time = root.peek("event_time").and_then(Raw::text_or_number).unwrap_or_default();
+    let payload = digest_hex(&root.canonical_field("event_payload"));
+    IdempotencyKey::from_parts(&[uuid, name, &*written_time, &*payload])
+}
 
 fn call_event(mut root: Object<'_>) -> Read<'_> {
     let name = root.require_text("event_type")?;
-    let (mut kind, status, end_reason) =
-        classify(&name).ok_or_else(|| NormalizeError::unsupported("event_type", &name))?;
-    // All events of a call share its id, so it is never a key by itself.
+    let Some((mut kind, status, end_reason)) = classify(&name) else {
+        return Err(unknown(&mut root, &name).into());
+    };
     let uuid = call_id(&mut root)?;
-    let written_time = root.peek("event_time").and_then(Raw::text_or_number).unwrap_or_default();
-    let payload = digest_hex(&root.canonical_field("event_payload"));
-    let key = IdempotencyKey::from_parts(&[&*uuid, &*name, &*written_time, &*payload]);
+    let key = key(&root, &uuid, &name);
     let time = root.require_time("event_time")?;
     let mut data = CallData { call_id: Some(uuid.clone()), status, end_reason, ..CallData::default() };
     if name == "on_call_event" {

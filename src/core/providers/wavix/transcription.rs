@@ -1,7 +1,7 @@
 //! Transcriptions of recorded calls and of uploaded files: the callback that one is done, with or without the
 //! transcript.
 
-use super::{Read, call_id};
+use super::parts::{Read, call_id};
 use crate::core::{
     events::{
         data::{Data, Segment, Speaker, TranscriptData},

@@ -1,0 +1,154 @@
+//! Calls.
+
+use jiff::SignedDuration;
+
+use super::{
+    fields::{DIRECTIONS, any_of, names, party},
+    topic::{Edition, Fact, Stage},
+    transcript::transcript,
+};
+use crate::core::{
+    events::{
+        data::{CallData, CallStatus, Data, Direction, EndReason, Participant, Transfer},
+        event::EventType as E,
+    },
+    json::{Object, Raw},
+    providers::error::NormalizeError,
+};
+
+/// Returns the call's event and, if it comes with a transcript, the transcript's event.
+pub(super) fn call<'a>(
+    stage: Stage,
+    edition: Edition,
+    data: &mut Object<'a>,
+) -> Result<Vec<Fact<'a>>, NormalizeError> {
+    let call_id = match any_of(data, names::CALL_ID, Object::id) {
+        // Only a finished call always has an id; a ringing call has none.
+        None if stage == Stage::Ended && edition.has_ids => Some(data.require_id("id")?),
+        found => found,
+    };
+    let mut call = CallData {
+        call_id,
+        direction: any_of(data, names::CALL_DIRECTION, |data, name| data.one_of(name, DIRECTIONS)),
+        from: party(data, names::FROM, names::FROM_NAME),
+        to: party(data, names::TO, names::TO_NAME),
+        started_at: any_of(data, names::STARTED_AT, Object::time),
+        answered_at: any_of(data, names::ANSWERED_AT, Object::time),
+        ended_at: any_of(data, names::ENDED_AT, Object::time),
+        recording_url: any_of(data, names::RECORDING, Object::text),
+        // A removed tag is not the call's tag: it stays unmapped.
+        tag: if stage == Stage::TagRemoved { None } else { any_of(data, names::TAG, Object::text) },
+        participants: user(data),
+        transfer: transfer(data),
+        summary: data.text("summary"),
+        short_summary: any_of(data, names::ONE_SENTENCE, Object::text),
+        ..CallData::default()
+    };
+    derive(stage, &mut call, data);
+    let (kind, time) = match stage {
+        Stage::Ringing => (E::CallRinging, call.started_at),
+        Stage::Initiated => (E::CallInitiated, call.started_at),
+        Stage::Answered => (E::CallAnswered, call.answered_at),
+        Stage::Ended => (E::CallEnded, call.ended_at),
+        Stage::TagAdded => (E::CallTagged, None),
+        Stage::TagRemoved => (E::CallUntagged, None),
+        Stage::Summarized => (E::CallUpdated, None),
+    };
+    let subject = call.call_id.as_ref().map(|id| format!("call/{id}"));
+    let transcript = if stage == Stage::Ended { transcript(&call, edition, data) } else { None };
+    let mut facts = vec![Fact { kind, subject: subject.clone(), time, data: Data::Call(Box::new(call)) }];
+    if let Some(transcript) = transcript {
+        let data = Data::Transcript(Box::new(transcript));
+        facts.push(Fact { kind: E::TranscriptCompleted, subject, time, data });
+    }
+    Ok(facts)
+}
+
+/// Sets the fields that follow from the topic or can be computed.
+fn derive(stage: Stage, call: &mut CallData<'_>, data: &Object<'_>) {
+    let (status, direction) = match stage {
+        Stage::Ringing => (Some(CallStatus::Ringing), Some(Direction::Inbound)),
+        Stage::Initiated => (Some(CallStatus::Initiated), Some(Direction::Outbound)),
+        Stage::Answered => (Some(CallStatus::InProgress), None),
+        Stage::Ended => (Some(CallStatus::Ended), None),
+        Stage::TagAdded | Stage::TagRemoved | Stage::Summarized => (None, None),
+    };
+    call.status = status;
+    call.end_reason = if stage == Stage::Ended { end_reason(data) } else { None };
+    if call.direction.is_none() && direction.is_some() && !says_direction(data) {
+        call.direction = direction;
+        call.derived.push("direction");
+    }
+    if let Some(minutes) = minutes(data) {
+        // Fractions of a minute are not exact in seconds; a millisecond is finer than the provider measures.
+        let seconds = (minutes * 60_000.0).round() / 1_000.0;
+        call.duration_seconds = Some(seconds);
+        call.derived.push("duration_seconds");
+        if let (None, Some(started_at)) = (call.ended_at, call.started_at) {
+            let length = SignedDuration::try_from_secs_f64(seconds).ok();
+            call.ended_at = length.and_then(|length| started_at.checked_add(length).ok());
+            if call.ended_at.is_some() {
+                call.derived.push("ended_at");
+            }
+        }
+    }
+}
+
+/// The results of a call. A transfer says where the call went, not how it ended.
+const RESULTS: &[(&str, Option<EndReason>)] = &[
+    ("ANSWERED", Some(EndReason::Completed)),
+    ("COMPLETED", Some(EndReason::Completed)),
+    ("VOICEMAIL", Some(EndReason::Voicemail)),
+    ("MISSED", Some(EndReason::Missed)),
+    ("NO_ANSWER", Some(EndReason::NoAnswer)),
+    ("BUSY", Some(EndReason::Busy)),
+    ("CANCELED", Some(EndReason::Canceled)),
+    ("CANCELLED", Some(EndReason::Canceled)),
+    ("REJECTED", Some(EndReason::Rejected)),
+    ("BLOCKED", Some(EndReason::Rejected)),
+    ("ABANDONED", Some(EndReason::Abandoned)),
+    ("FAILED", Some(EndReason::Failed)),
+    ("TRANSFERRED", None),
+    ("TRANSFERRED_AI", None),
+    ("TRANSFERRED_EXTERNAL", None),
+];
+
+pub(super) fn known_result(result: Raw<'_>) -> Option<Option<EndReason>> {
+    let word = result.text()?;
+    RESULTS.iter().find(|(known, _)| *known == word).map(|(_, reason)| *reason)
+}
+
+/// Returns what the provider's own word says, without taking it. A call without a result has no reason: that
+/// it is finished does not tell whether it was answered.
+fn end_reason(data: &Object<'_>) -> Option<EndReason> {
+    known_result(data.peek("result")?).unwrap_or(Some(EndReason::Unknown))
+}
+
+/// Reads the call's length in minutes without taking it.
+pub(super) fn minutes(data: &Object<'_>) -> Option<f64> {
+    let minutes = |name: &&str| data.peek(name).and_then(Raw::float);
+    names::MINUTES.iter().find_map(minutes).filter(|minutes| *minutes >= 0.0)
+}
+
+/// Returns true if the payload has a direction in an unknown word, which must not be overruled by a derived
+/// one.
+fn says_direction(data: &Object<'_>) -> bool {
+    names::CALL_DIRECTION.iter().any(|name| data.peek(name).is_some())
+}
+
+/// Returns the user whose phone it is.
+fn user<'a>(data: &mut Object<'a>) -> Vec<Participant<'a>> {
+    let email = any_of(data, names::USER_EMAIL, Object::text);
+    let user = |email| Participant { role: Some("internal"), email: Some(email), ..Participant::default() };
+    email.map(user).into_iter().collect()
+}
+
+fn transfer<'a>(data: &mut Object<'a>) -> Option<Transfer<'a>> {
+    let transfer = Transfer {
+        from: any_of(data, names::TRANSFER_FROM, Object::any),
+        to: any_of(data, names::TRANSFER_TO, Object::any),
+        original_call_id: any_of(data, names::FIRST_CALL, Object::id),
+    };
+    let happened = transfer.from.is_some() || transfer.to.is_some() || transfer.original_call_id.is_some();
+    happened.then_some(transfer)
+}

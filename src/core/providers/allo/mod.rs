@@ -1,0 +1,237 @@
+//! Allo: a business phone.
+//!
+//! The body is `{topic, data}`; version 2 adds `version` and `timestamp`, and the oldest documents have
+//! `{topic, body}` without an id. The fields have been documented in snake_case and in camelCase, so both are
+//! read.
+
+mod call;
+mod fields;
+mod topic;
+mod transcript;
+
+use self::{
+    call::{call, known_result, minutes},
+    fields::{DIRECTIONS, any_of, names, party},
+    topic::{Edition, Fact, Stage, Topic, parse_topic},
+};
+
+use super::{
+    adapter::{Adapter, Input, Normalized},
+    drift,
+    error::{NormalizeError, UnknownEvent},
+    schema::Schema,
+};
+use crate::core::{
+    events::{
+        data::{ContactData, Data, Direction, MessageData, Text},
+        event::{Event, EventType as E},
+        key::{IdempotencyKey, digest_hex},
+    },
+    json::{Object, Raw, Value},
+};
+
+pub(super) const ADAPTER: Adapter = Adapter {
+    name: "allo",
+    headers: &["webhook-id", "webhook-timestamp"],
+    // A tag is typed by people. Data collected in a call has the keys that it was asked for under.
+    schema: Schema {
+        public: &[
+            "topic|version|timestamp",
+            "data|body.id|call_id|callId|integration_id|integrationId",
+            "data|body.transfer_original_call_id|transferOriginalCallId",
+            "data|body.type|direction|result",
+            "data|body.start_date|startDate|started_at|startedAt|answered_at|answeredAt",
+            "data|body.ended_at|endedAt|sent_at|sentAt",
+            "data|body.length_in_minutes|lengthInMinutes",
+            "data|body.transcriptions[].source|time|start_seconds|startSeconds|end_seconds|endSeconds",
+            "data|body.person.id",
+        ],
+        keyed: &["data|body.data_collected|dataCollected"],
+    },
+    normalize,
+};
+
+/// Paths in the data that always stay unmapped and are no drift; [`expected`] adds those that depend on the
+/// webhook. The full text of a transcript stays only if it is empty: then the call has no transcript and no
+/// event for it.
+const CARRIED: &[&str] = &[
+    "length",
+    "data_collected",
+    "dataCollected",
+    "integration_id",
+    "integrationId",
+    "original_to_number",
+    "originalToNumber",
+    "original_to_name",
+    "originalToName",
+    "concatenated_transcript",
+    "concatenatedTranscript",
+    "transcriptions[].start_seconds",
+    "transcriptions[].startSeconds",
+    "transcriptions[].end_seconds",
+    "transcriptions[].endSeconds",
+    "ivr_result",
+    "ivrResult",
+    "person",
+    "company",
+    "deals",
+];
+
+fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
+    let mut root = Object::root(input.body)?;
+    let topic = root.require_text("topic")?;
+    if matches!(topic.as_ref(), "PING" | "ping") {
+        return Ok(ping(input, root, topic));
+    }
+    let Some(parsed) = parse_topic(&topic) else { return Err(unknown(input, &mut root, &topic).into()) };
+    let envelope = if root.has("body") && !root.has("data") { "body" } else { "data" };
+    let mut data = root.require_object(envelope)?;
+    let edition =
+        Edition { is_second: root.has("version") || topic.contains('.'), has_ids: envelope == "data" };
+    let key = key(input, parsed, &topic, &root, &data);
+    let facts = match parsed {
+        Topic::Call(stage) => call(stage, edition, &mut data)?,
+        Topic::Message(kind) => vec![message(kind, edition, &mut data)?],
+        Topic::Contact(kind) => vec![contact(kind, &mut data)?],
+    };
+    let expected = expected(parsed, &data);
+    // The time of sending yields to the payload's own time.
+    let has_time = root.peek("timestamp").and_then(Raw::time).is_some();
+    root.keep(envelope, data);
+    // The time of sending is used where the payload has no time of its own.
+    let sent_at = if facts.iter().all(|fact| fact.time.is_none()) { root.time("timestamp") } else { None };
+    let mut unmapped = root.into_unmapped();
+    let mut events = Vec::with_capacity(facts.len());
+    for fact in facts {
+        events.push(Event {
+            kind: fact.kind,
+            // Equal keys give equal event ids, and equal ids must not differ in their subjects.
+            subject: fact.subject.unwrap_or_else(|| format!("webhook/{key}")),
+            time: fact.time.or(sent_at),
+            provider_event: topic.clone(),
+            test: false,
+            tenant: None,
+            connector: None,
+            data: fact.data,
+            // Only the first event carries it.
+            unmapped: std::mem::replace(&mut unmapped, Value::Object(Vec::new())),
+        });
+    }
+    let in_data =
+        |path: &str| path.strip_prefix(envelope)?.strip_prefix('.').map(|path| expected.contains(&path));
+    let drift = drift::find(&events, |path| {
+        matches!(path, "version") || (path == "timestamp" && has_time) || in_data(path).unwrap_or_default()
+    });
+    Ok(Normalized { key, events, drift })
+}
+
+/// Returns the paths that stay unmapped and are no drift: [`CARRIED`], and those that were read but not
+/// taken.
+fn expected(parsed: Topic, data: &Object<'_>) -> Vec<&'static str> {
+    let mut expected = CARRIED.to_vec();
+    // Only the written length, in minutes, is exact; the seconds are derived from it.
+    if minutes(data).is_some() {
+        expected.extend(["length_in_minutes", "lengthInMinutes"]);
+    }
+    if matches!(parsed, Topic::Call(Stage::TagRemoved)) {
+        expected.extend(names::TAG);
+    }
+    // Several results are the same reason.
+    if data.peek("result").and_then(known_result).is_some() {
+        expected.push("result");
+    }
+    expected
+}
+
+/// Normalizes a ping. Every press of the test button is a fact of its own, and its content is never drift.
+fn ping<'a>(input: Input<'_>, root: Object<'a>, topic: Text<'a>) -> Normalized<'a> {
+    let delivery_id = input.delivery_id.to_string();
+    let key = match input.headers.get("webhook-id") {
+        Some(id) => IdempotencyKey::from_parts(&[id]),
+        None => IdempotencyKey::from_parts(&[topic.as_ref(), &delivery_id]),
+    };
+    let event = Event {
+        kind: E::SourcePing,
+        subject: format!("webhook/{key}"),
+        time: None,
+        provider_event: topic,
+        test: false,
+        tenant: None,
+        connector: None,
+        data: Data::Empty {},
+        unmapped: root.into_unmapped(),
+    };
+    Normalized { key, events: vec![event], drift: Vec::new() }
+}
+
+fn unknown(input: Input<'_>, root: &mut Object<'_>, topic: &str) -> UnknownEvent {
+    let key = match input.headers.get("webhook-id") {
+        Some(id) => IdempotencyKey::from_parts(&[id]),
+        None => IdempotencyKey::of_content(&[], root),
+    };
+    UnknownEvent { time: root.time("timestamp"), ..UnknownEvent::new("topic", topic, key) }
+}
+
+/// Returns `webhook-id` as the key if it is there, else topic and id. What can happen again (a contact
+/// changes, a tag is added and removed) also needs the data and the time of sending. Without that time a
+/// change back cannot be told from a redelivery: each delivery is a fact of its own then, since a consumer
+/// gets over a repeated event, but not over a missing one.
+fn key(input: Input<'_>, parsed: Topic, topic: &str, root: &Object<'_>, data: &Object<'_>) -> IdempotencyKey {
+    if let Some(id) = input.headers.get("webhook-id") {
+        return IdempotencyKey::from_parts(&[id]);
+    }
+    let (ids, may_happen_again) = match parsed {
+        Topic::Call(stage) => (names::CALL_ID, stage.may_recur()),
+        Topic::Message(_) => (names::ID, false),
+        Topic::Contact(kind) => (names::ID, kind == E::ContactUpdated),
+    };
+    let id = |name: &&str| data.peek(name).and_then(Raw::id);
+    let Some(id) = ids.iter().find_map(id) else { return IdempotencyKey::of_content(&[], root) };
+    if !may_happen_again {
+        return IdempotencyKey::from_parts(&[topic, &id]);
+    }
+    match root.peek("timestamp").and_then(Raw::id) {
+        Some(time) => IdempotencyKey::from_parts(&[topic, &id, &digest_hex(&data.canonical()), &time]),
+        None => IdempotencyKey::from_parts(&[topic, &id, &input.delivery_id.to_string()]),
+    }
+}
+
+const KINDS: &[(&str, &str)] = &[("SMS", "SMS"), ("MMS", "MMS"), ("WHATSAPP", "WHATSAPP")];
+
+/// Reads a message. `direction` takes precedence over the topic, which has been sent for both directions.
+fn message<'a>(kind: E, edition: Edition, data: &mut Object<'a>) -> Result<Fact<'a>, NormalizeError> {
+    let id = if edition.has_ids { Some(data.require_id("id")?) } else { data.id("id") };
+    let subject = id.as_ref().map(|id| format!("message/{id}"));
+    let message = MessageData {
+        message_id: id,
+        direction: data.one_of("direction", DIRECTIONS),
+        kind: data.one_of("type", KINDS).map(Into::into),
+        from: party(data, names::FROM, names::FROM_NAME),
+        to: party(data, names::TO, names::TO_NAME),
+        content: data.text("content"),
+        sent_at: any_of(data, names::SENT_AT, Object::time),
+        ..MessageData::default()
+    };
+    let kind = match message.direction {
+        Some(Direction::Inbound) => E::MessageReceived,
+        Some(Direction::Outbound) => E::MessageSent,
+        None => kind,
+    };
+    Ok(Fact { kind, subject, time: message.sent_at, data: Data::Message(Box::new(message)) })
+}
+
+fn contact<'a>(kind: E, data: &mut Object<'a>) -> Result<Fact<'a>, NormalizeError> {
+    let id = data.require_id("id")?;
+    let subject = Some(format!("contact/{id}"));
+    let contact = ContactData {
+        contact_id: Some(id),
+        // The provider's `name` is the first name alone.
+        first_name: data.text("name"),
+        last_name: any_of(data, names::LAST_NAME, Object::text),
+        company: data.text("company"),
+        emails: data.scalars("emails"),
+        phones: data.scalars("numbers"),
+        ..ContactData::default()
+    };
+    Ok(Fact { kind, subject, time: None, data: Data::Contact(Box::new(contact)) })
+}

@@ -1,0 +1,69 @@
+//! The transcript that comes with a call.
+
+use super::{
+    fields::{any_of, names},
+    topic::Edition,
+};
+use crate::core::{
+    events::data::{CallData, Segment, Speaker, Text, TranscriptData},
+    json::{Object, Raw},
+};
+
+/// The speakers of version 1.
+const TWO_SPEAKERS: &[(&str, Speaker)] = &[("AGENT", Speaker::Agent), ("USER", Speaker::Customer)];
+
+/// The speakers of version 2, and of every transcript that has one of the third kind: the provider's
+/// assistant, its user, and the other side.
+const THREE_SPEAKERS: &[(&str, Speaker)] =
+    &[("AGENT", Speaker::Ai), ("USER", Speaker::Agent), ("EXTERNAL", Speaker::Customer)];
+
+/// Returns the transcript of `call`, if it has any text.
+pub(super) fn transcript<'a>(
+    call: &CallData<'a>,
+    edition: Edition,
+    data: &mut Object<'a>,
+) -> Option<TranscriptData<'a>> {
+    let mut segments = Vec::new();
+    if let Some(mut entries) = data.objects("transcriptions") {
+        let is_external = |entry: &Object<'a>| {
+            entry.peek("source").and_then(Raw::text).is_some_and(|source| source == "EXTERNAL")
+        };
+        let speakers = match edition.is_second || entries.iter().any(is_external) {
+            true => THREE_SPEAKERS,
+            false => TWO_SPEAKERS,
+        };
+        for entry in &mut entries {
+            // An entry without a text stays unmapped.
+            let Some(text) = entry.text("text") else { continue };
+            let speaker = entry.one_of("source", speakers).unwrap_or(Speaker::Unknown);
+            // Seconds beside a time would be its end in another unit.
+            let (at, until) = match entry.id("time") {
+                None => {
+                    let at = any_of(entry, names::START_SECONDS, Object::id);
+                    (at, any_of(entry, names::END_SECONDS, Object::id))
+                }
+                at => (at, None),
+            };
+            segments.push(Segment { speaker, text, at, until, speaker_id: None });
+        }
+        data.keep_all("transcriptions", entries);
+    }
+    let full_text = any_of(data, names::FULL_TEXT, filled_text);
+    if segments.is_empty() && full_text.is_none() {
+        return None;
+    }
+    Some(TranscriptData {
+        call_id: call.call_id.clone(),
+        direction: call.direction,
+        from: call.from.clone(),
+        to: call.to.clone(),
+        transcript: (!segments.is_empty()).then_some(segments),
+        full_text,
+        ..TranscriptData::default()
+    })
+}
+
+fn filled_text<'a>(data: &mut Object<'a>, name: &str) -> Option<Text<'a>> {
+    let is_filled = data.peek(name).and_then(Raw::text).is_some_and(|text| !text.is_empty());
+    if is_filled { data.text(name) } else { None }
+}
