@@ -31,8 +31,8 @@ const PERSONAL_FIELDS: &str = "\
     original_to_name originalToName originalToNumber medium device_type estimated_value_cents \
     actual_value_cents revenue_cents";
 
-/// The path where one of [`PERSONAL_FIELDS`] holds only `AGENT` or `USER`.
-const NOT_PERSONAL: &[&str] = &["data.transcriptions[].source"];
+/// The paths where one of [`PERSONAL_FIELDS`] holds only `AGENT`, `USER` or `EXTERNAL`.
+const NOT_PERSONAL: &[&str] = &["data.transcriptions[].source", "body.transcriptions[].source"];
 
 /// Returns name and webhook of every golden case and sample.
 fn webhooks() -> Vec<(String, Webhook)> {

@@ -39,7 +39,7 @@ pub(super) const ADAPTER: Adapter = Adapter {
             "parent_uuid|disposition|date|duration|charge|per_minute|forward_fee",
             "message_id|message_type|received_at|status|sent|delivered|segments|segments_count|carrier_fees",
             "request_id|call_uuid|language|transcription_date|call_date|call_score|transcription_score",
-            "turns[].s|e|sentiment",
+            "turns[].s|e|speaker|sentiment",
         ],
         // A transcript's keys are the numbers of the call.
         keyed: &["transcript"],
@@ -61,6 +61,7 @@ const CARRIED: &[&str] = &[
     "segments_count",
     "carrier_fees",
     "transcript",
+    "turns[].type",
     "turns[].sentiment",
     "language",
     "transcription_date",

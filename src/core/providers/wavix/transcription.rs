@@ -64,10 +64,10 @@ fn turns<'a>(root: &mut Object<'a>) -> Option<Vec<Segment<'a>>> {
     let mut turns = root.objects("turns")?;
     let segment = |turn: &mut Object<'a>| {
         let text = turn.text("text")?;
-        let named = ["type", "speaker"].into_iter().find_map(|key| turn.one_of(key, SPEAKERS));
-        let speaker_id = turn.id("type").or_else(|| turn.id("speaker"));
-        let speaker = named.unwrap_or(Speaker::Unknown);
-        Some(Segment { speaker, text, at: turn.id("s"), until: turn.id("e"), speaker_id })
+        // Otherwise `type` is a number, which is no id of a speaker.
+        let speaker = turn.one_of("type", SPEAKERS).or_else(|| turn.one_of("speaker", SPEAKERS));
+        let speaker = speaker.unwrap_or(Speaker::Unknown);
+        Some(Segment { speaker, text, at: turn.id("s"), until: turn.id("e"), speaker_id: turn.id("speaker") })
     };
     let segments: Vec<_> = turns.iter_mut().filter_map(segment).collect();
     root.keep_all("turns", turns);
