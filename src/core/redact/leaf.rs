@@ -59,6 +59,6 @@ fn is_made_of(text: &str, allowed: impl Fn(char) -> bool) -> bool {
     let starts_as_phone = |part: &str| part.len() >= 7 && part.bytes().take(7).all(|b| b.is_ascii_digit());
     text.len() <= VALUE_MAX_BYTES
         && text.chars().all(allowed)
-        && !text.split('/').any(|part| is_phone_like(part))
+        && !text.split('/').any(is_phone_like)
         && !text.split('+').skip(1).any(starts_as_phone)
 }

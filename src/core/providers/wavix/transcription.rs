@@ -19,7 +19,6 @@ const SPEAKERS: &[(&str, Speaker)] = &[("agent", Speaker::Agent), ("client", Spe
 
 /// Reads a transcription. One in an unknown state is an update.
 pub(super) fn read(mut root: Object<'_>) -> Read<'_> {
-    let key = IdempotencyKey::of_content(&["transcription"], &root);
     let kind = match root.one_of("status", STATUSES) {
         Some(kind) => kind,
         None if root.has("status") => EventType::TranscriptUpdated,
@@ -31,6 +30,8 @@ pub(super) fn read(mut root: Object<'_>) -> Read<'_> {
         (None, Some(own)) => (None, Some(own)),
         (None, None) => (Some(call_id(&mut root)?), None),
     };
+    let id = call_id.as_deref().or(transcript_id.as_deref()).unwrap_or_default();
+    let key = IdempotencyKey::of_content(&["transcription", id], &root);
     let data = TranscriptData {
         transcript: turns(&mut root),
         duration_seconds: root.float("duration"),
