@@ -333,14 +333,10 @@ impl Retry {
 }
 
 /// Returns the reasons that can be retried, with the default number of retries. The others say that a message
-/// has been retried enough, or that the broker removed it.
+/// has been retried enough, or that the broker dead-lettered it.
 fn reasons_to_retry() -> impl Iterator<Item = (&'static str, Reason, u32)> {
-    let retried = |reason: &Reason| {
-        !matches!(
-            reason,
-            Reason::RetriesExhausted | Reason::DeliveryLimit | Reason::Expired | Reason::MaxLength
-        )
-    };
+    let retried =
+        |reason: &Reason| *reason != Reason::RetriesExhausted && !Reason::OF_THE_BROKER.contains(reason);
     let default = |reason| if reason == Reason::UnreadableKey { 5 } else { 0 };
     Reason::ALL.into_iter().filter(retried).map(move |reason| (reason.as_str(), reason, default(reason)))
 }

@@ -133,7 +133,7 @@ async fn fixed_letters(world: &World, count: usize) -> Vec<QueuedWebhook> {
 }
 
 /// Returns a good webhook about call `n`, dead-lettered by an old version.
-fn letter(n: usize) -> Letter {
+pub(super) fn letter(n: usize) -> Letter {
     let mut queued = super::support::queued("salpre", call(n));
     let history = &mut queued.history;
     history.reason = Some(Reason::InvalidPayload);

@@ -13,9 +13,12 @@ mod dead_letters_cli;
 mod delivery;
 #[path = "../support/frames.rs"]
 mod frames;
+#[path = "../support/hostile.rs"]
+mod hostile;
 mod ledger;
 mod many_letters;
 mod outages;
+mod poison;
 mod processes;
 #[path = "../support/proxy.rs"]
 mod proxy;

@@ -138,7 +138,7 @@ impl Processor {
     fn plan(&self, delivery: &Delivery) -> Result<Plan, Fault> {
         let webhook = &delivery.queued.webhook;
         if let Some(invalid) = &delivery.invalid {
-            return Err(Fault::Permanent { reason: Reason::InvalidMessage, error: invalid.to_string() });
+            return Err(Fault::Permanent { reason: invalid.reason(), error: invalid.to_string() });
         }
         // After one more crash the broker would dead-letter it without an entry in the ledger.
         if delivery.redeliveries >= self.config.retry.delivery_limit {

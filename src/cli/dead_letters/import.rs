@@ -16,6 +16,7 @@ use crate::{
     cli::exit::{DATA, FAILED, OK},
     config::Config,
     core::letters::JobKind,
+    edge::amqp::carriable,
 };
 
 /// Put the letters of a file back into their dead-letter queues; repeating it changes nothing
@@ -74,7 +75,12 @@ fn check(config: &Config, args: &Args) -> anyhow::Result<Result<u64, anyhow::Err
     let mut letters = 0;
     for letter in read_letters(&args.file)? {
         match letter {
-            Ok(letter) if config.sources.contains_key(&letter.queued.webhook.source) => letters += 1,
+            Ok(letter) if config.sources.contains_key(&letter.queued.webhook.source) => {
+                if let Err(error) = carriable::check(&letter.queued, config.amqp.frame_max) {
+                    return Ok(Err(anyhow::Error::from(error).context(format!("letter {}", letter.id))));
+                }
+                letters += 1;
+            }
             Ok(letter) => {
                 let source = letter.queued.webhook.source;
                 return Ok(Err(anyhow::anyhow!("source `{source}` is not configured")));

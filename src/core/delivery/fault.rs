@@ -20,6 +20,8 @@ pub enum Reason {
     UnknownSource,
     /// The message lacks properties that the receiver sets on every message.
     InvalidMessage,
+    /// The message's properties or headers cannot be read: too large, nested too deep, or not UTF-8.
+    UnreadableHeaders,
     /// A normalized event is larger than `worker.event_bytes_max`.
     EventTooLarge,
     /// Its Redis key holds a value that hookswitch did not write, so it is unknown whether it is done.
@@ -32,23 +34,31 @@ pub enum Reason {
     Expired,
     /// The broker removed it from its raw queue, which was full: a policy sets `max-length` there.
     MaxLength,
+    /// Another consumer of its raw queue rejected it.
+    Rejected,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::MalformedJson,
         Self::UnsupportedEvent,
         Self::InvalidPayload,
         Self::UnknownSource,
         Self::InvalidMessage,
+        Self::UnreadableHeaders,
         Self::EventTooLarge,
         Self::UnreadableKey,
         Self::RetriesExhausted,
         Self::DeliveryLimit,
         Self::Expired,
         Self::MaxLength,
+        Self::Rejected,
     ];
+
+    /// The reasons for which the broker, and no worker, dead-letters a message.
+    pub const OF_THE_BROKER: [Self; 4] =
+        [Self::DeliveryLimit, Self::Expired, Self::MaxLength, Self::Rejected];
 
     /// Returns the word used in headers, metrics and on the command line.
     pub fn as_str(self) -> &'static str {
@@ -58,12 +68,14 @@ impl Reason {
             Self::InvalidPayload => "invalid_payload",
             Self::UnknownSource => "unknown_source",
             Self::InvalidMessage => "invalid_message",
+            Self::UnreadableHeaders => "unreadable_headers",
             Self::EventTooLarge => "event_too_large",
             Self::UnreadableKey => "unreadable_key",
             Self::RetriesExhausted => "retries_exhausted",
             Self::DeliveryLimit => "delivery_limit",
             Self::Expired => "expired",
             Self::MaxLength => "maxlen",
+            Self::Rejected => "rejected",
         }
     }
 }
@@ -86,7 +98,8 @@ impl FromStr for Reason {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "unknown reason: expected one of malformed_json, unsupported_event, invalid_payload, unknown_source, \
-     invalid_message, event_too_large, unreadable_key, retries_exhausted, delivery_limit"
+     invalid_message, unreadable_headers, event_too_large, unreadable_key, retries_exhausted, \
+     delivery_limit, expired, maxlen, rejected"
 )]
 pub struct UnknownReason;
 

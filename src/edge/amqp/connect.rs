@@ -10,6 +10,7 @@ use lapin::{
 };
 use url::{Host, Url};
 
+use super::frames;
 use crate::{config::Amqp, edge::trouble::Trouble};
 
 /// Time to close a connection in order.
@@ -152,7 +153,7 @@ async fn connect_to(config: &Amqp, url: &str, purpose: &str) -> Result<Connectio
     let (scheme, host) = (uri.scheme.clone(), shown(&uri));
     let name = format!("hookswitch {purpose}, pid {}", std::process::id());
     let properties = ConnectionProperties::default().with_connection_name(name.into());
-    let connecting = lapin::Connection::connect_uri(uri, properties);
+    let connecting = frames::open(uri, properties, config.frame_max);
     match tokio::time::timeout(config.connect_timeout, connecting).await {
         Ok(Ok(connection)) => Ok(Connection(connection)),
         Ok(Err(error)) => Err(ConnectError::of(host, &scheme, &error)),

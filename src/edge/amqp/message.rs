@@ -11,7 +11,7 @@ use lapin::{
 };
 use uuid::Uuid;
 
-use super::names;
+use super::{frames::UNREADABLE, invalid::InvalidMessage, names};
 use crate::core::{
     delivery::{
         fault::{Attempt, Reason},
@@ -42,10 +42,10 @@ const DELIVERY_ID: &str = "hookswitch-delivery-id";
 const ENTRY: &str = "hookswitch-entry";
 const HTTP: &str = "http-";
 
-/// A message in a raw queue that no receiver published: it lacks a property or header that they all set.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no valid `{0}`: the message was not published by a hookswitch receiver")]
-pub struct InvalidMessage(pub &'static str);
+/// The most bytes of a captured header's name: with its prefix it is an AMQP short string.
+pub(super) const HEADER_NAME_MAX: usize = SHORT_STRING_MAX - HTTP.len();
+/// The most bytes of an AMQP short string.
+pub(super) const SHORT_STRING_MAX: usize = 255;
 
 fn long(text: &str) -> AMQPValue {
     AMQPValue::LongString(LongString::from(text))
@@ -108,15 +108,15 @@ pub fn properties(queued: &QueuedWebhook) -> BasicProperties {
         }
     }
     for (name, value) in webhook.headers.iter() {
-        // A header name is an AMQP short string: at most 255 bytes.
-        if name.len() + HTTP.len() <= 255 {
+        // Receivers capture no longer names, and an import refuses them.
+        if name.len() <= HEADER_NAME_MAX {
             put(&format!("{HTTP}{name}"), long(value));
         }
     }
     let mut properties = persistent(&webhook.delivery_id.to_string(), webhook.received_at)
         .with_type("webhook".into())
         .with_headers(headers);
-    if let Some(content_type) = queued.content_type.as_deref().filter(|text| text.len() <= 255) {
+    if let Some(content_type) = queued.content_type.as_deref().filter(|text| text.len() <= SHORT_STRING_MAX) {
         properties = properties.with_content_type(content_type.into());
     }
     properties
@@ -191,15 +191,48 @@ pub fn decode(
     properties: &BasicProperties,
     body: Vec<u8>,
 ) -> Result<QueuedWebhook, (InvalidMessage, Vec<u8>)> {
-    match decode_head(properties) {
+    let head = match unreadable(properties) {
+        Some(cause) => Err(InvalidMessage::Unreadable(cause)),
+        None => decode_head(properties),
+    };
+    match head {
         Ok(queued) => Ok(with_body(queued, body)),
         Err(error) => Err((error, body)),
     }
 }
 
+/// Reads a dead letter's message. One of which a part is unreadable is a letter as well.
+///
+/// # Errors
+/// [`InvalidMessage`] with the body: the message is no letter that a worker wrote.
+pub fn decode_letter(
+    properties: &BasicProperties,
+    body: Vec<u8>,
+) -> Result<QueuedWebhook, (InvalidMessage, Vec<u8>)> {
+    let unreadable = unreadable(properties).map(InvalidMessage::Unreadable);
+    match decode_head(properties) {
+        Ok(mut queued) => {
+            if let Some(cause) = unreadable {
+                died_of(&mut queued.history, &cause);
+            }
+            Ok(with_body(queued, body))
+        }
+        Err(error) => Err((unreadable.unwrap_or(error), body)),
+    }
+}
+
+/// Records why a letter without a reason of its own is one.
+pub fn died_of(history: &mut History, cause: &InvalidMessage) {
+    if history.reason.is_none() {
+        history.reason = Some(cause.reason());
+        history.error = Some(cause.to_string());
+    }
+}
+
 /// Makes a webhook of a message that cannot be decoded, so that it can become a dead letter and be replayed.
 ///
-/// Its delivery id is derived from its body: the same message always gets the same id.
+/// Keeps what can be read. A delivery id that is missing is derived from the body: the same message always
+/// gets the same id.
 pub fn salvage(
     properties: &BasicProperties,
     body: Vec<u8>,
@@ -207,6 +240,9 @@ pub fn salvage(
     provider: Provider,
     now: Timestamp,
 ) -> QueuedWebhook {
+    if let Ok(queued) = decode_head(properties) {
+        return with_body(queued, body);
+    }
     let message_id = properties.message_id().as_ref().and_then(|id| id.as_str().parse().ok());
     let webhook = Webhook {
         delivery_id: message_id.unwrap_or_else(|| DeliveryId::new(Uuid::new_v5(&Uuid::NAMESPACE_OID, &body))),
@@ -217,8 +253,14 @@ pub fn salvage(
         body: Bytes::new(),
     };
     let content_type = properties.content_type().as_ref().map(ToString::to_string);
-    let (shard, history) = (Shard::FIRST, History::default());
+    let reason = properties.headers().as_ref().and_then(broker_reason);
+    let (shard, history) = (Shard::FIRST, History { reason, ..History::default() });
     with_body(QueuedWebhook { webhook, content_type, entry: None, shard, history }, body)
+}
+
+/// Returns why the properties of a message had to be replaced, if they were.
+fn unreadable(properties: &BasicProperties) -> Option<String> {
+    string_of(properties.headers().as_ref()?, UNREADABLE)
 }
 
 fn with_body(mut queued: QueuedWebhook, body: Vec<u8>) -> QueuedWebhook {
@@ -229,12 +271,13 @@ fn with_body(mut queued: QueuedWebhook, body: Vec<u8>) -> QueuedWebhook {
 fn decode_head(properties: &BasicProperties) -> Result<QueuedWebhook, InvalidMessage> {
     let empty = FieldTable::default();
     let headers = properties.headers().as_ref().unwrap_or(&empty);
-    let text = |name: &'static str| string_of(headers, name).ok_or(InvalidMessage(name));
-    let message_id = properties.message_id().as_ref().ok_or(InvalidMessage("message_id"))?;
-    let delivery_id: DeliveryId = message_id.as_str().parse().map_err(|_| InvalidMessage("message_id"))?;
-    let source: SourceName = text(SOURCE)?.parse().map_err(|_| InvalidMessage(SOURCE))?;
-    let provider = text(PROVIDER)?.parse().map_err(|_| InvalidMessage(PROVIDER))?;
-    let received_at = time_of(headers, RECEIVED_AT).ok_or(InvalidMessage(RECEIVED_AT))?;
+    let text = |name: &'static str| string_of(headers, name).ok_or(InvalidMessage::Lacks(name));
+    let message_id = properties.message_id().as_ref().ok_or(InvalidMessage::Lacks("message_id"))?;
+    let delivery_id: DeliveryId =
+        message_id.as_str().parse().map_err(|_| InvalidMessage::Lacks("message_id"))?;
+    let source: SourceName = text(SOURCE)?.parse().map_err(|_| InvalidMessage::Lacks(SOURCE))?;
+    let provider = text(PROVIDER)?.parse().map_err(|_| InvalidMessage::Lacks(PROVIDER))?;
+    let received_at = time_of(headers, RECEIVED_AT).ok_or(InvalidMessage::Lacks(RECEIVED_AT))?;
     let captured: Headers = headers
         .inner()
         .keys()
@@ -279,19 +322,18 @@ pub fn stream_offset(properties: &BasicProperties) -> Option<u64> {
     u64::try_from(*offset).ok()
 }
 
-/// Returns the reason of a message that the broker itself removed from a raw queue. A delay queue removes
-/// messages as well, when their delay is over.
+/// Returns why the broker itself moved a message out of a raw queue, if it did. Delay queues move messages as
+/// well, when their delay is over.
 fn broker_reason(headers: &FieldTable) -> Option<Reason> {
     let AMQPValue::FieldArray(deaths) = headers.inner().get("x-death")? else { return None };
+    // The last death comes first.
     deaths.as_slice().iter().find_map(|death| {
         let AMQPValue::FieldTable(death) = death else { return None };
-        let queue = string_of(death, "queue")?;
-        match string_of(death, "reason")?.as_str() {
-            "delivery_limit" => Some(Reason::DeliveryLimit),
-            "expired" if queue.starts_with(names::RAW_PREFIX) => Some(Reason::Expired),
-            "maxlen" if queue.starts_with(names::RAW_PREFIX) => Some(Reason::MaxLength),
-            _ => None,
+        if !string_of(death, "queue")?.starts_with(names::RAW_PREFIX) {
+            return None;
         }
+        let reason = string_of(death, "reason")?;
+        Reason::OF_THE_BROKER.into_iter().find(|known| known.as_str() == reason)
     })
 }
 
@@ -344,7 +386,7 @@ mod tests {
     #[test]
     fn a_message_of_another_publisher_is_told_by_what_it_lacks() {
         let error = decode(&BasicProperties::default(), b"{}".to_vec());
-        assert_eq!(error, Err((InvalidMessage("message_id"), b"{}".to_vec())));
+        assert_eq!(error, Err((InvalidMessage::Lacks("message_id"), b"{}".to_vec())));
     }
 
     #[test]
@@ -357,5 +399,52 @@ mod tests {
         let again = properties(&queued);
         let names: Vec<_> = again.headers().iter().flat_map(|h| h.inner().keys()).cloned().collect();
         assert!(!names.iter().any(|name| name.as_str().starts_with("x-")), "{names:?}");
+    }
+
+    fn died(deaths: &[(&str, &str)]) -> BasicProperties {
+        let death = |(queue, reason): &(&str, &str)| {
+            let mut death = FieldTable::default();
+            death.insert("queue".into(), long(queue));
+            death.insert("reason".into(), long(reason));
+            AMQPValue::FieldTable(death)
+        };
+        let mut before = queued();
+        before.history.reason = None;
+        let mut headers = properties(&before).headers().clone().unwrap_or_default();
+        let deaths: Vec<_> = deaths.iter().map(death).collect();
+        headers.insert("x-death".into(), AMQPValue::FieldArray(deaths.into()));
+        properties(&before).with_headers(headers)
+    }
+
+    #[test]
+    fn the_reason_of_the_broker_is_told_apart_from_the_end_of_a_delay() {
+        let reason = |deaths: &[(&str, &str)]| {
+            let reason = decode(&died(deaths), Vec::new()).expect("a message of hookswitch").history.reason;
+            reason.map(Reason::as_str)
+        };
+        assert_eq!(reason(&[("retry.5s", "expired")]), None);
+        for word in ["expired", "maxlen", "rejected", "delivery_limit"] {
+            assert_eq!(reason(&[("raw.wavix-eu", word), ("retry.5s", "expired")]), Some(word));
+            assert_eq!(reason(&[("retry.5s", "expired"), ("raw.wavix-eu", word)]), Some(word));
+        }
+        assert_eq!(reason(&[("raw.wavix-eu", "moon_landing")]), None);
+    }
+
+    #[test]
+    fn an_unreadable_message_keeps_what_can_be_read_and_names_the_cause() {
+        let before = queued();
+        let mut headers = properties(&before).headers().clone().unwrap_or_default();
+        headers.insert(UNREADABLE.into(), long("it is too deep"));
+        let received = properties(&before).with_headers(headers);
+        let (error, body) = decode(&received, b"{}".to_vec()).expect_err("it is unreadable");
+        assert_eq!(error.reason(), Reason::UnreadableHeaders);
+        assert!(error.to_string().contains("it is too deep"), "{error}");
+        let source = "other".parse().expect("a name");
+        let salvaged = salvage(&received, body, &source, Provider::Allo, Timestamp::UNIX_EPOCH);
+        assert_eq!(
+            (salvaged.webhook.delivery_id, salvaged.entry),
+            (before.webhook.delivery_id, before.entry)
+        );
+        assert_eq!(salvaged.webhook.headers, before.webhook.headers);
     }
 }

@@ -4,10 +4,13 @@
 //! connection drops everything that belongs to it and starts over (see docs/design/lapin.md for the defects
 //! of lapin 4.12.3 that this avoids).
 
+pub mod carriable;
 mod connect;
 pub mod consume;
 pub mod depth;
 mod error;
+mod frames;
+pub mod invalid;
 pub mod message;
 pub mod names;
 pub mod publish;

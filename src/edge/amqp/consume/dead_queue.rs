@@ -16,7 +16,7 @@ use crate::{
         providers::Provider,
         webhook::SourceName,
     },
-    edge::amqp::{Connection, Error, depth, message, names},
+    edge::amqp::{Connection, Error, depth, invalid::InvalidMessage, message, names},
 };
 
 /// Time without a letter after which the missing ones count as taken by another consumer.
@@ -187,10 +187,15 @@ impl<'a> Pass<'a> {
         let delivery = delivery?;
         self.seen += 1;
         let id = message::letter_id(&delivery.properties);
-        let queued = match message::decode(&delivery.properties, delivery.data) {
+        let queued = match message::decode_letter(&delivery.properties, delivery.data) {
             Ok(queued) => queued,
-            Err((_, body)) => {
-                message::salvage(&delivery.properties, body, self.source, self.provider, Timestamp::now())
+            Err((cause, body)) => {
+                let (properties, now) = (&delivery.properties, Timestamp::now());
+                let mut salvaged = message::salvage(properties, body, self.source, self.provider, now);
+                if matches!(cause, InvalidMessage::Unreadable(_)) {
+                    message::died_of(&mut salvaged.history, &cause);
+                }
+                salvaged
             }
         };
         let letter = Letter { id: id.unwrap_or_else(|| LetterId::of_content(&queued)), queued };

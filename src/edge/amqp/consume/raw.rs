@@ -10,7 +10,7 @@ use lapin::{
 use super::{Mode, acks::Settler, consume, delivery::Delivery};
 use crate::{
     core::{delivery::queued::QueuedWebhook, providers::Provider, shard::Shard, webhook::SourceName},
-    edge::amqp::{Connection, Error, message, names},
+    edge::amqp::{Connection, Error, invalid::InvalidMessage, message, names},
 };
 
 /// The consumer of a source's shard, on a channel of its own.
@@ -80,7 +80,7 @@ impl RawConsumer {
         let tag = delivery.delivery_tag;
         self.settler.give_out(tag);
         let redeliveries = message::redeliveries(&delivery.properties);
-        let (queued, invalid) = match message::decode(&delivery.properties, delivery.data) {
+        let (mut queued, mut invalid) = match message::decode(&delivery.properties, delivery.data) {
             Ok(queued) => (queued, None),
             Err((error, body)) => {
                 let now = Timestamp::now();
@@ -88,7 +88,19 @@ impl RawConsumer {
                 (queued, Some(error))
             }
         };
+        if queued.webhook.source != self.source {
+            let named = self.adopt(&mut queued);
+            invalid.get_or_insert(InvalidMessage::OtherSource(named));
+        }
         Some(Delivery { queued: QueuedWebhook { shard: self.shard, ..queued }, invalid, redeliveries, tag })
+    }
+
+    /// Makes a webhook that names another source one of this queue's, and returns the other's name. Its place
+    /// in the other's ledger means nothing in this one's.
+    fn adopt(&self, queued: &mut QueuedWebhook) -> SourceName {
+        queued.webhook.provider = self.provider;
+        queued.entry = None;
+        std::mem::replace(&mut queued.webhook.source, self.source.clone())
     }
 
     /// Stops consuming, and requeues what was delivered and is not being processed: `waiting`, and what

@@ -1,0 +1,93 @@
+//! Whether a message can carry a webhook that no receiver accepted, such as one from a file.
+
+use lapin::types::{AMQPValue, ShortString};
+
+use super::message::{HEADER_NAME_MAX, SHORT_STRING_MAX, properties};
+use crate::core::delivery::queued::QueuedWebhook;
+
+/// A webhook that no message can carry as it is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Uncarriable {
+    /// The name of a header is too long.
+    #[error("the name of a header has {0} bytes, and AMQP permits {HEADER_NAME_MAX}")]
+    HeaderName(usize),
+    /// The content type is too long.
+    #[error("the content type has {0} bytes, and AMQP permits {SHORT_STRING_MAX}")]
+    ContentType(usize),
+    /// All headers together are too large.
+    #[error("the headers have {bytes} bytes: raise amqp.frame_max to at least {needed}")]
+    TooLarge {
+        /// Their size.
+        bytes: usize,
+        /// The frame that they need.
+        needed: usize,
+    },
+}
+
+/// Checks that a message can carry a webhook without loss, where frames have at most `frame_max` bytes.
+///
+/// # Errors
+/// [`Uncarriable`]
+pub fn check(queued: &QueuedWebhook, frame_max: u32) -> Result<(), Uncarriable> {
+    if let Some((name, _)) = queued.webhook.headers.iter().find(|(name, _)| name.len() > HEADER_NAME_MAX) {
+        return Err(Uncarriable::HeaderName(name.len()));
+    }
+    if let Some(text) = queued.content_type.as_ref().filter(|text| text.len() > SHORT_STRING_MAX) {
+        return Err(Uncarriable::ContentType(text.len()));
+    }
+    // Beside its name and value, a header takes six bytes.
+    let size = |(name, value): (&ShortString, &AMQPValue)| match value {
+        AMQPValue::LongString(text) => name.as_str().len() + text.as_bytes().len() + 6,
+        _ => name.as_str().len() + 16,
+    };
+    let bytes = properties(queued).headers().iter().flat_map(|headers| headers.inner()).map(size).sum();
+    // What a message may gain on its way through the queues has room beside them.
+    let needed = bytes + bytes / 3;
+    if needed > usize::try_from(frame_max).unwrap_or(usize::MAX) {
+        return Err(Uncarriable::TooLarge { bytes, needed });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::core::{
+        delivery::queued::History,
+        providers::Provider,
+        shard::Shard,
+        webhook::{DeliveryId, Headers, Webhook},
+    };
+
+    fn queued() -> QueuedWebhook {
+        let webhook = Webhook {
+            delivery_id: DeliveryId::new(Uuid::nil()),
+            source: "wavix-eu".parse().expect("a name"),
+            provider: Provider::Wavix,
+            received_at: Timestamp::UNIX_EPOCH,
+            headers: Headers::default(),
+            body: Default::default(),
+        };
+        let (entry, shard, history) = (None, Shard::FIRST, History::default());
+        QueuedWebhook { webhook, content_type: None, entry, shard, history }
+    }
+
+    #[test]
+    fn a_webhook_that_no_message_can_carry_is_told_by_what_is_too_large() {
+        let with = |name: &str, value: &str| {
+            let mut queued = queued();
+            queued.webhook.headers = Headers::from_iter([(name, value)]);
+            check(&queued, 64 << 10)
+        };
+        assert_eq!(with(&"x".repeat(250), "v"), Ok(()));
+        assert_eq!(with(&"x".repeat(251), "v"), Err(Uncarriable::HeaderName(251)));
+        assert_eq!(with("x", &"v".repeat(40 << 10)), Ok(()));
+        assert!(matches!(with("x", &"v".repeat(50 << 10)), Err(Uncarriable::TooLarge { .. })));
+        let content_type = Some("c".repeat(256));
+        let queued = QueuedWebhook { content_type, ..queued() };
+        assert_eq!(check(&queued, 64 << 10), Err(Uncarriable::ContentType(256)));
+    }
+}

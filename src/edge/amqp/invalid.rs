@@ -1,0 +1,31 @@
+//! Messages in raw queues that no receiver published there.
+
+use crate::core::{delivery::fault::Reason, webhook::SourceName};
+
+/// Why a message in a raw queue is none that a receiver published there.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidMessage {
+    /// It lacks a property or header that receivers set on every message.
+    #[error("no valid `{0}`: the message was not published by a hookswitch receiver")]
+    Lacks(&'static str),
+    /// Its properties or headers cannot be read. What can be is kept.
+    #[error("the message is unreadable: {0}; it was not published by a hookswitch receiver")]
+    Unreadable(String),
+    /// It names another source than that of its queue.
+    #[error(
+        "the message names the source `{0}` and was in the raw queue of another: a replay would make it a \
+         webhook of this source"
+    )]
+    OtherSource(SourceName),
+}
+
+impl InvalidMessage {
+    /// Returns the reason of the dead letter that it becomes.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Lacks(_) => Reason::InvalidMessage,
+            Self::Unreadable(_) => Reason::UnreadableHeaders,
+            Self::OtherSource(_) => Reason::UnknownSource,
+        }
+    }
+}
