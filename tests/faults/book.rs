@@ -81,6 +81,8 @@ pub struct Book {
     seen: Mutex<BufWriter<File>>,
     wrong: Mutex<BTreeMap<Wrong, (usize, Vec<String>)>>,
     dead_by_reason: Mutex<BTreeMap<String, usize>>,
+    /// Bodies of messages with unreadable properties, and the number of their dead letters.
+    unreadable: Mutex<BTreeMap<Vec<u8>, usize>>,
     troubles: Mutex<Vec<Trouble>>,
     redis_lost: Mutex<Vec<u64>>,
     pub accepted: AtomicU64,
@@ -139,6 +141,7 @@ impl Book {
             seen: Mutex::new(BufWriter::new(File::create(dir.join("seen.tsv")).unwrap())),
             wrong: Mutex::default(),
             dead_by_reason: Mutex::default(),
+            unreadable: Mutex::default(),
             troubles: Mutex::default(),
             redis_lost: Mutex::default(),
             accepted: AtomicU64::new(0),
@@ -265,6 +268,13 @@ impl Book {
         let word = reason.map_or("none", Reason::as_str).to_owned();
         *self.dead_by_reason.lock().unwrap().entry(word).or_default() += 1;
         let body = &letter.webhook.body;
+        if reason == Some(Reason::UnreadableHeaders) {
+            match self.unreadable.lock().unwrap().get_mut(&body[..]) {
+                Some(dead) => *dead += 1,
+                None => self.complain(Wrong::Misrouted, "unreadable dead letter that was not sent so".into()),
+            }
+            return;
+        }
         let Some(number) = Number::find(body).filter(|number| self.knows(*number)) else {
             return self.complain(
                 Wrong::Phantom,
@@ -301,6 +311,22 @@ impl Book {
         }
         let dead = &mut self.entries.lock().unwrap()[number.sequence()].dead;
         *dead = dead.saturating_add(1);
+    }
+
+    /// Returns the body of a message to put into a raw queue with unreadable properties.
+    pub fn open_unreadable(&self) -> Vec<u8> {
+        let mut unreadable = self.unreadable.lock().unwrap();
+        let body = format!("unreadable message {}", unreadable.len()).into_bytes();
+        unreadable.insert(body.clone(), 0);
+        body
+    }
+
+    /// Complains of the messages with unreadable properties that are not dead letters.
+    pub fn account_for_unreadable(&self) {
+        let unreadable = self.unreadable.lock().unwrap();
+        for (body, _) in unreadable.iter().filter(|(_, dead)| **dead == 0) {
+            self.complain(Wrong::Lost, String::from_utf8_lossy(body).into_owned());
+        }
     }
 
     pub fn dead_by_reason(&self) -> BTreeMap<String, usize> {

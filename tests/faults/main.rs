@@ -17,6 +17,8 @@ mod consumer;
 mod fleet;
 #[path = "../support/frames.rs"]
 mod frames;
+#[path = "../support/hostile.rs"]
+mod hostile;
 #[path = "../support/proxy.rs"]
 #[expect(dead_code, reason = "other tests ask it for more")]
 mod proxy;
@@ -237,6 +239,7 @@ fn run(world: &World, seed: u64, began: Instant) -> serde_json::Value {
     stop.cancel();
     world.fleet.stop(&world.book);
     report::account(&world.book, &world.dir);
+    world.book.account_for_unreadable();
     let duplicates = report::duplicates(&world.book, &world.dir);
     report::json(world, began.elapsed().as_secs(), &duplicates)
 }

@@ -14,6 +14,7 @@ use lapin::{
 use super::{
     book::Wrong,
     fleet::{OTHER_CLOCK, wait_for},
+    hostile::{Hostile, poisons},
     proxy::Moment,
     sender::for_a_while,
     traffic::Dice,
@@ -167,6 +168,7 @@ pub static OTHERS: &[Row] = &[
         for_a_while(&world.sender.mix.big_every, 100, Duration::from_secs(2));
         Ok(())
     }),
+    strict("14h", "poison messages: properties that lapin cannot receive", unreadable),
     strict("15", "repeats: every second webhook", |world, _| {
         for_a_while(&world.sender.mix.repeats, 500, Duration::from_secs(3));
         Ok(())
@@ -285,6 +287,24 @@ fn crash_points(world: &World, dice: &mut Dice) -> Result<(), String> {
     if !missed.is_empty() {
         world.book.complain(Wrong::Row, format!("the worker did not die at {}", missed.join(", ")));
     }
+    Ok(())
+}
+
+/// Puts messages of every unreadable kind into the raw queue of each source, between its webhooks.
+fn unreadable(world: &World, _: &mut Dice) -> Result<(), String> {
+    if world.options.old_binary.is_some() {
+        // Older versions may abort.
+        return Ok(());
+    }
+    world.runtime.block_on(async {
+        let mut hostile = Hostile::connect(&world.broker.url(1)).await;
+        for (_, properties, _) in poisons() {
+            for source in ["morph", "allo", "wavix", "salpre", "varda"] {
+                let body = world.book.open_unreadable();
+                hostile.publish(&format!("raw.{source}"), &properties, &body).await;
+            }
+        }
+    });
     Ok(())
 }
 

@@ -228,7 +228,13 @@ impl Shared {
             return (stream.split(), true);
         }
         let mut ready = BytesMut::new();
-        while let Some((bytes, frame)) = frames::next(stream) {
+        while let Some(bytes) = frames::next_unparsed(stream) {
+            // Messages may be such that this parser does not survive them.
+            if sender == Sender::Service && bytes[0] == CONTENT_HEADER {
+                ready.extend_from_slice(&bytes);
+                continue;
+            }
+            let frame = frames::parse(&bytes);
             let (before, after) = moments(sender, &frame);
             if before.is_some_and(|moment| self.is_cut_at(moment)) {
                 return (ready, false);
@@ -258,6 +264,9 @@ impl Shared {
         cut
     }
 }
+
+/// The type of frames that hold the properties of messages.
+const CONTENT_HEADER: u8 = 2;
 
 /// Returns the moments just before and just after a frame.
 fn moments(sender: Sender, frame: &AMQPFrame) -> (Option<Moment>, Option<Moment>) {

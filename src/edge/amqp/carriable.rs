@@ -36,9 +36,9 @@ pub fn check(queued: &QueuedWebhook, frame_max: u32) -> Result<(), Uncarriable> 
         return Err(Uncarriable::ContentType(text.len()));
     }
     // Beside its name and value, a header takes six bytes.
-    let size = |(name, value): (&ShortString, &AMQPValue)| match value {
-        AMQPValue::LongString(text) => name.as_str().len() + text.as_bytes().len() + 6,
-        _ => name.as_str().len() + 16,
+    let size = |(name, value): (&ShortString, &AMQPValue)| {
+        let text = if let AMQPValue::LongString(text) = value { text.as_bytes().len() } else { 0 };
+        name.as_str().len() + text + 6
     };
     let bytes = properties(queued).headers().iter().flat_map(|headers| headers.inner()).map(size).sum();
     // What a message may gain on its way through the queues has room beside them.
