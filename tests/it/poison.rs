@@ -174,6 +174,28 @@ async fn an_unreadable_message_among_the_marks_of_the_ledger_is_dropped() {
 }
 
 #[tokio::test]
+async fn unreadable_messages_in_the_log_and_in_the_journal_hide_nothing() {
+    let world = World::new().await;
+    let tool = Program::of(&world);
+    let (mut hostile, poisons) = (world.hostile().await, poisons());
+    let letters = [0, 1, 2].map(letter);
+    world.bury(&letters[..1]).await;
+    for stream in ["hookswitch.dead-log", "hookswitch.dead-jobs"] {
+        for (_, properties, _) in &poisons {
+            hostile.publish(stream, properties, b"{}").await;
+        }
+    }
+    world.bury(&letters[1..]).await;
+    // The last message of a stream tells where its end is.
+    hostile.publish("hookswitch.dead-log", &poisons[0].1, b"{}").await;
+    assert_eq!(listed(&tool).await.len(), 3);
+    let replayed = tool.ok("dead-letters replay --all --no-canary --json").await.json();
+    assert_eq!(replayed["replayed"], 3, "{replayed}");
+    assert_eq!(tool.ok("dead-letters jobs --json").await.lines().len(), 1);
+    assert_eq!(listed(&tool).await, []);
+}
+
+#[tokio::test]
 async fn a_letter_is_read_though_its_headers_nearly_fill_a_frame() {
     let world = World::new().await;
     let mut large = queued("salpre", b"not json".to_vec());
