@@ -13,7 +13,7 @@ use super::{
     ledger::Books,
     receiver::{Receiver, sink::RawExchangeSink},
     shards::Shards,
-    worker::{Worker, gate::Gate, read::Normalize},
+    worker::{RefusedError, Worker, gate::Gate, read::Normalize},
 };
 use crate::{
     config::Config,
@@ -74,7 +74,7 @@ pub enum ProcessError {
         /// The system's error, with the address.
         error: io::Error,
     },
-    /// The address of Redis is invalid.
+    /// The address of Redis is invalid, or its keys belong to another broker or virtual host.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The broker's topology differs from what is needed.
@@ -88,6 +88,15 @@ pub enum ProcessError {
         /// The panic.
         error: JoinError,
     },
+}
+
+impl From<RefusedError> for ProcessError {
+    fn from(refused: RefusedError) -> Self {
+        match refused {
+            RefusedError::Topology(differs) => Self::Topology(differs),
+            RefusedError::Foreign(foreign) => Self::Store(foreign),
+        }
+    }
 }
 
 impl Process {
@@ -223,7 +232,7 @@ fn receiving(
 
 /// Waits for the pool to end by itself, or for its grace time to end after `stop`.
 async fn finish_working(
-    mut working: AbortOnDropHandle<Result<(), TopologyError>>,
+    mut working: AbortOnDropHandle<Result<(), RefusedError>>,
     stop: &CancellationToken,
     grace: Duration,
 ) -> Result<(), ProcessError> {

@@ -20,15 +20,13 @@ pub(super) async fn connect(config: &Amqp) -> Result<Connection, Unreachable> {
     amqp::connect(config, "command").await.map_err(|error| Unreachable(error.to_string()))
 }
 
-/// Connects to Redis.
+/// Connects to Redis, and makes sure that its keys are those of this broker and virtual host.
 pub(super) async fn open_store(config: &Config) -> anyhow::Result<Store> {
+    let broker = amqp::identity(&config.amqp).await.map_err(|error| Unreachable(error.to_string()))?;
     let store = Store::start(&config.redis, LinkMetrics::unexported())?;
     let mut link = store.watch();
-    let up = link.wait_for(Option::is_some);
-    if !matches!(tokio::time::timeout(config.redis.timeout * 3, up).await, Ok(Ok(_))) {
-        let error = "Redis does not answer; check that it is running and that redis.url or \
-                     HOOKSWITCH_REDIS_URL is right";
-        return Err(Unreachable(error.to_owned()).into());
-    }
+    let up = link.wait_for(Result::is_ok);
+    drop(tokio::time::timeout(config.redis.timeout * 3, up).await);
+    store.check_owner(&broker).await.map_err(|error| Unreachable(error.to_string()))?;
     Ok(store)
 }

@@ -19,8 +19,8 @@ use super::{
     secret::Secret,
     section::section,
     values::{
-        content_type, delays, harmless_headers, header_name, log_filter, patterns, queue_name, shard_by,
-        socket_address, source_name, source_names, text,
+        content_type, delays, harmless_headers, header_name, log_filter, patterns, queue_name,
+        redis_namespace, shard_by, socket_address, source_name, source_names, text,
     },
 };
 use crate::core::{
@@ -104,6 +104,10 @@ section! {
             "redis://redis-1:6379/0",
             "redis://redis-2:6379/0",
         ]);
+        /// The beginning of the names of all keys in Redis: they are `<namespace>:…`. Deployments that share
+        /// a database need one each; workers refuse to start with one that belongs to another broker or
+        /// virtual host. In braces, as in `"{hookswitch}"`, it is a hash tag.
+        namespace: String = redis_namespace().default("hookswitch".to_owned());
         /// Time limit of one command.
         timeout: Duration = duration(10 * MS..=MINUTE).default(SECOND);
     }

@@ -30,6 +30,24 @@ pub(super) fn socket_address() -> Parsed<SocketAddr> {
     parsed(values, |text| text.parse().ok(), SocketAddr::to_string)
 }
 
+/// Declares the namespace of the keys in Redis. It ends before the first colon, so that no namespace begins
+/// another, and holds nothing that has a meaning in the patterns of an ACL.
+pub(super) fn redis_namespace() -> Parsed<String> {
+    fn fits(name: &str) -> bool {
+        (1..=32).contains(&name.len())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    }
+    let values = "1 to 32 characters of A-Z, a-z, 0-9, `-`, `_` and `.`, or the same in braces";
+    parsed(
+        values,
+        |text| {
+            let inner = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap_or(text);
+            fits(inner).then(|| text.to_owned())
+        },
+        String::clone,
+    )
+}
+
 /// Declares a filter of log lines by level and module.
 pub(super) fn log_filter() -> Parsed<String> {
     let parse = |text: &str| EnvFilter::try_new(text).is_ok().then(|| text.to_owned());

@@ -52,9 +52,45 @@ troubles! {
     /// The broker blocks publishing: it is short of memory or disk.
     BrokerBlocked, "broker_blocked",
         "RabbitMQ blocks publishing (memory or disk alarm): free memory or disk space there";
-    /// There is no connection to Redis, or it rejects writes.
+    /// There is no connection to Redis.
     StoreDown, "store_down",
-        "Redis is unreachable or rejects writes: check that it is running, not full, and named by redis.url";
+        "Redis is unreachable: check that it is running and named by redis.url (with TLS: rediss://)";
+    /// Redis refuses the user or the password.
+    StoreLogin, "store_login",
+        "Redis refuses the login: check the user and the password in redis.url";
+    /// Redis does not permit a command, or a key.
+    StoreForbidden, "store_forbidden",
+        "Redis does not permit a command or a key: grant its user what docs/redis.md lists";
+    /// Redis has no database with the number in `redis.url`.
+    StoreDatabase, "store_database",
+        "Redis has no such database: check the number at the end of redis.url";
+    /// The TLS connection to Redis cannot be made.
+    StoreTls, "store_tls",
+        "the TLS connection to Redis fails: check its certificate, and whether it speaks TLS at all";
+    /// Redis is a replica.
+    StoreReadOnly, "store_read_only",
+        "Redis is a replica and rejects writes: name its master in redis.url too";
+    /// Redis has no memory left.
+    StoreFull, "store_full",
+        "Redis is out of memory: raise its maxmemory, or make room";
+    /// Redis cannot save its data, and rejects writes therefore.
+    StoreNotSaving, "store_not_saving",
+        "Redis cannot save its data and rejects writes: check its disk and its log";
+    /// Redis loads its data, runs a script for long, or waits for its master.
+    StoreBusy, "store_busy",
+        "Redis is loading its data, or busy: if it stays so, check its log";
+    /// Redis is a node of a Redis Cluster that does not hold the keys.
+    StoreCluster, "store_cluster",
+        "redis.url names a node of a Redis Cluster, which hookswitch cannot use: see docs/redis.md";
+    /// Redis has lost what it held.
+    StoreForgot, "store_forgot",
+        "Redis has lost its data: the ledger counts anew, and what comes again may be published again";
+    /// The keys in Redis belong to another broker or virtual host.
+    StoreForeign, "store_foreign",
+        "the keys in Redis belong to another broker or virtual host: see redis.namespace in docs/redis.md";
+    /// Redis answers with another error.
+    StoreRefused, "store_refused",
+        "Redis refuses a command: the log names its error";
     /// The broker did not confirm a message in time, or did not take it in time.
     Late, "late",
         "RabbitMQ did not confirm in time: check its load and its disk";
@@ -67,4 +103,35 @@ troubles! {
     /// The services are reachable, but the worker does not consume yet, or no longer.
     NotConsuming, "not_consuming",
         "no queue is being consumed: if this lasts for more than a few seconds, check the worker's log";
+}
+
+impl Trouble {
+    /// Returns whether it makes a worker pause, for all sources or for one. The others are waited out by the
+    /// delivery that meets them, or keep a worker from starting.
+    pub fn pauses(self) -> bool {
+        match self {
+            Self::Late | Self::NotConsuming => false,
+            Self::BrokerDown
+            | Self::BrokerLogin
+            | Self::BrokerVhost
+            | Self::BrokerTls
+            | Self::BrokerDenied
+            | Self::BrokerBlocked
+            | Self::Topology
+            | Self::StoreDown
+            | Self::StoreLogin
+            | Self::StoreForbidden
+            | Self::StoreDatabase
+            | Self::StoreTls
+            | Self::StoreReadOnly
+            | Self::StoreFull
+            | Self::StoreNotSaving
+            | Self::StoreBusy
+            | Self::StoreCluster
+            | Self::StoreForgot
+            | Self::StoreForeign
+            | Self::StoreRefused
+            | Self::DownstreamFull => true,
+        }
+    }
 }

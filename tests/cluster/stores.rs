@@ -25,7 +25,7 @@ async fn ask<T: redis::FromRedisValue>(connection: &mut MultiplexedConnection, c
 /// The keys that are marked done.
 async fn done(connection: &mut MultiplexedConnection) -> BTreeSet<Vec<u8>> {
     let mut done = BTreeSet::new();
-    for key in ask::<Vec<Vec<u8>>>(connection, &["KEYS", "d:*"]).await {
+    for key in ask::<Vec<Vec<u8>>>(connection, &["KEYS", "hookswitch:d:*"]).await {
         let value: Option<String> = redis::cmd("GET").arg(&key).query_async(connection).await.unwrap();
         // A claim begins with `o`.
         if value.is_some_and(|value| !value.starts_with('o')) {

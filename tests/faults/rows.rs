@@ -154,6 +154,12 @@ pub static OTHERS: &[Row] = &[
         pause(dice, 2_000, 4_000);
         world.redis_command(&["CONFIG", "SET", "maxmemory", "0"])
     }),
+    row("12p", "Redis: a permission revoked for seconds", |world, dice| {
+        let one = usize::try_from(dice.below(LOSABLE.len() as u64)).unwrap();
+        world.redis_command(&["ACL", "SETUSER", "default", LOSABLE[one]])?;
+        pause(dice, 2_000, 5_000);
+        world.redis_command(&["ACL", "SETUSER", "default", "+@all"])
+    }),
     row("12f", "Redis: FLUSHDB", |world, _| {
         world.book.redis_forgot();
         world.redis_command(&["FLUSHDB"])?;
@@ -255,6 +261,9 @@ pub static OTHERS: &[Row] = &[
 pub fn all() -> impl Iterator<Item = &'static Row> {
     [&WORKER_KILL, &BROKER_KILL, &REDIS_KILL].into_iter().chain(OTHERS)
 }
+
+/// Permissions whose loss ends the scripts at different steps.
+const LOSABLE: [&str; 5] = ["-evalsha", "-set", "-hincrby", "-bitfield", "-sadd"];
 
 fn pause(dice: &mut Dice, from_ms: u64, to_ms: u64) {
     std::thread::sleep(Duration::from_millis(from_ms + dice.below(to_ms - from_ms)));

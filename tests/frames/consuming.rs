@@ -204,6 +204,7 @@ async fn works() -> Works {
         heard = publishing.hear() => panic!("{heard:?}"),
     }
     let mut link = peer.meet().await;
+    peer.greet().await;
     let consuming = consumes(&mut link).await;
     let mut published = BTreeMap::new();
     for n in 1..=3 {

@@ -103,13 +103,14 @@ async fn an_overwritten_key_fails_its_own_delivery_alone() {
     let world = World::with("[retry.retries]\nunreadable_key = 1").await.patient_with_redis().await;
     let key_of = |n| {
         let webhook = queued("salpre", call(n)).webhook;
-        providers::normalize(&webhook).unwrap().key.store_key(&webhook.source)
+        let key = providers::normalize(&webhook).unwrap().key.store_key(&webhook.source);
+        [b"hookswitch:", key.as_bytes()].concat()
     };
     let mut redis = world.redis().await;
-    redis::cmd("RPUSH").arg(key_of(0).as_bytes()).arg(1).exec_async(&mut redis).await.unwrap();
+    redis::cmd("RPUSH").arg(key_of(0)).arg(1).exec_async(&mut redis).await.unwrap();
     // The last is a number, but one that hookswitch does not write.
     for (n, value) in [(1, &b""[..]), (2, b"oops"), (3, b"\xff"), (4, b"99999999999999999999")] {
-        redis::cmd("SET").arg(key_of(n).as_bytes()).arg(value).exec_async(&mut redis).await.unwrap();
+        redis::cmd("SET").arg(key_of(n)).arg(value).exec_async(&mut redis).await.unwrap();
     }
     world.accept("salpre", (0..40).map(call)).await;
     let worker = world.worker();
@@ -120,7 +121,7 @@ async fn an_overwritten_key_fails_its_own_delivery_alone() {
         assert_eq!(letter.history.reason, Some(Reason::UnreadableKey));
         assert_eq!(letter.history.attempt, Attempt(2));
         let error = letter.history.error.unwrap();
-        assert!(error.contains(&format!("DEL \"{}\"", key_of(n))), "{error}");
+        assert!(error.contains(&format!("DEL \"{}\"", key_of(n).escape_ascii())), "{error}");
     }
     assert_eq!(worker.metric("hookswitch_retries_total{source=\"salpre\",tier=\"200ms\"}"), 5.0);
     assert_eq!(worker.metric("hookswitch_dead_total{source=\"salpre\",reason=\"unreadable_key\"}"), 5.0);
@@ -128,7 +129,7 @@ async fn an_overwritten_key_fails_its_own_delivery_alone() {
     assert_eq!(worker.metric("hookswitch_reconnects_total{link=\"redis\"}"), 0.0);
 
     for n in 0..5 {
-        redis::cmd("DEL").arg(key_of(n).as_bytes()).exec_async(&mut redis).await.unwrap();
+        redis::cmd("DEL").arg(key_of(n)).exec_async(&mut redis).await.unwrap();
     }
     super::dead_letters::replay_all(&world, "salpre").await;
     assert_eq!(calls(&world.events(5).await), (0..5).collect::<Vec<_>>());

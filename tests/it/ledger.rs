@@ -19,7 +19,7 @@ use super::{
 };
 
 /// Waits until the balance satisfies `settled`, and returns it.
-async fn balance(world: &World, settled: impl Fn(&Balance) -> bool) -> Balance {
+pub(super) async fn balance(world: &World, settled: impl Fn(&Balance) -> bool) -> Balance {
     let (store, connection) = (world.store().await, world.connect().await);
     let shards = topology::raw_shards(&connection, &world.config).await.unwrap();
     let draw = async || Balance::compute(&store, &connection, &world.config, &shards).await.unwrap();
@@ -89,7 +89,7 @@ async fn an_overwritten_key_of_the_ledger_holds_up_no_webhook() {
     let mut redis = world.redis().await;
     let keys: Vec<String> =
         redis::cmd("KEYS").arg("hookswitch:ledger*").query_async(&mut redis).await.unwrap();
-    assert_eq!(keys.len(), 4, "the root, the set of runs, a run and its block: {keys:?}");
+    assert_eq!(keys.len(), 5, "the root, the set of runs, a run, its block, the exporter: {keys:?}");
     for key in &keys {
         let mut overwriting = redis::pipe();
         overwriting.atomic().cmd("DEL").arg(key).cmd("XADD").arg(key).arg(&["*", "not", "ours"]);

@@ -23,6 +23,8 @@ mod processes;
 #[path = "../support/proxy.rs"]
 mod proxy;
 mod receiving;
+mod redis_keys;
+mod redis_refusals;
 mod rights;
 mod shards;
 mod support;

@@ -84,8 +84,27 @@ impl Peer {
         format!("amqp://guest:guest@{}/%2f", self.listener.local_addr().unwrap())
     }
 
+    /// Accepts the next client, which only reads the greeting.
+    pub async fn greet(&self) {
+        assert!(self.accept().await.frame().await.is_none());
+    }
+
     /// Accepts the next client and completes the handshake.
     pub async fn meet(&self) -> Link {
+        let mut link = self.accept().await;
+        link.frame().await;
+        let heartbeat = self.heartbeat;
+        let tune = connection::Tune { channel_max: 100, frame_max: 1 << 17, heartbeat };
+        link.connection(connection::AMQPMethod::Tune(tune)).await;
+        // The client's `tune-ok` and `open`.
+        link.frame().await;
+        link.frame().await;
+        link.connection(connection::AMQPMethod::OpenOk(connection::OpenOk {})).await;
+        link
+    }
+
+    /// Accepts the next client and greets it.
+    async fn accept(&self) -> Link {
         let (stream, _) = soon("a client connects", self.listener.accept()).await.unwrap();
         stream.set_nodelay(true).unwrap();
         let mut link =
@@ -99,14 +118,6 @@ impl Peer {
             locales: "en_US".into(),
         }))
         .await;
-        link.frame().await;
-        let heartbeat = self.heartbeat;
-        let tune = connection::Tune { channel_max: 100, frame_max: 1 << 17, heartbeat };
-        link.connection(connection::AMQPMethod::Tune(tune)).await;
-        // The client's `tune-ok` and `open`.
-        link.frame().await;
-        link.frame().await;
-        link.connection(connection::AMQPMethod::OpenOk(connection::OpenOk {})).await;
         link
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     config::Config,
     core::{
         ledger::{RUN_MAX, Sum},
-        shard::Shard,
+        shard::{Shard, Sharding},
         webhook::SourceName,
     },
     edge::{
@@ -59,6 +59,9 @@ impl Balance {
                 Err(error) => return Err(error.into()),
             }
         }
+        for source in removed_sources(&ledger.sources, shards) {
+            queued += left_of(&mut depths, &source).await?;
+        }
         for tier in config.retry.schedule().all_tiers() {
             waiting += i64::from(depths.of(&names::retry_queue(tier)).await?);
         }
@@ -82,16 +85,39 @@ impl Balance {
     }
 }
 
+/// Returns the sources with webhooks in the system that have none of the raw queues that are known: they were
+/// removed from the configuration, and their queues may hold webhooks still.
+fn removed_sources(sums: &BTreeMap<String, Sum>, shards: &[(SourceName, Shard)]) -> Vec<SourceName> {
+    let open = sums.iter().filter(|(_, sum)| sum.in_system > 0).filter_map(|(source, _)| source.parse().ok());
+    open.filter(|source| !shards.iter().any(|(known, _)| known == source)).collect()
+}
+
+/// Returns how many messages are ready in the raw queues of a source that was removed.
+async fn left_of(depths: &mut Depths<'_>, source: &SourceName) -> Result<i64, amqp::Error> {
+    let (one, mut ready) = (Sharding::new(1, None), 0);
+    for shard in one.shards().chain(one.beyond()) {
+        match depths.of(&names::raw_queue(source, shard)).await {
+            Ok(depth) => ready += i64::from(depth),
+            Err(amqp::Error::Missing(_)) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(ready)
+}
+
 /// The reason why there is no balance.
 #[derive(Debug, thiserror::Error)]
 pub enum BalanceError {
-    /// Redis is down.
+    /// Redis cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The broker is down, or a queue is missing.
     #[error("the depths of the queues are unknown: {0}")]
     Broker(#[from] amqp::Error),
-    /// Redis does not permit a ledger.
-    #[error("no ledger is kept: grant hookswitch's Redis user the command INFO")]
+    /// The root of the ledger was overwritten.
+    #[error(
+        "no ledger is kept: another program has overwritten its key; see \"A key in Redis was overwritten\" \
+         in the runbook"
+    )]
     NotKept,
 }

@@ -1,24 +1,32 @@
 //! A worker's part of the ledger: it records the receivers' marks, and exports the balance.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::balance::Balance;
+use super::{balance::Balance, marks::now};
 use crate::{
     config::Config,
-    core::{delivery::retry::Reconnect, ledger::Mark, shard::Shard, webhook::SourceName},
+    core::{
+        delivery::retry::Reconnect,
+        ledger::{Mark, Sum},
+        shard::Shard,
+        webhook::SourceName,
+    },
     edge::{
         amqp::{self, Connection, consume::marks::MarkConsumer},
-        metrics::WorkerMetrics,
+        metrics::{UNKNOWN_SOURCE, WorkerMetrics},
         redis::Store,
     },
 };
 
 /// The time between two computations of the balance for the metrics.
 const BALANCE_EVERY: Duration = Duration::from_secs(15);
+
+/// The time for which a worker is the one that exports the balance, unless it says so again.
+const LEASE: Duration = Duration::from_secs(40);
 
 /// Keeps the ledger of one worker over one connection.
 pub(in crate::app) struct Keeper {
@@ -28,6 +36,8 @@ pub(in crate::app) struct Keeper {
     pub(in crate::app) connection: Arc<Connection>,
     /// The raw queues whose messages are in the balance.
     pub(in crate::app) shards: Vec<(SourceName, Shard)>,
+    /// The token of the claim to export the balance.
+    pub(in crate::app) owner: String,
 }
 
 impl Keeper {
@@ -37,9 +47,17 @@ impl Keeper {
     /// The channel of the marks is gone.
     pub(in crate::app) async fn run(
         self,
-        mut consumer: MarkConsumer,
+        consumer: MarkConsumer,
         stop: CancellationToken,
     ) -> Result<(), amqp::Error> {
+        let ended = self.keep(consumer, stop).await;
+        // Another worker exports the balance from now on.
+        self.metrics.no_balance();
+        drop(self.store.stop_leading(&self.owner).await);
+        ended
+    }
+
+    async fn keep(&self, mut consumer: MarkConsumer, stop: CancellationToken) -> Result<(), amqp::Error> {
         let mut balance_due = tokio::time::interval(BALANCE_EVERY);
         balance_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -64,7 +82,14 @@ impl Keeper {
     /// Records marks, and retries until Redis has them.
     async fn record(&self, marks: &[Mark]) {
         for mark in marks {
-            let Ok(source) = mark.source.parse() else { continue };
+            let Ok(source) = mark.source.parse() else {
+                self.drop_mark("its source's name is none");
+                continue;
+            };
+            if let Err(unlikely) = mark.check(now()) {
+                self.drop_mark(&unlikely.to_string());
+                continue;
+            }
             let mut backoff = Reconnect::default();
             while self.store.mark(&source, mark).await.is_err() {
                 tokio::time::sleep(backoff.next_delay()).await;
@@ -72,15 +97,48 @@ impl Keeper {
         }
     }
 
+    /// Counts a mark that is not recorded.
+    fn drop_mark(&self, why: &str) {
+        self.metrics.mark_dropped();
+        tracing::warn!(why, "dropped a mark in the ledger's queue that no receiver can have sent");
+    }
+
+    /// Puts the sources that are not configured under one label: their names come with messages.
+    fn labelled(&self, sources: BTreeMap<String, Sum>) -> BTreeMap<String, Sum> {
+        let mut labelled: BTreeMap<String, Sum> = BTreeMap::new();
+        for (source, sum) in sources {
+            let configured = self.config.sources.keys().any(|known| known.as_str() == source);
+            let label = if configured { source } else { UNKNOWN_SOURCE.to_owned() };
+            *labelled.entry(label).or_default() += sum;
+        }
+        labelled
+    }
+
+    /// Exports the balance, if no other worker does: each would show the same, and sums over all workers
+    /// would be a multiple. Exports nothing while the balance is not known.
     async fn export_balance(&self) {
+        match self.store.lead(&self.owner, LEASE).await {
+            Ok(true) => {}
+            Ok(false) => return self.metrics.no_balance(),
+            Err(error) => {
+                tracing::debug!(%error, "no balance of the ledger");
+                return self.metrics.no_balance();
+            }
+        }
         let computing = Balance::compute(&self.store, &self.connection, &self.config, &self.shards);
         match tokio::time::timeout(BALANCE_EVERY, computing).await {
             Ok(Ok(balance)) => {
                 let queued = balance.queued + balance.waiting;
-                self.metrics.balance(&balance.sources, queued, Timestamp::now());
+                self.metrics.balance(&self.labelled(balance.sources), queued, Timestamp::now());
             }
-            Ok(Err(error)) => tracing::debug!(%error, "no balance of the ledger"),
-            Err(_) => tracing::debug!(within = ?BALANCE_EVERY, "no balance of the ledger in time"),
+            Ok(Err(error)) => {
+                self.metrics.no_balance();
+                tracing::debug!(%error, "no balance of the ledger");
+            }
+            Err(_) => {
+                self.metrics.no_balance();
+                tracing::debug!(within = ?BALANCE_EVERY, "no balance of the ledger in time");
+            }
         }
     }
 }

@@ -7,7 +7,12 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::edge::{amqp::publish::Publisher, metrics::WorkerMetrics, redis::Store, trouble::Trouble};
+use crate::edge::{
+    amqp::publish::Publisher,
+    metrics::WorkerMetrics,
+    redis::{Store, StoreError},
+    trouble::Trouble,
+};
 
 /// The state of both services; cheap to clone.
 #[derive(Clone)]
@@ -20,8 +25,8 @@ impl Gate {
         let (mut broker, mut redis) = (publisher.watch(), store.watch());
         tokio::spawn(async move {
             loop {
-                let trouble = (*broker.borrow_and_update())
-                    .or(redis.borrow_and_update().is_none().then_some(Trouble::StoreDown));
+                let of_redis = redis.borrow_and_update().as_ref().err().map(StoreError::trouble);
+                let trouble = (*broker.borrow_and_update()).or(of_redis);
                 let changed = sender.send_if_modified(|now| std::mem::replace(now, trouble) != trouble);
                 match trouble {
                     Some(cause) if changed => {

@@ -83,7 +83,7 @@ impl InWork<'_> {
     /// Advances with the result of the current step.
     pub(super) fn answered(&mut self, answer: Result<Answer, Trouble>) {
         self.refused |= answer == Ok(Answer::Refused);
-        self.trouble = answer.err();
+        self.trouble = answer.as_ref().err().copied();
         self.life.after(answer.unwrap_or(Answer::Trouble));
     }
 }

@@ -24,7 +24,7 @@ use std::{
 };
 
 use tokio::{
-    sync::watch,
+    sync::{OnceCell, watch},
     task::{JoinError, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
@@ -45,7 +45,7 @@ use crate::{
             topology::{self, Topology, TopologyError},
         },
         metrics::WorkerMetrics,
-        redis::Store,
+        redis::{Store, StoreError},
         trouble::Trouble,
     },
 };
@@ -61,6 +61,19 @@ pub struct Worker {
     halted: watch::Sender<Option<Trouble>>,
     /// Set once all lanes have run.
     has_consumed: AtomicBool,
+    /// The names of the broker and its virtual host, once they are known.
+    broker: OnceCell<String>,
+}
+
+/// The reason why a pool refuses to work: working on could lose or swallow webhooks.
+#[derive(Debug, thiserror::Error)]
+pub enum RefusedError {
+    /// The broker's topology differs from what is needed.
+    #[error(transparent)]
+    Topology(TopologyError),
+    /// The keys in Redis belong to another broker or virtual host.
+    #[error(transparent)]
+    Foreign(StoreError),
 }
 
 /// The reason why consuming ended before the stop.
@@ -68,6 +81,8 @@ pub struct Worker {
 enum ConsumeError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
     #[error(transparent)]
     Topology(#[from] TopologyError),
     #[error("consuming could not begin within {0:?}")]
@@ -83,6 +98,7 @@ impl ConsumeError {
     fn trouble(&self) -> Trouble {
         let known = match self {
             Self::Connect(error) => Some(error.trouble()),
+            Self::Store(error) => Some(error.trouble()),
             Self::Topology(TopologyError::Differs(_)) => Some(Trouble::Topology),
             Self::Topology(TopologyError::Lost(error)) | Self::Lost(error) => error.trouble(),
             Self::Late(_) | Self::Failed(_) => None,
@@ -119,6 +135,7 @@ impl Worker {
             fairness: Arc::default(),
             halted: watch::Sender::new(Some(Trouble::NotConsuming)),
             has_consumed: AtomicBool::new(false),
+            broker: OnceCell::new(),
         }
     }
 
@@ -131,8 +148,8 @@ impl Worker {
     /// Works until `stop`, through every outage of the broker and of Redis.
     ///
     /// # Errors
-    /// The broker's topology differs from what is needed, at the first check: working on could lose messages.
-    pub async fn run(&self, stop: CancellationToken) -> Result<(), TopologyError> {
+    /// [`RefusedError`] at the first check.
+    pub async fn run(&self, stop: CancellationToken) -> Result<(), RefusedError> {
         let config = &self.processor.config;
         let mut reconnect = Reconnect::default();
         while !stop.is_cancelled() {
@@ -148,7 +165,13 @@ impl Worker {
                 Err(ConsumeError::Topology(differs @ TopologyError::Differs(_)))
                     if !self.has_consumed.load(Ordering::Relaxed) =>
                 {
-                    return Err(differs);
+                    return Err(RefusedError::Topology(differs));
+                }
+                Err(ConsumeError::Store(foreign))
+                    if foreign.trouble() == Trouble::StoreForeign
+                        && !self.has_consumed.load(Ordering::Relaxed) =>
+                {
+                    return Err(RefusedError::Foreign(foreign));
                 }
                 Err(cause) => cause,
             };
@@ -171,6 +194,8 @@ impl Worker {
     async fn consume(&self, stop: &CancellationToken) -> Result<(), ConsumeError> {
         let config = &self.processor.config;
         let connection = Arc::new(amqp::connect(&config.amqp, "worker").await?);
+        let broker = self.broker.get_or_try_init(|| amqp::identity(&config.amqp)).await?;
+        self.processor.store.take_for(broker).await?;
         let stop = stop.child_token();
         // The broker may never answer for a queue that has no leader, while its heartbeats continue.
         let patience = config.amqp.connect_timeout * SET_UP_PATIENCE;
@@ -233,7 +258,8 @@ impl Worker {
             lanes.spawn(Lane { queue, consumer, processor, fairness }.run(stop.clone()));
         }
         let (config, store, metrics) = (config.clone(), store.clone(), metrics.clone());
-        let keeper = Keeper { config, store, metrics, connection: connection.clone(), shards };
+        let (connection, owner) = (connection.clone(), self.processor.owners.next());
+        let keeper = Keeper { config, store, metrics, connection, shards, owner };
         lanes.spawn(keeper.run(marks, stop.clone()));
         Ok(lanes)
     }

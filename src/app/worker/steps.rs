@@ -25,7 +25,6 @@ use crate::{
             routes,
         },
         redis::{ToClaim, ToMark},
-        trouble::Trouble,
     },
     faults::{self, Point},
 };
@@ -66,7 +65,7 @@ impl Processor {
             }
             Err(error) => {
                 tracing::debug!(%error, "claim");
-                claiming.into_iter().for_each(|work| work.answered(Err(Trouble::StoreDown)));
+                claiming.into_iter().for_each(|work| work.answered(Err(error.trouble())));
             }
         }
     }
@@ -132,14 +131,14 @@ impl Processor {
             Err(error) => {
                 tracing::debug!(%error, "done");
                 self.unmarked.add(keys().zip(by));
-                Err(Trouble::StoreDown)
+                Err(error.trouble())
             }
         };
         for work in marking {
             if answer.is_ok() {
                 faults::at(Point::Done);
             }
-            work.answered(answer);
+            work.answered(answer.clone());
         }
     }
 
@@ -175,7 +174,7 @@ impl Processor {
         let noted = self.store.record(&queue.source, work.queued().entry.into_iter(), State::Dead).await;
         work.answered(noted.map(|()| Answer::Settled).map_err(|error| {
             tracing::debug!(%error, "ledger");
-            Trouble::StoreDown
+            error.trouble()
         }));
     }
 

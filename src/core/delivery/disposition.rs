@@ -100,7 +100,6 @@ mod tests {
     use std::{collections::BTreeMap, time::Duration};
 
     use super::*;
-    use crate::core::events::key::StoreKey;
 
     fn schedule() -> Schedule {
         let tiers = [5, 30].map(Duration::from_secs);
@@ -151,8 +150,8 @@ mod tests {
 
     #[test]
     fn the_error_of_an_unreadable_key_says_how_to_delete_it() {
-        let key = StoreKey::default();
-        let fault = Outcome::Failed(Fault::UnreadableKey { key });
+        let key: Box<str> = "hookswitch:d:k".into();
+        let fault = Outcome::Failed(Fault::UnreadableKey { key: key.clone() });
         let dead = Disposition::decide(fault, Attempt(0), &schedule());
         let Disposition::DeadLetter { reason: Reason::UnreadableKey, error, .. } = dead else {
             panic!("{dead:?}")

@@ -4,8 +4,6 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::core::events::key::StoreKey;
-
 /// The reason of a dead letter, from a closed list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -140,8 +138,8 @@ pub enum Fault {
          then replay"
     )]
     UnreadableKey {
-        /// The key.
-        key: StoreKey,
+        /// The name of the key, as `redis-cli` takes it between double quotes.
+        key: Box<str>,
     },
 }
 

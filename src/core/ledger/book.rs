@@ -1,10 +1,10 @@
 //! A receiver's book of one source: it numbers webhooks and knows how far they are answered.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::entry::{Entry, RUN_MAX, Run};
+use super::entry::{Entry, NUMBER_MAX, RUN_MAX, Run};
 use crate::core::webhook::SourceName;
 
 /// The most refused numbers that one [`Mark`] names; the rest waits for the next mark.
@@ -24,6 +24,47 @@ pub struct Mark {
     pub refused: Vec<u64>,
     /// Set on the last mark of a run: no more numbers will come.
     pub closed: bool,
+}
+
+/// The most refused numbers that a mark may name. It is more than [`REFUSED_MAX`], for other versions.
+const REFUSED_BOUND: usize = 10_000;
+
+/// The time by which a receiver's clock may be ahead of a worker's.
+const AHEAD_MAX: Duration = Duration::from_secs(3_600);
+
+/// The reason why a mark is not a receiver's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UnlikelyMark {
+    /// It goes further than a run.
+    #[error("it counts more webhooks than a run can have")]
+    TooFar,
+    /// It names too many refused numbers, or some that are none of its run's.
+    #[error("its refused numbers are too many, or beyond those of its run")]
+    Refused,
+    /// Its run begins in the future.
+    #[error("its run begins in the future: check the clocks of the receivers")]
+    Future,
+}
+
+impl Mark {
+    /// Checks that a receiver can have sent it. Whoever may publish to the ledger's queue may send anything,
+    /// and Redis must not work on it without a bound. `now` is in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// [`UnlikelyMark`]
+    pub fn check(&self, now: u64) -> Result<(), UnlikelyMark> {
+        if self.through > NUMBER_MAX {
+            return Err(UnlikelyMark::TooFar);
+        }
+        let is_of_run = |number: &u64| (1..=self.through).contains(number);
+        if self.refused.len() > REFUSED_BOUND || !self.refused.iter().all(is_of_run) {
+            return Err(UnlikelyMark::Refused);
+        }
+        if u128::from(self.run.began) > u128::from(now) + AHEAD_MAX.as_millis() {
+            return Err(UnlikelyMark::Future);
+        }
+        Ok(())
+    }
 }
 
 /// One source's runs in one receiver.
@@ -56,8 +97,8 @@ impl Page {
         Self { run, issued: 0, through: 0, answered, refused, reported: 0, ended: false }
     }
 
-    fn is_old(&self, now: u64) -> bool {
-        u128::from(now.saturating_sub(self.run.began)) > RUN_MAX.as_millis()
+    fn is_over(&self, now: u64) -> bool {
+        self.issued >= NUMBER_MAX || u128::from(now.saturating_sub(self.run.began)) > RUN_MAX.as_millis()
     }
 
     fn is_closed(&self) -> bool {
@@ -68,7 +109,7 @@ impl Page {
 impl Book {
     /// Gives the next webhook its entry. `now` is in milliseconds since 1970.
     pub fn enter(&mut self, now: u64, nonce: impl FnOnce() -> u32) -> Entry {
-        if let Some(page) = self.pages.last_mut().filter(|page| page.is_old(now)) {
+        if let Some(page) = self.pages.last_mut().filter(|page| page.is_over(now)) {
             page.ended = true;
         }
         if self.pages.last().is_none_or(|page| page.ended) {
@@ -95,7 +136,7 @@ impl Book {
     /// Ends the runs that are older than [`RUN_MAX`]; the next webhook begins a new one. `now` is in
     /// milliseconds since 1970.
     pub fn end_old(&mut self, now: u64) {
-        self.pages.iter_mut().filter(|page| page.is_old(now)).for_each(|page| page.ended = true);
+        self.pages.iter_mut().filter(|page| page.is_over(now)).for_each(|page| page.ended = true);
     }
 
     /// Ends all runs: no more webhooks will come.
@@ -158,6 +199,24 @@ mod tests {
         assert_eq!((last[0].through, last[0].refused.len(), last[0].closed), (4, 0, true));
         book.reported(&last[0]);
         assert!(book.pages.is_empty());
+    }
+
+    #[test]
+    fn a_mark_that_no_receiver_sends_is_told() {
+        let run = Run { began: 1_000, nonce: 7 };
+        let good = Mark { source: "a".to_owned(), run, through: 3, refused: vec![1, 3], closed: false };
+        assert_eq!(good.check(1_000), Ok(()));
+        assert_eq!(Mark { through: NUMBER_MAX, ..good.clone() }.check(1_000), Ok(()));
+        for through in [NUMBER_MAX + 1, 9_007_199_254_740_992, u64::MAX] {
+            assert_eq!(Mark { through, ..good.clone() }.check(1_000), Err(UnlikelyMark::TooFar));
+        }
+        for refused in [vec![0], vec![4], (1..=3).cycle().take(REFUSED_BOUND + 1).collect()] {
+            assert_eq!(Mark { refused, ..good.clone() }.check(1_000), Err(UnlikelyMark::Refused));
+        }
+        for began in [1_000 + 3_600_001, u64::MAX] {
+            let run = Run { began, ..run };
+            assert_eq!(Mark { run, ..good.clone() }.check(1_000), Err(UnlikelyMark::Future));
+        }
     }
 
     #[test]

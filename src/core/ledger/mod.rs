@@ -18,7 +18,7 @@ mod entry;
 mod sum;
 
 pub use self::{
-    book::{Book, Mark},
-    entry::{Entry, InvalidEntry, RUN_MAX, Run},
+    book::{Book, Mark, UnlikelyMark},
+    entry::{Entry, InvalidEntry, NUMBER_MAX, RUN_MAX, Run},
     sum::{Counts, State, Sum},
 };

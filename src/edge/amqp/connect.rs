@@ -106,7 +106,7 @@ fn is_of_tls(kind: io::ErrorKind) -> bool {
 ///
 /// lapin takes `localhost` in place of a host that is not a name: the credentials would go to another
 /// broker than the one that was written.
-fn parse(url: &str) -> Option<AMQPUri> {
+pub(super) fn parse(url: &str) -> Option<AMQPUri> {
     let mut uri: AMQPUri = url.parse().ok()?;
     match Url::parse(url).ok()?.host()? {
         Host::Domain(_) => {}
@@ -165,7 +165,7 @@ async fn connect_to(config: &Amqp, url: &str, purpose: &str) -> Result<Connectio
 }
 
 /// Returns the host and port as an address writes them.
-fn shown(uri: &AMQPUri) -> String {
+pub(super) fn shown(uri: &AMQPUri) -> String {
     let (host, port) = (&uri.authority.host, uri.authority.port);
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }

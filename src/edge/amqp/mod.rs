@@ -10,6 +10,7 @@ pub mod consume;
 pub mod depth;
 mod error;
 mod frames;
+mod identity;
 pub mod invalid;
 pub mod message;
 pub mod names;
@@ -20,4 +21,5 @@ pub mod topology;
 pub use self::{
     connect::{ConnectError, Connection, connect},
     error::Error,
+    identity::identity,
 };

@@ -63,7 +63,9 @@ fn add_metrics(page: &mut String, title: &str, metrics: &[Declared]) {
 fn values(label: &str) -> Option<String> {
     let values = match label {
         "body" => "`same` or `other`: the body of the duplicate, compared with the first one's".to_owned(),
-        "cause" => list(Trouble::ALL.iter().map(|trouble| trouble.as_str())),
+        "cause" => {
+            list(Trouble::ALL.iter().filter(|trouble| trouble.pauses()).map(|trouble| trouble.as_str()))
+        }
         "class" => {
             "JSON type of the value: `string`, `number`, `boolean`, `object` or `array`; `unreadable` for a \
                     string that some readers refuse"

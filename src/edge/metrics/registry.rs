@@ -72,6 +72,11 @@ impl Registry {
         self.add(name, help, L::names(), Family::default())
     }
 
+    /// Creates a counter without labels.
+    pub(super) fn counter(&mut self, name: &'static str, help: &'static str) -> Counter {
+        self.add(name, help, Vec::new(), Counter::default())
+    }
+
     /// Creates a gauge without labels.
     pub(super) fn gauge(&mut self, name: &'static str, help: &'static str) -> Gauge {
         self.add(name, help, Vec::new(), Gauge::default())

@@ -69,6 +69,7 @@ pub struct WorkerMetrics {
     ledger: Family<LedgerLabels, Gauge>,
     ledger_queued: Gauge,
     ledger_drawn: Gauge,
+    ledger_marks_dropped: Counter,
     schema_drift: Family<DriftLabels, Counter>,
     /// The paths of schema drift that have a label of their own.
     drift_paths: Mutex<HashSet<(Provider, String)>>,
@@ -127,7 +128,8 @@ impl WorkerMetrics {
             ),
             ledger: registry.gauges(
                 "hookswitch_ledger",
-                "Webhooks by state, of all processes together, from the ledger in Redis",
+                "Webhooks by state, of all processes together, from the ledger in Redis; exported by one \
+                 worker at a time",
             ),
             ledger_queued: registry.gauge(
                 "hookswitch_ledger_queued",
@@ -135,7 +137,11 @@ impl WorkerMetrics {
             ),
             ledger_drawn: registry.gauge(
                 "hookswitch_ledger_drawn_timestamp_seconds",
-                "Unix time at which this worker last updated hookswitch_ledger",
+                "Unix time at which hookswitch_ledger was last updated; 0 where it is not exported",
+            ),
+            ledger_marks_dropped: registry.counter(
+                "hookswitch_ledger_marks_dropped_total",
+                "Reports in the ledger's queue that no receiver can have sent",
             ),
             schema_drift: registry.counters(
                 "hookswitch_schema_drift_total",
@@ -195,6 +201,18 @@ impl WorkerMetrics {
         }
         self.ledger_queued.set(queued);
         self.ledger_drawn.set(drawn.as_second());
+    }
+
+    /// Shows no balance: another worker shows it, or it is not known.
+    pub fn no_balance(&self) {
+        self.ledger.clear();
+        self.ledger_queued.set(0);
+        self.ledger_drawn.set(0);
+    }
+
+    /// Counts a report in the ledger's queue that is not recorded.
+    pub fn mark_dropped(&self) {
+        self.ledger_marks_dropped.inc();
     }
 
     /// Returns the share that a lane has of its source's deliveries in flight; none at first.

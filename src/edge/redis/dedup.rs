@@ -5,7 +5,12 @@
 
 use std::time::Duration;
 
-use super::{error::StoreError, scripts::millis, store::Store};
+use super::{
+    error::StoreError,
+    names::Names,
+    scripts::{CALL_MAX, millis},
+    store::Store,
+};
 use crate::core::{
     delivery::lifecycle::Claim,
     events::key::{BodyHash, IdempotencyKey, StoreKey},
@@ -36,8 +41,8 @@ pub struct ToMark {
 }
 
 impl Store {
-    /// Claims keys, all in one round trip, and returns an answer for each. A webhook whose key is done is
-    /// recorded in the ledger as a duplicate.
+    /// Claims keys, up to [`CALL_MAX`] in one round trip, and returns an answer for each. A webhook whose key
+    /// is done is recorded in the ledger as a duplicate.
     ///
     /// # Errors
     /// [`StoreError`]: the claims may or may not have been made; claiming again with the same owners is safe.
@@ -47,22 +52,28 @@ impl Store {
         claims: &[ToClaim<'_>],
         lease: Duration,
     ) -> Result<Vec<Claim>, StoreError> {
-        let mut call = self.scripts().claim.prepare_invoke();
-        call.arg(millis(lease));
-        for claim in claims {
-            call.key(claim.key.as_bytes()).arg(claim.owner);
+        let mut answers = Vec::with_capacity(claims.len());
+        for claims in claims.chunks(CALL_MAX) {
+            let read = |names: &Names, claim: &ToClaim<'_>, answer: String| match answer.as_str() {
+                "claimed" => Claim::Claimed,
+                "busy" => Claim::Busy,
+                done => match done.parse() {
+                    Ok(body) => Claim::Done { body },
+                    Err(_) => Claim::Unreadable { key: names.shown_mark(claim.key).into() },
+                },
+            };
+            let claimed = self.within_deadline(async |link| {
+                let mut call = self.scripts().claim.prepare_invoke();
+                call.arg(millis(lease));
+                for claim in claims {
+                    call.key(link.names.mark(claim.key)).arg(claim.owner);
+                }
+                let said: Vec<String> = call.invoke_async(&mut link.connection).await?;
+                let said = claims.iter().zip(said);
+                Ok(said.map(|(claim, answer)| read(&link.names, claim, answer)).collect::<Vec<_>>())
+            });
+            answers.extend(claimed.await?);
         }
-        let answers: Vec<String> =
-            self.within_deadline(async |link| call.invoke_async(&mut link.connection).await).await?;
-        let read = |(claim, answer): (&ToClaim<'_>, String)| match answer.as_str() {
-            "claimed" => Claim::Claimed,
-            "busy" => Claim::Busy,
-            done => match done.parse() {
-                Ok(body) => Claim::Done { body },
-                Err(_) => Claim::Unreadable { key: claim.key },
-            },
-        };
-        let answers: Vec<Claim> = claims.iter().zip(answers).map(read).collect();
         let done = |(claim, answer): (&ToClaim<'_>, &Claim)| match answer {
             Claim::Done { .. } => claim.entry,
             Claim::Claimed | Claim::Busy | Claim::Unmarked | Claim::Unreadable { .. } => None,
@@ -74,8 +85,8 @@ impl Store {
         Ok(answers)
     }
 
-    /// Marks keys done for `ttl`, all in one round trip and regardless of their owners: the confirm of the
-    /// events has made it true. Records their entries in the ledger as done.
+    /// Marks keys done for `ttl`, up to [`CALL_MAX`] in one round trip and regardless of their owners: the
+    /// confirm of the events has made it true. Records their entries in the ledger as done.
     ///
     /// # Errors
     /// [`StoreError`]: they may or may not be marked; marking again is safe.
@@ -85,20 +96,20 @@ impl Store {
         marks: &[ToMark],
         ttl: Duration,
     ) -> Result<(), StoreError> {
-        let mut call = self.scripts().done.prepare_invoke();
-        call.arg(marks.len()).arg(millis(ttl));
-        for mark in marks {
-            call.key(mark.key.as_bytes()).arg(mark.body.as_u64());
-        }
-        let overwritten: Vec<String> = self
-            .within_deadline(async |link| {
-                if let Some(since) = link.since {
+        for marks in marks.chunks(CALL_MAX) {
+            let marking = self.within_deadline(async |link| {
+                let mut call = self.scripts().done.prepare_invoke();
+                call.arg(marks.len()).arg(millis(ttl));
+                for mark in marks {
+                    call.key(link.names.mark(mark.key)).arg(mark.body.as_u64());
+                }
+                if let Some(since) = &link.since {
                     since.add(&mut call, source, marks.iter().filter_map(|mark| mark.entry));
                 }
                 call.invoke_async(&mut link.connection).await
-            })
-            .await?;
-        self.report_overwritten(overwritten);
+            });
+            self.report_overwritten(marking.await?);
+        }
         Ok(())
     }
 
@@ -107,11 +118,13 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: the lease ends by itself.
     pub async fn release(&self, key: StoreKey, owner: &str) -> Result<(), StoreError> {
-        let mut call = self.scripts().release.prepare_invoke();
-        call.key(key.as_bytes()).arg(owner);
-        self.within_deadline(async |link| call.invoke_async::<i64>(&mut link.connection).await)
-            .await
-            .map(drop)
+        self.within_deadline(async |link| {
+            let mut call = self.scripts().release.prepare_invoke();
+            call.key(link.names.mark(key)).arg(owner);
+            call.invoke_async::<i64>(&mut link.connection).await
+        })
+        .await
+        .map(drop)
     }
 
     /// Forgets that `key` is done, so that a replay of it is not dropped as a duplicate.
@@ -120,9 +133,11 @@ impl Store {
     /// [`StoreError`]: it may or may not be forgotten.
     pub async fn forget(&self, source: &SourceName, key: &IdempotencyKey) -> Result<(), StoreError> {
         let key = key.store_key(source);
-        let mut call = redis::cmd("DEL");
-        call.arg(key.as_bytes());
-        self.within_deadline(async |link| call.query_async::<i64>(&mut link.connection).await).await.map(drop)
+        self.within_deadline(async |link| {
+            redis::cmd("DEL").arg(link.names.mark(key)).query_async::<i64>(&mut link.connection).await
+        })
+        .await
+        .map(drop)
     }
 
     /// Returns for each key the hash of the body that was done under it; none where it is not done.
@@ -133,15 +148,17 @@ impl Store {
         &self,
         keys: &[(&SourceName, &IdempotencyKey)],
     ) -> Result<Vec<Option<BodyHash>>, StoreError> {
-        if keys.is_empty() {
-            return Ok(Vec::new());
+        let mut values: Vec<Option<Vec<u8>>> = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(CALL_MAX) {
+            let reading = self.within_deadline(async |link| {
+                let mut call = redis::cmd("MGET");
+                for (source, key) in keys {
+                    call.arg(link.names.mark(key.store_key(source)));
+                }
+                call.query_async::<Vec<_>>(&mut link.connection).await
+            });
+            values.extend(reading.await?);
         }
-        let mut call = redis::cmd("MGET");
-        for (source, key) in keys {
-            call.arg(key.store_key(source).as_bytes());
-        }
-        let values: Vec<Option<Vec<u8>>> =
-            self.within_deadline(async |link| call.query_async(&mut link.connection).await).await?;
         // A value that is not a number is a claim, or was overwritten: the worker will see.
         let done = |value: Option<Vec<u8>>| str::from_utf8(&value?).ok()?.parse().ok();
         Ok(values.into_iter().map(done).collect())

@@ -1,24 +1,154 @@
-//! The errors of Redis.
+//! The errors of Redis, and the infrastructure error that each of them is.
 
-use redis::RedisError;
+use std::io;
+
+use redis::{ErrorKind, RedisError};
+
+use crate::edge::trouble::Trouble;
 
 /// The advice that follows on the error of a key of hookswitch's that another program has overwritten.
 pub(super) const OVERWRITTEN: &str = "; another program has overwritten one of hookswitch's keys: see \
                                       \"A key in Redis was overwritten\" in the runbook";
 
-/// Redis is down, slow, or refuses the command (out of memory, read only, loading).
-#[derive(Debug, thiserror::Error)]
-#[error("Redis: {0}")]
-pub struct StoreError(pub(super) String);
+/// The error of a script that finds the ledger gone: Redis was flushed, or the ledger was opened anew.
+const GONE: &str = "GONE";
+
+/// Redis is down, slow, refuses the login or the command, or is the wrong one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{trouble} ({text})")]
+pub struct StoreError {
+    trouble: Trouble,
+    text: String,
+}
+
+impl StoreError {
+    pub(super) fn new(trouble: Trouble, text: impl Into<String>) -> Self {
+        Self { trouble, text: text.into() }
+    }
+
+    /// Adds the address of the Redis that gave the error.
+    pub(super) fn at(self, address: &str) -> Self {
+        Self { text: format!("{address}: {}", self.text), ..self }
+    }
+
+    /// Joins the errors of several addresses. A replica rejects writes as it should, so any other cause
+    /// counts more.
+    pub(super) fn of_all(errors: Vec<Self>) -> Self {
+        let is_telling = |error: &&Self| error.trouble != Trouble::StoreReadOnly;
+        let trouble = errors.iter().find(is_telling).or(errors.first()).map(Self::trouble);
+        let texts: Vec<String> = errors.into_iter().map(|error| error.text).collect();
+        Self::new(trouble.unwrap_or(Trouble::StoreDown), texts.join("; "))
+    }
+
+    /// Returns what keeps Redis from being used.
+    pub fn trouble(&self) -> Trouble {
+        self.trouble
+    }
+}
 
 impl From<RedisError> for StoreError {
     fn from(error: RedisError) -> Self {
         let advice = if is_overwritten(&error) { OVERWRITTEN } else { "" };
-        Self(format!("{error}{advice}"))
+        Self::new(trouble_of(&error), format!("{error}{advice}"))
     }
 }
 
 /// Returns whether the error says that another program has overwritten one of our keys.
 pub(super) fn is_overwritten(error: &RedisError) -> bool {
     error.code() == Some("WRONGTYPE")
+}
+
+/// Words in the errors of a server, and what each of them means. The first that is found counts: Redis 7.0
+/// names a missing permission in its own words inside of scripts, and hides the word behind `ERR`.
+const MEANINGS: [(&str, Trouble); 20] = [
+    ("NOAUTH", Trouble::StoreLogin),
+    ("WRONGPASS", Trouble::StoreLogin),
+    ("AUTH <password> called without any password configured", Trouble::StoreLogin),
+    ("NOPERM", Trouble::StoreForbidden),
+    ("ACL failure", Trouble::StoreForbidden),
+    ("executing the script can't", Trouble::StoreForbidden),
+    ("READONLY", Trouble::StoreReadOnly),
+    ("MISCONF", Trouble::StoreNotSaving),
+    ("OOM", Trouble::StoreFull),
+    ("LOADING", Trouble::StoreBusy),
+    ("MASTERDOWN", Trouble::StoreBusy),
+    ("TRYAGAIN", Trouble::StoreBusy),
+    ("BUSY", Trouble::StoreBusy),
+    ("MOVED", Trouble::StoreCluster),
+    ("ASK", Trouble::StoreCluster),
+    ("CROSSSLOT", Trouble::StoreCluster),
+    ("CLUSTERDOWN", Trouble::StoreCluster),
+    ("cluster mode", Trouble::StoreCluster),
+    ("DB index", Trouble::StoreDatabase),
+    (GONE, Trouble::StoreForgot),
+];
+
+fn trouble_of(error: &RedisError) -> Trouble {
+    if error.is_io_error() {
+        return if is_of_tls(error) { Trouble::StoreTls } else { Trouble::StoreDown };
+    }
+    let code = error.code().unwrap_or_default();
+    let text = error.to_string();
+    let known = MEANINGS.iter().find(|(word, _)| code == *word || text.contains(word));
+    match known {
+        Some((_, trouble)) => *trouble,
+        None if error.kind() == ErrorKind::AuthenticationFailed => Trouble::StoreLogin,
+        None => Trouble::StoreRefused,
+    }
+}
+
+/// Returns whether the handshake of TLS failed: rustls reports its errors as invalid data.
+fn is_of_tls(error: &RedisError) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        if inner.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::InvalidData) {
+            return true;
+        }
+        cause = inner.source();
+    }
+    let text = error.to_string();
+    ["certificate", "InvalidContentType", "corrupt message", "handshake"]
+        .iter()
+        .any(|word| text.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(kind: ErrorKind, detail: &str) -> Trouble {
+        StoreError::from(RedisError::from((kind, "said by a test", detail.to_owned()))).trouble()
+    }
+
+    #[test]
+    fn an_error_names_its_cause() {
+        let said = |text| of(ErrorKind::Extension, text);
+        for (text, trouble) in [
+            ("WRONGPASS invalid username-password pair or user is disabled.", Trouble::StoreLogin),
+            ("NOAUTH Authentication required.", Trouble::StoreLogin),
+            ("NOPERM this user has no permissions to run the 'info' command", Trouble::StoreForbidden),
+            (
+                "ERR The user executing the script can't run this command or subcommand",
+                Trouble::StoreForbidden,
+            ),
+            ("ERR ACL failure in script: User u has no permissions", Trouble::StoreForbidden),
+            ("READONLY You can't write against a read only replica.", Trouble::StoreReadOnly),
+            ("OOM command not allowed when used memory > 'maxmemory'.", Trouble::StoreFull),
+            ("LOADING Redis is loading the dataset in memory", Trouble::StoreBusy),
+            ("BUSY Redis is busy running a script.", Trouble::StoreBusy),
+            ("MISCONF Redis is configured to save RDB snapshots", Trouble::StoreNotSaving),
+            ("MOVED 3999 127.0.0.1:6381", Trouble::StoreCluster),
+            ("CROSSSLOT Keys in request don't hash to the same slot", Trouble::StoreCluster),
+            ("ERR DB index is out of range", Trouble::StoreDatabase),
+            ("GONE the ledger is gone", Trouble::StoreForgot),
+            ("ERR unknown command 'evalsha'", Trouble::StoreRefused),
+        ] {
+            assert_eq!(said(text), trouble, "{text}");
+        }
+        assert_eq!(of(ErrorKind::AuthenticationFailed, "no"), Trouble::StoreLogin);
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        assert_eq!(StoreError::from(RedisError::from(refused)).trouble(), Trouble::StoreDown);
+        let tls = io::Error::new(io::ErrorKind::InvalidData, "invalid peer certificate: UnknownIssuer");
+        assert_eq!(StoreError::from(RedisError::from(tls)).trouble(), Trouble::StoreTls);
+    }
 }

@@ -1,14 +1,15 @@
 //! The ledger in Redis (see [`crate::core::ledger`]).
 //!
-//! `hookswitch:ledger` holds which Redis it is and since when it counts. All other keys have that moment in
-//! their names, so that a loss of Redis is never added to what came later:
+//! `<namespace>:ledger`, the root, holds which Redis it is and since when it counts. All other keys have that
+//! moment in their names, so that a loss of Redis is never added to what came later:
 //!
-//! | key | value |
+//! | key, after the root | value |
 //! | --- | --- |
-//! | `hookswitch:ledger:<since>:runs` | set of `<source>/<run>` |
-//! | `hookswitch:ledger:<since>:<source>/<run>` | hash: `through`, `closed`, `summed`, a count per state |
-//! | `hookswitch:ledger:<since>:<source>/<run>/<block>` | the states of 65,536 numbers, four bits each |
-//! | `hookswitch:ledger:<since>:total:<source>` | hash: the sum of the runs that are over |
+//! | `:<since>:runs` | set of `<source>/<run>` |
+//! | `:<since>:<source>/<run>` | hash: `through`, `closed`, `summed`, a count per state |
+//! | `:<since>:<source>/<run>/<block>` | the states of 65,536 numbers, four bits each |
+//! | `:<since>:total:<source>` | hash: the sum of the runs that are over |
+//! | `:exporter` | the worker that exports the balance at present |
 //!
 //! A run that is over is added to its source's total, and its `summed` says how much of it was. Runs that
 //! began before `since` are left alone. Nothing lives longer than 35 days after it was last touched; a run
@@ -25,17 +26,23 @@ use redis::{RedisError, RedisResult, aio::MultiplexedConnection};
 use super::{
     error::StoreError,
     link::Link,
-    scripts::millis,
-    since::{BLOCK, ROOT, Since, TTL},
+    scripts::{CALL_MAX, millis},
+    since::{BLOCK, Since, TTL},
     store::Store,
 };
-use crate::core::{
-    ledger::{Counts, Entry, Mark, RUN_MAX, Run, State, Sum},
-    webhook::SourceName,
+use crate::{
+    core::{
+        ledger::{Counts, Entry, Mark, NUMBER_MAX, RUN_MAX, Run, State, Sum},
+        webhook::SourceName,
+    },
+    edge::trouble::Trouble,
 };
 
 /// Runs that are read in one round trip.
 const AT_A_TIME: usize = 500;
+
+/// Blocks that are read in one round trip: 2 MiB.
+const BLOCKS_AT_A_TIME: usize = 64;
 
 /// The time that reading the whole ledger may take. It holds up no delivery.
 const READ_MAX: Duration = Duration::from_secs(10);
@@ -63,17 +70,19 @@ impl Store {
         entries: impl Iterator<Item = Entry>,
         state: State,
     ) -> Result<(), StoreError> {
-        let mut call = self.scripts().record.prepare_invoke();
-        call.arg(state as u8);
-        let overwritten = self
-            .within_deadline(async |link| {
-                if !link.since.is_some_and(|since| since.add(&mut call, source, entries)) {
-                    return Ok(Vec::new());
-                }
-                call.invoke_async(&mut link.connection).await
-            })
-            .await?;
-        self.report_overwritten(overwritten);
+        let entries: Vec<Entry> = entries.collect();
+        for entries in entries.chunks(CALL_MAX) {
+            let recording = self.within_deadline(async |link| {
+                let mut call = self.scripts().record.prepare_invoke();
+                call.arg(state as u8);
+                let counted = link
+                    .since
+                    .as_ref()
+                    .is_some_and(|since| since.add(&mut call, source, entries.iter().copied()));
+                if counted { call.invoke_async(&mut link.connection).await } else { Ok(Vec::new()) }
+            });
+            self.report_overwritten(recording.await?);
+        }
         Ok(())
     }
 
@@ -85,10 +94,12 @@ impl Store {
         let refused = mark.refused.iter().map(|number| Entry { run: mark.run, number: *number });
         self.record(source, refused, State::Refused).await?;
         self.within_deadline(async |link| {
-            let Some(since) = link.since.filter(|since| since.counts(mark.run)) else { return Ok(()) };
+            let Some(since) = link.since.as_ref().filter(|since| since.counts(mark.run)) else {
+                return Ok(());
+            };
             let member = format!("{source}/{}", mark.run);
             let mut call = self.scripts().mark.prepare_invoke();
-            call.key(since.run(&member)).key(since.runs()).key(ROOT);
+            call.key(since.run(&member)).key(since.runs()).key(since.root());
             call.arg(mark.through).arg(u8::from(mark.closed)).arg(member);
             call.arg(millis(TTL)).arg(since.millis());
             call.invoke_async(&mut link.connection).await
@@ -102,7 +113,7 @@ impl Store {
     /// [`StoreError`]
     pub async fn has_run(&self, source: &SourceName, run: Run) -> Result<bool, StoreError> {
         self.within_deadline(async |link| {
-            let Some(since) = link.since else { return Ok(false) };
+            let Some(since) = &link.since else { return Ok(false) };
             let key = since.run(&format!("{source}/{run}"));
             redis::cmd("EXISTS").arg(key).query_async(&mut link.connection).await
         })
@@ -120,27 +131,60 @@ impl Store {
         now: u64,
     ) -> Result<Option<Ledger>, StoreError> {
         let sources: Vec<String> = sources.map(ToString::to_string).collect();
-        let Link { mut connection, since } = self.link()?;
+        let Link { mut connection, since, .. } = self.link()?;
         let Some(since) = since else { return Ok(None) };
         self.within_deadline(async |link| since.still_counts(&mut link.connection).await).await?;
         let reading = async {
             loop {
-                if let Some(ledger) = self.read(&mut connection, since, &sources, now).await? {
+                if let Some(ledger) = self.read(&mut connection, &since, &sources, now).await? {
                     return Ok::<_, RedisError>(ledger);
                 }
             }
         };
         match tokio::time::timeout(READ_MAX, reading).await {
             Ok(read) => Ok(Some(read?)),
-            Err(_) => Err(StoreError(format!("the ledger could not be read within {READ_MAX:?}"))),
+            Err(_) => Err(StoreError::new(
+                Trouble::StoreDown,
+                format!("the ledger was not read within {READ_MAX:?}"),
+            )),
         }
+    }
+
+    /// Makes this process the one that exports the balance for the next `lease`, unless another is. Returns
+    /// whether it is. `owner` is a token as in [`ToClaim`](super::ToClaim).
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn lead(&self, owner: &str, lease: Duration) -> Result<bool, StoreError> {
+        let answers: Vec<String> = self
+            .within_deadline(async |link| {
+                let mut call = self.scripts().claim.prepare_invoke();
+                call.key(link.names.exporter()).arg(millis(lease)).arg(owner);
+                call.invoke_async(&mut link.connection).await
+            })
+            .await?;
+        Ok(answers.first().is_some_and(|answer| answer == "claimed"))
+    }
+
+    /// Lets another process export the balance.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the lease ends by itself.
+    pub async fn stop_leading(&self, owner: &str) -> Result<(), StoreError> {
+        self.within_deadline(async |link| {
+            let mut call = self.scripts().release.prepare_invoke();
+            call.key(link.names.exporter()).arg(owner);
+            call.invoke_async::<i64>(&mut link.connection).await
+        })
+        .await
+        .map(drop)
     }
 
     /// Reads the ledger and sums up what is over; none if another process summed up a run during it.
     async fn read(
         &self,
         connection: &mut MultiplexedConnection,
-        since: Since,
+        since: &Since,
         sources: &[String],
         now: u64,
     ) -> RedisResult<Option<Ledger>> {
@@ -194,18 +238,23 @@ impl Store {
 /// Counts the numbers of a run, up to `through`, that are not settled.
 async fn open_numbers(
     connection: &mut MultiplexedConnection,
-    since: Since,
+    since: &Since,
     member: &str,
     through: i64,
 ) -> RedisResult<i64> {
-    let (mut open, mut number) = (0, 0);
-    let through = u64::try_from(through).unwrap_or(0);
-    while number <= through {
-        let block = since.block(member, number);
-        let states: Vec<u8> = redis::cmd("GET").arg(block).query_async(connection).await?;
-        let last = (number + BLOCK - 1).min(through);
-        open += i64::try_from(open_in(&states, last - number + 1)).unwrap_or(i64::MAX);
-        number += BLOCK;
+    let mut open = 0;
+    let through = u64::try_from(through).unwrap_or(0).min(NUMBER_MAX);
+    let blocks: Vec<u64> = (0..=through / BLOCK).collect();
+    for some in blocks.chunks(BLOCKS_AT_A_TIME) {
+        let mut pipe = redis::pipe();
+        for block in some {
+            pipe.cmd("GET").arg(since.block(member, *block));
+        }
+        let states: Vec<Vec<u8>> = pipe.query_async(connection).await?;
+        for (block, states) in some.iter().zip(states) {
+            let numbers = (through - block * BLOCK + 1).min(BLOCK);
+            open += i64::try_from(open_in(&states, numbers)).unwrap_or(i64::MAX);
+        }
     }
     // There is no number 0.
     Ok(if through > 0 { open - 1 } else { 0 })

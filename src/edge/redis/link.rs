@@ -1,30 +1,50 @@
 //! The connection to Redis: making it, checking it, and replacing it when it fails.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
 
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo, RedisResult, Value,
-    aio::MultiplexedConnection, io::tcp::TcpSettings,
+    AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo, Value, aio::MultiplexedConnection,
+    io::tcp::TcpSettings,
 };
-use tokio::sync::{Notify, watch};
+use tokio::sync::{mpsc, watch};
 
 use super::{
     error::StoreError,
+    names::Names,
+    owner::{Owner, Record},
     since::{self, Since},
 };
-use crate::{core::delivery::retry::Reconnect, edge::metrics::LinkMetrics};
+use crate::{
+    core::delivery::retry::Reconnect,
+    edge::{metrics::LinkMetrics, trouble::Trouble},
+};
 
 /// The time after which the kernel gives up on a silent connection. Without it a black-holed link would go
 /// unnoticed.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 
-/// A connection to Redis, and where it keeps the ledger.
+/// The time after which a connection counts as a good one.
+const STEADY: Duration = Duration::from_secs(10);
+
+/// The time after which a warning that has not changed is repeated.
+const REPEAT_AFTER: Duration = Duration::from_secs(60);
+
+/// A connection to Redis, and the names of what it holds.
 #[derive(Clone)]
 pub struct Link {
+    /// Tells it from the connections before it.
+    pub(super) number: u64,
     pub(super) connection: MultiplexedConnection,
-    /// None if no ledger is kept.
+    pub(super) names: Arc<Names>,
+    /// Where it keeps the ledger; none if no ledger is kept.
     pub(super) since: Option<Since>,
 }
+
+/// The failure of a command over the link with this number.
+pub(super) type Broken = (u64, StoreError);
 
 /// Creates the client of one address.
 ///
@@ -32,71 +52,130 @@ pub struct Link {
 /// The address is invalid.
 pub(super) fn client(url: &str) -> Result<Client, StoreError> {
     let tcp = TcpSettings::default().set_nodelay(true).set_user_timeout(SILENCE_MAX);
-    let address: ConnectionInfo = url
-        .into_connection_info()
-        .map_err(|_| StoreError("redis.url: expected redis://host:port/db".to_owned()))?
-        .set_tcp_settings(tcp);
-    Client::open(address).map_err(|error| StoreError(error.to_string()))
+    let refused = |_| StoreError::new(Trouble::StoreDown, "redis.url: expected redis://host:port/db");
+    let address: ConnectionInfo = url.into_connection_info().map_err(refused)?.set_tcp_settings(tcp);
+    Client::open(address).map_err(StoreError::from)
 }
 
-/// Connects, publishes the connection in `link`, and replaces it whenever it is found `broken`. Ends when the
-/// last receiver of `link` is dropped.
-pub(super) async fn keep(
-    clients: Vec<Client>,
-    timeout: Duration,
-    broken: Arc<Notify>,
-    link: watch::Sender<Option<Link>>,
-    metrics: Arc<LinkMetrics>,
-) {
-    let mut reconnect = Reconnect::default();
-    let mut good = 0;
-    while !link.is_closed() {
-        if let Some(opened) = open_any(&clients, &mut good, timeout).await {
-            reconnect.reset();
-            link.send_replace(Some(opened));
+/// The task that keeps the connection.
+pub(super) struct LinkKeeper {
+    pub(super) clients: Vec<Client>,
+    pub(super) timeout: Duration,
+    pub(super) namespace: String,
+    /// Whom the process works for, once it is known.
+    pub(super) owner: Arc<OnceLock<Owner>>,
+    pub(super) broken: mpsc::Receiver<Broken>,
+    pub(super) link: watch::Sender<Result<Link, StoreError>>,
+    pub(super) metrics: Arc<LinkMetrics>,
+}
+
+impl LinkKeeper {
+    /// Connects, publishes the connection, and replaces it whenever it is found broken. Ends when the last
+    /// receiver of `link` is dropped.
+    pub(super) async fn run(mut self) {
+        let mut reconnect = Reconnect::default();
+        let (mut good, mut number, mut warning) = (0, 0, Warning::default());
+        while !self.link.is_closed() {
+            number += 1;
+            match self.open_any(&mut good, number).await {
+                Ok(opened) => {
+                    let opened_at = Instant::now();
+                    warning = Warning::default();
+                    drop(self.link.send_replace(Ok(opened)));
+                    let error = tokio::select! {
+                        error = broken(&mut self.broken, number) => error,
+                        () = self.link.closed() => return,
+                    };
+                    // One that fails soon again is not tried again at once.
+                    if opened_at.elapsed() > STEADY {
+                        reconnect.reset();
+                    }
+                    let cause = error.trouble().as_str();
+                    tracing::warn!(cause, %error, "the connection to Redis is replaced");
+                    drop(self.link.send_replace(Err(error)));
+                    self.metrics.reconnects.inc();
+                }
+                Err(error) => {
+                    warning.give(&error);
+                    self.link.send_if_modified(|state| {
+                        let is_news = state.as_ref().err() != Some(&error);
+                        *state = Err(error);
+                        is_news
+                    });
+                }
+            }
             tokio::select! {
-                () = broken.notified() => {}
-                () = link.closed() => return,
+                () = tokio::time::sleep(reconnect.next_delay()) => {}
+                () = self.link.closed() => return,
             }
-            link.send_replace(None);
-            metrics.reconnects.inc();
         }
-        tokio::select! {
-            () = tokio::time::sleep(reconnect.next_delay()) => {}
-            () = link.closed() => return,
+    }
+
+    /// Connects to the first address that accepts writes, beginning with the one that did last (`good`). A
+    /// master that was replaced and returns as a master, without what was done since, must not take over
+    /// again.
+    async fn open_any(&self, good: &mut usize, number: u64) -> Result<Link, StoreError> {
+        let mut errors = Vec::new();
+        for n in (0..self.clients.len()).map(|next| (*good + next) % self.clients.len()) {
+            let address = self.clients[n].get_connection_info().addr();
+            let error = match tokio::time::timeout(SILENCE_MAX, self.open(&self.clients[n], number)).await {
+                Ok(Ok(link)) => {
+                    tracing::info!(%address, "connected to Redis");
+                    *good = n;
+                    return Ok(link);
+                }
+                Ok(Err(error)) => error,
+                Err(_) => StoreError::new(Trouble::StoreDown, format!("no answer within {SILENCE_MAX:?}")),
+            };
+            errors.push(error.at(&address.to_string()));
+        }
+        Err(StoreError::of_all(errors))
+    }
+
+    /// Connects, and makes sure that Redis can be used: that it accepts writes and permits every command, and
+    /// that the namespace is not another deployment's.
+    async fn open(&self, client: &Client, number: u64) -> Result<Link, StoreError> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.timeout))
+            .set_response_timeout(Some(self.timeout));
+        let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+        let owner = self.owner.get();
+        let record = Record::read(&mut connection, &self.namespace, owner).await?;
+        record.check(&self.namespace, owner)?;
+        let names = Arc::new(Names::new(&self.namespace, record.marks));
+        let probe = names.probe("writes");
+        redis::cmd("SET").arg(&probe).arg(1).arg("PX").arg(1_000).query_async::<()>(&mut connection).await?;
+        warn_of_settings(&mut connection).await;
+        let since = since::open(&mut connection, &self.namespace, record.marks).await?;
+        since::probe(&mut connection, &names, since.as_ref()).await?;
+        Ok(Link { number, connection, names, since })
+    }
+}
+
+/// Waits for a failure of the link with this number. Commands over the links before it may still fail.
+async fn broken(failures: &mut mpsc::Receiver<Broken>, number: u64) -> StoreError {
+    loop {
+        match failures.recv().await {
+            Some((of, error)) if of == number => return error,
+            Some(_) => {}
+            // The handle is gone, and with it the receivers of the link.
+            None => std::future::pending().await,
         }
     }
 }
 
-/// Connects to the first address that accepts writes, beginning with the one that did last (`good`). A master
-/// that was replaced and returns as a master, without what was done since, must not take over again.
-async fn open_any(clients: &[Client], good: &mut usize, timeout: Duration) -> Option<Link> {
-    for n in (0..clients.len()).map(|next| (*good + next) % clients.len()) {
-        let address = clients[n].get_connection_info().addr();
-        match tokio::time::timeout(SILENCE_MAX, open(&clients[n], timeout)).await {
-            Ok(Ok(link)) => {
-                tracing::info!(%address, "connected to Redis");
-                *good = n;
-                return Some(link);
-            }
-            Ok(Err(error)) => tracing::warn!(%address, %error, "Redis cannot be used"),
-            Err(_) => tracing::warn!(%address, "Redis does not answer"),
+/// A warning that is given when it changes, and repeated once a minute.
+#[derive(Default)]
+struct Warning(Option<(StoreError, Instant)>);
+
+impl Warning {
+    fn give(&mut self, error: &StoreError) {
+        let given = self.0.as_ref().is_some_and(|(last, at)| last == error && at.elapsed() < REPEAT_AFTER);
+        if !given {
+            tracing::warn!(cause = error.trouble().as_str(), %error, "Redis cannot be used");
+            self.0 = Some((error.clone(), Instant::now()));
         }
     }
-    None
-}
-
-/// Connects, and makes sure that Redis accepts writes: one that is read only, loading or full is of no use.
-async fn open(client: &Client, timeout: Duration) -> RedisResult<Link> {
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(timeout))
-        .set_response_timeout(Some(timeout));
-    let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-    let probe = format!("hookswitch:probe:{}", std::process::id());
-    redis::cmd("SET").arg(&probe).arg(1).arg("PX").arg(1_000).query_async::<()>(&mut connection).await?;
-    warn_of_settings(&mut connection).await;
-    let since = since::open(&mut connection).await?;
-    Ok(Link { connection, since })
 }
 
 /// Warns if Redis is configured so that it may lose keys. Where `CONFIG` is not permitted the settings are

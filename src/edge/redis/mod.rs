@@ -8,6 +8,8 @@ mod dedup;
 mod error;
 mod ledger;
 mod link;
+mod names;
+mod owner;
 mod scripts;
 mod since;
 mod store;

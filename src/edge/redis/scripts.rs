@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use redis::Script;
 
+/// Most keys or numbers that one call of a script gets: Redis does nothing else meanwhile. No script's work
+/// depends on anything but what its caller sends.
+pub(super) const CALL_MAX: usize = 1_000;
+
 /// The scripts of a [`Store`](super::Store), hashed once.
 pub(super) struct Scripts {
     pub(super) claim: Script,
@@ -34,7 +38,12 @@ pub(super) fn open() -> Script {
     Script::new(include_str!("scripts/open.lua"))
 }
 
-/// Returns the script that tries what counting needs.
+/// Returns the script that says whom the namespace belongs to.
+pub(super) fn own() -> Script {
+    Script::new(include_str!("scripts/own.lua"))
+}
+
+/// Returns the script that tries every command.
 pub(super) fn probe() -> Script {
     settling(include_str!("scripts/probe.lua"))
 }

@@ -2,24 +2,22 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
-use redis::{
-    ErrorKind, RedisError, RedisResult, ScriptInvocation, ServerErrorKind, aio::MultiplexedConnection,
-};
+use redis::{ErrorKind, RedisError, RedisResult, ScriptInvocation, aio::MultiplexedConnection};
 
 use super::{
     error::{OVERWRITTEN, is_overwritten},
+    names::{self, MarkNames, Names},
     scripts::{self, millis},
 };
 use crate::core::{
-    ledger::{Entry, Run},
+    events::key::StoreKey,
+    ledger::{Entry, NUMBER_MAX, Run},
     webhook::SourceName,
 };
-
-/// The key that holds which Redis it is and since when it counts.
-pub(super) const ROOT: &str = "hookswitch:ledger";
 
 /// The time by which a loss counts as later than it seems: Redis tells its age in seconds, and the clocks of
 /// receivers may be ahead of its own.
@@ -31,47 +29,56 @@ pub(super) const BLOCK: u64 = 65_536;
 /// The time for which a run and its states are kept. A dead letter that is replayed later counts once more.
 pub(super) const TTL: Duration = Duration::from_secs(35 * 86_400);
 
-/// The moment since which this Redis counts, in milliseconds since 1970. It is part of the names of all keys
-/// but [`ROOT`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Since(u64);
+/// Where the ledger is: the key that holds which Redis it is and since when it counts (the root), and that
+/// moment in milliseconds since 1970. The moment is part of the names of all other keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Since {
+    root: Arc<str>,
+    millis: u64,
+}
 
-/// Opens the ledger on a new connection; none where Redis does not say which it is.
-pub(super) async fn open(connection: &mut MultiplexedConnection) -> RedisResult<Option<Since>> {
-    let asked = redis::cmd("INFO").arg("all").query_async::<String>(connection).await;
-    let info = match asked {
-        Ok(info) => info,
-        Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoPerm) => {
-            tracing::warn!(%error, "no ledger is kept: grant hookswitch's Redis user the command INFO");
-            return Ok(None);
-        }
-        Err(error) => return Err(error),
-    };
+/// Opens the ledger of a namespace on a new connection; none where another program has overwritten its root.
+///
+/// What hookswitch's user may not do is an error. Deliveries must not go on uncounted: what is not counted
+/// would look lost for good.
+pub(super) async fn open(
+    connection: &mut MultiplexedConnection,
+    namespace: &str,
+    marks: MarkNames,
+) -> RedisResult<Option<Since>> {
+    let info: String = redis::cmd("INFO").arg("all").query_async(connection).await?;
     let (now, _): (u64, u64) = redis::cmd("TIME").query_async(connection).await?;
+    let root = names::ledger(namespace);
     let script = scripts::open();
-    let mut call = script.key(ROOT);
+    let mut call = script.key(root.as_str());
     call.arg(field(&info, "run_id").unwrap_or("unknown")).arg(started(&info, now)).arg(millis(MARGIN));
-    let since: String = match call.invoke_async(connection).await {
+    let since: String = match call.arg(marks.as_str()).invoke_async(connection).await {
         Err(error) if is_overwritten(&error) => {
-            tracing::error!(key = ROOT, "no ledger is kept{OVERWRITTEN}");
+            tracing::error!(key = root, "no ledger is kept{OVERWRITTEN}");
             return Ok(None);
         }
         since => since?,
     };
-    let Some(since) = since.parse().ok().map(Since) else { return Ok(None) };
-    let probe = scripts::probe();
-    let mut call = probe.prepare_invoke();
-    for key in ["probe:runs", "probe", "probe/0"] {
-        call.key(since.run(key));
-    }
-    match call.arg(1_000).arg("probe").arg(1).arg(0).invoke_async::<()>(connection).await {
-        Ok(()) => Ok(Some(since)),
-        Err(error) if matches!(error.kind(), ErrorKind::Server(_)) => {
-            tracing::warn!(%error, "no ledger is kept: Redis refuses its commands");
-            Ok(None)
+    Ok(since.parse().ok().map(|millis| Since { root: root.into(), millis }))
+}
+
+/// Tries every command that is needed, so that a missing permission is found now.
+pub(super) async fn probe(
+    connection: &mut MultiplexedConnection,
+    names: &Names,
+    since: Option<&Since>,
+) -> RedisResult<()> {
+    let script = scripts::probe();
+    let mut call = script.prepare_invoke();
+    call.key(names.mark(StoreKey::default())).key(names.probe("any"));
+    if let Some(since) = since {
+        call.key(&*since.root);
+        for key in ["runs", "run", "run/0"] {
+            call.key(names.probe(key));
         }
-        Err(error) => Err(error),
+        call.arg(since.millis).arg(1_000).arg("probe").arg(1).arg(0);
     }
+    call.invoke_async(connection).await
 }
 
 /// Returns the start of Redis in milliseconds since 1970; empty if it has been made to forget something
@@ -89,48 +96,72 @@ fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
 }
 
 impl Since {
+    /// Names the root.
+    pub(super) fn root(&self) -> &str {
+        &self.root
+    }
+
     /// Returns the moment in milliseconds since 1970.
-    pub(super) fn millis(self) -> u64 {
-        self.0
+    pub(super) fn millis(&self) -> u64 {
+        self.millis
     }
 
     /// Returns whether a run is counted: it began after this moment.
-    pub(super) fn counts(self, run: Run) -> bool {
-        run.began > self.0
+    pub(super) fn counts(&self, run: Run) -> bool {
+        run.began > self.millis
     }
 
     /// Names the set of runs.
-    pub(super) fn runs(self) -> String {
-        format!("{ROOT}:{}:runs", self.0)
+    pub(super) fn runs(&self) -> String {
+        self.name("runs")
     }
 
     /// Names a run's hash.
-    pub(super) fn run(self, member: &str) -> String {
-        format!("{ROOT}:{}:{member}", self.0)
+    pub(super) fn run(&self, member: &str) -> String {
+        self.name(member)
     }
 
     /// Names a block of a run's states.
-    pub(super) fn block(self, member: &str, block: u64) -> String {
-        format!("{ROOT}:{}:{member}/{block}", self.0)
+    pub(super) fn block(&self, member: &str, block: u64) -> String {
+        format!("{}:{}:{member}/{block}", self.root, self.millis)
     }
 
     /// Names the hash of a source's total.
-    pub(super) fn total(self, source: &str) -> String {
-        format!("{ROOT}:{}:total:{source}", self.0)
+    pub(super) fn total(&self, source: &str) -> String {
+        format!("{}:{}:total:{source}", self.root, self.millis)
+    }
+
+    fn name(&self, what: &str) -> String {
+        format!("{}:{}:{what}", self.root, self.millis)
+    }
+
+    /// Fails if Redis has lost the ledger, or has begun another.
+    pub(super) async fn still_counts(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+        let since: Option<u64> =
+            redis::cmd("HGET").arg(&*self.root).arg("since").query_async(connection).await?;
+        if since == Some(self.millis) {
+            return Ok(());
+        }
+        Err(RedisError::from((ErrorKind::Client, "GONE the ledger is gone")))
     }
 
     /// Adds the arguments of `settle.lua` to a call. Returns whether there is anything to count.
+    ///
+    /// The number of a webhook comes with its message. One that no receiver gives is not counted.
     pub(super) fn add(
-        self,
+        &self,
         call: &mut ScriptInvocation<'_>,
         source: &SourceName,
         entries: impl Iterator<Item = Entry>,
     ) -> bool {
         let mut groups: BTreeMap<(Run, u64), BTreeSet<u64>> = BTreeMap::new();
-        for entry in entries.filter(|entry| self.counts(entry.run)) {
+        for entry in entries.filter(|entry| self.counts(entry.run) && entry.number <= NUMBER_MAX) {
             groups.entry((entry.run, entry.number / BLOCK)).or_default().insert(entry.number % BLOCK);
         }
-        call.key(self.runs()).arg(millis(TTL));
+        if groups.is_empty() {
+            return false;
+        }
+        call.key(&*self.root).key(self.runs()).arg(self.millis).arg(millis(TTL));
         for ((run, block), places) in &groups {
             let member = format!("{source}/{run}");
             call.key(self.run(&member)).key(self.block(&member, *block)).arg(member).arg(places.len());
@@ -138,16 +169,7 @@ impl Since {
                 call.arg(*place);
             }
         }
-        !groups.is_empty()
-    }
-
-    /// Fails if Redis has lost the ledger, or has begun another.
-    pub(super) async fn still_counts(self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
-        let since: Option<u64> = redis::cmd("HGET").arg(ROOT).arg("since").query_async(connection).await?;
-        if since == Some(self.0) {
-            return Ok(());
-        }
-        Err(RedisError::from((ErrorKind::Client, "the ledger is gone")))
+        true
     }
 }
 

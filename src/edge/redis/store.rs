@@ -2,16 +2,17 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
 use redis::RedisResult;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{mpsc, watch};
 
 use super::{
     error::{OVERWRITTEN, StoreError, is_overwritten},
-    link::{self, Link},
+    link::{self, Broken, Link, LinkKeeper},
+    owner::{Owner, Record},
     scripts::Scripts,
 };
 use crate::{
@@ -19,21 +20,26 @@ use crate::{
     edge::{metrics::LinkMetrics, trouble::Trouble},
 };
 
+/// Failures of commands that may wait until the keeper of the link sees them. One is enough.
+const FAILURES_MAX: usize = 16;
+
 /// The handle to Redis; cheap to clone.
 #[derive(Clone)]
 pub struct Store {
     shared: Arc<Shared>,
-    link: watch::Receiver<Option<Link>>,
+    link: watch::Receiver<Result<Link, StoreError>>,
 }
 
 struct Shared {
     /// The time that a command may take.
     timeout: Duration,
+    namespace: String,
     scripts: Scripts,
+    owner: Arc<OnceLock<Owner>>,
     /// Keys of the ledger that were found overwritten: each is reported once.
     overwritten: Mutex<HashSet<String>>,
     /// Asks for a new connection.
-    broken: Arc<Notify>,
+    broken: mpsc::Sender<Broken>,
 }
 
 impl Store {
@@ -43,21 +49,61 @@ impl Store {
     /// An address in the configuration is invalid.
     pub fn start(config: &Redis, metrics: Arc<LinkMetrics>) -> Result<Self, StoreError> {
         let clients = config.urls.iter().map(|url| link::client(url.reveal())).collect::<Result<_, _>>()?;
-        let (sender, link) = watch::channel(None);
-        let broken = Arc::new(Notify::new());
-        tokio::spawn(link::keep(clients, config.timeout, broken.clone(), sender, metrics));
+        let connecting = StoreError::new(Trouble::StoreDown, "not connected yet");
+        let (sender, link) = watch::channel(Err(connecting));
+        let (broken, failures) = mpsc::channel(FAILURES_MAX);
+        let (timeout, namespace, owner) = (config.timeout, config.namespace.clone(), Arc::default());
+        let keeper = LinkKeeper {
+            clients,
+            timeout,
+            namespace: namespace.clone(),
+            owner: Arc::clone(&owner),
+            broken: failures,
+            link: sender,
+            metrics,
+        };
+        tokio::spawn(keeper.run());
         let (scripts, overwritten) = (Scripts::new(), Mutex::default());
-        let shared = Arc::new(Shared { timeout: config.timeout, scripts, overwritten, broken });
+        let shared = Arc::new(Shared { timeout, namespace, scripts, owner, overwritten, broken });
         Ok(Self { shared, link })
+    }
+
+    /// Takes the namespace for a broker and virtual host, as a worker does. From then on every connection is
+    /// refused whose namespace belongs to another.
+    ///
+    /// # Errors
+    /// [`StoreError`], with [`Trouble::StoreForeign`] if it belongs to another.
+    pub async fn take_for(&self, broker: &str) -> Result<(), StoreError> {
+        self.belong_to(Owner { broker: broker.to_owned(), takes: true }).await
+    }
+
+    /// Does the same as [`Store::take_for`], but takes nothing, as a command does.
+    ///
+    /// # Errors
+    /// [`StoreError`], with [`Trouble::StoreForeign`] if it belongs to another.
+    pub async fn check_owner(&self, broker: &str) -> Result<(), StoreError> {
+        self.belong_to(Owner { broker: broker.to_owned(), takes: false }).await
+    }
+
+    async fn belong_to(&self, owner: Owner) -> Result<(), StoreError> {
+        let owner = self.shared.owner.get_or_init(|| owner);
+        let (namespace, number) = (&self.shared.namespace, self.link()?.number);
+        let reading =
+            async |link: &mut Link| Record::read(&mut link.connection, namespace, Some(owner)).await;
+        let checked = self.within_deadline(reading).await?.check(namespace, Some(owner));
+        if let Err(foreign) = &checked {
+            self.replace_link(number, foreign.clone());
+        }
+        checked
     }
 
     /// Returns what prevents its use now.
     pub fn trouble(&self) -> Option<Trouble> {
-        self.link.borrow().is_none().then_some(Trouble::StoreDown)
+        self.link.borrow().as_ref().err().map(StoreError::trouble)
     }
 
-    /// Returns a receiver of every change of the connection: there is one or none.
-    pub fn watch(&self) -> watch::Receiver<Option<Link>> {
+    /// Returns a receiver of every change of the connection: there is one, or the reason why not.
+    pub fn watch(&self) -> watch::Receiver<Result<Link, StoreError>> {
         self.link.clone()
     }
 
@@ -69,14 +115,15 @@ impl Store {
     /// Returns the present connection.
     ///
     /// # Errors
-    /// There is none.
+    /// The reason why there is none.
     pub(super) fn link(&self) -> Result<Link, StoreError> {
-        self.link.borrow().clone().ok_or_else(|| StoreError("not connected".to_owned()))
+        self.link.borrow().clone()
     }
 
-    /// Runs a command. On any failure the connection is replaced: redis-rs does not reconnect after a
-    /// timeout, and on a dead link every command would time out until the kernel gave up. Only if the answer
-    /// is that a key was overwritten is the connection kept: it works, and another would meet the same key.
+    /// Runs a command. On any failure the connection is replaced, which closes the gate until Redis can be
+    /// used again: redis-rs does not reconnect after a timeout, and a command that was refused will be
+    /// refused again. Only if the answer is that a key was overwritten is the connection kept: it works, and
+    /// another would meet the same key.
     pub(super) async fn within_deadline<T>(
         &self,
         command: impl AsyncFnOnce(&mut Link) -> RedisResult<T>,
@@ -91,10 +138,17 @@ impl Store {
                 return Err(error);
             }
             Ok(Err(error)) => error.into(),
-            Err(_) => StoreError(format!("no answer within {:?}", self.shared.timeout)),
+            Err(_) => {
+                StoreError::new(Trouble::StoreDown, format!("no answer within {:?}", self.shared.timeout))
+            }
         };
-        self.shared.broken.notify_one();
+        self.replace_link(link.number, error.clone());
         Err(error)
+    }
+
+    fn replace_link(&self, number: u64, error: StoreError) {
+        // If it is full, the keeper knows already.
+        drop(self.shared.broken.try_send((number, error)));
     }
 
     /// Reports keys of the ledger that were overwritten, each once. The ledger is secondary: such a key holds

@@ -13,10 +13,6 @@ const KEPT: Duration = Duration::from_secs(3_600);
 /// published.
 const SWALLOWED: &str = "duplicate_of_another";
 
-fn name(wave: &str) -> String {
-    format!("hookswitch:wave:{wave}")
-}
-
 impl Store {
     /// Records the fate of a letter that was replayed in `wave`. A letter that waits for a busy key or a full
     /// queue has no fate yet.
@@ -35,8 +31,11 @@ impl Store {
         let mut call = self.scripts().note_fate.prepare_invoke();
         let swallowed = matches!(disposition, Disposition::Duplicate { other_body: true });
         let word = if swallowed { SWALLOWED } else { disposition.as_str() };
-        call.key(name(wave)).arg(letter.to_string()).arg(word).arg(millis(KEPT));
-        self.within_deadline(async |link| call.invoke_async(&mut link.connection).await).await
+        self.within_deadline(async |link| {
+            call.key(link.names.wave(wave)).arg(letter.to_string()).arg(word).arg(millis(KEPT));
+            call.invoke_async(&mut link.connection).await
+        })
+        .await
     }
 
     /// Returns the fates so far of a wave of `sent` letters.
@@ -44,10 +43,12 @@ impl Store {
     /// # Errors
     /// [`StoreError`]
     pub async fn fates(&self, wave: &str, sent: u64) -> Result<WaveCounts, StoreError> {
-        let mut call = redis::cmd("HVALS");
-        call.arg(name(wave));
-        let words: Vec<String> =
-            self.within_deadline(async |link| call.query_async(&mut link.connection).await).await?;
+        let words: Vec<String> = self
+            .within_deadline(async |link| {
+                let name = link.names.wave(wave);
+                redis::cmd("HVALS").arg(name).query_async(&mut link.connection).await
+            })
+            .await?;
         let mut counts: HashMap<&str, u64> = HashMap::new();
         for word in &words {
             *counts.entry(word).or_default() += 1;
@@ -62,8 +63,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: it is forgotten in an hour.
     pub async fn forget_wave(&self, wave: &str) -> Result<(), StoreError> {
-        let mut call = redis::cmd("DEL");
-        call.arg(name(wave));
-        self.within_deadline(async |link| call.query_async(&mut link.connection).await).await
+        self.within_deadline(async |link| {
+            redis::cmd("DEL").arg(link.names.wave(wave)).query_async(&mut link.connection).await
+        })
+        .await
     }
 }

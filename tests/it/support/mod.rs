@@ -138,6 +138,15 @@ impl World {
         Self::at(&shared.broker.url(n), &redis.url(0), "").await
     }
 
+    /// Creates a world on a vhost of its own, and with the Redis, the database and the settings of another.
+    pub async fn beside(other: &Self) -> Self {
+        let (shared, n) = Self::place().await;
+        let [theirs, ours] = [other.config.amqp.urls[0].reveal(), &shared.broker.url(n)];
+        let world = Self::of_toml(other.toml.replace(theirs, ours));
+        world.apply().await;
+        world
+    }
+
     /// Creates a world on services of its own, which may be killed.
     pub async fn at(amqp: &str, redis: &str, more: &str) -> Self {
         let world = Self::configured(amqp, redis, more);
@@ -219,7 +228,7 @@ impl World {
     /// Starts a store, and waits until it is connected.
     pub async fn store(&self) -> Store {
         let store = Store::start(&self.config.redis, LinkMetrics::unexported()).unwrap();
-        store.watch().wait_for(Option::is_some).await.unwrap();
+        store.watch().wait_for(Result::is_ok).await.unwrap();
         store
     }
 

@@ -3,7 +3,8 @@
 -- Answers for each key 'claimed', 'busy', 'unreadable' or the hash of the body that was published under it.
 --
 -- A claim is re-entrant for the same owner, since a claim that timed out may have succeeded. A key of another
--- type is only its own answer ('unreadable'); any other error fails the whole call.
+-- type is only its own answer ('unreadable'); any other error fails the whole call. The caller sends at most
+-- CALL_MAX keys (src/edge/redis/scripts.rs).
 local answers = {}
 for n, key in ipairs(KEYS) do
   local owner = ARGV[n + 1]

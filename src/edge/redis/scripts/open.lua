@@ -1,6 +1,6 @@
 -- Opens the ledger and answers since when this Redis counts, in ms since 1970.
 -- KEYS: the root of the ledger. ARGV: the id of this Redis process, its start in ms since 1970, a margin in
--- ms.
+-- ms, how marks are named (see own.lua).
 --
 -- Another id than last time means that Redis was restarted, or that a replica took over. What its predecessor
 -- knew last may be lost, so it counts from now. A Redis without a ledger counts from its start, unless it was
@@ -11,6 +11,6 @@ if instance ~= ARGV[1] then
   local since = time[1] * 1000 + math.floor(time[2] / 1000)
   if not instance and ARGV[2] ~= '' then since = ARGV[2] end
   since = string.format('%.0f', since + ARGV[3])
-  redis.call('HSET', KEYS[1], 'instance', ARGV[1], 'since', since)
+  redis.call('HSET', KEYS[1], 'instance', ARGV[1], 'since', since, 'marks', ARGV[4])
 end
 return redis.call('HGET', KEYS[1], 'since')

@@ -1,0 +1,17 @@
+-- Answers whom the namespace belongs to, and how its marks are named: 'prefixed', or 'bare' if version 0.1.0
+-- has kept a ledger here (it wrote no such word). KEYS: the namespace's record, the root of the ledger.
+-- ARGV: the broker and virtual host of the caller (empty if unknown), 1 if the caller takes a namespace that
+-- belongs to nobody.
+local owner = redis.call('HGET', KEYS[1], 'broker')
+local marks = redis.call('HGET', KEYS[1], 'marks')
+if not marks then
+  marks = redis.pcall('HGET', KEYS[2], 'marks')
+  if type(marks) ~= 'string' then
+    marks = redis.call('EXISTS', KEYS[2]) == 1 and 'bare' or 'prefixed'
+  end
+end
+if not owner and ARGV[1] ~= '' and ARGV[2] == '1' then
+  owner = ARGV[1]
+  redis.call('HSET', KEYS[1], 'broker', owner, 'marks', marks)
+end
+return {owner or '', marks}
