@@ -11,7 +11,7 @@ use hookswitch::core::delivery::lifecycle::Answer;
 use crate::{broker::By, plan::Time, store::Command, world::World};
 
 /// Something that happens at its time.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Event {
     /// A sender posts this webhook.
     Post(usize),
@@ -150,7 +150,7 @@ impl World<'_> {
 
     /// Lets an event happen, or puts it off while its worker is frozen.
     pub(crate) fn happen(&mut self, event: Event) {
-        if let Some(worker) = self.whose(event)
+        if let Some(worker) = self.whose(&event)
             && self.workers[worker].frozen_until > self.clock.now
         {
             return self.at(self.workers[worker].frozen_until, event);
@@ -183,13 +183,13 @@ impl World<'_> {
     }
 
     /// Returns the worker process in which an event happens.
-    fn whose(&self, event: Event) -> Option<usize> {
+    fn whose(&self, event: &Event) -> Option<usize> {
         match event {
             Event::Deliver { worker, .. }
             | Event::WorkerLost { worker, .. }
-            | Event::Connect { worker, .. } => Some(worker),
-            Event::Go { life, .. } | Event::Hear { life, .. } => Some(self.lives[life].worker),
-            Event::Write(op) | Event::Silence(op) => match self.broker.ops[op].by {
+            | Event::Connect { worker, .. } => Some(*worker),
+            Event::Go { life, .. } | Event::Hear { life, .. } => Some(self.lives[*life].worker),
+            Event::Write(op) | Event::Silence(op) => match self.broker.ops[*op].by {
                 By::Life { life, .. } => Some(self.lives[life].worker),
                 By::Receiver { .. } | By::Operator => None,
             },

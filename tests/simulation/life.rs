@@ -304,7 +304,7 @@ impl World<'_> {
         let it = &mut self.lives[life];
         it.step += 1;
         it.waits = None;
-        match (waits, answer) {
+        match (waits, &answer) {
             (Waits::Publish(position), Answer::Confirmed) => it.knows |= 1 << position,
             (Waits::Publish(_), Answer::Refused) => {
                 it.refused = true;
@@ -329,8 +329,9 @@ impl World<'_> {
                 _,
             ) => {}
         }
+        let in_trouble = answer == Answer::Trouble;
         self.lives[life].life.after(answer);
-        if answer == Answer::Trouble {
+        if in_trouble {
             self.wait_out(life);
         } else {
             self.perform(life);
