@@ -190,7 +190,7 @@ async fn unreadable_messages_in_the_log_and_in_the_journal_hide_nothing() {
     hostile.publish("hookswitch.dead-log", &poisons[0].1, b"{}").await;
     assert_eq!(listed(&tool).await.len(), 3);
     let replayed = tool.ok("dead-letters replay --all --no-canary --json").await.json();
-    assert_eq!(replayed["replayed"], 3, "{replayed}");
+    assert_eq!(replayed["sent"], 3, "{replayed}");
     assert_eq!(tool.ok("dead-letters jobs --json").await.lines().len(), 1);
     assert_eq!(listed(&tool).await, []);
 }
