@@ -1,4 +1,6 @@
-//! `hookswitch topology apply|check`
+//! `hookswitch topology apply|check|prune|replace`
+
+use std::time::Duration;
 
 use clap::Subcommand;
 
@@ -10,45 +12,87 @@ use crate::{
     config::Config,
     edge::amqp::{
         Connection,
-        depth::depth,
-        names,
-        topology::{self, Checked, Topology, TopologyError},
+        topology::{self, Applied, Checked, LeftOver, Pruned, Topology, TopologyError},
     },
 };
 
 #[derive(Subcommand)]
 pub(super) enum Action {
-    /// Create missing exchanges, queues and bindings; never change or delete existing ones
+    /// Create missing exchanges, queues and bindings, and remove bindings of earlier configurations; never
+    /// change or delete anything else
     Apply,
     /// Compare exchanges and queues with the configuration and print the differences; change nothing.
     /// Bindings cannot be read over AMQP: `apply` creates them all
     Check,
+    /// Delete the queues that earlier configurations have left, if they are empty
+    Prune,
+    /// Replace a queue whose arguments differ, and keep its messages. Meanwhile receivers answer 503 to its
+    /// webhooks, and workers let go of it by themselves
+    Replace {
+        /// The queue's name, as `topology check` prints it
+        queue: String,
+        /// The time that consumers have to let go of it; after it, the queue is as it was
+        #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+        wait: u64,
+    },
 }
 
 pub(super) fn run(action: &Action, config: &Config) -> anyhow::Result<u8> {
     block_on(async {
         let connection = connect(&config.amqp).await?;
         let topology = Topology::of(config);
-        let outcome = match action {
-            Action::Apply => topology
-                .apply(&connection)
-                .await
-                .map(|made| format!("{} exchanges and queues exist, with their bindings", made.len())),
-            Action::Check => topology.check(&connection).await.map(describe),
-        };
-        match outcome {
-            Ok(text) => {
-                println!("{text}");
-                show_left_over(&connection, config).await?;
+        match action {
+            Action::Apply => {
+                finish(topology.apply(&connection).await.map(tell_applied), &connection, config).await
+            }
+            Action::Check => {
+                finish(topology.check(&connection).await.map(describe), &connection, config).await
+            }
+            Action::Prune => {
+                let Pruned { deleted, kept } = topology.prune(&connection).await?;
+                deleted.iter().for_each(|queue| println!("queue {queue} is deleted"));
+                kept.iter().for_each(|(queue, why)| println!("queue {queue} is kept: {why}"));
+                if deleted.is_empty() && kept.is_empty() {
+                    println!("nothing is left of earlier configurations");
+                }
+                Ok(if kept.is_empty() { OK } else { FAILED })
+            }
+            Action::Replace { queue, wait } => {
+                let moved = topology.replace(&connection, queue, Duration::from_secs(*wait)).await?;
+                println!("queue {queue} is replaced; {moved} messages were moved");
                 Ok(OK)
             }
-            Err(differs @ TopologyError::Differs(_)) => {
-                println!("{differs}");
-                Ok(FAILED)
-            }
-            Err(lost @ TopologyError::Lost(_)) => Err(lost.into()),
         }
     })
+}
+
+/// Prints the result of applying or checking, and what is left of earlier configurations.
+async fn finish(
+    outcome: Result<String, TopologyError>,
+    connection: &Connection,
+    config: &Config,
+) -> anyhow::Result<u8> {
+    match outcome {
+        Ok(text) => {
+            println!("{text}");
+            show_left_over(connection, config).await
+        }
+        Err(differs @ TopologyError::Differs(_)) => {
+            println!("{differs}");
+            Ok(FAILED)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Says what was applied.
+fn tell_applied(applied: Applied) -> String {
+    let Applied { present, unbound } = applied;
+    let mut text = format!("{present} exchanges and queues exist, with their bindings");
+    for binding in unbound {
+        text.push_str(&format!("\nremoved a binding of an earlier configuration: {binding}"));
+    }
+    text
 }
 
 /// Says what a check found.
@@ -63,18 +107,27 @@ fn describe(checked: Checked) -> String {
     }
 }
 
-/// Prints the raw queues above the configured number of shards. Workers still consume them, so they are no
-/// difference, but they may be deleted once empty.
-async fn show_left_over(connection: &Connection, config: &Config) -> anyhow::Result<()> {
-    for (source, shard) in topology::raw_shards(connection, config).await? {
-        if config.sources.get(&source).is_some_and(|settings| !settings.sharding.has(shard)) {
-            let queue = names::raw_queue(&source, shard);
-            let ready = depth(connection, &queue).await?;
-            println!(
-                "queue {queue} is left over from a larger number of shards, with {ready} messages ready; \
-                 workers still consume it"
-            );
-        }
+/// Prints the queues that no configuration needs any more, and the replacements that were killed. Only the
+/// latter are a fault.
+async fn show_left_over(connection: &Connection, config: &Config) -> anyhow::Result<u8> {
+    let mut code = OK;
+    for queue in topology::declared(connection).await?.replacing.keys() {
+        println!(
+            "queue {queue} is being replaced, or that was interrupted: then run `hookswitch topology replace \
+             {queue}` again"
+        );
+        code = FAILED;
     }
-    Ok(())
+    for LeftOver { name, look, is_applied, .. } in Topology::of(config).left_over(connection).await? {
+        let next = match is_applied {
+            true => "run `hookswitch topology apply`, and workers drain it if it is a raw queue",
+            false => "once it is empty, `hookswitch topology prune` deletes it",
+        };
+        println!(
+            "queue {name} is left over from an earlier configuration, with {} messages ready and {} \
+             consumers: {next}",
+            look.ready, look.consumers
+        );
+    }
+    Ok(code)
 }

@@ -28,6 +28,7 @@
 //! - **Dead letter**: a webhook that is not retried by itself: body and headers, plus reason, error,
 //!   attempts, times.
 
+pub mod applied;
 pub mod auth;
 pub mod delivery;
 pub mod events;

@@ -23,6 +23,11 @@ impl Shard {
     /// The shard that every source has.
     pub const FIRST: Self = Self(0);
 
+    /// Returns the shard with this number, if a source can have so many.
+    pub fn of_number(number: u8) -> Option<Self> {
+        (number < SHARDS_MAX).then_some(Self(number))
+    }
+
     /// Returns the shard's number, from 0.
     pub fn number(self) -> u8 {
         self.0

@@ -109,8 +109,7 @@ async fn a_process_without_permissions_is_not_ready_says_why_and_goes_on_once_th
 async fn a_missing_permission_is_named_with_the_exchange_or_queue_it_is_missing_on() {
     let world = World::unapplied().await;
     let all = documented("apply")[0].clone();
-    let without_dead =
-        "^(hookswitch\\.(raw|unrouted|published|events|retry|ledger).*|(raw|retry|dead|events)\\..*)$";
+    let without_dead = "^(amq.default|hookswitch\\.(raw|unrouted|published|events|retry|ledger).*|(raw|retry|dead|events)\\..*)$";
     grant(&world, "apply", &[all.clone(), without_dead.to_owned(), all]).await;
     let connection = seen_by(&world, "apply").connect().await;
     let Err(TopologyError::Differs(found)) = Topology::of(&world.config).apply(&connection).await else {

@@ -2,11 +2,14 @@
 
 use hookswitch::{
     app::process::ProcessError,
-    edge::amqp::topology::{Topology, TopologyError},
+    edge::amqp::{
+        depth,
+        topology::{Topology, TopologyError},
+    },
 };
 use lapin::{options::QueueDeclareOptions, types::FieldTable};
 
-use super::support::{World, call, calls, shared, until};
+use super::support::{PATIENCE, World, call, calls, program::Program, shared, until};
 
 #[tokio::test]
 async fn the_services_are_of_versions_that_we_support_and_of_those_that_are_asked_for() {
@@ -63,7 +66,7 @@ async fn a_queue_that_is_missing_or_different_is_named_in_words_and_the_worker_r
     assert!(text.contains("queue retry.400ms: missing; run `hookswitch topology apply`"), "{text}");
     // RabbitMQ's versions report the present type differently.
     assert!(text.contains("queue dead.other: x-queue-type is "), "{text}");
-    assert!(text.contains("but must be quorum; drain and delete the queue, then run"), "{text}");
+    assert!(text.contains("but must be quorum; run `hookswitch topology replace dead.other`"), "{text}");
 
     let mut worker = world.worker();
     let ended = tokio::time::timeout(super::support::PATIENCE, &mut worker.task).await.unwrap().unwrap();
@@ -108,4 +111,129 @@ async fn an_events_exchange_that_is_made_anew_under_load_leaves_no_event_unroute
     assert_eq!(seen, (0..900).collect::<Vec<_>>());
     assert_eq!(super::support::depth(&world.connect().await, "events.unrouted").await, 0);
     worker.finish().await;
+}
+
+/// Returns the world without a section of its configuration, not applied.
+fn without(world: &World, section: &str) -> World {
+    let start = world.toml.find(section).unwrap();
+    let end = world.toml[start + 1..].find("\n[").map_or(world.toml.len(), |end| start + 1 + end);
+    World::of_toml(format!("{}{}", &world.toml[..start], &world.toml[end..]))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_webhooks_of_a_removed_source_become_events_and_its_queues_are_named_and_pruned_once_empty() {
+    let world = World::new().await;
+    world.accept("other", (0..50).map(call)).await;
+    world.accept("other", [b"not JSON".to_vec()]).await;
+    let fewer = without(&world, "[sources.other]");
+    let program = Program::of(&fewer);
+    // Until the configuration without it is applied, nothing touches the queue.
+    let said = program.ok("topology check").await;
+    assert!(
+        said.out.contains("queue raw.other is left over") && said.out.contains("51 messages"),
+        "{said:?}"
+    );
+    assert!(said.out.contains("topology apply"), "{said:?}");
+    let said = program.run("topology prune").await;
+    assert!(said.code == Some(1) && said.err.contains("topology apply"), "{said:?}");
+
+    program.ok("topology apply").await;
+    let said = program.run("topology prune").await;
+    assert!(said.code == Some(1) && said.out.contains("queue raw.other is kept: 51 messages"), "{said:?}");
+    assert!(said.out.contains("queue dead.other is kept: queue raw.other dead-letters to it"), "{said:?}");
+
+    let worker = fewer.worker();
+    assert_eq!(calls(&world.events(50).await), (0..50).collect::<Vec<_>>());
+    let letters = world.dead("other", 1).await;
+    assert_eq!(letters[0].history.reason.unwrap().as_str(), "malformed_json");
+    until("the worker lets go of the queue", async || {
+        let connection = world.connect().await;
+        depth::look(&connection, "raw.other").await.unwrap().consumers == 0
+    })
+    .await;
+    let said = program.run("topology prune").await;
+    assert!(said.code == Some(1) && said.out.contains("queue raw.other is deleted"), "{said:?}");
+    assert!(said.out.contains("queue dead.other is kept: 1 messages"), "{said:?}");
+    world.drain("dead.other", 1).await;
+    let said = program.ok("topology prune").await;
+    assert!(said.out.contains("queue dead.other is deleted"), "{said:?}");
+    let said = program.ok("topology check").await;
+    assert!(!said.out.contains("left over"), "{said:?}");
+    // The source may come back.
+    world.apply().await;
+    assert_eq!(Topology::of(&world.config).check(&world.connect().await).await.unwrap().by_name, 0);
+    worker.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_changed_subscription_loses_its_old_binding() {
+    let world = World::with("[subscriptions.some]\npatterns = [\"call.#\", \"x.#\"]").await;
+    let changed = World::of_toml(world.toml.replace("[\"call.#\", \"x.#\"]", "[\"x.#\"]"));
+    let said = Program::of(&changed).ok("topology apply").await;
+    assert!(said.out.contains("removed a binding of an earlier configuration: some from"), "{said:?}");
+    world.accept("salpre", (0..3).map(call)).await;
+    let worker = changed.worker();
+    assert_eq!(calls(&world.events(3).await), [0, 1, 2]);
+    assert_eq!(super::support::depth(&world.connect().await, "some").await, 0);
+    worker.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_is_replaced_under_load_and_no_webhook_is_lost_or_processed_twice() {
+    let world = World::new().await;
+    let receiver = world.receiver().await;
+    receiver.ready().await;
+    let worker = world.worker();
+    until("the worker is ready", async || worker.trouble().is_none()).await;
+    let changed = World::of_toml(world.toml.replace("delivery_limit = 5", "delivery_limit = 7"));
+    let program = Program::of(&changed);
+    let said = program.run("topology check").await;
+    assert!(
+        said.code == Some(1) && said.out.contains("`hookswitch topology replace raw.salpre`"),
+        "{said:?}"
+    );
+
+    let replaced = tokio::spawn(async move { program.ok("topology replace raw.salpre --wait 60").await });
+    let (mut accepted, mut refused, mut n) = (Vec::new(), 0, 0);
+    while !replaced.is_finished() || accepted.len() < 20 {
+        match receiver.post("salpre", Box::leak(call(n).into_boxed_slice())).await {
+            200 => accepted.push(n),
+            503 => refused += 1,
+            other => panic!("{other}"),
+        }
+        n += 1;
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    println!("{} accepted, {refused} refused: {}", accepted.len(), replaced.await.unwrap().out);
+    assert!(refused > 0);
+    assert_eq!(calls(&world.events(accepted.len()).await), accepted);
+    // The first connection of the old worker still expects the old argument; the new one finds all well.
+    worker.finish().await;
+    let said = Program::of(&changed).run("topology check").await;
+    assert!(!said.out.contains("raw.salpre") && said.out.contains("raw.other"), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_letter_queue_of_another_type_is_replaced_with_its_letters() {
+    let world = World::new().await;
+    let worker = world.worker();
+    world.accept("salpre", (0..40).map(|n| format!("{n} is not a webhook").into_bytes())).await;
+    world.wait_for_depth("dead.salpre", 40).await;
+    worker.finish().await;
+    let before = bodies(&world, "dead.salpre").await;
+    let connection = world.connect().await;
+    let moved = Topology::of(&world.config).replace(&connection, "dead.salpre", PATIENCE).await.unwrap();
+    assert_eq!(moved, 40);
+    assert_eq!(bodies(&world, "dead.salpre").await, before);
+    assert_eq!(world.dead("salpre", 40).await.len(), 40);
+    for (queue, expected) in [("nothing", "needs no queue"), ("hookswitch.dead-log", "is a stream")] {
+        let error = Topology::of(&world.config).replace(&connection, queue, PATIENCE).await.unwrap_err();
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+}
+
+async fn bodies(world: &World, queue: &str) -> Vec<Vec<u8>> {
+    let mut bodies: Vec<_> = world.look(queue).await.into_iter().map(|(body, _)| body).collect();
+    bodies.sort();
+    bodies
 }

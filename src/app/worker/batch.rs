@@ -11,6 +11,7 @@ use futures_util::future::join_all;
 
 use super::{
     dead_log::DeadLog,
+    former::FormerSources,
     gate::Gate,
     in_work::{InWork, Plan, RawQueue},
     owners::Owners,
@@ -52,6 +53,7 @@ pub(super) struct Processor {
     pub(super) owners: Owners,
     pub(super) unmarked: Unmarked,
     pub(super) unroutable: Unroutable,
+    pub(super) former: FormerSources,
 }
 
 /// The result of a batch.
@@ -149,7 +151,12 @@ impl Processor {
             );
             return Err(Fault::Permanent { reason: Reason::DeliveryLimit, error });
         }
-        let read = read::read(&self.config, self.normalize, webhook)?;
+        let read = match self.config.sources.contains_key(&webhook.source) {
+            false if self.former.contains(&webhook.source) => {
+                read::read_former(&self.config, self.normalize, webhook)?
+            }
+            _ => read::read(&self.config, self.normalize, webhook)?,
+        };
         for drift in &read.drift {
             if self.metrics.drifted(webhook.provider, drift) {
                 let (path, class) = (&drift.path, drift.class);

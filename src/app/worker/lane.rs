@@ -42,6 +42,9 @@ pub(super) struct Lane {
     pub(super) consumer: RawConsumer,
     pub(super) processor: Arc<Processor>,
     pub(super) fairness: Arc<Fairness>,
+    /// Once cancelled, the lane lets go of its queue as soon as it holds no delivery. Then no message of the
+    /// queue is with this process.
+    pub(super) release: CancellationToken,
 }
 
 impl Lane {
@@ -51,7 +54,7 @@ impl Lane {
     /// # Errors
     /// The channel is gone.
     pub(super) async fn run(self, stop: CancellationToken) -> Result<(), amqp::Error> {
-        let Self { queue, mut consumer, processor, fairness } = self;
+        let Self { queue, mut consumer, processor, fairness, release } = self;
         // Delivered and not in work: never more than the prefetch.
         let mut waiting: VecDeque<Delivery> = VecDeque::new();
         let (mut batches, mut alone) = (FuturesUnordered::new(), FuturesUnordered::new());
@@ -83,6 +86,10 @@ impl Lane {
                     let size = batch_size(&waiting, share, places);
                     in_work += size;
                     batches.push(processor.process_batch(&queue, waiting.drain(..size).collect()));
+                }
+                () = release.cancelled(), if ended.is_none() && waiting.is_empty() && in_work == 0 => {
+                    consumer.stop([]).await;
+                    ended = Some(Ok(()));
                 }
                 () = stop.cancelled(), if ended.is_none() => {
                     consumer.stop(waiting.drain(..)).await;

@@ -5,6 +5,8 @@
 
 mod batch;
 mod dead_log;
+mod follow;
+mod former;
 pub mod gate;
 mod in_work;
 mod lane;
@@ -16,6 +18,7 @@ mod unmarked;
 mod unroutable;
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -23,6 +26,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
 use tokio::{
     sync::{OnceCell, watch},
     task::{JoinError, JoinSet},
@@ -30,8 +34,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    batch::Processor, dead_log::DeadLog, gate::Gate, in_work::RawQueue, lane::Lane, owners::Owners,
-    read::Normalize, unmarked::Unmarked, unroutable::Unroutable,
+    batch::Processor, dead_log::DeadLog, follow::Follower, former::FormerSources, gate::Gate,
+    in_work::RawQueue, lane::Lane, owners::Owners, read::Normalize, unmarked::Unmarked,
+    unroutable::Unroutable,
 };
 use super::{fairness::Fairness, ledger::Keeper};
 use crate::{
@@ -41,6 +46,7 @@ use crate::{
         amqp::{
             self, ConnectError, Connection,
             consume::{marks::MarkConsumer, raw::RawConsumer},
+            names,
             publish::Publisher,
             topology::{self, Topology, TopologyError},
         },
@@ -52,6 +58,9 @@ use crate::{
 
 /// The time that checking the topology and starting to consume may take, in times for connecting.
 const SET_UP_PATIENCE: u32 = 6;
+
+/// The tasks of a connection beside its lanes: one keeps the ledger, one follows the record of the topology.
+const BESIDE_LANES: usize = 2;
 
 /// The worker pool of one process.
 pub struct Worker {
@@ -101,7 +110,9 @@ impl ConsumeError {
             Self::Store(error) => Some(error.trouble()),
             Self::Topology(TopologyError::Differs(_)) => Some(Trouble::Topology),
             Self::Topology(TopologyError::Lost(error)) | Self::Lost(error) => error.trouble(),
-            Self::Late(_) | Self::Failed(_) => None,
+            Self::Topology(TopologyError::NotApplied | TopologyError::Record(_))
+            | Self::Late(_)
+            | Self::Failed(_) => None,
         };
         known.unwrap_or(Trouble::NotConsuming)
     }
@@ -129,6 +140,7 @@ impl Worker {
             owners: Owners::new(),
             unmarked: Unmarked::default(),
             unroutable: Unroutable::new(),
+            former: FormerSources::default(),
         };
         Self {
             processor: Arc::new(processor),
@@ -201,7 +213,7 @@ impl Worker {
         let patience = config.amqp.connect_timeout * SET_UP_PATIENCE;
         let opening = tokio::time::timeout(patience, self.open_lanes(&connection, &stop)).await;
         let mut lanes = opening.map_err(|_| ConsumeError::Late(patience))??;
-        tracing::info!(raw_queues = lanes.len() - 1, "consuming");
+        tracing::info!(raw_queues = lanes.len() - BESIDE_LANES, "consuming");
         self.halted.send_replace(None);
         self.has_consumed.store(true, Ordering::Relaxed);
         let mut result = Ok(());
@@ -217,6 +229,10 @@ impl Worker {
                 }
             };
             let Some(ended) = ended else { break };
+            if matches!(ended, Ok(Ok(()))) && !stop.is_cancelled() {
+                // The lane has let go of a queue that is being replaced.
+                continue;
+            }
             self.halted.send_replace(Some(Trouble::NotConsuming));
             if let Err(cause) = ended.map_err(ConsumeError::from).and_then(|lane| Ok(lane?)) {
                 // The other lanes finish what they have in work, and all restart on a new connection.
@@ -241,11 +257,20 @@ impl Worker {
         let mut lanes = JoinSet::new();
         let marks = MarkConsumer::open(connection).await?;
         let shards = topology::raw_shards(connection, config).await?;
+        // Without the record nothing is being replaced.
+        let declared = topology::declared(connection).await.unwrap_or_default();
+        let mut releases = BTreeMap::new();
         for (source, shard) in &shards {
             if config.worker.sources.as_ref().is_some_and(|mine| !mine.contains(source)) {
                 continue;
             }
             let Some(settings) = config.sources.get(source) else { continue };
+            let (name, release) = (names::raw_queue(source, *shard), CancellationToken::new());
+            releases.insert(name.clone(), release.clone());
+            if declared.is_replaced_at(&name, Timestamp::now()) {
+                release.cancel();
+                continue;
+            }
             let (provider, prefetch) = (settings.provider, config.worker.prefetch);
             let consumer = RawConsumer::open(connection, source.clone(), *shard, provider, prefetch).await?;
             let queue = RawQueue {
@@ -255,8 +280,11 @@ impl Worker {
                 metrics: metrics.of_source(source),
             };
             let (processor, fairness) = (self.processor.clone(), self.fairness.clone());
-            lanes.spawn(Lane { queue, consumer, processor, fairness }.run(stop.clone()));
+            lanes.spawn(Lane { queue, consumer, processor, fairness, release }.run(stop.clone()));
         }
+        let (processor, fairness) = (self.processor.clone(), self.fairness.clone());
+        let follower = Follower { processor, fairness, connection: connection.clone(), releases };
+        lanes.spawn(follower.run(stop.clone()));
         let (config, store, metrics) = (config.clone(), store.clone(), metrics.clone());
         let (connection, owner) = (connection.clone(), self.processor.owners.next());
         let keeper = Keeper { config, store, metrics, connection, shards, owner };

@@ -44,8 +44,30 @@ pub fn read(config: &Config, normalize: Normalize, webhook: &Webhook) -> Result<
             format!("source `{}` is not configured: add it, then replay", webhook.source),
         ));
     };
+    read_with(config, normalize, webhook, source.unsupported)
+}
+
+/// Reads a webhook of a source that is configured no more, as [`read`] does for a source with default
+/// settings.
+///
+/// # Errors
+/// [`Fault`]
+pub(super) fn read_former(
+    config: &Config,
+    normalize: Normalize,
+    webhook: &Webhook,
+) -> Result<NormalizedWebhook, Fault> {
+    read_with(config, normalize, webhook, Unsupported::DeadLetter)
+}
+
+fn read_with(
+    config: &Config,
+    normalize: Normalize,
+    webhook: &Webhook,
+    unsupported: Unsupported,
+) -> Result<NormalizedWebhook, Fault> {
     let normalized = panics::catch(|| match normalize(webhook) {
-        Err(NormalizeError::UnsupportedEvent(unknown)) if source.unsupported == Unsupported::PassOn => {
+        Err(NormalizeError::UnsupportedEvent(unknown)) if unsupported == Unsupported::PassOn => {
             providers::pass_on(webhook, *unknown)
         }
         normalized => normalized,

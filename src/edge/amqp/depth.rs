@@ -4,15 +4,32 @@ use lapin::{Channel, options::QueueDeclareOptions, types::FieldTable};
 
 use super::{connect::Connection, error::Error};
 
+/// What a look at a queue shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// Messages that are ready. Those that consumers hold are not among them.
+    pub ready: u32,
+    /// Consumers.
+    pub consumers: u32,
+}
+
 /// Returns how many messages are ready in a queue.
 ///
 /// # Errors
 /// [`Error::Missing`] if there is no such queue.
 pub async fn depth(connection: &Connection, queue: &str) -> Result<u32, Error> {
+    Ok(look(connection, queue).await?.ready)
+}
+
+/// Looks at a queue.
+///
+/// # Errors
+/// [`Error::Missing`] if there is no such queue.
+pub async fn look(connection: &Connection, queue: &str) -> Result<Look, Error> {
     let mut depths = Depths::new(connection);
-    let depth = depths.of(queue).await?;
+    let look = depths.look(queue).await?;
     depths.close().await?;
-    Ok(depth)
+    Ok(look)
 }
 
 /// Asks for the depths of several queues over one channel.
@@ -33,6 +50,14 @@ impl<'a> Depths<'a> {
     /// # Errors
     /// [`Error::Missing`] if there is no such queue. The next question goes over a new channel.
     pub async fn of(&mut self, queue: &str) -> Result<u32, Error> {
+        Ok(self.look(queue).await?.ready)
+    }
+
+    /// Looks at a queue.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] if there is no such queue. The next question goes over a new channel.
+    pub async fn look(&mut self, queue: &str) -> Result<Look, Error> {
         let channel = match self.channel.take() {
             Some(channel) => channel,
             None => self.connection.channel().await?,
@@ -46,7 +71,7 @@ impl<'a> Depths<'a> {
         };
         let queue = channel.queue_declare(queue.into(), options, FieldTable::default()).await?;
         self.channel = Some(channel);
-        Ok(queue.message_count())
+        Ok(Look { ready: queue.message_count(), consumers: queue.consumer_count() })
     }
 
     /// Closes the channel.

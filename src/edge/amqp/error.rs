@@ -22,6 +22,9 @@ pub enum Error {
     /// The broker answered and refused for another reason.
     #[error("{0}")]
     Refused(String),
+    /// The queue was replaced by another of its name.
+    #[error("queue {0} was replaced: opening it again")]
+    Replaced(String),
     /// The channel or the connection failed.
     #[error("{0}")]
     Lost(String),
@@ -50,7 +53,7 @@ impl Error {
         match self {
             Self::Missing(_) => Some(Trouble::Topology),
             Self::Denied(_) => Some(Trouble::BrokerDenied),
-            Self::Locked(_) | Self::Refused(_) | Self::Lost(_) => None,
+            Self::Locked(_) | Self::Refused(_) | Self::Replaced(_) | Self::Lost(_) => None,
         }
     }
 }

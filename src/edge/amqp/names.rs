@@ -30,6 +30,9 @@ pub const LEDGER_QUEUE: &str = "hookswitch.ledger";
 /// Stream that lists the dead letters of all sources (see [`crate::core::letters`]).
 pub const DEAD_LOG: &str = "hookswitch.dead-log";
 
+/// Stream with the record of the queues that were ever declared (see [`crate::core::applied`]).
+pub const TOPOLOGY_LOG: &str = "hookswitch.topology";
+
 /// Stream with the journal of dead-letter jobs: who did what to which letters.
 pub const DEAD_JOBS: &str = "hookswitch.dead-jobs";
 
@@ -38,6 +41,12 @@ pub const DEAD_LOCK: &str = "hookswitch.dead-lock";
 
 /// The beginning of the names of all raw queues.
 pub const RAW_PREFIX: &str = "raw.";
+
+/// The beginning of the names of all dead-letter queues.
+pub const DEAD_PREFIX: &str = "dead.";
+
+/// The beginning of the names of all delay queues.
+pub const RETRY_PREFIX: &str = "retry.";
 
 /// Returns the queue of the raw webhooks of a source's shard.
 pub fn raw_queue(source: &SourceName, shard: Shard) -> String {
@@ -53,13 +62,18 @@ pub fn raw_key(source: &SourceName, shard: Shard) -> String {
 
 /// Returns the queue of a source's dead letters.
 pub fn dead_queue(source: &SourceName) -> String {
-    format!("dead.{source}")
+    format!("{DEAD_PREFIX}{source}")
+}
+
+/// Returns the queue that holds the messages of another while that is being replaced.
+pub fn hold_queue(queue: &str) -> String {
+    format!("hookswitch.hold.{queue}")
 }
 
 /// Returns a delay queue, shared by all sources. Its messages all wait equally long, so the first in is the
 /// first out.
 pub fn retry_queue(tier: Tier) -> String {
-    format!("retry.{}", tier.name())
+    format!("{RETRY_PREFIX}{}", tier.name())
 }
 
 /// Returns the fanout exchange in front of a delay queue. A message keeps its raw queue's routing key, which

@@ -46,7 +46,7 @@ impl Lock {
         match depth(connection, names::DEAD_LOCK).await {
             Ok(_) | Err(Error::Locked(_)) => Ok(true),
             Err(Error::Missing(_) | Error::Denied(_) | Error::Refused(_)) => Ok(false),
-            Err(error @ Error::Lost(_)) => Err(error),
+            Err(error @ (Error::Lost(_) | Error::Replaced(_))) => Err(error),
         }
     }
 }

@@ -19,11 +19,13 @@ use lapin::{
 use super::connect::Connection;
 
 /// The way to consume a queue.
-enum Mode {
+pub(super) enum Mode {
     /// With acks; at most `prefetch` deliveries are unacked at a time.
     Acked { prefetch: u16 },
     /// As [`Mode::Acked`], from an offset of a stream on.
     Stream { prefetch: u16, offset: AMQPValue },
+    /// As [`Mode::Acked`], by this consumer only.
+    Moving { prefetch: u16 },
     /// By this consumer only, and without acks.
     Exclusive,
 }
@@ -31,10 +33,15 @@ enum Mode {
 /// Starts consuming a queue over a channel of its own. The only `basic_consume` of the program.
 ///
 /// lapin buffers deliveries without bound, so the prefetch is set before consuming starts.
-async fn consume(connection: &Connection, queue: &str, mode: Mode) -> lapin::Result<(Channel, Consumer)> {
+pub(super) async fn consume(
+    connection: &Connection,
+    queue: &str,
+    mode: Mode,
+) -> lapin::Result<(Channel, Consumer)> {
     let mut arguments = FieldTable::default();
+    let alone = matches!(mode, Mode::Moving { .. } | Mode::Exclusive);
     let prefetch = match mode {
-        Mode::Acked { prefetch } => Some(prefetch),
+        Mode::Acked { prefetch } | Mode::Moving { prefetch } => Some(prefetch),
         Mode::Stream { prefetch, offset } => {
             arguments.insert("x-stream-offset".into(), offset);
             Some(prefetch)
@@ -45,8 +52,8 @@ async fn consume(connection: &Connection, queue: &str, mode: Mode) -> lapin::Res
     if let Some(prefetch) = prefetch {
         channel.basic_qos(prefetch, BasicQosOptions { global: false }).await?;
     }
-    let alone = prefetch.is_none();
-    let options = BasicConsumeOptions { no_local: false, no_ack: alone, exclusive: alone, nowait: false };
+    let no_ack = prefetch.is_none();
+    let options = BasicConsumeOptions { no_local: false, no_ack, exclusive: alone, nowait: false };
     let consumer = channel.basic_consume(queue.into(), "".into(), options, arguments).await?;
     Ok((channel, consumer))
 }

@@ -44,14 +44,20 @@ impl Step<'_> {
 
     /// Binds a queue to its exchanges.
     async fn bind(&self, channel: &Channel) -> lapin::Result<()> {
-        let Self::Queue(queue) = self else { return Ok(()) };
-        for (exchange, key) in &queue.bindings {
-            let options = QueueBindOptions { nowait: false };
-            let (name, from) = (queue.name.as_str().into(), exchange.as_str().into());
-            channel.queue_bind(name, from, key.as_str().into(), options, FieldTable::default()).await?;
+        match self {
+            Self::Exchange(_) => Ok(()),
+            Self::Queue(queue) => bind_queue(channel, queue).await,
         }
-        Ok(())
     }
+}
+
+/// What applying the topology did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// How many exchanges and queues were created or found.
+    pub present: usize,
+    /// The bindings of earlier configurations that were removed, in words.
+    pub unbound: Vec<String>,
 }
 
 /// What a check of the topology found to be right.
@@ -69,24 +75,24 @@ impl Topology {
         exchanges.chain(self.queues.iter().map(Step::Queue))
     }
 
-    /// Creates what is missing; changes nothing that exists. Returns the names of everything that it created
-    /// or found.
+    /// Creates what is missing, and removes bindings that an earlier configuration gave to these queues;
+    /// changes nothing else that exists.
     ///
     /// The exchanges are bound to each other last, and only if all else is right: until all queues are bound
     /// to an exchange that is made anew, messages wait at their publishers.
     ///
     /// # Errors
     /// [`TopologyError::Differs`] lists everything that exists with other properties.
-    pub async fn apply(&self, connection: &Connection) -> Result<Vec<String>, TopologyError> {
+    pub async fn apply(&self, connection: &Connection) -> Result<Applied, TopologyError> {
         let mut channel = connection.channel().await.map_err(Error::from)?;
-        let (mut made, mut differences) = (Vec::new(), Vec::new());
+        let (mut present, mut differences) = (0, Vec::new());
         for step in self.steps() {
             let done = async {
                 step.declare(&channel, false).await?;
                 step.bind(&channel).await
             };
             match done.await {
-                Ok(()) => made.push(step.name()),
+                Ok(()) => present += 1,
                 Err(error) => {
                     differences.push(Difference::of(step.name(), step.kind(), error)?);
                     channel = connection.channel().await.map_err(Error::from)?;
@@ -105,7 +111,10 @@ impl Topology {
                 }
             }
         }
-        if differences.is_empty() { Ok(made) } else { Err(TopologyError::Differs(differences)) }
+        if !differences.is_empty() {
+            return Err(TopologyError::Differs(differences));
+        }
+        Ok(Applied { present, unbound: self.put_on_record(connection).await? })
     }
 
     /// Checks that everything exists with the right properties; changes nothing.
@@ -149,6 +158,16 @@ fn is_denied(error: &lapin::Error) -> bool {
     matches!(error.clone().into(), Error::Denied(_))
 }
 
+/// Binds a queue to its exchanges.
+pub(super) async fn bind_queue(channel: &Channel, queue: &Queue) -> lapin::Result<()> {
+    for (exchange, key) in &queue.bindings {
+        let options = QueueBindOptions { nowait: false };
+        let (name, from) = (queue.name.as_str().into(), exchange.as_str().into());
+        channel.queue_bind(name, from, key.as_str().into(), options, FieldTable::default()).await?;
+    }
+    Ok(())
+}
+
 /// Binds an exchange to the one that forwards to it, if there is one.
 async fn bind_exchange(channel: &Channel, exchange: &Exchange) -> lapin::Result<()> {
     let Some(from) = exchange.bound_to else { return Ok(()) };
@@ -167,7 +186,8 @@ async fn declare_exchange(channel: &Channel, exchange: &Exchange, passive: bool)
     channel.exchange_declare(exchange.name.as_str().into(), exchange.kind.clone(), options, arguments).await
 }
 
-async fn declare_queue(channel: &Channel, queue: &Queue, passive: bool) -> lapin::Result<()> {
+/// Declares a queue.
+pub(super) async fn declare_queue(channel: &Channel, queue: &Queue, passive: bool) -> lapin::Result<()> {
     let options =
         QueueDeclareOptions { passive, durable: true, exclusive: false, auto_delete: false, nowait: false };
     let mut arguments = FieldTable::default();

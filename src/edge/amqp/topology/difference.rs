@@ -2,7 +2,7 @@
 
 use lapin::protocol::{AMQPErrorKind, AMQPSoftError};
 
-use crate::edge::amqp::{Error, error::says_missing};
+use crate::edge::amqp::{Error, consume::stream::StreamError, error::says_missing};
 
 /// An exchange or queue that is not as hookswitch needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,12 @@ pub enum TopologyError {
     /// Exchanges or queues are missing or different. A retry does not help: an operator must act.
     #[error("the broker's topology differs from what hookswitch needs:\n{}", lines(.0))]
     Differs(Vec<Difference>),
+    /// Another configuration was applied last.
+    #[error("this configuration is not the one that was applied last: run `hookswitch topology apply` first")]
+    NotApplied,
+    /// The record of the topology cannot be read.
+    #[error("what was applied before is unknown: {0}")]
+    Record(#[from] StreamError),
     /// The connection was lost, or a queue has no leader at the moment.
     #[error("the broker's topology could not be checked: {0}")]
     Lost(#[from] Error),
@@ -49,8 +55,11 @@ impl Difference {
                 "missing; run `hookswitch topology apply` to create it".to_owned()
             }
             AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED) => {
-                let (how, drain) = (mismatch(broker_says), if kind == "queue" { "drain and " } else { "" });
-                format!("{how}; {drain}delete the {kind}, then run `hookswitch topology apply`")
+                let (how, name) = (mismatch(broker_says), what.split(' ').nth(1).unwrap_or_default());
+                match kind {
+                    "queue" => format!("{how}; run `hookswitch topology replace {name}`"),
+                    _ => format!("{how}; delete the {kind}, then run `hookswitch topology apply`"),
+                }
             }
             AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) => {
                 format!("{}; see docs/permissions.md", denied(&what, broker_says))

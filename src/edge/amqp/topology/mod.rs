@@ -2,12 +2,18 @@
 
 mod declare;
 mod difference;
+mod prune;
 mod raw_shards;
+mod record;
+mod replace;
 mod spec;
 
 pub use self::{
-    declare::Checked,
+    declare::{Applied, Checked},
     difference::{Difference, TopologyError},
+    prune::{LeftOver, Pruned},
     raw_shards::raw_shards,
+    record::declared,
+    replace::ReplaceError,
     spec::{Argument, Exchange, Queue, Topology},
 };

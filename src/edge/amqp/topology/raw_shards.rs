@@ -1,13 +1,14 @@
 //! Finding the raw queues.
 
+use super::record::declared;
 use crate::{
     config::Config,
-    core::{shard::Shard, webhook::SourceName},
+    core::{applied::Declared, shard::Shard, webhook::SourceName},
     edge::amqp::{Connection, Error, depth::Depths, names},
 };
 
-/// Returns all raw queues that exist: those of the configured shards, and those left from when a source had
-/// more shards.
+/// Returns all raw queues: those of the configured shards, those left from when a source had more shards, and
+/// those of sources that were configured once, whether they still exist or not.
 ///
 /// A queue that is left may hold webhooks, or get some back from a delay queue. It is consumed and counted
 /// until it is deleted, the highest first, since the search ends at the first that is missing.
@@ -32,5 +33,11 @@ pub async fn raw_shards(connection: &Connection, config: &Config) -> Result<Vec<
         }
     }
     depths.close().await?;
+    // Without the record, as before the first `topology apply`, nothing is known to be left.
+    if let Ok(Declared { current, left_over, .. }) = declared(connection).await {
+        let former = left_over.into_values().chain(current.into_values()).filter_map(|queue| queue.raw);
+        let former = former.filter(|raw| !config.sources.contains_key(&raw.source));
+        all.extend(former.filter_map(|raw| Some((raw.source, Shard::of_number(raw.shard)?))));
+    }
     Ok(all)
 }

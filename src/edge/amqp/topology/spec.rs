@@ -4,7 +4,11 @@ use lapin::ExchangeKind;
 
 use crate::{
     config::{Config, Source, Subscription},
-    core::{delivery::retry::Tier, webhook::SourceName},
+    core::{
+        applied::{DeclaredQueue, RawQueueOf},
+        delivery::retry::Tier,
+        webhook::SourceName,
+    },
     edge::amqp::names,
 };
 
@@ -32,6 +36,26 @@ pub struct Queue {
     pub arguments: Vec<(&'static str, Argument)>,
     /// The exchange and routing key of each binding.
     pub bindings: Vec<(String, String)>,
+    /// What it holds raw webhooks of, if it does.
+    pub raw: Option<RawQueueOf>,
+}
+
+impl Queue {
+    /// Returns it as the record of the topology lists it.
+    pub(super) fn declared(&self) -> DeclaredQueue {
+        DeclaredQueue { bindings: self.bindings.clone(), raw: self.raw.clone() }
+    }
+
+    /// Returns the queue that holds its messages while it is being replaced.
+    pub(super) fn held(&self) -> Self {
+        let name = names::hold_queue(&self.name);
+        Self { name, arguments: unlimited(), bindings: Vec::new(), raw: None }
+    }
+
+    /// Returns whether it is a stream.
+    pub(super) fn is_stream(&self) -> bool {
+        self.arguments.contains(&("x-queue-type", text("stream")))
+    }
 }
 
 /// The value of a queue's argument.
@@ -81,22 +105,25 @@ fn dead_lettering(exchange: &str) -> Vec<(&'static str, Argument)> {
     ]
 }
 
-/// Returns the arguments of a queue without a delivery limit.
+/// Returns the arguments of a queue without a delivery limit. If a policy limits its length it refuses new
+/// messages, whose publishers wait: by default it would drop its oldest ones.
 fn unlimited() -> Vec<(&'static str, Argument)> {
-    vec![("x-queue-type", text("quorum")), ("x-delivery-limit", Argument::Number(NO_DELIVERY_LIMIT))]
+    vec![
+        ("x-queue-type", text("quorum")),
+        ("x-delivery-limit", Argument::Number(NO_DELIVERY_LIMIT)),
+        ("x-overflow", text("reject-publish")),
+    ]
 }
 
-/// Returns a stream with retention by age.
+/// Returns a stream, with retention by age if there is a maximum.
 ///
 /// A stream drops whole segments only; they are small, since dead letters are few. A letter older than the
 /// log's retention is still in its queue, and `dead-letters reindex` lists it in the log again.
-fn stream(name: &str, age_max: &str) -> Queue {
-    let arguments = vec![
-        ("x-queue-type", text("stream")),
-        ("x-max-age", text(age_max)),
-        ("x-stream-max-segment-size-bytes", Argument::Number(STREAM_SEGMENT)),
-    ];
-    Queue { name: name.to_owned(), arguments, bindings: Vec::new() }
+fn stream(name: &str, age_max: Option<&str>) -> Queue {
+    let mut arguments = vec![("x-queue-type", text("stream"))];
+    arguments.extend(age_max.map(|age_max| ("x-max-age", text(age_max))));
+    arguments.push(("x-stream-max-segment-size-bytes", Argument::Number(STREAM_SEGMENT)));
+    Queue { name: name.to_owned(), arguments, bindings: Vec::new(), raw: None }
 }
 
 impl Topology {
@@ -135,15 +162,18 @@ fn queues(config: &Config) -> Vec<Queue> {
         name: names::UNROUTED_QUEUE.to_owned(),
         arguments: unlimited(),
         bindings: vec![(names::UNROUTED_EXCHANGE.to_owned(), String::new())],
+        raw: None,
     });
     all.push(Queue {
         name: names::LEDGER_QUEUE.to_owned(),
         arguments: unlimited(),
         // Reached by its name over the default exchange.
         bindings: Vec::new(),
+        raw: None,
     });
-    all.push(stream(names::DEAD_LOG, DEAD_LOG_AGE_MAX));
-    all.push(stream(names::DEAD_JOBS, DEAD_JOBS_AGE_MAX));
+    all.push(stream(names::DEAD_LOG, Some(DEAD_LOG_AGE_MAX)));
+    all.push(stream(names::DEAD_JOBS, Some(DEAD_JOBS_AGE_MAX)));
+    all.push(stream(names::TOPOLOGY_LOG, None));
     all.extend(config.subscriptions.iter().map(|(name, subscription)| subscribed_queue(name, subscription)));
     all
 }
@@ -157,12 +187,18 @@ fn source_queues(config: &Config, source: &SourceName, settings: &Source) -> Vec
         name: names::raw_queue(source, shard),
         arguments: arguments.clone(),
         bindings: vec![(names::RAW_EXCHANGE.to_owned(), names::raw_key(source, shard))],
+        raw: Some(RawQueueOf {
+            source: source.clone(),
+            provider: settings.provider.to_string(),
+            shard: shard.number(),
+        }),
     };
     let mut queues: Vec<_> = settings.sharding.shards().map(raw).collect();
     queues.push(Queue {
         name: names::dead_queue(source),
         arguments: unlimited(),
         bindings: vec![(names::DEAD_EXCHANGE.to_owned(), source.to_string())],
+        raw: None,
     });
     queues
 }
@@ -176,6 +212,7 @@ fn delay_queue(tier: Tier) -> Queue {
         name: names::retry_queue(tier),
         arguments,
         bindings: vec![(names::retry_exchange(tier), String::new())],
+        raw: None,
     }
 }
 
@@ -183,9 +220,8 @@ fn subscribed_queue(name: &str, subscription: &Subscription) -> Queue {
     let mut arguments = unlimited();
     if let Some(length_max) = subscription.length_max {
         arguments.push(("x-max-length", Argument::Number(length_max.into())));
-        arguments.push(("x-overflow", text("reject-publish")));
     }
     let bind = |pattern: &String| (names::EVENTS_EXCHANGE.to_owned(), pattern.clone());
     let bindings = subscription.patterns.iter().map(bind).collect();
-    Queue { name: name.to_owned(), arguments, bindings }
+    Queue { name: name.to_owned(), arguments, bindings, raw: None }
 }

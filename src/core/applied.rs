@@ -1,0 +1,184 @@
+//! The record of the queues that were ever declared in a broker, so that those that no configuration names
+//! any more are not forgotten.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::webhook::SourceName;
+
+/// Time after which consumers take a replacement for one that was given up.
+const REPLACING_MAX: SignedDuration = SignedDuration::from_hours(1);
+
+/// A queue as it was declared.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeclaredQueue {
+    /// The exchange and routing key of each binding.
+    pub bindings: Vec<(String, String)>,
+    /// What it held raw webhooks of, if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw: Option<RawQueueOf>,
+}
+
+/// What a raw queue held webhooks of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RawQueueOf {
+    /// The source.
+    pub source: SourceName,
+    /// The name of its provider; a later version may not know it.
+    pub provider: String,
+    /// The number of the shard.
+    pub shard: u8,
+}
+
+/// One change of the topology. Records are only ever added, and kept for good.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "record", rename_all = "snake_case")]
+pub enum TopologyRecord {
+    /// A configuration was applied.
+    Applied {
+        /// The time.
+        at: Timestamp,
+        /// All queues that the configuration needs.
+        queues: BTreeMap<String, DeclaredQueue>,
+    },
+    /// Queues were deleted.
+    Pruned {
+        /// The time.
+        at: Timestamp,
+        /// Their names.
+        queues: Vec<String>,
+    },
+    /// A queue is being replaced: its consumers let go of it.
+    Replacing {
+        /// The time.
+        at: Timestamp,
+        /// Its name.
+        queue: String,
+    },
+    /// A replacement has ended.
+    Replaced {
+        /// The time.
+        at: Timestamp,
+        /// The queue's name.
+        queue: String,
+    },
+}
+
+/// What the records come to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Declared {
+    /// The queues of the configuration that was applied last.
+    pub current: BTreeMap<String, DeclaredQueue>,
+    /// The queues of earlier ones that it does not need and that were not pruned.
+    pub left_over: BTreeMap<String, DeclaredQueue>,
+    /// The queues that are being replaced, and since when. If that was killed, some of their messages are in
+    /// another queue.
+    pub replacing: BTreeMap<String, Timestamp>,
+}
+
+impl Declared {
+    /// Adds the next record.
+    pub fn add(&mut self, record: TopologyRecord) {
+        match record {
+            TopologyRecord::Applied { queues, .. } => {
+                self.left_over.append(&mut self.current);
+                self.left_over.retain(|name, _| !queues.contains_key(name));
+                self.current = queues;
+            }
+            TopologyRecord::Pruned { queues, .. } => {
+                self.left_over.retain(|name, _| !queues.contains(name));
+            }
+            TopologyRecord::Replacing { at, queue } => {
+                self.replacing.insert(queue, at);
+            }
+            TopologyRecord::Replaced { queue, .. } => {
+                self.replacing.remove(&queue);
+            }
+        }
+    }
+
+    /// Returns whether consumers of `queue` must let go of it.
+    pub fn is_replaced_at(&self, queue: &str, now: Timestamp) -> bool {
+        self.replacing.get(queue).is_some_and(|began| now.duration_since(*began) < REPLACING_MAX)
+    }
+
+    /// Returns the bindings that `queue` was given and does not need any more.
+    pub fn outdated<'a>(
+        &'a self,
+        queue: &str,
+        needed: &'a [(String, String)],
+    ) -> impl Iterator<Item = &'a (String, String)> + use<'a> {
+        let before = self.current.get(queue).or_else(|| self.left_over.get(queue));
+        let bindings = before.map(|queue| queue.bindings.as_slice()).unwrap_or_default();
+        bindings.iter().filter(|binding| !needed.contains(binding))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn applied(names: &[&str]) -> TopologyRecord {
+        let queue = |name: &&str| {
+            let bindings = vec![("x".to_owned(), (*name).to_owned())];
+            ((*name).to_owned(), DeclaredQueue { bindings, raw: None })
+        };
+        TopologyRecord::Applied { at: Timestamp::UNIX_EPOCH, queues: names.iter().map(queue).collect() }
+    }
+
+    #[test]
+    fn a_queue_is_left_over_from_its_removal_until_it_is_pruned_or_needed_again() {
+        let mut declared = Declared::default();
+        let left = |declared: &Declared| declared.left_over.keys().cloned().collect::<Vec<_>>();
+        declared.add(applied(&["a", "b", "c"]));
+        assert!(left(&declared).is_empty());
+        declared.add(applied(&["a"]));
+        assert_eq!(left(&declared), ["b", "c"]);
+        declared.add(applied(&["a", "d"]));
+        assert_eq!(left(&declared), ["b", "c"]);
+        declared.add(TopologyRecord::Pruned { at: Timestamp::UNIX_EPOCH, queues: vec!["b".to_owned()] });
+        assert_eq!(left(&declared), ["c"]);
+        declared.add(applied(&["c"]));
+        assert_eq!(left(&declared), ["a", "d"]);
+        assert_eq!(declared.current.keys().collect::<Vec<_>>(), ["c"]);
+    }
+
+    #[test]
+    fn bindings_that_are_needed_no_more_are_outdated() {
+        let mut declared = Declared::default();
+        declared.add(applied(&["a"]));
+        let old = ("x".to_owned(), "a".to_owned());
+        assert_eq!(declared.outdated("a", &[("x".to_owned(), "b".to_owned())]).collect::<Vec<_>>(), [&old]);
+        assert_eq!(declared.outdated("a", std::slice::from_ref(&old)).count(), 0);
+        assert_eq!(declared.outdated("new", &[]).count(), 0);
+    }
+
+    #[test]
+    fn a_queue_is_let_go_of_until_it_is_replaced_or_the_replacement_was_given_up() {
+        let mut declared = Declared::default();
+        let (began, queue) = (Timestamp::UNIX_EPOCH, "raw.x".to_owned());
+        let after = |hours| began + SignedDuration::from_hours(hours);
+        declared.add(TopologyRecord::Replacing { at: began, queue: queue.clone() });
+        assert!(declared.is_replaced_at("raw.x", began) && !declared.is_replaced_at("raw.y", began));
+        assert!(!declared.is_replaced_at("raw.x", after(1)));
+        declared.add(TopologyRecord::Replaced { at: began, queue });
+        assert!(!declared.is_replaced_at("raw.x", began));
+    }
+
+    #[test]
+    fn a_record_reads_as_it_was_written() {
+        let raw = RawQueueOf {
+            source: "wavix-eu".parse().expect("a name"),
+            provider: "wavix".to_owned(),
+            shard: 2,
+        };
+        let queue = DeclaredQueue { bindings: Vec::new(), raw: Some(raw) };
+        let queues = BTreeMap::from([("raw.wavix-eu.2".to_owned(), queue)]);
+        let record = TopologyRecord::Applied { at: Timestamp::UNIX_EPOCH, queues };
+        let text = serde_json::to_string(&record).expect("it serializes");
+        assert!(text.starts_with(r#"{"record":"applied","at":"1970-01-01T00:00:00Z","#), "{text}");
+        assert_eq!(serde_json::from_str::<TopologyRecord>(&text).expect("it reads"), record);
+    }
+}

@@ -1,0 +1,96 @@
+//! The record of the queues that were ever declared: a stream in the broker, since it must live and die with
+//! the queues that it lists.
+
+use jiff::Timestamp;
+use lapin::{
+    Channel, Confirmation,
+    options::{BasicPublishOptions, ConfirmSelectOptions},
+    types::FieldTable,
+};
+
+use super::{
+    difference::TopologyError,
+    spec::{Queue, Topology},
+};
+use crate::{
+    core::applied::{Declared, TopologyRecord},
+    edge::amqp::{
+        Connection, Error,
+        consume::stream::{Reading, Start},
+        message, names,
+    },
+};
+
+/// Reads what was ever declared.
+///
+/// # Errors
+/// [`TopologyError::Record`]
+pub async fn declared(connection: &Connection) -> Result<Declared, TopologyError> {
+    let mut reading = Reading::begin(connection, names::TOPOLOGY_LOG, Start::First).await?;
+    let mut declared = Declared::default();
+    while let Some(stored) = reading.next().await? {
+        match serde_json::from_slice(&stored.body) {
+            Ok(record) => declared.add(record),
+            Err(error) => tracing::warn!(%error, "skipped a record of the topology that cannot be read"),
+        }
+    }
+    reading.close().await;
+    Ok(declared)
+}
+
+/// Adds a record, and returns once it is confirmed.
+///
+/// # Errors
+/// [`TopologyError::Lost`]
+pub(super) async fn add(connection: &Connection, record: &TopologyRecord) -> Result<(), TopologyError> {
+    // Names, numbers and texts always serialize.
+    let body = serde_json::to_vec(record).unwrap_or_default();
+    let publish = async {
+        let channel = connection.channel().await?;
+        channel.confirm_select(ConfirmSelectOptions { nowait: false }).await?;
+        let options = BasicPublishOptions { mandatory: true, immediate: false };
+        let properties = message::record_properties(Timestamp::now()).with_type("topology".into());
+        let (exchange, key) = (names::DEFAULT_EXCHANGE.into(), names::TOPOLOGY_LOG.into());
+        let confirm = channel.basic_publish(exchange, key, options, &body, properties).await?.await?;
+        channel.close(200, "done".into()).await?;
+        Ok::<_, lapin::Error>(confirm)
+    };
+    if !matches!(publish.await.map_err(Error::from)?, Confirmation::Ack(None)) {
+        Err(Error::Refused("the record of the topology was not stored".to_owned()))?;
+    }
+    Ok(())
+}
+
+/// Removes bindings of a queue.
+pub(super) async fn unbind<'a>(
+    channel: &Channel,
+    queue: &str,
+    bindings: impl Iterator<Item = &'a (String, String)>,
+) -> Result<(), Error> {
+    for (exchange, key) in bindings {
+        let (name, from) = (queue.into(), exchange.as_str().into());
+        channel.queue_unbind(name, from, key.as_str().into(), FieldTable::default()).await?;
+    }
+    Ok(())
+}
+
+impl Topology {
+    /// Removes the bindings that an earlier configuration gave to queues of this one, and records this one.
+    /// Returns the bindings that were removed, in words.
+    pub(super) async fn put_on_record(&self, connection: &Connection) -> Result<Vec<String>, TopologyError> {
+        let declared = declared(connection).await?;
+        let channel = connection.channel().await.map_err(Error::from)?;
+        let mut removed = Vec::new();
+        for queue in &self.queues {
+            let outdated: Vec<_> = declared.outdated(&queue.name, &queue.bindings).collect();
+            unbind(&channel, &queue.name, outdated.iter().copied()).await?;
+            removed.extend(outdated.iter().map(|(from, key)| format!("{} from {from} by {key}", queue.name)));
+        }
+        channel.close(200, "done".into()).await.map_err(Error::from)?;
+        let queues = self.queues.iter().map(|queue| (queue.name.clone(), Queue::declared(queue))).collect();
+        if declared.current != queues {
+            add(connection, &TopologyRecord::Applied { at: Timestamp::now(), queues }).await?;
+        }
+        Ok(removed)
+    }
+}
