@@ -69,7 +69,7 @@ async fn the_documented_permissions_are_enough_for_each_part() {
     let mut tail = Tail::open(&connection, &["#".to_owned()]).await.unwrap();
     let said = program.run("dead-letters stats").await;
     assert!(said.code == Some(0) && said.out.contains("malformed_json"), "{said:?}");
-    program.ok("dead-letters export letters.ndjson").await;
+    program.ok("dead-letters list").await;
     program.ok("ledger").await;
     assert_eq!(receiver.post("salpre", Box::leak(call(2).into_boxed_slice())).await, 200);
     assert!(tail.next().await.is_some());

@@ -159,12 +159,6 @@ fn queues(config: &Config) -> Vec<Queue> {
     }
     all.extend(config.retry.schedule().all_tiers().into_iter().map(delay_queue));
     all.push(Queue {
-        name: names::UNROUTED_QUEUE.to_owned(),
-        arguments: unlimited(),
-        bindings: vec![(names::UNROUTED_EXCHANGE.to_owned(), String::new())],
-        raw: None,
-    });
-    all.push(Queue {
         name: names::LEDGER_QUEUE.to_owned(),
         arguments: unlimited(),
         // Reached by its name over the default exchange.
@@ -175,6 +169,13 @@ fn queues(config: &Config) -> Vec<Queue> {
     all.push(stream(names::DEAD_JOBS, Some(DEAD_JOBS_AGE_MAX)));
     all.push(stream(names::TOPOLOGY_LOG, None));
     all.extend(config.subscriptions.iter().map(|(name, subscription)| subscribed_queue(name, subscription)));
+    // Last, so that events wait until all other queues are bound.
+    all.push(Queue {
+        name: names::UNROUTED_QUEUE.to_owned(),
+        arguments: unlimited(),
+        bindings: vec![(names::UNROUTED_EXCHANGE.to_owned(), String::new())],
+        raw: None,
+    });
     all
 }
 
