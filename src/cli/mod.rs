@@ -18,6 +18,8 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
+use crate::core::printable::printable_lines;
+
 use self::{
     exit::{OK, USAGE, code_of, in_one_line},
     load::{load, load_with_sources},
@@ -76,7 +78,7 @@ pub fn main() -> ExitCode {
     match run(cli) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("hookswitch: {}", in_one_line(&error));
+            eprintln!("hookswitch: {}", printable_lines(&in_one_line(&error)));
             ExitCode::from(code_of(&error))
         }
     }

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::core::{
     events::cloudevent,
+    printable::printable,
     providers::{self, Provider},
     webhook::{DeliveryId, Headers, SourceName, Webhook},
 };
@@ -70,14 +71,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
     let normalized = match providers::normalize(&webhook) {
         Ok(normalized) => normalized,
         Err(error) => {
-            eprintln!("{}: {error}", error.reason());
+            eprintln!("{}: {}", error.reason(), printable(&error.to_string()));
             return Ok(DATA);
         }
     };
     let mut out = std::io::stdout().lock();
     for (position, event) in normalized.events.iter().enumerate() {
-        out.write_all(&cloudevent::encode(&webhook, &normalized.key, position, event).body)?;
-        out.write_all(b"\n")?;
+        let body = cloudevent::encode(&webhook, &normalized.key, position, event).body;
+        writeln!(out, "{}", printable(&String::from_utf8_lossy(&body)))?;
     }
     for drift in &normalized.drift {
         eprintln!("drift: {} ({})", drift.path, drift.class);

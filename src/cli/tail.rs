@@ -8,7 +8,11 @@ use super::{
     connect::{block_on, connect},
     exit::{OK, Unreachable},
 };
-use crate::{config::Config, edge::amqp::consume::tail::Tail};
+use crate::{
+    config::Config,
+    core::{json::Document, printable::printable},
+    edge::amqp::consume::tail::Tail,
+};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -39,7 +43,7 @@ pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
             match tokio::time::timeout(patience, tail.next()).await {
                 Err(_) => break,
                 Ok(None) => return Err(Unreachable("lost the connection to the broker".to_owned()).into()),
-                Ok(Some(event)) if args.json => println!("{}", String::from_utf8_lossy(&event)),
+                Ok(Some(event)) if args.json => println!("{}", as_one_line(&event)),
                 Ok(Some(event)) => println!("{}", line(&event)),
             }
             seen += 1;
@@ -48,9 +52,18 @@ pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
     })
 }
 
+/// Returns an event's JSON in one line, without anything that commands a terminal. Another publisher's event
+/// may be indented.
+fn as_one_line(event: &[u8]) -> String {
+    let compact = if event.contains(&b'\n') { Document::parse(event).ok() } else { None };
+    let compact = compact.map(|document| document.readable());
+    printable(&String::from_utf8_lossy(compact.as_deref().unwrap_or(event))).into_owned()
+}
+
 /// Returns an event in one line: time, type, source, subject, and the fields that distinguish it.
 fn line(event: &[u8]) -> String {
-    let Ok(event) = serde_json::from_slice::<Value>(event) else {
+    let readable = Document::parse(event).map(|document| document.readable());
+    let Some(event) = readable.ok().and_then(|event| serde_json::from_slice::<Value>(&event).ok()) else {
         return "an event that is not JSON".to_owned();
     };
     let text = |path: &str| event.pointer(path).and_then(Value::as_str).unwrap_or_default();
@@ -74,5 +87,37 @@ fn line(event: &[u8]) -> String {
     if event["test"] == true {
         notes.push("test".to_owned());
     }
-    format!("{time}  {:<28} {source:<12} {:<44} {}", text("/type"), text("/subject"), notes.join(", "))
+    let (kind, subject, notes) = (text("/type"), text("/subject"), notes.join(", "));
+    printable(&format!("{time}  {kind:<28} {source:<12} {subject:<44} {notes}")).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FORGED: &str = "\u{1b}]0;PWNED\u{7}\u{9b}2J\r\n23:59:59  call.ended forged\u{202e}";
+
+    fn is_one_plain_line(shown: &str) -> bool {
+        !shown.contains(|c: char| c.is_control() || c == '\u{202e}')
+    }
+
+    #[test]
+    fn an_event_is_one_line_that_commands_no_terminal() {
+        let event = serde_json::json!({
+            "time": FORGED, "type": FORGED, "source": FORGED, "subject": FORGED,
+            "data": { "content": FORGED, "from": { "raw": FORGED }, "to": { "raw": FORGED } },
+        });
+        for json in [event.to_string(), serde_json::to_string_pretty(&event).expect("JSON")] {
+            assert!(is_one_plain_line(&line(json.as_bytes())));
+            let shown = as_one_line(json.as_bytes());
+            assert!(is_one_plain_line(&shown), "{shown}");
+            assert_eq!(serde_json::from_str::<Value>(&shown).expect("JSON"), event);
+        }
+        assert!(is_one_plain_line(&as_one_line(FORGED.as_bytes())));
+    }
+
+    #[test]
+    fn an_event_of_another_publisher_with_half_a_surrogate_pair_is_shown() {
+        assert!(line(br#"{"type":"call.ended","data":{"content":"5 \ud83d"}}"#).contains("call.ended"));
+    }
 }

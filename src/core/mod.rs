@@ -36,6 +36,7 @@ pub mod json;
 pub mod ledger;
 pub mod letters;
 pub mod pointer;
+pub mod printable;
 pub mod providers;
 pub mod redact;
 pub mod shard;

@@ -5,7 +5,9 @@
 //! with all lines before them.
 
 use std::{
-    io::{self, Write},
+    borrow::Cow,
+    env,
+    io::{self, IsTerminal, Write},
     sync::{Arc, Condvar, Mutex, PoisonError},
     thread::JoinHandle,
     time::Duration,
@@ -19,7 +21,10 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::config::{Log, LogFormat};
+use crate::{
+    config::{Log, LogFormat},
+    core::printable::printable,
+};
 
 /// Directives that override the configured filter. Of lapin and redis-rs only warnings are logged. lapin
 /// would print a message that the broker returned in full, body and headers. It would also report each closed
@@ -34,12 +39,14 @@ const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
 /// Starts logging. Dropping the result writes all buffered lines and ends the buffering.
 pub fn start(config: &Log) -> Logging {
-    let lines = Lines::default();
+    let lines = Lines { coloured: config.format == LogFormat::Pretty && may_colour(), ..Lines::default() };
     let registry = tracing_subscriber::registry().with(filter(&config.filter));
     let writer = lines.clone();
     // A second start in one process, as in tests, changes nothing.
     let started = match config.format {
-        LogFormat::Pretty => registry.with(fmt::layer().with_writer(writer).with_target(false)).try_init(),
+        LogFormat::Pretty => registry
+            .with(fmt::layer().with_ansi(lines.coloured).with_writer(writer).with_target(false))
+            .try_init(),
         LogFormat::Json => registry
             .with(fmt::layer().json().flatten_event(true).with_current_span(false).with_writer(writer))
             .try_init(),
@@ -52,6 +59,11 @@ pub fn start(config: &Log) -> Logging {
     // Without the thread every line would wait for the next warning.
     lines.lock().at_once = writing.is_err();
     Logging { lines, writing: writing.ok() }
+}
+
+/// Returns true if standard error is a terminal whose user wants colours: <https://no-color.org>.
+fn may_colour() -> bool {
+    io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// A guard that writes the buffered lines when it is dropped, so it has to be dropped last.
@@ -77,14 +89,18 @@ impl Drop for Logging {
             buffer.at_once = true;
             buffer.write();
         }
-        self.lines.0.1.notify_all();
+        self.lines.shared.1.notify_all();
         drop(self.writing.take().map(JoinHandle::join));
     }
 }
 
 /// Lines that are not written yet, and the signal that there are some. Cloning shares them.
 #[derive(Clone, Debug, Default)]
-struct Lines(Arc<(Mutex<Buffer>, Condvar)>);
+struct Lines {
+    shared: Arc<(Mutex<Buffer>, Condvar)>,
+    /// The formatter colours the lines.
+    coloured: bool,
+}
 
 #[derive(Debug, Default)]
 struct Buffer {
@@ -103,7 +119,7 @@ impl Buffer {
 
 impl Lines {
     fn lock(&self) -> std::sync::MutexGuard<'_, Buffer> {
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes lines soon after they are added, until every line is written at once.
@@ -111,7 +127,7 @@ impl Lines {
         let mut buffer = self.lock();
         while !buffer.at_once {
             if buffer.bytes.is_empty() {
-                buffer = self.0.1.wait(buffer).unwrap_or_else(PoisonError::into_inner);
+                buffer = self.shared.1.wait(buffer).unwrap_or_else(PoisonError::into_inner);
             } else {
                 drop(buffer);
                 std::thread::sleep(BUFFER_TIME_MAX);
@@ -128,7 +144,7 @@ impl Lines {
         if at_once || buffer.at_once || buffer.bytes.len() > BUFFER_BYTES_MAX {
             buffer.write();
         } else if first {
-            self.0.1.notify_one();
+            self.shared.1.notify_one();
         }
     }
 }
@@ -143,13 +159,30 @@ struct Line<'a> {
 
 impl Write for Line<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.lines.add(line, self.urgent);
+        self.lines.add(&in_one_line(line, self.lines.coloured), self.urgent);
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Returns a formatted line with everything escaped that could end it or command a terminal. In a coloured
+/// line the formatter has escaped such commands in the values, so the ones that are left are its own.
+fn in_one_line(line: &[u8], coloured: bool) -> Cow<'_, [u8]> {
+    let text = line.strip_suffix(b"\n").unwrap_or(line);
+    if text.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Cow::Borrowed(line);
+    }
+    let text = String::from_utf8_lossy(text);
+    let mut escaped = if coloured {
+        text.split('\x1b').map(printable).collect::<Vec<_>>().join("\x1b")
+    } else {
+        printable(&text).into_owned()
+    };
+    escaped.push('\n');
+    Cow::Owned(escaped.into_bytes())
 }
 
 impl<'a> MakeWriter<'a> for Lines {
@@ -173,6 +206,39 @@ mod tests {
     use tracing::{Level, enabled};
 
     use super::*;
+
+    #[test]
+    fn no_value_ends_a_line_of_the_log_or_commands_a_terminal() {
+        let forged = "\u{1b}[2J\u{9b}2J\u{202e}\r\n2026-11-28T00:00:00Z  INFO forged";
+        for (format, coloured) in
+            [(LogFormat::Pretty, false), (LogFormat::Pretty, true), (LogFormat::Json, false)]
+        {
+            // Held back, so that the test can look at them.
+            let lines = Lines { coloured, ..Lines::default() };
+            let layer = fmt::layer().with_writer(lines.clone()).with_ansi(coloured);
+            let emit = || tracing::info!(path = %forged, text = forged, "{forged}");
+            match format {
+                LogFormat::Pretty => {
+                    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), emit);
+                }
+                LogFormat::Json => tracing::subscriber::with_default(
+                    tracing_subscriber::registry().with(layer.json().flatten_event(true)),
+                    emit,
+                ),
+            }
+            let mut written = String::from_utf8(std::mem::take(&mut lines.lock().bytes)).expect("UTF-8");
+            assert_eq!(written.pop(), Some('\n'));
+            assert!(written.contains("forged"), "{written}");
+            if coloured {
+                written = written
+                    .split("\u{1b}[")
+                    .map(|part| part.split_once('m').map_or(part, |(_, rest)| rest))
+                    .collect();
+            }
+            assert!(!written.contains(|c: char| c.is_control() || c == '\u{202e}'), "{written:?}");
+            assert!(!written.contains("\u{1b}[2J"), "{written:?}");
+        }
+    }
 
     #[test]
     fn a_returned_message_is_not_printed_whatever_the_filter() {

@@ -1,8 +1,10 @@
 //! The parts of a letter that `list` and `show` have in common.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
-use crate::core::{delivery::fault::Reason, letters::Letter};
+use crate::core::{delivery::fault::Reason, letters::Letter, printable::printable};
 
 /// Returns a letter without its body and headers.
 pub(super) fn summary(letter: &Letter) -> Value {
@@ -26,9 +28,9 @@ pub(super) fn summary(letter: &Letter) -> Value {
     })
 }
 
-/// Returns the error text. A letter from the broker has none.
-pub(super) fn error_text(letter: &Letter) -> &str {
-    letter.queued.history.error.as_deref().unwrap_or("(none: dead-lettered by the broker)")
+/// Returns the error text in one line. A letter from the broker has none.
+pub(super) fn error_text(letter: &Letter) -> Cow<'_, str> {
+    printable(letter.queued.history.error.as_deref().unwrap_or("(none: dead-lettered by the broker)"))
 }
 
 /// Returns the word for a reason. A letter from the broker may have no known one.

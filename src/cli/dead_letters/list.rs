@@ -77,6 +77,6 @@ fn row(letter: &Letter) -> Vec<String> {
         letter.fingerprint().to_string(),
         history.last_failed_at.map_or_else(|| "?".to_owned(), moment),
         history.replays.to_string(),
-        error_text(letter).to_owned(),
+        error_text(letter).into_owned(),
     ]
 }

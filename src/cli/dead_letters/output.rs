@@ -5,7 +5,10 @@ use std::io::{self, BufWriter, ErrorKind, Stdout, Write};
 use indicatif::HumanCount;
 use jiff::Timestamp;
 
-use crate::core::letters::Histogram;
+use crate::core::{
+    letters::Histogram,
+    printable::{printable, printable_lines},
+};
 
 /// Standard output. If its reader stops early (`… | head`), nothing more is written, which is not an error.
 pub(super) struct Out {
@@ -18,10 +21,12 @@ impl Out {
         Self { to: BufWriter::new(io::stdout()), closed: false }
     }
 
-    /// Writes a line. Returns false once the reader has gone.
+    /// Writes a line, or several, without anything that commands a terminal. Returns false once the reader has
+    /// gone.
     pub(super) fn line(&mut self, line: &str) -> io::Result<bool> {
         if !self.closed {
-            let written = self.to.write_all(line.as_bytes()).and_then(|()| self.to.write_all(b"\n"));
+            let written =
+                self.to.write_all(printable_lines(line).as_bytes()).and_then(|()| self.to.write_all(b"\n"));
             self.check(written)?;
         }
         Ok(!self.closed)
@@ -65,7 +70,7 @@ pub(super) fn print_lines(lines: &[String]) -> io::Result<()> {
 
 /// Writes one line to standard error. Errors are ignored, since there is nowhere to report them.
 pub(super) fn eprint_line(line: &str) {
-    drop(writeln!(io::stderr(), "{line}"));
+    drop(writeln!(io::stderr(), "{}", printable_lines(line)));
 }
 
 /// Returns `1 letter`, `1,234 letters`.
@@ -114,8 +119,9 @@ pub(super) fn bars(histogram: &Histogram) -> Vec<String> {
 
 /// Returns a table with aligned columns, the head first. Lines have no trailing spaces.
 pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> Vec<String> {
+    let rows: Vec<Vec<_>> = rows.iter().map(|row| row.iter().map(|cell| printable(cell)).collect()).collect();
     let mut widths: Vec<usize> = head.iter().map(|name| name.chars().count()).collect();
-    for row in rows {
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
@@ -129,7 +135,7 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> Vec<String> {
         line.trim_end().to_owned()
     };
     let mut lines = vec![line(&mut head.iter().copied())];
-    lines.extend(rows.iter().map(|row| line(&mut row.iter().map(String::as_str))));
+    lines.extend(rows.iter().map(|row| line(&mut row.iter().map(|cell| &**cell))));
     lines
 }
 
@@ -147,6 +153,12 @@ mod tests {
         let lines = bars(&histogram);
         assert_eq!(lines[0], format!("  01-03 00:00  {} 80", "█".repeat(40)));
         assert_eq!(lines[1..], ["  01-03 00:05".to_owned(), "  01-03 00:10  █ 1".to_owned()]);
+    }
+
+    #[test]
+    fn a_cell_cannot_forge_a_row() {
+        let rows = [vec!["a\n1,000 letters\u{1b}[2J".to_owned(), "x".to_owned()]];
+        assert_eq!(table(&["error", "b"], &rows)[1..], ["a\\n1,000 letters\\u001b[2J  x"]);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `hookswitch dead-letters show`
 
+use std::io;
+
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -15,6 +17,7 @@ use crate::{
     config::Config,
     core::{
         letters::{Archived, Filter, JobKind, Letter},
+        printable::printable,
         redact,
     },
 };
@@ -56,20 +59,18 @@ pub(super) async fn run(config: &Config, args: &Args) -> anyhow::Result<u8> {
     let mut out = Out::new();
     for letter in &found {
         if args.json {
-            out.line(&as_json(letter, args.reveal)?.to_string())?;
+            out.line(&as_json(letter, args.reveal)?)?;
         } else {
-            for line in as_lines(letter, args.reveal) {
-                out.line(&line)?;
-            }
+            print(letter, args.reveal, &mut out)?;
         }
     }
     out.finish()?;
     Ok(OK)
 }
 
-fn as_json(letter: &Letter, reveal: bool) -> anyhow::Result<Value> {
+fn as_json(letter: &Letter, reveal: bool) -> serde_json::Result<String> {
     if reveal {
-        return Ok(serde_json::to_value(Archived::from(letter))?);
+        return serde_json::to_string(&Archived::from(letter));
     }
     let webhook = &letter.queued.webhook;
     let mut shown = summary(letter);
@@ -78,27 +79,32 @@ fn as_json(letter: &Letter, reveal: bool) -> anyhow::Result<Value> {
     };
     shown["headers"] = Value::Object(webhook.headers.iter().map(header).collect::<Map<_, _>>());
     shown["redacted_body"] = Value::String(redact::body(webhook.provider, &webhook.body));
-    Ok(shown)
+    Ok(shown.to_string())
 }
 
-fn as_lines(letter: &Letter, reveal: bool) -> Vec<String> {
-    let mut lines = history_lines(letter);
+/// Prints a letter line by line, since a body can have millions of lines.
+fn print(letter: &Letter, reveal: bool, out: &mut Out) -> io::Result<()> {
+    for line in history_lines(letter) {
+        out.line(&line)?;
+    }
     let webhook = &letter.queued.webhook;
     let none = if webhook.headers.iter().next().is_none() { "none" } else { "" };
-    lines.push(format!("headers       {none}"));
+    out.line(format!("headers       {none}").trim_end())?;
     for (name, value) in webhook.headers.iter() {
-        let value = if reveal { printable(value) } else { redact::header(webhook.provider, name, value) };
-        lines.push(format!("  {name}: {value}"));
+        let value = if reveal { value.to_owned() } else { redact::header(webhook.provider, name, value) };
+        out.line(&printable(&format!("  {name}: {value}")))?;
     }
     let redacted = if reveal { "" } else { ", personal data redacted: --reveal --reason \"…\" shows it" };
-    lines.push(format!("body          {} bytes{redacted}", webhook.body.len()));
+    out.line(&format!("body          {} bytes{redacted}", webhook.body.len()))?;
     let body = if reveal {
-        printable(&String::from_utf8_lossy(&webhook.body))
+        String::from_utf8_lossy(&webhook.body)
     } else {
-        redact::body(webhook.provider, &webhook.body)
+        redact::body(webhook.provider, &webhook.body).into()
     };
-    lines.extend(body.lines().map(|line| format!("  {line}")));
-    lines
+    for line in body.lines() {
+        out.line(&format!("  {line}"))?;
+    }
+    Ok(())
 }
 
 fn history_lines(letter: &Letter) -> Vec<String> {
@@ -121,13 +127,11 @@ fn history_lines(letter: &Letter) -> Vec<String> {
     for death in &history.past {
         let version = death.version.as_deref().unwrap_or("the broker");
         let reason = reason_word(death.reason);
-        lines.push(format!("  died before {} of {reason} ({version}): {}", at(death.at), death.error));
+        lines.push(format!(
+            "  died before {} of {reason} ({version}): {}",
+            at(death.at),
+            printable(&death.error)
+        ));
     }
     lines
-}
-
-/// Replaces the control characters in a sender's text, which a terminal might take for commands.
-fn printable(text: &str) -> String {
-    let shown = |c: char| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c };
-    text.chars().map(shown).collect()
 }

@@ -25,6 +25,7 @@ use crate::{
     config::Config,
     core::{
         letters::{Filter, JobKind, Letter},
+        printable::printable,
         redact,
     },
 };
@@ -170,7 +171,11 @@ fn print_trial(trial: &Trial, out: &mut Out) -> io::Result<()> {
         out.line(&line)?;
     }
     for ((reason, fingerprint), (letters, error)) in &trial.fail {
-        out.line(&format!("  {} would fail: {reason} {fingerprint} {error}", HumanCount(*letters)))?;
+        out.line(&format!(
+            "  {} would fail: {reason} {fingerprint} {}",
+            HumanCount(*letters),
+            printable(error)
+        ))?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use super::{
     raw::Raw,
     reader::{self, DEPTH_MAX, Key, Node, tag},
     text,
-    write::close,
+    write::{Json, close},
 };
 
 /// The node of the document's own value.
@@ -34,6 +34,15 @@ impl<'a> Document<'a> {
     /// # Errors
     /// [`JsonError::Malformed`] names the line and column, never the content.
     pub fn parse(body: &'a [u8]) -> Result<Self, JsonError> {
+        Self::parse_head(body, usize::MAX)
+    }
+
+    /// Reads one JSON value like [`Document::parse`], but keeps only the first `nodes_max` values in it. The
+    /// others are checked and then unknown.
+    ///
+    /// # Errors
+    /// As [`Document::parse`].
+    pub fn parse_head(body: &'a [u8], nodes_max: usize) -> Result<Self, JsonError> {
         let invalid_utf8 = |e: std::str::Utf8Error| {
             JsonError::malformed(format!("is invalid UTF-8 at byte {}", e.valid_up_to()))
         };
@@ -41,7 +50,7 @@ impl<'a> Document<'a> {
         if u32::try_from(text.len()).is_err() {
             return Err(JsonError::malformed("is longer than 4 GiB"));
         }
-        match reader::read(text) {
+        match reader::read(text, nodes_max) {
             Some(nodes) => Ok(Self { text, nodes }),
             None => Err(explain(text)),
         }
@@ -50,6 +59,18 @@ impl<'a> Document<'a> {
     /// Returns the value at `node` as it was written.
     pub fn raw(&self, node: usize) -> Raw<'a> {
         Raw::new(&self.text[self.nodes[node].value.range()])
+    }
+
+    /// Returns the document in one line, with what strict readers refuse in a form that they take.
+    pub fn readable(&self) -> Vec<u8> {
+        let mut readable = Vec::with_capacity(self.text.len());
+        self.raw(ROOT).write(&mut readable);
+        readable
+    }
+
+    /// Returns the number of bytes from the value at `node` to the end of the text.
+    pub fn bytes_from(&self, node: usize) -> usize {
+        self.text.len() - self.nodes[node].value.range().start
     }
 
     /// Returns the nodes of the values directly inside the object or array at `node`.
@@ -266,6 +287,16 @@ mod tests {
             let ours = Document::parse(text.as_bytes()).is_ok();
             prop_assert_eq!(ours, serde_json::from_str::<IgnoredAny>(&text).is_ok(), "{}", text);
         }
+    }
+
+    #[test]
+    fn a_head_holds_the_first_values_of_a_document_that_is_valid_to_its_end() {
+        let document = Document::parse_head(b"[1,[2,3],4]", 3).expect("JSON");
+        assert_eq!((document.nodes.len(), document.nodes.capacity()), (3, 3));
+        let children: Vec<_> = document.children(ROOT).map(|node| document.raw(node).get()).collect();
+        assert_eq!(children, ["1", "[2,3]"]);
+        assert_eq!(document.bytes_from(2), 8);
+        assert!(Document::parse_head(b"[1,[2,3],4", 3).is_err());
     }
 
     #[test]

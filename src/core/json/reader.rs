@@ -59,12 +59,12 @@ impl Span {
     }
 }
 
-/// Reads one JSON value of less than 4 GiB into its nodes, each before those inside it. Returns none if the
-/// text is not JSON or is nested deeper than [`DEPTH_MAX`].
-pub(super) fn read(text: &str) -> Option<Vec<Node>> {
+/// Reads one JSON value of less than 4 GiB into its nodes, each before those inside it; only the first
+/// `nodes_max` are kept. Returns none if the text is not JSON or is nested deeper than [`DEPTH_MAX`].
+pub(super) fn read(text: &str, nodes_max: usize) -> Option<Vec<Node>> {
     // Real payloads take 16 bytes or more per value.
-    let nodes = Vec::with_capacity(text.len() / 16 + 4);
-    let mut reader = Reader { bytes: text.as_bytes(), at: 0, nodes };
+    let nodes = Vec::with_capacity((text.len() / 16 + 4).min(nodes_max));
+    let mut reader = Reader { bytes: text.as_bytes(), at: 0, nodes, nodes_max };
     reader.document()?;
     Some(reader.nodes)
 }
@@ -75,6 +75,7 @@ struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
     nodes: Vec<Node>,
+    nodes_max: usize,
 }
 
 impl Reader<'_> {
@@ -87,7 +88,9 @@ impl Reader<'_> {
     fn value(&mut self, key: Key, depth: usize) -> Option<()> {
         self.skip_whitespace();
         let (start, node) = (self.at, self.nodes.len());
-        self.nodes.push(Node { key, value: Span::default(), next: 0, taken: Cell::new(false) });
+        if node < self.nodes_max {
+            self.nodes.push(Node { key, value: Span::default(), next: 0, taken: Cell::new(false) });
+        }
         match self.bytes.get(start)? {
             b'"' => drop(self.string()?),
             b'{' => self.list(b'}', depth, |reader, depth| {
@@ -106,8 +109,9 @@ impl Reader<'_> {
             _ => self.at += number_len(&self.bytes[start..])?,
         }
         let next = Span::new(0..self.nodes.len()).end;
-        let this = &mut self.nodes[node];
-        (this.value, this.next) = (Span::new(start..self.at), next);
+        if let Some(this) = self.nodes.get_mut(node) {
+            (this.value, this.next) = (Span::new(start..self.at), next);
+        }
         Some(())
     }
 

@@ -8,12 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{fingerprint::Fingerprint, letter::Letter};
-use crate::core::{
-    delivery::fault::Reason,
-    json::{Document, Json as _, ROOT},
-    providers::Provider,
-    webhook::SourceName,
-};
+use crate::core::{delivery::fault::Reason, json::Document, providers::Provider, webhook::SourceName};
 
 /// Criteria that select dead letters.
 ///
@@ -72,9 +67,7 @@ impl Filter {
             return true;
         }
         let Ok(document) = Document::parse(body) else { return false };
-        let mut readable = Vec::new();
-        document.raw(ROOT).write(&mut readable);
-        let Ok(body) = serde_json::from_slice::<Value>(&readable) else { return false };
+        let Ok(body) = serde_json::from_slice::<Value>(&document.readable()) else { return false };
         self.pointers.iter().all(|condition| match body.pointer(&condition.name) {
             Some(Value::String(text)) => *text == condition.value,
             Some(other) => serde_json::from_str::<Value>(&condition.value).is_ok_and(|value| value == *other),

@@ -1,28 +1,22 @@
 //! Shows a single value, key or header, or a marker in its place.
 
-use crate::core::{events::data::is_phone_like, json::Raw};
+use super::phone;
+use crate::core::json::Raw;
 
 /// Maximum length of a public value that is shown, in bytes. Ids, words and times are shorter.
 const VALUE_MAX_BYTES: usize = 200;
 
 /// Shows a value that is neither object nor array, as JSON: as it was written, or its type and length.
-pub(super) fn value(raw: Raw<'_>, class: &str, is_public: bool) -> Option<String> {
-    Some(match class {
-        "string" => {
-            let text = raw.text()?;
-            // A plain text needs no escapes.
-            format!(
-                "\"{}\"",
-                if is_public && is_plain(&text) { text.into_owned() } else { text_marker(&text) }
-            )
-        }
-        "number" if is_public && is_plain(raw.get()) => raw.get().to_owned(),
-        "number" => {
+pub(super) fn value(raw: Raw<'_>, class: &str, is_public: bool) -> String {
+    match (class, raw.text()) {
+        (_, Some(text)) if is_public && is_plain(&text) => format!("\"{text}\""),
+        (_, Some(text)) => format!("\"{}\"", text_marker(&text)),
+        ("number", None) if !(is_public && is_plain(raw.get())) => {
             let digits: String = raw.get().chars().filter(char::is_ascii_digit).collect();
             format!("\"{}\"", marker("number", &digits, "digit"))
         }
         _ => raw.get().to_owned(),
-    })
+    }
 }
 
 /// Shows the value of a public header unless it looks personal.
@@ -53,12 +47,7 @@ fn is_plain(text: &str) -> bool {
     is_made_of(text, |c| c.is_ascii_alphanumeric() || "-_.:+/".contains(c)) && !text.contains("//")
 }
 
-/// Returns true if `text` is short, consists of `allowed` characters, and holds no phone number such as
-/// `contact/15550100123`.
+/// Returns true if `text` is short, consists of `allowed` characters, and holds no phone or card number.
 fn is_made_of(text: &str, allowed: impl Fn(char) -> bool) -> bool {
-    let starts_as_phone = |part: &str| part.len() >= 7 && part.bytes().take(7).all(|b| b.is_ascii_digit());
-    text.len() <= VALUE_MAX_BYTES
-        && text.chars().all(allowed)
-        && !text.split('/').any(is_phone_like)
-        && !text.split('+').skip(1).any(starts_as_phone)
+    text.len() <= VALUE_MAX_BYTES && text.chars().all(allowed) && !phone::is_in(text)
 }

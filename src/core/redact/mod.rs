@@ -6,6 +6,7 @@
 
 mod leaf;
 mod page;
+mod phone;
 mod policy;
 
 use self::policy::Document;

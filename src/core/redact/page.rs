@@ -6,15 +6,18 @@ use crate::core::json::{self, ROOT, path};
 /// Maximum size of one shown document, in bytes. The bodies that providers document take a few thousand.
 pub(super) const SHOWN_MAX_BYTES: usize = 64 * 1024;
 
+/// The most values that are looked at. More of them fill a page, since each takes a line of four bytes or more
+/// beside its own brackets: a body of millions of values costs no memory for the rest.
+const VALUES_MAX: usize = SHOWN_MAX_BYTES / 4;
+
 /// Writes a document, indented. Text that is not JSON is masked.
 pub(super) fn show(document: Document, text: &[u8]) -> String {
-    let Ok(json) = json::Document::parse(text) else { return mask(text) };
-    let mut page = Page { document, json: &json, text: String::new(), lines_left_out: 0 };
-    let shown = page.value(ROOT, Some(""), 0, "", "");
-    match (shown, page.lines_left_out) {
-        (None, _) => mask(text),
-        (Some(()), 0) => page.text,
-        (Some(()), lines) => format!("{}\n… lines left out: {lines}", page.text),
+    let Ok(json) = json::Document::parse_head(text, VALUES_MAX) else { return mask(text) };
+    let mut page = Page { document, json: &json, text: String::new(), path: String::new(), left_out: None };
+    page.value(ROOT, true, 0, "", "");
+    match page.left_out {
+        None => page.text,
+        Some(bytes) => format!("{}\n… bytes left out: {bytes}", page.text),
     }
 }
 
@@ -44,79 +47,82 @@ struct Page<'a> {
     document: Document,
     json: &'a json::Document<'a>,
     text: String,
-    lines_left_out: usize,
+    /// The path of the value that is being written, as far as it is known.
+    path: String,
+    /// Once the page is full: the number of bytes of the document from the first value that is not shown.
+    left_out: Option<usize>,
 }
 
 impl Page<'_> {
-    /// Writes the value at `node`, whose path is `path`, between `label` and `end`. A value without a path is
-    /// unknown, so neither the value nor the keys in it are shown. Returns none if it cannot be read, as with
-    /// half a surrogate pair.
-    fn value(&mut self, node: usize, path: Option<&str>, depth: usize, label: &str, end: &str) -> Option<()> {
-        let json = self.json;
-        let raw = json.raw(node);
+    /// Writes the value at `node` between `label` and `end`. A value whose path is unknown is not shown, and
+    /// neither are the keys in it.
+    fn value(&mut self, node: usize, is_known: bool, depth: usize, label: &str, end: &str) {
+        if self.left_out.is_some() {
+            return;
+        }
+        if self.text.len() > SHOWN_MAX_BYTES {
+            self.left_out = Some(self.json.bytes_from(node));
+            return;
+        }
+        let raw = self.json.raw(node);
         match raw.class() {
-            "object" => {
-                let path = path.filter(|path| !self.document.is_keyed(path));
-                let field = |node| {
-                    let key = json.key(node);
-                    let path = path.filter(|_| path::is_field_name(&key)).map(|path| join(path, &key));
-                    let key = if path.is_some() { key } else { leaf::key_marker(&key).into() };
-                    Some((format!("\"{key}\": "), path, node))
-                };
-                let fields = json.children(node).map(field).collect::<Option<Vec<_>>>()?;
-                self.nested(fields, "{}", depth, label, end)?;
-            }
+            "object" => self.nested(node, is_known, depth, label, end),
             "array" => {
-                let path = path.map(|path| format!("{path}[]"));
-                let items = json.children(node).map(|node| (String::new(), path.clone(), node)).collect();
-                self.nested(items, "[]", depth, label, end)?;
+                let len = self.path.len();
+                self.path.push_str("[]");
+                self.nested(node, is_known, depth, label, end);
+                self.path.truncate(len);
             }
             class => {
-                let is_public = path.is_some_and(|path| self.document.is_public(path));
-                self.line(depth, &[label, &leaf::value(raw, class, is_public)?, end]);
+                let is_public = is_known && self.document.is_public(&self.path);
+                self.line(depth, &[label, &leaf::value(raw, class, is_public), end]);
             }
         }
-        Some(())
     }
 
-    /// Writes `children` between `brackets`: label, path and node of each.
-    fn nested(
-        &mut self,
-        children: Vec<(String, Option<String>, usize)>,
-        brackets: &str,
-        depth: usize,
-        label: &str,
-        end: &str,
-    ) -> Option<()> {
-        let (open, close) = brackets.split_at(1);
-        let Some(last) = children.len().checked_sub(1) else {
-            self.line(depth, &[label, brackets, end]);
-            return Some(());
-        };
-        self.line(depth, &[label, open]);
-        for (index, (label, path, node)) in children.into_iter().enumerate() {
-            let end = if index == last { "" } else { "," };
-            self.value(node, path.as_deref(), depth + 1, &label, end)?;
+    /// Writes the object or array at `node`.
+    fn nested(&mut self, node: usize, is_known: bool, depth: usize, label: &str, end: &str) {
+        let json = self.json;
+        let is_object = json.raw(node).class() == "object";
+        let (open, close) = if is_object { ("{", "}") } else { ("[", "]") };
+        let mut children = json.children(node).peekable();
+        if children.peek().is_none() {
+            self.line(depth, &[label, open, close, end]);
+            return;
         }
-        self.line(depth, &[close, end]);
-        Some(())
+        self.line(depth, &[label, open]);
+        let is_known = is_known && !(is_object && self.document.is_keyed(&self.path));
+        while let Some(child) = children.next() {
+            let end = if children.peek().is_some() { "," } else { "" };
+            if is_object {
+                self.field(child, is_known, depth + 1, end);
+            } else {
+                self.value(child, is_known, depth + 1, "", end);
+            }
+        }
+        if self.left_out.is_none() {
+            self.line(depth, &[close, end]);
+        }
+    }
+
+    /// Writes the field at `node`. Its key is shown if it is a plain name in an object whose path is known.
+    fn field(&mut self, node: usize, is_known: bool, depth: usize, end: &str) {
+        let key = self.json.key(node);
+        let is_known = is_known && path::is_field_name(&key);
+        let len = self.path.len();
+        if is_known {
+            path::push_key(&mut self.path, &key);
+        }
+        let shown = if is_known { key } else { leaf::key_marker(&key).into() };
+        self.value(node, is_known, depth, &format!("\"{shown}\": "), end);
+        self.path.truncate(len);
     }
 
     fn line(&mut self, depth: usize, parts: &[&str]) {
-        if self.text.len() > SHOWN_MAX_BYTES {
-            self.lines_left_out += 1;
-            return;
-        }
         if !self.text.is_empty() {
             self.text.push('\n');
         }
-        self.text.push_str(&"  ".repeat(depth));
+        self.text.extend(std::iter::repeat_n("  ", depth));
         self.text.extend(parts.iter().copied());
     }
-}
-
-fn join(path: &str, key: &str) -> String {
-    let mut joined = path.to_owned();
-    path::push_key(&mut joined, key);
-    joined
 }
