@@ -5,8 +5,8 @@ use std::{borrow::Cow, fmt::Write};
 /// Returns `text` with an escape sequence (`\n`, `\u001b`) in place of every character that could end a line,
 /// command a terminal, or change the order or visibility of what is around it.
 ///
-/// Everything that senders, brokers and files choose passes it before it is printed or logged. The escapes are
-/// JSON's: in a JSON text such characters occur only inside strings, so it stays the same JSON.
+/// Everything that senders, brokers and files choose passes it before it is printed or logged. The escapes
+/// are JSON's: in a JSON text such characters occur only inside strings, so it stays the same JSON.
 pub fn printable(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) || !text.contains(is_special) {
         return Cow::Borrowed(text);

@@ -21,8 +21,8 @@ impl Out {
         Self { to: BufWriter::new(io::stdout()), closed: false }
     }
 
-    /// Writes a line, or several, without anything that commands a terminal. Returns false once the reader has
-    /// gone.
+    /// Writes a line, or several, without anything that commands a terminal. Returns false once the reader
+    /// has gone.
     pub(super) fn line(&mut self, line: &str) -> io::Result<bool> {
         if !self.closed {
             let written =

@@ -6,8 +6,8 @@ use crate::core::json::{self, ROOT, path};
 /// Maximum size of one shown document, in bytes. The bodies that providers document take a few thousand.
 pub(super) const SHOWN_MAX_BYTES: usize = 64 * 1024;
 
-/// The most values that are looked at. More of them fill a page, since each takes a line of four bytes or more
-/// beside its own brackets: a body of millions of values costs no memory for the rest.
+/// The most values that are looked at. They fill a page, since each takes a line of four bytes or more. So a
+/// body of millions of values costs no memory for the rest.
 const VALUES_MAX: usize = SHOWN_MAX_BYTES / 4;
 
 /// Writes a document, indented. Text that is not JSON is masked.

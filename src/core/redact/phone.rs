@@ -28,7 +28,7 @@ pub(super) fn is_in(text: &str) -> bool {
         match kind(chunk[0]) {
             Kind::Word if chunk.iter().all(u8::is_ascii_digit) => number.add(chunk),
             Kind::Separator if chunk.len() <= SEPARATOR_MAX_BYTES => number.separators.push(chunk),
-            kind => {
+            kind @ (Kind::Word | Kind::Separator | Kind::Plus | Kind::Other) => {
                 if number.is_personal() {
                     return true;
                 }
@@ -91,8 +91,8 @@ impl Number<'_> {
         }
     }
 
-    /// Returns true if digits without any separator are a number with its country, one with a leading zero, one
-    /// of ten digits, or a card's.
+    /// Returns true if digits without any separator are a number with its country, one with a leading zero,
+    /// one of ten digits, or a card's.
     fn is_personal_alone(&self) -> bool {
         let value = || std::str::from_utf8(&self.digits).ok().and_then(|digits| digits.parse::<u64>().ok());
         match self.digits.len() {

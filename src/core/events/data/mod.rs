@@ -18,7 +18,7 @@ pub use self::{
     contact::ContactData,
     invoice::InvoiceData,
     message::{ConversationData, MessageData},
-    parts::{Cost, Direction, Link, Money, Participant, Party, Reference, Text, is_phone_like},
+    parts::{Cost, Direction, Link, Money, Participant, Party, Reference, Text},
     record::RecordData,
     scheduling::SchedulingData,
     transcript::{Segment, Speaker, TranscriptData},

@@ -58,11 +58,6 @@ fn is_e164(raw: &str) -> bool {
     (7..=15).contains(&digits.len()) && is_digits(digits)
 }
 
-/// Returns true if a text may be somebody's number: E.164 with or without its `+`, in any country's form.
-pub fn is_phone_like(text: &str) -> bool {
-    is_e164(text) || ((11..=15).contains(&text.len()) && is_digits(text))
-}
-
 fn is_digits(text: &str) -> bool {
     !text.starts_with('0') && text.bytes().all(|b| b.is_ascii_digit())
 }
