@@ -137,8 +137,10 @@ fn transcripts(n: usize) -> Vec<(Provider, String, String)> {
     ]
 }
 
+type Step = (&'static str, fn(&Webhook));
+
 /// What is done with a body that a sender chose.
-fn steps() -> Vec<(&'static str, fn(&Webhook))> {
+fn steps() -> Vec<Step> {
     vec![
         ("normalize", |webhook| {
             if let Ok(normalized) = providers::normalize(webhook) {

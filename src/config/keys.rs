@@ -206,7 +206,8 @@ section! {
 section! {
     /// Logging.
     pub struct Log {
-        /// Format of log lines: for people, or one JSON object per line.
+        /// Format of log lines: for people, or one JSON object per line. Lines for people are coloured on a
+        /// terminal, unless `NO_COLOR` is set.
         format: LogFormat = one_of([("pretty", LogFormat::Pretty), ("json", LogFormat::Json)])
             .default(LogFormat::Pretty);
         /// What is logged: a level, or levels by module, as in `"info,hookswitch::app=debug"`.
