@@ -12,6 +12,7 @@ use hookswitch::{
     config::{self, Config},
     core::{auth::Auth, providers::Provider, shard::ShardBy},
 };
+use jiff::Timestamp;
 use toml::{Table, Value};
 
 type Env = BTreeMap<String, String>;
@@ -174,6 +175,7 @@ fn every_key_that_is_changed_is_shown() {
         "2d",
         "41KiB",
         "65KiB",
+        "65MiB",
         "json",
         "sha1",
         "base64",
@@ -454,6 +456,50 @@ fn secrets_come_from_environment_file_or_for_trials_the_text() {
     };
     assert_eq!((secrets.count(), *tolerance), (2, Duration::from_secs(300)));
     assert!(parse(&source("auth = 'varda'\nsecret = 'x'"), &env).is_ok());
+}
+
+/// Reads a source whose secret comes from `key = value`, while the variable `SECRET` is `variable`.
+fn with_secret(auth: &str, key: &str, value: &str, variable: &str) -> Result<Config, String> {
+    let text =
+        source(&format!("auth = '{auth}'\nauth_header = 'x-sig'\n{key} = {}", toml::Value::from(value)));
+    let text = if auth == "varda" { text.replace("auth_header = 'x-sig'", "") } else { text };
+    parse(&text, &env([("SECRET", variable)]))
+}
+
+#[test]
+fn a_secret_has_one_line_and_no_blanks_around_it() {
+    let code = "f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8";
+    let accepts = |config: &Config| {
+        let header = |_: &str| std::iter::once(code.as_bytes());
+        let auth = &config.sources[&"s".parse().unwrap()].auth;
+        let body = b"The quick brown fox jumps over the lazy dog";
+        auth.check_headers(header).unwrap().check_body(body, Timestamp::UNIX_EPOCH).is_ok()
+    };
+    for written in ["key", "key\n", "key\r\n", " key\t", "\u{feff}key", "\u{feff} key \n\n", "\nkey"] {
+        let config = with_secret("hmac", "secret_env", "SECRET", written).unwrap();
+        assert!(accepts(&config), "{written:?}");
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(written.as_bytes()).unwrap();
+        let path = file.path().display().to_string();
+        assert!(accepts(&with_secret("hmac", "secret_file", &path, "").unwrap()), "{written:?}");
+        // In quotes white space is written on purpose, and cannot be right.
+        assert_eq!(with_secret("hmac", "secret", written, "").is_ok(), written == "key", "{written:?}");
+    }
+    for written in [" ", "\n", "\t\r\n", "\u{feff}", "\u{a0}", "one\ntwo", "one\r\ntwo\n", "a\0b"] {
+        for auth in ["hmac", "header_token", "varda"] {
+            let error = with_secret(auth, "secret_env", "SECRET", written).unwrap_err();
+            assert!(error.contains("in one line"), "{error}");
+            assert!(with_secret(auth, "secret", written, "").is_err(), "{auth} {written:?}");
+        }
+    }
+}
+
+#[test]
+fn the_memory_of_a_receiver_holds_two_of_the_largest_bodies_twice() {
+    let text = "[receiver]\nmemory_max = '4MiB'\n[sources.s]\nprovider = 'varda'\nauth = 'none'\n";
+    assert!(parse(text, &env([])).is_ok());
+    let found = problems(&format!("{text}body_bytes_max = '1025KiB'"), &env([]));
+    assert!(found.contains("receiver.memory_max = 4MiB: expected at least four times"), "{found}");
 }
 
 #[test]

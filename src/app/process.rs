@@ -19,7 +19,7 @@ use crate::{
     config::Config,
     edge::{
         amqp::{names, publish::Publisher, topology::TopologyError},
-        http::{self, Limits},
+        http::{self, Limits, Server},
         metrics::{LinkMetrics, ReceiverMetrics, Registry, WorkerMetrics},
         redis::{Store, StoreError},
         trouble::Trouble,
@@ -48,7 +48,7 @@ pub struct Process {
 struct Receiving {
     listener: TcpListener,
     address: SocketAddr,
-    router: Router,
+    server: Server,
     books: Arc<Books>,
 }
 
@@ -150,14 +150,13 @@ impl Process {
     /// [`ProcessError`]: the topology is wrong, or a part panicked. All parts have ended by then.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ProcessError> {
         let Self { config, admin, receiving, publisher, status } = self;
-        let limits = limits(&config);
         let working = status.worker.clone().map(|worker| {
             let stop = stop.clone();
             spawn(async move { worker.run(stop).await })
         });
-        let receiving = receiving.map(|Receiving { listener, address, router, books }| {
+        let receiving = receiving.map(|Receiving { listener, address, server, books }| {
             tracing::info!(%address, "receiving webhooks");
-            let serving = spawn(http::serve(listener, router, limits, stop.clone().cancelled_owned()));
+            let serving = spawn(server.serve(listener, stop.clone().cancelled_owned()));
             let reporting = spawn({
                 let (books, publisher) = (books.clone(), publisher.clone());
                 async move { books.keep_reporting(&publisher).await }
@@ -165,7 +164,8 @@ impl Process {
             (serving, reporting, books)
         });
         let admin_stop = CancellationToken::new();
-        let admin = spawn(http::serve(admin, router(status), limits, admin_stop.clone().cancelled_owned()));
+        let server = Server::new(router(status), limits(&config));
+        let admin = spawn(server.serve(admin, admin_stop.clone().cancelled_owned()));
 
         let worked = match working {
             Some(working) => finish_working(working, &stop, config.worker.grace).await,
@@ -226,8 +226,8 @@ fn receiving(
     let shards = Shards::new(&config.sources);
     let patience = config.receiver.confirm_timeout;
     let sink = RawExchangeSink::new(publisher.clone(), books.clone(), shards, patience);
-    let router = Receiver::new(config.receiver.clone(), config.sources.clone(), sink, metrics).router();
-    Receiving { listener, address, router, books }
+    let receiver = Receiver::new(config.receiver.clone(), config.sources.clone(), sink, metrics);
+    Receiving { listener, address, server: receiver.server(limits(config)), books }
 }
 
 /// Waits for the pool to end by itself, or for its grace time to end after `stop`.
@@ -268,9 +268,13 @@ async fn bind(address: SocketAddr, key: &'static str) -> Result<(TcpListener, So
 }
 
 fn limits(config: &Config) -> Limits {
+    let receiver = &config.receiver;
     Limits {
-        header_timeout: config.receiver.read_timeout,
-        connections_max: config.receiver.connections_max,
+        connections_max: receiver.connections_max,
+        read_timeout: receiver.read_timeout,
+        idle_timeout: receiver.idle_timeout,
+        write_timeout: receiver.write_timeout,
+        connection_age_max: receiver.connection_age_max,
         drain_max: config.worker.grace,
     }
 }

@@ -42,10 +42,11 @@ async fn serve(config: &Config, roles: Roles, flush_log: impl Fn() + Send + 'sta
     }
 }
 
-/// Returns a token that the first SIGTERM or SIGINT cancels; the second ends the process at once.
+/// Returns a token that the first SIGTERM, SIGINT or SIGHUP cancels; the second ends the process at once.
 fn stop_on_signals(flush_log: impl Fn() + Send + 'static) -> anyhow::Result<CancellationToken> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut hangup = signal(SignalKind::hangup())?;
     let stop = CancellationToken::new();
     let stopping = stop.clone();
     tokio::spawn(async move {
@@ -53,6 +54,7 @@ fn stop_on_signals(flush_log: impl Fn() + Send + 'static) -> anyhow::Result<Canc
             tokio::select! {
                 _ = term.recv() => {}
                 _ = int.recv() => {}
+                _ = hangup.recv() => {}
             }
             if stopping.is_cancelled() {
                 tracing::warn!("second signal: exiting at once");

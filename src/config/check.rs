@@ -16,6 +16,7 @@ const OWN_HEADER_BYTES: usize = 32 << 10;
 /// Records every contradiction.
 pub(super) fn check(reader: &Reader<'_>, config: &Config) {
     check_services(reader, config);
+    check_memory(reader, config);
     check_worker(reader, config);
     for (name, source) in &config.sources {
         check_source(reader, config.dedup.lease, name, source);
@@ -46,6 +47,21 @@ fn check_services(reader: &Reader<'_>, config: &Config) {
         reader.problem("admin.listen", admin.listen.to_string(), expected);
     }
     check_done_ttl(reader, dedup.lease, "dedup.done_ttl", dedup.done_ttl);
+}
+
+/// Checks that a request with the largest body fits: one source has half of the memory, and a gzipped body
+/// takes its size twice.
+fn check_memory(reader: &Reader<'_>, config: &Config) {
+    let (memory_max, largest) =
+        (config.receiver.memory_max, config.sources.values().map(|s| s.body_bytes_max));
+    if let Some(largest) = largest.max().filter(|largest| memory_max / 4 < *largest) {
+        let expected = format!(
+            "at least four times the largest body_bytes_max = {}: two bodies of two sources must fit, as \
+             sent and decoded",
+            show_size(largest as u64)
+        );
+        reader.problem("receiver.memory_max", show_size(memory_max as u64), expected);
+    }
 }
 
 fn check_worker(reader: &Reader<'_>, config: &Config) {

@@ -120,13 +120,30 @@ section! {
         listen: SocketAddr = socket_address().default(([127, 0, 0, 1], 8080).into());
         /// Time limit for a request's headers, and again for its body.
         read_timeout: Duration = duration(100 * MS..=5 * MINUTE).default(10 * SECOND);
+        /// Time for which a connection may wait for its next request.
+        /// Keep it longer than the idle time of a proxy in front (60 s in nginx and AWS load balancers, 90 s
+        /// in Traefik, 600 s in Google's): otherwise the proxy may send a webhook on a connection that is
+        /// just being closed. While more than half of `connections_max` are open, `read_timeout` applies
+        /// instead.
+        idle_timeout: Duration = duration(100 * MS..=HOUR).default(100 * SECOND);
+        /// Time for which a sender may take nothing of its answers before its connection is cut.
+        write_timeout: Duration = duration(100 * MS..=5 * MINUTE).default(10 * SECOND);
+        /// Age of a connection at which the next answer closes it.
+        connection_age_max: Duration = duration(SECOND..=DAY).default(10 * MINUTE);
         /// Time limit for the broker's confirm. After it the sender gets a 503.
         /// Keep it below the shortest time-out of the providers (10 s), so that they see the 503.
         confirm_timeout: Duration = duration(100 * MS..=MINUTE).default(5 * SECOND);
         /// Value of `Retry-After` in a 503, sent in seconds.
         retry_after: Duration = duration(SECOND..=HOUR).default(5 * SECOND);
-        /// Upper bound on open connections. Further ones wait.
-        connections_max: usize = number(1..=1_000_000).default(4_096);
+        /// Upper bound on open connections. Further ones wait. A connection keeps up to 64 KiB beside what
+        /// `memory_max` counts.
+        connections_max: usize = number(1..=1_000_000).default(1_024);
+        /// Upper bound on the bytes of all requests in progress: heads, and bodies as they arrive. A request
+        /// that does not fit gets a 503 at once. With more than one source, the requests to one of them take
+        /// at most half. It must be at least four times the largest `body_bytes_max`.
+        ///
+        /// A receiver needs about twice as much memory, 64 KiB for each connection, and 32 MiB.
+        memory_max: usize = size(4 * KIB..=64 * 1024 * MIB).default(64 * MIB);
         /// Upper bound on the webhooks of one source that are on their way to the broker while another source
         /// sends too (within the last 10 s). Further ones wait for half of `confirm_timeout` and get a 503
         /// then, so that a flood of one source does not delay the others. A source that sends alone has no

@@ -206,12 +206,15 @@ impl<'r> Section<'r> {
         given.into_iter().next()
     }
 
-    /// Returns the content of the file that `given` names, without the line break that editors add at the
-    /// end.
+    /// Returns the content of the file that `given` names, without the byte order mark and the line break
+    /// that editors add.
     pub(super) fn file(&self, given: &Given) -> Option<String> {
         let path = given.text().unwrap_or_default();
         match std::fs::read_to_string(path) {
-            Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()),
+            Ok(text) => {
+                let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+                Some(text.trim_end_matches(['\r', '\n']).to_owned())
+            }
             Err(error) => {
                 self.wrong(given, format!("a file that can be read: {error}"));
                 None

@@ -148,7 +148,7 @@ pub(super) fn second_secret(variable: &'static str) -> SecretKeys {
 impl SecretKeys {
     /// Returns the secret that `given` leads to. `None` if `scheme` cannot use it, which is recorded.
     fn resolve(&self, key: &str, given: &Given, scheme: Scheme, section: &Section<'_>) -> Option<Secret> {
-        let [env, file, _] = self.keys;
+        let [env, file, inline] = self.keys;
         let text = if key == env {
             let value = section.reader.variable(given.text().unwrap_or_default());
             if value.is_none() {
@@ -160,14 +160,24 @@ impl SecretKeys {
         } else {
             given.text().unwrap_or_default().to_owned()
         };
-        let secret = Secret::new(text);
-        if scheme.secrets(&secret, None).is_none() {
+        // White space around it is that of the editor or the shell, unless it is written in quotes.
+        let secret = one_line(&text).filter(|line| key != inline || *line == text).map(Secret::new);
+        let usable = secret.filter(|secret| scheme.secrets(secret, None).is_some());
+        if usable.is_none() {
             let form = if scheme == Scheme::StandardWebhooks { ": base64, usually after whsec_" } else { "" };
-            section.wrong_secret(given, format!("a secret that is not empty{form}"));
-            return None;
+            let expected =
+                format!("a secret that is not empty, in one line and without blanks around it{form}");
+            section.wrong_secret(given, expected);
         }
-        Some(secret)
+        usable
     }
+}
+
+/// Returns a text without the byte order mark and white space around it; none if that leaves nothing, or more
+/// than one line.
+fn one_line(text: &str) -> Option<&str> {
+    let line = text.strip_prefix('\u{feff}').unwrap_or(text).trim();
+    (!line.is_empty() && !line.contains(char::is_control)).then_some(line)
 }
 
 impl Item for SecretKeys {

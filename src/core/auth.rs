@@ -1,4 +1,6 @@
 //! Authenticates the sender of a webhook: pure checks over the raw bytes, in constant time, failing closed.
+//!
+//! The work for one request is bounded: one MAC per secret, whatever the sender writes into its headers.
 
 use std::{fmt, time::Duration};
 
@@ -141,7 +143,10 @@ pub enum AuthError {
     /// A header that the scheme requires is missing.
     #[error("the authentication header is missing")]
     Missing,
-    /// The header cannot be parsed.
+    /// A header that the scheme reads occurs more than once: what is verified must be what is used.
+    #[error("a header that the authentication reads is repeated")]
+    Repeated,
+    /// The header cannot be parsed, or lists more than [`CANDIDATES_MAX`] signatures.
     #[error("the authentication header does not have the format that the scheme requires")]
     Malformed,
     /// The signature matches but its timestamp is outside the tolerance: a replay, or a wrong clock.
@@ -157,6 +162,7 @@ impl AuthError {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Missing => "missing",
+            Self::Repeated => "repeated",
             Self::Malformed => "malformed",
             Self::Stale => "stale",
             Self::Mismatch => "mismatch",
@@ -164,8 +170,14 @@ impl AuthError {
     }
 }
 
+/// The most `v1` signatures that a header may list: a rotation of secrets needs two.
+pub const CANDIDATES_MAX: usize = 32;
+
 const VARDA_SIGNATURE: &str = "x-varda-signature";
 const WEBHOOK_SIGNATURE: &str = "webhook-signature";
+
+/// An HMAC-SHA256.
+type Code = [u8; 32];
 
 impl Auth {
     /// Returns the word used in the configuration.
@@ -191,63 +203,95 @@ impl Auth {
         }
     }
 
-    /// Returns true if the check needs the body. If not, it can run before the body is read.
-    pub fn reads_body(&self) -> bool {
-        match self {
-            Self::None | Self::HeaderToken { .. } | Self::Basic { .. } => false,
-            Self::Hmac { .. } | Self::Varda { .. } | Self::StandardWebhooks { .. } => true,
-        }
-    }
-
-    /// Checks a request. `header` returns the value of a header by its name in lower case; `body` is raw.
+    /// Makes the checks that do not need the body. `header` returns the values of a header by its name in
+    /// lower case.
     ///
     /// # Errors
     /// [`AuthError`] says why the request is rejected.
-    pub fn check<'h>(
+    pub fn check_headers<'h, V: Iterator<Item = &'h [u8]>>(
         &self,
-        header: impl Fn(&str) -> Option<&'h [u8]>,
-        body: &[u8],
-        now: Timestamp,
-    ) -> Result<(), AuthError> {
-        let require = |name: &str| header(name).filter(|v| !v.is_empty()).ok_or(AuthError::Missing);
+        header: impl Fn(&str) -> V,
+    ) -> Result<Proof<'_>, AuthError> {
+        let require = |name: &str| only_value(header(name));
         match self {
-            Self::None => Ok(()),
+            Self::None => Ok(Proof(Evidence::Accepted)),
             Self::HeaderToken { header, secrets } => {
                 let value = require(header)?;
                 let token = if header == "authorization" { after_scheme(value, b"bearer ") } else { None };
-                accept(same(secrets, value) | token.is_some_and(|token| same(secrets, token)))
+                accept(same(secrets, value) | token.is_some_and(|token| same(secrets, token)))?;
+                Ok(Proof(Evidence::Accepted))
             }
             Self::Basic { user, secrets } => {
                 let encoded =
                     after_scheme(require("authorization")?, b"basic ").ok_or(AuthError::Malformed)?;
                 let given = BASE64.decode(encoded.trim_ascii()).map_err(|_| AuthError::Malformed)?;
-                accept(secrets.any(|password| equal(&[user.as_bytes(), b":", password].concat(), &given)))
+                accept(secrets.any(|password| equal(&[user.as_bytes(), b":", password].concat(), &given)))?;
+                Ok(Proof(Evidence::Accepted))
             }
             Self::Hmac { header, prefix, algorithm, encoding, secrets } => {
                 let value = require(header)?;
                 let code = value.strip_prefix(prefix.as_bytes()).ok_or(AuthError::Malformed)?;
                 let code = encoding.decode(code).ok_or(AuthError::Malformed)?;
-                accept(secrets.any(|key| algorithm.verify(key, &[body], &code)))
+                Ok(Proof(Evidence::Code { secrets, algorithm: *algorithm, code }))
             }
-            Self::Varda { secrets, tolerance } => check_varda(secrets, require(VARDA_SIGNATURE)?, body)
-                .and_then(|sent| fresh(sent, now, *tolerance)),
+            Self::Varda { secrets, tolerance } => {
+                let (time, codes) = varda_candidates(require(VARDA_SIGNATURE)?)?;
+                let sent = unix_seconds(time).ok_or(AuthError::Malformed)?;
+                let before_body = [time, b"."].concat();
+                let tolerance = *tolerance;
+                Ok(Proof(Evidence::Timed { secrets, before_body, codes, sent, tolerance }))
+            }
             Self::StandardWebhooks { secrets, tolerance } => {
                 let (id, time) = (require("webhook-id")?, require("webhook-timestamp")?);
                 let sent = unix_seconds(time).ok_or(AuthError::Malformed)?;
-                let signed = [id, b".", time, b".", body];
-                check_standard(secrets, &signed, require(WEBHOOK_SIGNATURE)?)?;
-                fresh(sent, now, *tolerance)
+                let codes = standard_candidates(require(WEBHOOK_SIGNATURE)?)?;
+                let before_body = [id, b".", time, b"."].concat();
+                let tolerance = *tolerance;
+                Ok(Proof(Evidence::Timed { secrets, before_body, codes, sent, tolerance }))
+            }
+        }
+    }
+}
+
+/// What the headers of a request prove, before its body is known.
+#[derive(Debug)]
+pub struct Proof<'a>(Evidence<'a>);
+
+#[derive(Debug)]
+enum Evidence<'a> {
+    /// The headers suffice.
+    Accepted,
+    /// A code that must be one of the body.
+    Code { secrets: &'a Secrets, algorithm: Algorithm, code: Vec<u8> },
+    /// Signatures of a time and the body, one of which must be right.
+    Timed { secrets: &'a Secrets, before_body: Vec<u8>, codes: Vec<Code>, sent: i64, tolerance: Duration },
+}
+
+impl Proof<'_> {
+    /// Checks the raw body, and that the request was signed at about `now`.
+    ///
+    /// # Errors
+    /// [`AuthError`] says why the request is rejected.
+    pub fn check_body(&self, body: &[u8], now: Timestamp) -> Result<(), AuthError> {
+        match &self.0 {
+            Evidence::Accepted => Ok(()),
+            Evidence::Code { secrets, algorithm, code } => {
+                accept(secrets.any(|key| algorithm.verify(key, body, code)))
+            }
+            Evidence::Timed { secrets, before_body, codes, sent, tolerance } => {
+                accept(any_matches(secrets, &[before_body, body], codes))?;
+                fresh(*sent, now, *tolerance)
             }
         }
     }
 }
 
 impl Algorithm {
-    fn verify(self, key: &[u8], parts: &[&[u8]], code: &[u8]) -> bool {
+    fn verify(self, key: &[u8], body: &[u8], code: &[u8]) -> bool {
         match self {
-            Self::Sha1 => verify::<Hmac<Sha1>>(key, parts, code),
-            Self::Sha256 => verify::<Hmac<Sha256>>(key, parts, code),
-            Self::Sha512 => verify::<Hmac<Sha512>>(key, parts, code),
+            Self::Sha1 => verify::<Hmac<Sha1>>(key, body, code),
+            Self::Sha256 => verify::<Hmac<Sha256>>(key, body, code),
+            Self::Sha512 => verify::<Hmac<Sha512>>(key, body, code),
         }
     }
 }
@@ -261,11 +305,11 @@ impl Encoding {
     }
 }
 
-fn verify<M: Mac + KeyInit>(key: &[u8], parts: &[&[u8]], code: &[u8]) -> bool {
+fn verify<M: Mac + KeyInit>(key: &[u8], body: &[u8], code: &[u8]) -> bool {
     let Ok(mut mac) = <M as KeyInit>::new_from_slice(key) else {
         return false;
     };
-    parts.iter().for_each(|part| mac.update(part));
+    mac.update(body);
     mac.verify_slice(code).is_ok()
 }
 
@@ -301,40 +345,83 @@ fn fresh(sent: i64, now: Timestamp, tolerance: Duration) -> Result<(), AuthError
     if apart <= tolerance { Ok(()) } else { Err(AuthError::Stale) }
 }
 
-fn check_varda(secrets: &Secrets, value: &[u8], body: &[u8]) -> Result<i64, AuthError> {
-    let (mut time, mut codes) = (None, Vec::new());
+/// Returns the one value of a header.
+fn only_value<'h>(mut values: impl Iterator<Item = &'h [u8]>) -> Result<&'h [u8], AuthError> {
+    match (values.next(), values.next()) {
+        (None, _) => Err(AuthError::Missing),
+        (Some(_), Some(_)) => Err(AuthError::Repeated),
+        (Some([]), None) => Err(AuthError::Missing),
+        (Some(value), None) => Ok(value),
+    }
+}
+
+/// Returns the time and the signatures of version 1 in an `X-Varda-Signature`. Other fields are ignored.
+fn varda_candidates(value: &[u8]) -> Result<(&[u8], Vec<Code>), AuthError> {
+    let (mut time, mut codes) = (None, Candidates::default());
     for part in value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
         if let Some(text) = part.strip_prefix(b"t=") {
             if time.replace(text).is_some() {
                 return Err(AuthError::Malformed);
             }
         } else if let Some(code) = part.strip_prefix(b"v1=") {
-            codes.push(hex::decode(code).map_err(|_| AuthError::Malformed)?);
+            let mut decoded = Code::default();
+            codes.add(hex::decode_to_slice(code, &mut decoded).ok().map(|()| decoded))?;
         }
     }
-    let time = time.ok_or(AuthError::Malformed)?;
-    let sent = unix_seconds(time).ok_or(AuthError::Malformed)?;
-    if codes.is_empty() {
-        return Err(AuthError::Malformed);
-    }
-    let signed = [time, b".", body];
-    accept(any_matches(secrets, &signed, &codes)).map(|()| sent)
+    Ok((time.ok_or(AuthError::Malformed)?, codes.finish()?))
 }
 
-fn check_standard(secrets: &Secrets, signed: &[&[u8]], value: &[u8]) -> Result<(), AuthError> {
-    // Other versions may be listed beside v1; they are ignored.
-    let codes: Vec<_> = value
-        .split(|b| *b == b' ')
-        .filter_map(|part| BASE64.decode(part.strip_prefix(b"v1,")?).ok())
-        .collect();
-    if codes.is_empty() {
-        return Err(AuthError::Malformed);
+/// Returns the signatures of version 1 in a `webhook-signature`, which is a list separated by spaces. A proxy
+/// that merges header lines joins such lists with commas. Other versions may be listed too; they are ignored.
+fn standard_candidates(value: &[u8]) -> Result<Vec<Code>, AuthError> {
+    let mut codes = Candidates::default();
+    for entry in value.split(u8::is_ascii_whitespace) {
+        let mut after_version = false;
+        for word in entry.split(|b| *b == b',').filter(|word| !word.is_empty()) {
+            if after_version {
+                let mut decoded = Code::default();
+                // The longest result of 44 characters is one byte longer than a code.
+                let mut buffer = [0; 33];
+                let length = BASE64.decode_slice(word, &mut buffer).ok();
+                decoded.copy_from_slice(&buffer[..32]);
+                codes.add((length == Some(decoded.len())).then_some(decoded))?;
+            }
+            after_version = word == b"v1";
+        }
     }
-    accept(any_matches(secrets, signed, &codes))
+    codes.finish()
 }
 
-fn any_matches(secrets: &Secrets, signed: &[&[u8]], codes: &[Vec<u8>]) -> bool {
-    secrets.any(|key| codes.iter().fold(false, |hit, code| Algorithm::Sha256.verify(key, signed, code) | hit))
+/// The signatures that a header lists.
+#[derive(Default)]
+struct Candidates {
+    listed: usize,
+    well_formed: Vec<Code>,
+}
+
+impl Candidates {
+    /// Adds one signature; `None` stands for a malformed one, which must not void a right one beside it.
+    fn add(&mut self, code: Option<Code>) -> Result<(), AuthError> {
+        self.listed += 1;
+        self.well_formed.extend(code);
+        if self.listed > CANDIDATES_MAX { Err(AuthError::Malformed) } else { Ok(()) }
+    }
+
+    fn finish(self) -> Result<Vec<Code>, AuthError> {
+        if self.well_formed.is_empty() { Err(AuthError::Malformed) } else { Ok(self.well_formed) }
+    }
+}
+
+/// Compares the MAC of each secret, computed once, with every candidate.
+fn any_matches(secrets: &Secrets, signed: &[&[u8]], codes: &[Code]) -> bool {
+    secrets.any(|key| {
+        let Ok(mut mac) = <Hmac<Sha256> as KeyInit>::new_from_slice(key) else {
+            return false;
+        };
+        signed.iter().for_each(|part| mac.update(part));
+        let code = mac.finalize().into_bytes();
+        codes.iter().fold(false, |hit, candidate| bool::from(code.as_slice().ct_eq(candidate)) | hit)
+    })
 }
 
 #[cfg(test)]

@@ -12,8 +12,12 @@ const PUBLIC_BODY: &[u8] = br#"{"test": 2432232314}"#;
 type Request = Vec<(&'static str, Vec<u8>)>;
 
 fn check_at(auth: &Auth, headers: &Request, body: &[u8], now: i64) -> Result<(), AuthError> {
-    let lookup = |name: &str| headers.iter().find(|(n, _)| *n == name).map(|(_, v)| v.as_slice());
-    auth.check(lookup, body, Timestamp::from_second(now).unwrap())
+    auth.check_headers(|name| values(headers, name))?.check_body(body, Timestamp::from_second(now).unwrap())
+}
+
+fn values<'h>(headers: &'h Request, name: &str) -> impl Iterator<Item = &'h [u8]> + use<'h> {
+    let name = name.to_owned();
+    headers.iter().filter(move |(n, _)| *n == name).map(|(_, value)| value.as_slice())
 }
 
 fn check(auth: &Auth, headers: &Request, body: &[u8]) -> Result<(), AuthError> {
@@ -68,8 +72,24 @@ fn the_public_vector_of_standard_webhooks_passes() {
 fn standard_webhooks_takes_any_of_several_signatures_and_ignores_other_versions() {
     let mut headers = public_vector();
     let right = String::from_utf8(headers[2].1.clone()).unwrap();
-    headers[2].1 = format!("v1a,AAAA v1,AAAA {right}").into_bytes();
-    assert_eq!(check(&standard(PUBLIC_SECRET, None), &headers, PUBLIC_BODY), Ok(()));
+    let wrong = format!("v1,{}", BASE64.encode([7; 32]));
+    for value in [
+        format!("v1a,AAAA v1,AAAA {right}"),
+        format!("{right} v1,??? v1, v1"),
+        format!("{wrong} {right}  v2,x"),
+        // Lines that a proxy has merged, in any order and with any white space.
+        format!("{wrong}, {right}"),
+        format!("{right}, {wrong}"),
+        format!("{right},{wrong}"),
+        format!("{wrong},{right}"),
+        format!("{wrong} v1a,x,{right}, {wrong}"),
+        format!("{wrong}\t{right},"),
+    ] {
+        headers[2].1 = value.clone().into_bytes();
+        assert_eq!(check(&standard(PUBLIC_SECRET, None), &headers, PUBLIC_BODY), Ok(()), "{value}");
+    }
+    headers[2].1 = format!("{wrong},{wrong}").into_bytes();
+    assert_eq!(check(&standard(PUBLIC_SECRET, None), &headers, PUBLIC_BODY), Err(AuthError::Mismatch));
     headers[2].1 = right.replace("v1,", "v2,").into_bytes();
     assert_eq!(check(&standard(PUBLIC_SECRET, None), &headers, PUBLIC_BODY), Err(AuthError::Malformed));
 }
@@ -102,6 +122,57 @@ fn a_shortened_hmac_does_not_pass() {
     for length in [2, 32, 62] {
         let headers = request([("x-sig", &whole[..length])]);
         assert_eq!(check(&auth, &headers, b"what do ya want for nothing?"), Err(AuthError::Mismatch));
+    }
+}
+
+/// Returns the headers of a genuine request whose signature header lists `candidates` others before its own.
+fn with_candidates(scheme: usize, candidates: usize) -> (Auth, Request) {
+    let (auth, mut headers) = signed(scheme, b"{}");
+    let (_, value) = headers.last_mut().unwrap();
+    let other = if scheme == 0 { "v1=,".repeat(candidates) } else { "v1,x ".repeat(candidates) };
+    *value = [other.as_bytes(), value].concat();
+    (auth, headers)
+}
+
+#[test]
+fn malformed_signatures_beside_a_right_one_do_not_void_it_up_to_a_bound() {
+    for scheme in [0, 1] {
+        for (candidates, expected) in [
+            (0, Ok(())),
+            (1, Ok(())),
+            (CANDIDATES_MAX - 1, Ok(())),
+            (CANDIDATES_MAX, Err(AuthError::Malformed)),
+            (15_000, Err(AuthError::Malformed)),
+        ] {
+            let (auth, headers) = with_candidates(scheme, candidates);
+            assert_eq!(check(&auth, &headers, b"{}"), expected, "{scheme} {candidates}");
+        }
+        // Over the bound nothing is computed: the body is not even needed.
+        let (auth, headers) = with_candidates(scheme, CANDIDATES_MAX);
+        assert_eq!(auth.check_headers(|name| values(&headers, name)).err(), Some(AuthError::Malformed));
+    }
+}
+
+#[test]
+fn a_header_that_a_scheme_reads_may_not_be_repeated() {
+    let token = Auth::HeaderToken { header: "x-token".into(), secrets: secrets("s", None) };
+    let basic = Auth::Basic { user: "u".into(), secrets: secrets("p", None) };
+    let others = [
+        (token, request([("x-token", "s")])),
+        (basic, request([("authorization", &format!("Basic {}", BASE64.encode("u:p")))])),
+    ];
+    for (auth, headers) in (0..4).map(|scheme| signed(scheme, b"{}")).chain(others) {
+        assert_eq!(check(&auth, &headers, b"{}"), Ok(()));
+        for header in &headers {
+            for value in [header.1.clone(), b"other".to_vec(), Vec::new()] {
+                let mut first = headers.clone();
+                first.insert(0, (header.0, value.clone()));
+                assert_eq!(check(&auth, &first, b"{}"), Err(AuthError::Repeated), "{}", header.0);
+                let mut last = headers.clone();
+                last.push((header.0, value));
+                assert_eq!(check(&auth, &last, b"{}"), Err(AuthError::Repeated), "{}", header.0);
+            }
+        }
     }
 }
 

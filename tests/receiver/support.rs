@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub(crate) use hookswitch::edge::http::Limits;
 use hookswitch::{
     app::receiver::{
         Receiver,
@@ -20,11 +21,11 @@ use hookswitch::{
     config::Config,
     core::webhook::Webhook,
     edge::{
-        http::{self, Drained, Limits},
+        http::{self, Drained},
         metrics::{ReceiverMetrics, Registry},
     },
 };
-use tokio::{net::TcpStream, sync::oneshot, task::JoinHandle, time::timeout};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream, sync::oneshot, task::JoinHandle, time::timeout};
 
 /// The time after which a test counts as hanging; everything here takes less.
 pub(crate) const HANGS: Duration = Duration::from_secs(20);
@@ -62,6 +63,15 @@ pub(crate) const CONFIG: &str = r#"
     auth = "hmac"
     auth_header = "x-sig"
     secret = "Jefe"
+
+    [sources.standard]
+    provider = "allo"
+    auth = "standard_webhooks"
+    secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+    [sources.delivered]
+    provider = "varda"
+    auth = "none"
 "#;
 
 /// A webhook that the sink stored, and its content type.
@@ -119,7 +129,16 @@ pub(crate) struct Running {
 }
 
 pub(crate) async fn start_with(limits: Limits) -> Running {
-    let config = Config::parse(CONFIG, Path::new("test.toml"), &BTreeMap::new()).unwrap();
+    start_configured("", limits).await
+}
+
+/// Starts a receiver with more lines in the section `[receiver]`.
+pub(crate) async fn start_configured(lines: &str, limits: Limits) -> Running {
+    let own = ["read_timeout", "memory_max"].into_iter().filter(|key| lines.contains(key));
+    let inherited = CONFIG.lines().filter(|line| !own.clone().any(|key| line.trim().starts_with(key)));
+    let config = inherited.collect::<Vec<_>>().join("\n");
+    let config = config.replace("[receiver]", &format!("[receiver]\n{lines}"));
+    let config = Config::parse(&config, Path::new("test.toml"), &BTreeMap::new()).unwrap();
     let sink = FakeSink {
         does: Arc::new(Mutex::new(Does::Take)),
         ready: Arc::new(AtomicBool::new(true)),
@@ -136,7 +155,7 @@ pub(crate) async fn start_with(limits: Limits) -> Running {
     let shutdown = async {
         let _ = stopped.await;
     };
-    let server = tokio::spawn(http::serve(listener, receiver.router(), limits, shutdown));
+    let server = tokio::spawn(receiver.server(limits).serve(listener, shutdown));
     Running { address, sink, registry, stop, server }
 }
 
@@ -144,8 +163,14 @@ pub(crate) async fn start() -> Running {
     start_with(LIMITS).await
 }
 
-pub(crate) const LIMITS: Limits =
-    Limits { connections_max: 64, header_timeout: Duration::from_secs(1), drain_max: Duration::from_secs(5) };
+pub(crate) const LIMITS: Limits = Limits {
+    connections_max: 64,
+    read_timeout: Duration::from_secs(1),
+    idle_timeout: Duration::from_secs(4),
+    write_timeout: Duration::from_secs(1),
+    connection_age_max: HANGS,
+    drain_max: Duration::from_secs(5),
+};
 
 /// A connection on which a test writes every byte itself.
 pub(crate) struct Wire(TcpStream);
@@ -160,6 +185,11 @@ impl Wire {
                 Err(error) => panic!("the receiver does not read: {error}"),
             }
         }
+    }
+
+    /// Writes all bytes. Returns false if the receiver ends the connection instead of reading them.
+    pub(crate) async fn try_write(&mut self, bytes: &[u8]) -> bool {
+        self.0.write_all(bytes).await.is_ok()
     }
 
     /// Reads until the receiver closes or `enough` bytes have arrived. A reset counts as a close: if it comes
@@ -181,6 +211,22 @@ impl Wire {
         };
         timeout(HANGS, reading).await.expect("the receiver hangs");
         read
+    }
+
+    /// Ends the sender's side of the connection.
+    pub(crate) async fn finish(&mut self) {
+        self.0.shutdown().await.unwrap();
+    }
+
+    /// Reads one answer without a body on a connection that stays open.
+    pub(crate) async fn next_answer(&mut self) -> Answer {
+        let mut read = Vec::new();
+        while !read.ends_with(b"\r\n\r\n") {
+            let byte = self.read(1).await;
+            assert!(!byte.is_empty(), "closed without an answer: {}", String::from_utf8_lossy(&read));
+            read.extend(byte);
+        }
+        Answer::parse(&String::from_utf8_lossy(&read))
     }
 
     pub(crate) async fn answer(&mut self) -> Answer {

@@ -3,6 +3,7 @@
 //! Any other answer is a status that makes the provider retry or tells its operator what is wrong. Nothing
 //! here waits without a limit, and nothing parses the body.
 
+mod body;
 mod refusal;
 mod request;
 pub mod sink;
@@ -15,7 +16,7 @@ use axum::{
     extract::Request,
     http::{HeaderValue, header},
     response::{IntoResponse as _, Response},
-    routing::{any, get},
+    routing::get,
 };
 use jiff::Timestamp;
 use tokio::{
@@ -31,8 +32,11 @@ use self::{
 use super::fairness::Fairness;
 use crate::{
     config::{self, Source},
-    core::webhook::{DeliveryId, SourceName, Webhook},
-    edge::metrics::{ReceiverMetrics, UNKNOWN_SOURCE},
+    core::webhook::{DeliveryId, SourceName, Webhook, text_of_value},
+    edge::{
+        http::{Limits, Memory, Server},
+        metrics::{ReceiverMetrics, UNKNOWN_SOURCE},
+    },
 };
 
 /// The receiver of all sources.
@@ -40,6 +44,8 @@ use crate::{
 pub struct Receiver<S> {
     settings: config::Receiver,
     inlets: BTreeMap<SourceName, Inlet>,
+    /// For requests in progress, over all connections.
+    memory: Memory,
     fairness: Fairness,
     sink: S,
     metrics: Arc<ReceiverMetrics>,
@@ -49,6 +55,8 @@ pub struct Receiver<S> {
 #[derive(Debug)]
 struct Inlet {
     source: Source,
+    /// Its share of the memory: requests to one source, authentic or not, leave room for the others.
+    memory: Memory,
     /// Permits for its webhooks to be on their way to the broker while other sources are active too.
     turns: Semaphore,
 }
@@ -61,19 +69,30 @@ impl<S: RawSink + 'static> Receiver<S> {
         sink: S,
         metrics: Arc<ReceiverMetrics>,
     ) -> Self {
-        let inlet = |source| Inlet { source, turns: Semaphore::new(settings.concurrency_shared) };
+        let memory = Memory::new(settings.memory_max);
+        let share = if sources.len() > 1 { settings.memory_max / 2 } else { settings.memory_max };
+        let inlet = |source| Inlet {
+            source,
+            memory: memory.share(share),
+            turns: Semaphore::new(settings.concurrency_shared),
+        };
         let inlets = sources.into_iter().map(|(name, source)| (name, inlet(source))).collect();
-        Self { settings, inlets, fairness: Fairness::default(), sink, metrics }
+        Self { settings, inlets, memory, fairness: Fairness::default(), sink, metrics }
     }
 
-    /// Returns the routes `/in/<source>`, `/livez` and `/readyz`.
-    pub fn router(self) -> Router {
+    /// Returns a server of `/in/<source>`, `/livez` and `/readyz`.
+    pub fn server(self, limits: Limits) -> Server {
+        let (memory, metrics) = (self.memory.clone(), Arc::clone(&self.metrics));
         let receiver = Arc::new(self);
-        let ready = Arc::clone(&receiver);
-        Router::new()
-            .route("/in/{source}", any(move |request| Arc::clone(&receiver).answer(request)))
+        let (ready, other) = (Arc::clone(&receiver), Arc::clone(&receiver));
+        let router = Router::new()
             .route("/livez", get(|| async { "alive\n" }))
             .route("/readyz", get(move || std::future::ready(ready.readiness())))
+            .fallback(move |request| Arc::clone(&receiver).answer(request))
+            .method_not_allowed_fallback(move |request| Arc::clone(&other).answer(request));
+        Server::new(router, limits)
+            .with_memory(memory)
+            .on_rejected(move |rejected| metrics.rejected(rejected.as_str(), rejected.status()))
     }
 
     fn readiness(&self) -> Response {
@@ -89,17 +108,13 @@ impl<S: RawSink + 'static> Receiver<S> {
         let started = Instant::now();
         let _in_flight = self.metrics.enter();
         let length = request::content_length(request.headers());
-        let found = request.uri().path().strip_prefix("/in/").and_then(|name| self.find(name));
+        let found = source_of(request.uri().path()).and_then(|name| self.find(name));
         let (label, result) = match found {
             Some((name, inlet)) => {
                 let stored = self.store(name, inlet, request).await;
                 (name.as_str(), stored.map(|id| (&inlet.source, id)))
             }
-            None => {
-                let (parts, body) = request.into_parts();
-                request::linger(&parts, body);
-                (UNKNOWN_SOURCE, Err(Refusal::UnknownSource))
-            }
+            None => (UNKNOWN_SOURCE, Err(Refusal::UnknownSource)),
         };
         let response = match result {
             Ok((source, id)) => {
@@ -108,6 +123,7 @@ impl<S: RawSink + 'static> Receiver<S> {
             }
             Err(refusal) => {
                 refusal.log(label, length);
+                self.metrics.refused(label, refusal.as_str());
                 refusal.response(self.settings.retry_after)
             }
         };
@@ -124,19 +140,23 @@ impl<S: RawSink + 'static> Receiver<S> {
     async fn store(
         &self,
         name: &SourceName,
-        Inlet { source, turns }: &Inlet,
+        Inlet { source, memory, turns }: &Inlet,
         request: Request,
     ) -> Result<DeliveryId, Refusal> {
         let (parts, body) = request.into_parts();
-        if let Err(refusal) = request::check_head(source, &parts) {
-            request::linger(&parts, body);
-            return Err(refusal);
+        let (proof, coding) = request::check_head(source, &parts)?;
+        let length = request::content_length(&parts.headers);
+        // The body takes its memory as it arrives. If it cannot fit, nothing of it is read.
+        if !length.is_none_or(|length| memory.has_room_for(usize::try_from(length).unwrap_or(usize::MAX))) {
+            return Err(Refusal::NoMemory);
         }
-        let body = request::read_body(source, &parts, body, self.settings.read_timeout).await?;
+        let mut held = memory.hold();
+        let (bytes_max, time_max) = (source.body_bytes_max, self.settings.read_timeout);
+        let encoded = body::read(body, length, bytes_max, time_max, &mut held).await?;
         let received_at = Timestamp::now();
-        if source.auth.reads_body() {
-            request::authenticate(source, &parts.headers, &body)?;
-        }
+        proof.check_body(&encoded, received_at).map_err(Refusal::Unauthenticated)?;
+        request::check_contract(source, &parts.headers)?;
+        let body = coding.decode(encoded, bytes_max, &mut held)?;
         let (headers, left_out) = request::capture(source, &parts.headers, self.settings.header_bytes_max);
         self.metrics.headers_left_out(name.as_str(), left_out);
         let delivery_id = DeliveryId::new(Uuid::now_v7());
@@ -148,7 +168,8 @@ impl<S: RawSink + 'static> Receiver<S> {
             headers,
             body,
         };
-        let content_type = parts.headers.get(header::CONTENT_TYPE).map(request::text);
+        let content_type =
+            parts.headers.get(header::CONTENT_TYPE).map(|value| text_of_value(value.as_bytes()));
         self.fairness.note(name);
         let storing = async {
             let _turn = self.turn(name, turns).await?;
@@ -175,6 +196,16 @@ impl<S: RawSink + 'static> Receiver<S> {
         // and be sent again.
         let patience = self.settings.confirm_timeout / 2;
         timeout(patience, turns.acquire()).await.map(Result::ok).map_err(|_| SinkError::Crowded)
+    }
+}
+
+/// Returns the name in `/in/<name>`. Empty segments do not count: an address that ends in `/`, or joins to
+/// `//`, means the same.
+fn source_of(path: &str) -> Option<&str> {
+    let mut segments = path.split('/').filter(|segment| !segment.is_empty());
+    match (segments.next(), segments.next(), segments.next()) {
+        (Some("in"), Some(name), None) => Some(name),
+        _ => None,
     }
 }
 

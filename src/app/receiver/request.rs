@@ -1,81 +1,55 @@
-//! Reading a request: the checks before its body, the body within its limits, and the headers to keep.
+//! The head of a request: the checks before the body is read, and the headers to keep.
 
-use std::time::Duration;
+use axum::http::{HeaderMap, HeaderValue, Method, header, request::Parts};
 
-use axum::{
-    body::Body,
-    http::{HeaderMap, HeaderValue, Method, header, request::Parts},
-};
-use bytes::{Bytes, BytesMut};
-use http_body_util::BodyExt as _;
-use jiff::Timestamp;
-use tokio::time::timeout;
-
-use super::refusal::Refusal;
+use super::{body::Coding, refusal::Refusal};
 use crate::{
     config::Source,
-    core::{shard::ShardBy, webhook::Headers},
+    core::{
+        auth::Proof,
+        shard::ShardBy,
+        webhook::{Headers, text_of_value},
+    },
 };
 
 /// Headers that are never captured, whatever the configuration says.
 const NEVER_CAPTURED: [&str; 4] = ["authorization", "cookie", "set-cookie", "proxy-authorization"];
 
-/// The most bytes of a refused body that are read while the answer is sent.
-const LINGER_BYTES: usize = 1024 * 1024;
-/// The longest time for which a refused body is read.
-const LINGER_TIME: Duration = Duration::from_secs(2);
-
-/// Makes the checks that do not need the body.
-pub(super) fn check_head(source: &Source, parts: &Parts) -> Result<(), Refusal> {
+/// Makes the checks that do not need the body. Returns what the headers prove, and the body's coding.
+pub(super) fn check_head<'s>(source: &'s Source, parts: &Parts) -> Result<(Proof<'s>, Coding), Refusal> {
     if parts.method != Method::POST {
         return Err(Refusal::Method);
     }
-    if !source.auth.reads_body() {
-        authenticate(source, &parts.headers, &[])?;
+    check_transfer_coding(&parts.headers)?;
+    let values = |name: &str| parts.headers.get_all(name).iter().map(HeaderValue::as_bytes);
+    let proof = source.auth.check_headers(values).map_err(Refusal::Unauthenticated)?;
+    if content_length(&parts.headers).is_some_and(|length| length > source.body_bytes_max as u64) {
+        return Err(Refusal::TooLarge);
     }
-    match content_length(&parts.headers) {
-        Some(length) if length > source.body_bytes_max as u64 => Err(Refusal::TooLarge),
-        Some(_) | None => Ok(()),
+    Ok((proof, Coding::of(&parts.headers)?))
+}
+
+/// Refuses transfer codings other than `chunked`: hyper looks at the last one only, and would take what the
+/// others hold for the body.
+fn check_transfer_coding(headers: &HeaderMap) -> Result<(), Refusal> {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(only), None) if only.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        (Some(_), _) => Err(Refusal::TransferCoding),
     }
 }
 
-/// Checks the sender's proof over the raw bytes of the body.
-pub(super) fn authenticate(source: &Source, headers: &HeaderMap, body: &[u8]) -> Result<(), Refusal> {
-    let lookup = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
-    source.auth.check(lookup, body, Timestamp::now()).map_err(Refusal::Unauthenticated)
+/// Refuses a webhook that has a header of its provider's contract twice: the idempotency key may be in it,
+/// and it is ambiguous which value applies.
+pub(super) fn check_contract(source: &Source, headers: &HeaderMap) -> Result<(), Refusal> {
+    let is_repeated = |name: &&str| headers.get_all(*name).iter().nth(1).is_some();
+    if source.provider.headers().iter().any(is_repeated) { Err(Refusal::Repeated) } else { Ok(()) }
 }
 
 /// Returns the length that the request claims for its body.
 pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-/// Reads the whole body within `time_max`. Its bytes are counted as they arrive, since a chunked body has no
-/// length.
-pub(super) async fn read_body(
-    source: &Source,
-    parts: &Parts,
-    mut body: Body,
-    time_max: Duration,
-) -> Result<Bytes, Refusal> {
-    let reading = async {
-        let mut whole = BytesMut::new();
-        while let Some(frame) = body.frame().await {
-            let Ok(data) = frame.map_err(|_| Refusal::Broken)?.into_data() else {
-                continue;
-            };
-            if whole.len() + data.len() > source.body_bytes_max {
-                return Err(Refusal::TooLarge);
-            }
-            whole.extend_from_slice(&data);
-        }
-        if whole.is_empty() { Err(Refusal::Empty) } else { Ok(whole.freeze()) }
-    };
-    let read = timeout(time_max, reading).await.unwrap_or(Err(Refusal::Slow));
-    if read == Err(Refusal::TooLarge) {
-        linger(parts, body);
-    }
-    read
 }
 
 /// Returns the headers to keep with the webhook, and the number of those that exceeded `bytes_max`.
@@ -99,7 +73,7 @@ pub(super) fn capture(source: &Source, headers: &HeaderMap, bytes_max: usize) ->
         }
         seen.push(name);
         for value in headers.get_all(name) {
-            let value = text(value);
+            let value = text_of_value(value.as_bytes());
             let size = name.len() + value.len();
             if used + size <= bytes_max {
                 used += size;
@@ -110,30 +84,4 @@ pub(super) fn capture(source: &Source, headers: &HeaderMap, bytes_max: usize) ->
         }
     }
     (captured, left_out)
-}
-
-/// Returns a header's value as text, with U+FFFD for what is not UTF-8.
-pub(super) fn text(value: &HeaderValue) -> String {
-    String::from_utf8_lossy(value.as_bytes()).into_owned()
-}
-
-/// Reads on while the answer is sent. If a socket is closed with bytes unread the kernel resets the
-/// connection, and a sender that is still writing would never see its answer.
-///
-/// Does nothing after `Expect: 100-continue`: that sender waits for the answer, and reading would ask for the
-/// body.
-pub(super) fn linger(parts: &Parts, mut body: Body) {
-    if parts.headers.contains_key(header::EXPECT) {
-        return;
-    }
-    tokio::spawn(timeout(LINGER_TIME, async move {
-        let mut left = LINGER_BYTES;
-        while let Some(Ok(frame)) = body.frame().await {
-            let length = frame.data_ref().map_or(0, Bytes::len);
-            left = left.saturating_sub(length);
-            if left == 0 {
-                break;
-            }
-        }
-    }));
 }

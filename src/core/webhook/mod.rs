@@ -7,7 +7,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 
 pub use self::{
-    headers::Headers,
+    headers::{Headers, text_of_value},
     names::{DeliveryId, InvalidSourceName, SourceName},
 };
 use super::providers::provider::Provider;

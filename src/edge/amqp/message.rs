@@ -51,13 +51,23 @@ fn long(text: &str) -> AMQPValue {
     AMQPValue::LongString(LongString::from(text))
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "AMQP has more types; only these can hold it")]
 fn string_of(headers: &FieldTable, name: &str) -> Option<String> {
-    match headers.inner().get(name)? {
+    string_in(headers.inner().get(name)?)
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "AMQP has more types; only these can hold it")]
+fn string_in(value: &AMQPValue) -> Option<String> {
+    match value {
         AMQPValue::LongString(text) => Some(text.to_string()),
         AMQPValue::ShortString(text) => Some(text.to_string()),
         _ => None,
     }
+}
+
+/// Returns the values of a captured header: a string, or an array of them if the header was repeated.
+fn strings_in(value: &AMQPValue) -> impl Iterator<Item = String> {
+    let array = if let AMQPValue::FieldArray(values) = value { Some(values.as_slice()) } else { None };
+    array.unwrap_or(std::slice::from_ref(value)).iter().filter_map(string_in)
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "AMQP has more types; only these can hold it")]
@@ -110,7 +120,13 @@ pub fn properties(queued: &QueuedWebhook) -> BasicProperties {
     for (name, value) in webhook.headers.iter() {
         // Receivers capture no longer names, and an import refuses them.
         if name.len() <= HEADER_NAME_MAX {
-            put(&format!("{HTTP}{name}"), long(value));
+            let key = ShortString::from(format!("{HTTP}{name}"));
+            let value = if headers.contains_key(key.as_str()) {
+                AMQPValue::FieldArray(webhook.headers.values(name).map(long).collect::<Vec<_>>().into())
+            } else {
+                long(value)
+            };
+            headers.insert(key, value);
         }
     }
     let mut properties = persistent(&webhook.delivery_id.to_string(), webhook.received_at)
@@ -278,14 +294,12 @@ fn decode_head(properties: &BasicProperties) -> Result<QueuedWebhook, InvalidMes
     let source: SourceName = text(SOURCE)?.parse().map_err(|_| InvalidMessage::Lacks(SOURCE))?;
     let provider = text(PROVIDER)?.parse().map_err(|_| InvalidMessage::Lacks(PROVIDER))?;
     let received_at = time_of(headers, RECEIVED_AT).ok_or(InvalidMessage::Lacks(RECEIVED_AT))?;
-    let captured: Headers = headers
-        .inner()
-        .keys()
-        .filter_map(|name| {
-            let value = string_of(headers, name.as_str())?;
-            Some((name.as_str().strip_prefix(HTTP)?.to_owned(), value))
-        })
-        .collect();
+    let mut captured = Headers::default();
+    for (name, value) in headers.inner() {
+        if let Some(name) = name.as_str().strip_prefix(HTTP) {
+            strings_in(value).for_each(|value| captured.push(name, value));
+        }
+    }
     let webhook =
         Webhook { delivery_id, source, provider, received_at, headers: captured, body: Bytes::new() };
     let history = History {
@@ -352,7 +366,7 @@ mod tests {
             source: "wavix-eu".parse().expect("a name"),
             provider: Provider::Wavix,
             received_at: "2026-01-02T03:04:05.678Z".parse().expect("a time"),
-            headers: Headers::from_iter([("traceparent", "00-ab-cd-01"), ("x-long", "é")]),
+            headers: Headers::from_iter([("traceparent", "00-ab-cd-01"), ("x-long", "é"), ("x-long", "")]),
             body: Bytes::from_static(b"\xff\x00{"),
         };
         let history = History {

@@ -11,7 +11,7 @@ mod registry;
 mod worker;
 
 pub use link::LinkMetrics;
-pub use receiver::{ReceiverMetrics, UNKNOWN_SOURCE};
+pub use receiver::{REFUSALS, ReceiverMetrics, UNKNOWN_SOURCE};
 pub use reference::reference;
 pub use registry::Registry;
 pub use worker::{SourceMetrics, WorkerMetrics};

@@ -15,8 +15,30 @@ pub const UNKNOWN_SOURCE: &str = "(unknown)";
 const ACCEPT_SECONDS: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0];
 
+/// The words for the reasons why requests and connections are refused.
+pub const REFUSALS: [&str; 17] = [
+    "unknown_source",
+    "method",
+    "unauthenticated",
+    "repeated_header",
+    "body_too_large",
+    "transfer_coding",
+    "content_coding",
+    "undecodable",
+    "empty_body",
+    "slow_body",
+    "incomplete_body",
+    "no_memory",
+    "not_stored",
+    "head_too_large",
+    "malformed_request",
+    "slow_head",
+    "slow_reader",
+];
+
 labels! {
     AnswerLabels { source: String, status: u16 }
+    RefusalLabels { source: String, refusal: &'static str }
     SourceLabels { source: String }
 }
 
@@ -24,6 +46,7 @@ labels! {
 #[derive(Debug)]
 pub struct ReceiverMetrics {
     received: Family<AnswerLabels, Counter>,
+    refused: Family<RefusalLabels, Counter>,
     accept_seconds: Family<SourceLabels, Histogram>,
     in_flight: Gauge,
     headers_left_out: Family<SourceLabels, Counter>,
@@ -34,6 +57,10 @@ impl ReceiverMetrics {
     pub fn register(registry: &mut Registry) -> Arc<Self> {
         Arc::new(Self {
             received: registry.counters("hookswitch_received_total", "Webhook requests that were answered"),
+            refused: registry.counters(
+                "hookswitch_refused_total",
+                "Requests that were not accepted and connections that were ended, by the reason",
+            ),
             accept_seconds: registry.histograms(
                 "hookswitch_accept_seconds",
                 "Time from a webhook request's headers to its answer 200, including the broker's confirm",
@@ -54,6 +81,19 @@ impl ReceiverMetrics {
         self.received.get_or_create(&AnswerLabels { source: source.to_owned(), status }).inc();
         if status == 200 {
             self.accept_seconds.get_or_create(&SourceLabels { source: source.to_owned() }).observe(seconds);
+        }
+    }
+
+    /// Counts a request that was refused. `refusal` is one of [`REFUSALS`].
+    pub fn refused(&self, source: &str, refusal: &'static str) {
+        self.refused.get_or_create(&RefusalLabels { source: source.to_owned(), refusal }).inc();
+    }
+
+    /// Counts a client that was refused outside of a request, and its answer if it got one.
+    pub fn rejected(&self, refusal: &'static str, status: Option<u16>) {
+        self.refused(UNKNOWN_SOURCE, refusal);
+        if let Some(status) = status {
+            self.received.get_or_create(&AnswerLabels { source: UNKNOWN_SOURCE.to_owned(), status }).inc();
         }
     }
 

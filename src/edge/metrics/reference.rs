@@ -6,7 +6,7 @@ use prometheus_client::registry::Unit;
 
 use super::{
     link::LinkMetrics,
-    receiver::{ReceiverMetrics, UNKNOWN_SOURCE},
+    receiver::{REFUSALS, ReceiverMetrics, UNKNOWN_SOURCE},
     registry::{Declared, Registry},
     worker::{DRIFT_PATHS_MAX, LEDGER_STATES, WorkerMetrics},
 };
@@ -79,6 +79,7 @@ fn values(label: &str) -> Option<String> {
         ),
         "provider" => "name of the source's provider".to_owned(),
         "reason" => list(Reason::ALL.iter().map(|reason| reason.as_str())),
+        "refusal" => list(REFUSALS.into_iter()),
         "source" => format!("name of a configured source; `{UNKNOWN_SOURCE}` for all other requests"),
         "state" => list(LEDGER_STATES.iter().map(|(state, _)| *state)),
         "status" => "HTTP status".to_owned(),
