@@ -129,7 +129,6 @@ async fn a_redis_that_cannot_be_used_says_why() {
         (with(&master, ":wrong"), Trouble::StoreLogin),
         (with(&master, "nobody:right"), Trouble::StoreLogin),
         (open.url(100_000), Trouble::StoreDatabase),
-        (open.url(0).replace("redis://", "rediss://"), Trouble::StoreTls),
         ("redis://127.0.0.1:1/0".to_owned(), Trouble::StoreDown),
         (replica.url(0), Trouble::StoreReadOnly),
         (cluster.url(0), Trouble::StoreCluster),
@@ -139,6 +138,9 @@ async fn a_redis_that_cannot_be_used_says_why() {
         assert_eq!(found, trouble, "{text}");
         assert!(!text.contains("wrong") && !text.contains("right@"), "{text}");
     }
+    // It answers nothing to a client that begins with TLS.
+    let (found, text) = cause(&open.url(0).replace("redis://", "rediss://")).await;
+    assert!(found == Trouble::StoreDown && text.contains("rediss:// needs it"), "{text}");
     set(&open, "maxmemory", "1").await;
     assert_eq!(cause(&open.url(0)).await.0, Trouble::StoreFull);
 }

@@ -59,18 +59,22 @@ pub(super) fn is_overwritten(error: &RedisError) -> bool {
 }
 
 /// Words in the errors of a server, and what each of them means. The first that is found counts: Redis 7.0
-/// names a missing permission in its own words inside of scripts, and hides the word behind `ERR`.
-const MEANINGS: [(&str, Trouble); 20] = [
+/// names a missing permission in its own words inside of scripts, and hides the word behind `ERR`; redis-rs
+/// leaves the word out where `SELECT` fails.
+const MEANINGS: [(&str, Trouble); 23] = [
     ("NOAUTH", Trouble::StoreLogin),
+    ("Authentication required", Trouble::StoreLogin),
     ("WRONGPASS", Trouble::StoreLogin),
     ("AUTH <password> called without any password configured", Trouble::StoreLogin),
     ("NOPERM", Trouble::StoreForbidden),
+    ("has no permissions", Trouble::StoreForbidden),
     ("ACL failure", Trouble::StoreForbidden),
     ("executing the script can't", Trouble::StoreForbidden),
     ("READONLY", Trouble::StoreReadOnly),
     ("MISCONF", Trouble::StoreNotSaving),
     ("OOM", Trouble::StoreFull),
     ("LOADING", Trouble::StoreBusy),
+    ("is loading the dataset", Trouble::StoreBusy),
     ("MASTERDOWN", Trouble::StoreBusy),
     ("TRYAGAIN", Trouble::StoreBusy),
     ("BUSY", Trouble::StoreBusy),
@@ -141,6 +145,9 @@ mod tests {
             ("CROSSSLOT Keys in request don't hash to the same slot", Trouble::StoreCluster),
             ("ERR DB index is out of range", Trouble::StoreDatabase),
             ("GONE the ledger is gone", Trouble::StoreForgot),
+            ("Authentication required.", Trouble::StoreLogin),
+            ("User u has no permissions to run the 'select' command", Trouble::StoreForbidden),
+            ("Redis is loading the dataset in memory", Trouble::StoreBusy),
             ("ERR unknown command 'evalsha'", Trouble::StoreRefused),
         ] {
             assert_eq!(said(text), trouble, "{text}");

@@ -6,8 +6,8 @@ use std::{
 };
 
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionInfo, IntoConnectionInfo, Value, aio::MultiplexedConnection,
-    io::tcp::TcpSettings,
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Value,
+    aio::MultiplexedConnection, io::tcp::TcpSettings,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -127,7 +127,11 @@ impl LinkKeeper {
                 Ok(Err(error)) => error,
                 Err(_) => StoreError::new(Trouble::StoreDown, format!("no answer within {SILENCE_MAX:?}")),
             };
-            errors.push(error.at(&address.to_string()));
+            // A server without TLS waits for the rest of what it takes for a command.
+            let tls =
+                matches!(address, ConnectionAddr::TcpTls { .. }) && error.trouble() == Trouble::StoreDown;
+            let hint = if tls { " (does it speak TLS? rediss:// needs it)" } else { "" };
+            errors.push(error.at(&format!("{address}{hint}")));
         }
         Err(StoreError::of_all(errors))
     }
