@@ -10,6 +10,7 @@ use amq_protocol::{
     protocol::{AMQPClass, BasicProperties, basic, channel, confirm, connection, exchange, queue},
 };
 use bytes::BytesMut;
+use hookswitch::edge::amqp::names;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -209,13 +210,13 @@ impl Link {
 
     /// Closes a channel, as after an error of the client.
     pub async fn close_channel(&mut self, channel: u16) {
-        self.refuse(channel, "PRECONDITION_FAILED").await;
+        self.refuse(channel, 406, "PRECONDITION_FAILED").await;
     }
 
     /// Closes a channel with the given words.
-    async fn refuse(&mut self, channel: u16, text: &str) {
+    async fn refuse(&mut self, channel: u16, reply_code: u16, text: &str) {
         let close = channel::AMQPMethod::Close(channel::Close {
-            reply_code: 406,
+            reply_code,
             reply_text: text.into(),
             class_id: 60,
             method_id: 80,
@@ -244,8 +245,12 @@ impl Link {
                 && question.asks_for_permission()
             {
                 let text = question.properties.expiration().clone().unwrap_or_default();
-                self.refuse(question.channel, &format!("PRECONDITION_FAILED - invalid expiration '{text}'"))
-                    .await;
+                self.refuse(
+                    question.channel,
+                    406,
+                    &format!("PRECONDITION_FAILED - invalid expiration '{text}'"),
+                )
+                .await;
                 continue;
             }
             if heard.is_some() {
@@ -286,6 +291,14 @@ impl Link {
             }
             AMQPClass::Basic(basic::AMQPMethod::Nack(nack)) => {
                 Some(Heard::Nacked { channel, tag: nack.delivery_tag })
+            }
+            // This broker has no record of the topology.
+            AMQPClass::Basic(basic::AMQPMethod::Consume(consume))
+                if consume.queue.as_str() == names::TOPOLOGY_LOG =>
+            {
+                let text = format!("NOT_FOUND - no queue '{}' in vhost '/'", consume.queue);
+                self.refuse(channel, 404, &text).await;
+                None
             }
             AMQPClass::Basic(basic::AMQPMethod::Consume(consume)) => {
                 let consumer = format!("consumer of {}", consume.queue);
