@@ -70,7 +70,13 @@ fn read_with(
         Err(NormalizeError::UnsupportedEvent(unknown)) if unsupported == Unsupported::PassOn => {
             providers::pass_on(webhook, *unknown)
         }
-        normalized => normalized,
+        Ok(mut normalized) => {
+            if let Some(region) = source.phone_region {
+                normalized.add_e164(region);
+            }
+            Ok(normalized)
+        }
+        Err(error) => Err(error),
     });
     let normalized = normalized
         .map_err(|location| Fault::Panicked { location })?
