@@ -180,6 +180,7 @@ fn every_key_that_is_changed_is_shown() {
         "sha1",
         "base64",
         "pass_on",
+        "FR",
         "allo",
         "standard_webhooks",
     ];

@@ -186,6 +186,25 @@ fn an_unknown_event_that_is_passed_on_keeps_its_name_and_the_adapters_key() {
 }
 
 #[test]
+fn a_region_adds_the_e164_form_of_its_national_numbers_only() {
+    let body = r#"{"event":"call.started","timestamp":"2026-03-25T18:35:00Z","data":{"id":1,
+        "from_number":"13800138000","to_number":"+18005551234"}}"#;
+    let webhook = cases::webhook(Provider::Varda, Headers::default(), body);
+    let e164 = |region: Option<&str>| {
+        let mut normalized = providers::normalize(&webhook).unwrap();
+        if let Some(region) = region {
+            normalized.add_e164(region.parse().unwrap());
+        }
+        let parties = normalized.events[0].data.parties_mut();
+        parties.map(|party| party.e164.as_deref().map(ToOwned::to_owned)).collect::<Vec<_>>()
+    };
+    let international = Some("+18005551234".to_owned());
+    assert_eq!(e164(None), [None, international.clone()]);
+    assert_eq!(e164(Some("CN")), [Some("+8613800138000".to_owned()), international.clone()]);
+    assert_eq!(e164(Some("US")), [None, international]);
+}
+
+#[test]
 fn equal_keys_give_equal_ids_and_subjects() {
     let body = r#"{"topic":"call.received","version":"2.0","data":{"from_number":"+15550100123"}}"#;
     let again = r#"{"version":"2.0","topic":"call.received","data":{ "from_number": "+15550100123" }}"#;
@@ -208,7 +227,7 @@ fn every_sample_can_be_normalized_and_has_no_drift() {
             provider: sample.provider,
             received_at: "2026-01-02T03:04:05.678Z".parse().unwrap(),
             headers: sample.headers.iter().map(|(name, value)| (name, value.as_str())).collect(),
-            body: sample.body.into(),
+            body: sample.body,
         };
         let normalized = providers::normalize(&webhook);
         let drift = normalized.as_ref().map(|normalized| normalized.drift.clone());

@@ -89,7 +89,7 @@ say "posting the sample webhooks of all providers to http://127.0.0.1:$http_port
 "$program" tail --idle 4 >"$run/events.txt" 2>"$run/tail.log" 9>&- &
 tail_pid=$!
 for _ in $(seq 100); do grep -q following "$run/tail.log" && break; sleep 0.1; done
-"$program" send-samples --url "http://127.0.0.1:$http_port"
+"$program" send-samples --fresh --url "http://127.0.0.1:$http_port"
 wait "$tail_pid" || fail "hookswitch tail failed: $(cat "$run/tail.log")"
 
 if [ -s "$run/events.txt" ]; then

@@ -13,7 +13,7 @@ use super::{
     help,
 };
 use crate::core::{
-    events::cloudevent,
+    events::{cloudevent, phone::PhoneRegion},
     printable::printable,
     providers::{self, Provider},
     webhook::{DeliveryId, Headers, SourceName, Webhook},
@@ -40,6 +40,9 @@ pub(super) struct Args {
     /// The delivery id [default: a new one]
     #[arg(long)]
     delivery_id: Option<DeliveryId>,
+    /// The region whose phone numbers are written as they are dialled there, as in DE
+    #[arg(long)]
+    phone_region: Option<PhoneRegion>,
     /// A file to read the body from instead of standard input
     #[arg(long)]
     file: Option<PathBuf>,
@@ -68,13 +71,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
         headers: args.headers.iter().map(|(name, value)| (name, value.as_str())).collect::<Headers>(),
         body: body.into(),
     };
-    let normalized = match providers::normalize(&webhook) {
+    let mut normalized = match providers::normalize(&webhook) {
         Ok(normalized) => normalized,
         Err(error) => {
             eprintln!("{}: {}", error.reason(), printable(&error.to_string()));
             return Ok(DATA);
         }
     };
+    if let Some(region) = args.phone_region {
+        normalized.add_e164(region);
+    }
     let mut out = std::io::stdout().lock();
     for (position, event) in normalized.events.iter().enumerate() {
         let body = cloudevent::encode(&webhook, &normalized.key, position, event).body;

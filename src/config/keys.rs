@@ -19,13 +19,14 @@ use super::{
     secret::Secret,
     section::section,
     values::{
-        content_type, delays, harmless_headers, header_name, log_filter, patterns, queue_name,
+        content_type, delays, harmless_headers, header_name, log_filter, patterns, phone_region, queue_name,
         redis_namespace, shard_by, socket_address, source_name, source_names, text,
     },
 };
 use crate::core::{
     auth::{Algorithm, Auth, Encoding},
     delivery::{fault::Reason, retry::Schedule},
+    events::phone::PhoneRegion,
     providers::Provider,
     shard::{SHARDS_MAX, ShardBy, Sharding},
     webhook::SourceName,
@@ -255,6 +256,9 @@ section! {
         unsupported: Unsupported =
             one_of([("dead_letter", Unsupported::DeadLetter), ("pass_on", Unsupported::PassOn)])
                 .default(Unsupported::DeadLetter);
+        /// Region (ISO 3166) whose phone numbers its provider writes as they are dialled there. They then get
+        /// an E.164 form too. Without it, only numbers with `+` have one (of wavix also those without).
+        phone_region: Option<PhoneRegion> = phone_region().optional(r#""DE""#);
         /// How long a processed webhook is remembered, if not for `dedup.done_ttl`.
         done_ttl: Option<Duration> = duration(MINUTE..=365 * DAY).optional(r#""7d""#);
         /// Its raw queues.

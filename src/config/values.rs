@@ -9,7 +9,7 @@ use super::{
     format::{List, Parsed, list, parsed},
     units::{parse_duration, show_duration},
 };
-use crate::core::{shard::ShardBy, webhook::SourceName};
+use crate::core::{events::phone::PhoneRegion, shard::ShardBy, webhook::SourceName};
 
 /// Headers that carry a credential by definition: they must not travel with a webhook.
 const CREDENTIALS: [&str; 4] = ["authorization", "cookie", "set-cookie", "proxy-authorization"];
@@ -71,6 +71,12 @@ pub(super) fn harmless_headers() -> List<String> {
     let values =
         "a list of header names of at most 250 bytes, except those of headers that carry credentials";
     list(values, harmless_header, String::clone)
+}
+
+/// Declares a region with phone numbers.
+pub(super) fn phone_region() -> Parsed<PhoneRegion> {
+    let values = "two capital letters of ISO 3166, as in \"DE\"";
+    parsed(values, |text| text.parse().ok(), PhoneRegion::to_string)
 }
 
 fn lower_case_name(text: &str) -> Option<String> {

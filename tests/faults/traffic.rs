@@ -265,7 +265,7 @@ impl Template {
                 ((*name).to_owned(), value.to_owned())
             })
         });
-        let body: Value = serde_json::from_slice(sample.body).unwrap();
+        let body: Value = serde_json::from_slice(&sample.body).unwrap();
         let event_field = match sample.provider {
             Provider::Allo => "topic",
             Provider::Morph | Provider::Varda => "event",
@@ -295,6 +295,8 @@ fn id_of(provider: Provider, body: &mut Value) -> &mut Value {
     match provider {
         Provider::Salpre if body["payload"]["call"].is_object() => &mut body["payload"]["call"]["id"],
         Provider::Salpre => &mut body["payload"]["call_id"],
+        Provider::Wavix if body["message_id"].is_string() => &mut body["message_id"],
+        Provider::Wavix if body["call_uuid"].is_string() => &mut body["call_uuid"],
         Provider::Wavix => &mut body["uuid"],
         Provider::Allo if body["data"]["call_id"].is_string() => &mut body["data"]["call_id"],
         Provider::Allo | Provider::Morph | Provider::Varda => &mut body["data"]["id"],

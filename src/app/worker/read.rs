@@ -2,7 +2,7 @@
 //! dead letter.
 
 use crate::{
-    config::{Config, Unsupported},
+    config::{Config, Source, Unsupported},
     core::{
         delivery::fault::{Fault, Reason},
         events::{
@@ -44,7 +44,7 @@ pub fn read(config: &Config, normalize: Normalize, webhook: &Webhook) -> Result<
             format!("source `{}` is not configured: add it, then replay", webhook.source),
         ));
     };
-    read_with(config, normalize, webhook, source.unsupported)
+    read_with(config, normalize, webhook, Some(source))
 }
 
 /// Reads a webhook of a source that is configured no more, as [`read`] does for a source with default
@@ -57,20 +57,26 @@ pub(super) fn read_former(
     normalize: Normalize,
     webhook: &Webhook,
 ) -> Result<NormalizedWebhook, Fault> {
-    read_with(config, normalize, webhook, Unsupported::DeadLetter)
+    read_with(config, normalize, webhook, None)
 }
 
 fn read_with(
     config: &Config,
     normalize: Normalize,
     webhook: &Webhook,
-    unsupported: Unsupported,
+    source: Option<&Source>,
 ) -> Result<NormalizedWebhook, Fault> {
+    let passes_on = source.is_some_and(|source| source.unsupported == Unsupported::PassOn);
+    let region = source.and_then(|source| source.phone_region);
     let normalized = panics::catch(|| match normalize(webhook) {
-        Err(NormalizeError::UnsupportedEvent(unknown)) if unsupported == Unsupported::PassOn => {
-            providers::pass_on(webhook, *unknown)
+        Err(NormalizeError::UnsupportedEvent(unknown)) if passes_on => providers::pass_on(webhook, *unknown),
+        Ok(mut normalized) => {
+            if let Some(region) = region {
+                normalized.add_e164(region);
+            }
+            Ok(normalized)
         }
-        normalized => normalized,
+        Err(error) => Err(error),
     });
     let normalized = normalized
         .map_err(|location| Fault::Panicked { location })?

@@ -5,3 +5,4 @@ pub mod data;
 pub mod event;
 pub mod key;
 mod percent;
+pub mod phone;

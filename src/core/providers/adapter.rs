@@ -2,7 +2,7 @@
 
 use super::{drift::Drift, error::NormalizeError, schema::Schema};
 use crate::core::{
-    events::{event::Event, key::IdempotencyKey},
+    events::{event::Event, key::IdempotencyKey, phone::PhoneRegion},
     webhook::{headers::Headers, names::DeliveryId},
 };
 
@@ -41,4 +41,15 @@ pub struct Normalized<'a> {
     pub events: Vec<Event<'a>>,
     /// The leaves that the adapter did not expect.
     pub drift: Vec<Drift>,
+}
+
+impl Normalized<'_> {
+    /// Adds the E.164 form of the numbers that are written as in `region`. A number that has one keeps it.
+    pub fn add_e164(&mut self, region: PhoneRegion) {
+        for party in self.events.iter_mut().flat_map(|event| event.data.parties_mut()) {
+            if party.e164.is_none() {
+                party.e164 = party.raw.as_deref().and_then(|raw| region.e164(raw)).map(Into::into);
+            }
+        }
+    }
 }

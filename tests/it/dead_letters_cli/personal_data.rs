@@ -47,7 +47,7 @@ fn phone_numbers() -> BTreeSet<String> {
     }
     let mut found = BTreeSet::new();
     for sample in samples::all() {
-        leaves(sample.provider, &serde_json::from_slice(sample.body).unwrap(), "", &mut found);
+        leaves(sample.provider, &serde_json::from_slice(&sample.body).unwrap(), "", &mut found);
     }
     found
 }

@@ -51,6 +51,25 @@ pub enum Data<'a> {
     Empty {},
 }
 
+impl<'a> Data<'a> {
+    /// Returns the ends of a call or a message.
+    pub fn parties_mut(&mut self) -> impl Iterator<Item = &mut Party<'a>> {
+        let ends = match self {
+            Self::Call(data) => [data.from.as_mut(), data.to.as_mut()],
+            Self::Transcript(data) => [data.from.as_mut(), data.to.as_mut()],
+            Self::Message(data) => [data.from.as_mut(), data.to.as_mut()],
+            Self::Conversation(_)
+            | Self::Contact(_)
+            | Self::Record(_)
+            | Self::Invoice(_)
+            | Self::Scheduling(_)
+            | Self::Widget(_)
+            | Self::Empty {} => [None, None],
+        };
+        ends.into_iter().flatten()
+    }
+}
+
 impl Data<'_> {
     /// Returns the family's name, the next-to-last part of the schema's URN.
     pub fn family(&self) -> &'static str {
