@@ -76,11 +76,11 @@ pub(super) fn is_output(path: &Path) -> bool {
 
 fn cannot_write(path: &Path, error: &io::Error) -> io::Error {
     let path = path.display();
-    let advice = match error.kind() {
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::NotFound => {
-            ": name a file in a folder where you can write, or - for standard output"
-        }
-        _ => "",
+    let elsewhere = [ErrorKind::PermissionDenied, ErrorKind::ReadOnlyFilesystem, ErrorKind::NotFound];
+    let advice = if elsewhere.contains(&error.kind()) {
+        ": name a file in a folder where you can write, or - for standard output"
+    } else {
+        ""
     };
     io::Error::new(error.kind(), format!("cannot write {path}: {error}{advice}"))
 }
@@ -125,18 +125,20 @@ impl Archive for LetterFile {
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        match std::mem::replace(&mut self.to, To::Nothing) {
-            To::Partial(file) => {
-                let synced = file.as_file().sync_all().and_then(|()| {
-                    file.persist_noclobber(&self.path).map_err(|error| error.error)?;
-                    // So that the file's name survives a crash.
-                    File::open(folder(&self.path))?.sync_all()
-                });
-                synced.map_err(|error| self.named(error))?;
-                self.to = To::Complete;
+        let file = match std::mem::replace(&mut self.to, To::Nothing) {
+            To::Partial(file) => file,
+            other @ (To::Nothing | To::Complete | To::Output(_)) => {
+                self.to = other;
+                return Ok(());
             }
-            other => self.to = other,
-        }
+        };
+        let synced = file.as_file().sync_all().and_then(|()| {
+            file.persist_noclobber(&self.path).map_err(|error| error.error)?;
+            // So that the file's name survives a crash.
+            File::open(folder(&self.path))?.sync_all()
+        });
+        synced.map_err(|error| self.named(error))?;
+        self.to = To::Complete;
         Ok(())
     }
 }
