@@ -18,6 +18,7 @@ mod reindex;
 mod replay;
 mod selection;
 mod session;
+mod settings;
 mod show;
 mod stats;
 mod r#try;

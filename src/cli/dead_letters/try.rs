@@ -14,6 +14,7 @@ use super::{
     progress::{bar, moving},
     selection::no_match,
     session::Session,
+    settings::Compared,
     who::Who,
 };
 use crate::{
@@ -28,6 +29,7 @@ use crate::{
         letters::{Filter, JobKind, Letter},
         redact,
     },
+    edge::redis::Store,
 };
 
 /// Run this build's normalizer on dead letters without publishing: how many would succeed now?
@@ -63,26 +65,31 @@ pub(super) async fn run(config: &Config, args: &Args) -> anyhow::Result<u8> {
             printed = print_events(letter, normalized, args, &mut out);
         }
     };
-    let (trial, none) = match &args.file {
+    let (trial, none, settings) = match &args.file {
         Some(path) => match try_file(config, path, (&filter, args), &mut each).await? {
             Some((trial, read)) => {
                 let none = if trial.letters == 0 { no_match_in(path, read, &filter) } else { OK };
-                (trial, none)
+                (trial, none, Compared::ask(config, None).await)
             }
             None => return Ok(DATA),
         },
         None => {
             let session = Session::open(config).await?;
-            let trial = try_listed(config, &session, (&filter, args), &mut each).await?;
+            let store = open_store(config).await;
+            if let Err(error) = &store {
+                eprint_line(&format!("{error}; letters whose webhook was done meanwhile are not recognized"));
+            }
+            let store = store.ok();
+            let trial = try_listed(&session, store.as_ref(), (&filter, args), &mut each).await?;
             let none = if trial.letters == 0 { no_match(&session, &filter, "").await? } else { OK };
-            (trial, none)
+            (trial, none, Compared::ask(config, store.as_ref()).await)
         }
     };
     printed?;
     if args.json {
-        out.line(&as_json(&trial).to_string())?;
+        out.line(&as_json(&trial, &settings).to_string())?;
     } else {
-        print_trial(&trial, &mut out)?;
+        print_trial(&trial, &settings, &mut out)?;
     }
     out.finish()?;
     Ok(none)
@@ -126,8 +133,8 @@ async fn try_file(
 }
 
 async fn try_listed(
-    config: &Config,
     session: &Session<'_>,
+    store: Option<&Store>,
     (filter, args): (&Filter, &Args),
     each: &mut dyn FnMut(&Letter, &NormalizedWebhook),
 ) -> anyhow::Result<Trial> {
@@ -140,15 +147,9 @@ async fn try_listed(
         }
         None => None,
     };
-    let store = open_store(config)
-        .await
-        .map_err(|error| {
-            eprint_line(&format!("{error}; letters whose webhook was done meanwhile are not recognized"))
-        })
-        .ok();
     let progress = bar(None, "trying");
     let which = (filter.clone(), args.limit);
-    let trial = dead_letters.try_all(store.as_ref(), which, each, &mut moving(&progress)).await;
+    let trial = dead_letters.try_all(store, which, each, &mut moving(&progress)).await;
     progress.finish_and_clear();
     let trial = trial?;
     if let Some(reveal) = reveal {
@@ -157,13 +158,14 @@ async fn try_listed(
     Ok(trial)
 }
 
-fn as_json(trial: &Trial) -> Value {
+fn as_json(trial: &Trial, settings: &Compared) -> Value {
     let fail = trial.fail.iter().map(|((reason, fingerprint), (letters, error))| {
         let fingerprint = fingerprint.to_string();
         json!({ "reason": reason, "fingerprint": fingerprint, "letters": letters, "error": error })
     });
     json!({
         "version": env!("CARGO_PKG_VERSION"),
+        "settings": settings.as_json(),
         "letters": trial.letters,
         "succeed": trial.succeed,
         "already_done": trial.already_done,
@@ -172,9 +174,14 @@ fn as_json(trial: &Trial) -> Value {
     })
 }
 
-fn print_trial(trial: &Trial, out: &mut Out) -> io::Result<()> {
+fn print_trial(trial: &Trial, settings: &Compared, out: &mut Out) -> io::Result<()> {
     let (tried, version) = (letters(trial.letters), env!("CARGO_PKG_VERSION"));
-    out.line(&format!("{tried}, tried with hookswitch {version}; nothing was published"))?;
+    out.line(&format!(
+        "{tried}, tried with hookswitch {version} and the settings of this command; nothing was published"
+    ))?;
+    for line in settings.lines() {
+        out.line(&format!("  {line}"))?;
+    }
     out.line(&format!("  {} would succeed", HumanCount(trial.succeed)))?;
     let others = [
         (
