@@ -61,7 +61,7 @@ pub(super) fn run(action: &Action, config: &Config) -> anyhow::Result<u8> {
             }
             Action::Replace { queue, wait } => {
                 let moved = topology.replace(&connection, queue, Duration::from_secs(*wait)).await?;
-                let moved = counted(moved.into(), "message was", "messages were");
+                let moved = counted(moved, "message was", "messages were");
                 print_line(&format!("queue {queue} is replaced; {moved} moved"))?;
                 Ok(OK)
             }
