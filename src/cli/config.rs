@@ -4,7 +4,11 @@ use std::path::Path;
 
 use clap::Subcommand;
 
-use super::{exit::OK, load::load};
+use super::{
+    exit::OK,
+    load::load,
+    output::{Out, counted, print_line},
+};
 use crate::config;
 
 #[derive(Subcommand)]
@@ -29,7 +33,9 @@ pub(super) fn run(action: &Action, path: Option<&Path>) -> anyhow::Result<u8> {
     match action {
         Action::Check { show } => check(*show, path),
         Action::Example => {
-            print!("{}", config::example());
+            let mut out = Out::new();
+            out.bytes(config::example().as_bytes())?;
+            out.finish()?;
             Ok(OK)
         }
     }
@@ -38,13 +44,11 @@ pub(super) fn run(action: &Action, path: Option<&Path>) -> anyhow::Result<u8> {
 fn check(show: bool, path: Option<&Path>) -> anyhow::Result<u8> {
     let config = load(path)?;
     if show {
-        println!("{config}");
+        print_line(&config.to_string())?;
     } else {
-        println!(
-            "the configuration is valid: {} sources, {} subscriptions",
-            config.sources.len(),
-            config.subscriptions.len()
-        );
+        let sources = counted(config.sources.len() as u64, "source", "sources");
+        let subscriptions = counted(config.subscriptions.len() as u64, "subscription", "subscriptions");
+        print_line(&format!("the configuration is valid: {sources}, {subscriptions}"))?;
     }
     Ok(OK)
 }

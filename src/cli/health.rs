@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     connect::block_on,
     exit::{FAILED, OK},
+    output::print_line,
 };
 use crate::edge::http::Client;
 
@@ -19,7 +20,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
     block_on(async {
         let answer = Client::new(Duration::from_secs(5)).get(&args.url).await?;
-        println!("{} {}", answer.status, String::from_utf8_lossy(&answer.body).trim_end());
+        print_line(&format!("{} {}", answer.status, String::from_utf8_lossy(&answer.body).trim_end()))?;
         Ok(if answer.status == 200 { OK } else { FAILED })
     })
 }

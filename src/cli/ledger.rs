@@ -1,6 +1,9 @@
 //! `hookswitch ledger`
 
-use std::time::{Duration, Instant};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -8,6 +11,7 @@ use serde_json::{Value, json};
 use super::{
     connect::{block_on, connect, open_store},
     exit::{FAILED, OK, Unreachable},
+    output::{Out, counted, eprint_line, print_line},
 };
 use crate::{
     app::ledger::{Balance, BalanceError, Probe, REPORT_EVERY},
@@ -76,11 +80,11 @@ pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
             }
         };
         if args.json {
-            println!("{}", as_json(&balance, args, result)?);
+            print_line(&as_json(&balance, args, result)?.to_string())?;
         } else {
-            print(&balance, args.source.as_ref());
+            print(&balance, args.source.as_ref())?;
         }
-        report(&balance, result, args.json);
+        report(&balance, result, args.json)?;
         Ok(if matches!(result, None | Some(CheckResult::Balanced)) { OK } else { FAILED })
     })
 }
@@ -97,18 +101,21 @@ fn as_json(balance: &Balance, args: &Args, result: Option<CheckResult>) -> serde
 }
 
 /// Prints the result of a check, if there was one. With `--json`, success is not printed again.
-fn report(balance: &Balance, result: Option<CheckResult>, json: bool) {
+fn report(balance: &Balance, result: Option<CheckResult>, json: bool) -> io::Result<()> {
     match result {
-        Some(CheckResult::Balanced) if !json => println!("check passed: no counted webhook is missing"),
+        Some(CheckResult::Balanced) if !json => print_line("check passed: no counted webhook is missing")?,
         Some(CheckResult::Open) => {
-            eprintln!("{} accepted webhooks are neither settled nor in a queue", balance.unaccounted());
+            let open = balance.unaccounted().unsigned_abs();
+            let open = counted(open, "accepted webhook is", "accepted webhooks are");
+            eprint_line(&format!("{open} neither settled nor in a queue"));
         }
-        Some(CheckResult::Unknown) => eprintln!(
+        Some(CheckResult::Unknown) => eprint_line(
             "not known: no worker has recorded the progress of the receivers; see that one is running and \
-             ready, and use --check 10 or more"
+             ready, and use --check 10 or more",
         ),
         Some(CheckResult::Balanced) | None => {}
     }
+    Ok(())
 }
 
 /// The result of a check.
@@ -185,36 +192,39 @@ fn advise(error: BalanceError) -> anyhow::Error {
     }
 }
 
-fn print(balance: &Balance, only: Option<&SourceName>) {
+fn print(balance: &Balance, only: Option<&SourceName>) -> io::Result<()> {
+    let mut out = Out::new();
     let width = balance.sources.keys().map(String::len).max().unwrap_or(0).max(8);
     let header = ["accepted", "done", "duplicate", "discarded", "dead", "in system"];
-    println!("{:<width$}{}", "source", header.map(|name| format!("  {name:>11}")).concat());
+    out.line(&format!("{:<width$}{}", "source", header.map(|name| format!("  {name:>10}")).concat()))?;
     let line = |name: &str, sum: &Sum| {
         let counts = [sum.accepted, sum.done, sum.duplicate, sum.discarded, sum.dead, sum.in_system];
-        println!("{name:<width$}{}", counts.map(|count| format!("  {count:>11}")).concat());
+        format!("{name:<width$}{}", counts.map(|count| format!("  {count:>10}")).concat())
     };
     for (source, sum) in &balance.sources {
         if only.is_none_or(|only| only.as_str() == source) {
-            line(source, sum);
+            out.line(&line(source, sum))?;
         }
     }
-    line("total", &balance.total);
-    println!();
+    out.line(&line("total", &balance.total))?;
+    out.line("")?;
     let (in_system, queued, waiting) = (balance.total.in_system, balance.queued, balance.waiting);
-    match balance.unaccounted() {
-        with_workers @ 0.. => println!(
+    let in_system = match balance.unaccounted() {
+        with_workers @ 0.. => format!(
             "in the system {in_system} = {queued} queued + {waiting} waiting to be retried + {with_workers} \
              with workers"
         ),
-        behind => println!(
+        behind => format!(
             "in the system {in_system}; {queued} queued and {waiting} waiting to be retried: {} of them are \
              copies, replayed letters, or not counted yet (workers record accepted webhooks every second)",
             -behind
         ),
-    }
-    println!("counted since {}", balance.since.strftime("%Y-%m-%d %H:%M:%S UTC"));
+    };
+    out.line(&in_system)?;
+    out.line(&format!("counted since {}", balance.since.strftime("%Y-%m-%d %H:%M:%S UTC")))?;
     if let Some(until) = balance.blind_until(Timestamp::now()) {
         let until = until.strftime("%H:%M UTC");
-        println!("until {until}, webhooks of receivers started before the count may be left out");
+        out.line(&format!("until {until}, webhooks of receivers started before the count may be left out"))?;
     }
+    out.finish()
 }

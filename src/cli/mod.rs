@@ -8,21 +8,23 @@ mod health;
 mod help;
 mod ledger;
 mod load;
+mod moment;
 mod normalize;
+mod output;
 mod send_samples;
 mod serve;
+mod table;
 mod tail;
 mod topology;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::ErrorKind, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use crate::core::printable::printable_lines;
-
 use self::{
-    exit::{OK, USAGE, code_of, in_one_line},
+    exit::{FAILED, OK, USAGE, code_of, in_one_line},
     load::{load, load_with_sources},
+    output::eprint_line,
 };
 
 /// Receives telephony and CRM webhooks and delivers normalized events over RabbitMQ: deduplicated, retried,
@@ -69,18 +71,27 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            // If the terminal is gone, the exit code must do.
-            drop(error.print());
-            return ExitCode::from(if error.use_stderr() { USAGE } else { OK });
-        }
+        Err(error) => return ExitCode::from(explain(&error)),
     };
     match run(cli) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("hookswitch: {}", printable_lines(&in_one_line(&error)));
+            eprint_line(&format!("hookswitch: {}", in_one_line(&error)));
             ExitCode::from(code_of(&error))
         }
+    }
+}
+
+/// Prints a mistake on the command line, or the help or version that was asked for. Returns the exit code.
+fn explain(error: &clap::Error) -> u8 {
+    match error.print() {
+        // If standard error is gone, the exit code must do.
+        _ if error.use_stderr() => USAGE,
+        Err(failed) if failed.kind() != ErrorKind::BrokenPipe => {
+            eprint_line(&format!("hookswitch: cannot write to standard output: {failed}"));
+            FAILED
+        }
+        Ok(()) | Err(_) => OK,
     }
 }
 

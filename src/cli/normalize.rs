@@ -1,20 +1,17 @@
 //! `hookswitch normalize`
 
-use std::{
-    io::{Read, Write},
-    path::PathBuf,
-};
+use std::{io::Read, path::PathBuf};
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::{
     exit::{DATA, OK},
-    help,
+    help, moment,
+    output::{Out, eprint_line},
 };
 use crate::core::{
     events::{cloudevent, phone::PhoneRegion},
-    printable::printable,
     providers::{self, Provider},
     webhook::{DeliveryId, Headers, SourceName, Webhook},
 };
@@ -34,8 +31,8 @@ pub(super) struct Args {
     /// A header of the webhook, as in 'x-varda-delivery: 1'; repeatable
     #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
     headers: Vec<(String, String)>,
-    /// The time of receipt, in RFC 3339 [default: now]
-    #[arg(long)]
+    /// The time of receipt, as in 2026-01-02T03:04:05Z or 2h for two hours ago [default: now]
+    #[arg(long, value_name = "WHEN", value_parser = moment::argument)]
     received_at: Option<Timestamp>,
     /// The delivery id [default: a new one]
     #[arg(long)]
@@ -74,20 +71,21 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
     let mut normalized = match providers::normalize(&webhook) {
         Ok(normalized) => normalized,
         Err(error) => {
-            eprintln!("{}: {}", error.reason(), printable(&error.to_string()));
+            eprint_line(&format!("{}: {error}", error.reason()));
             return Ok(DATA);
         }
     };
     if let Some(region) = args.phone_region {
         normalized.add_e164(region);
     }
-    let mut out = std::io::stdout().lock();
+    let mut out = Out::new();
     for (position, event) in normalized.events.iter().enumerate() {
         let body = cloudevent::encode(&webhook, &normalized.key, position, event).body;
-        writeln!(out, "{}", printable(&String::from_utf8_lossy(&body)))?;
+        out.line(&String::from_utf8_lossy(&body))?;
     }
+    out.finish()?;
     for drift in &normalized.drift {
-        eprintln!("drift: {} ({})", drift.path, drift.class);
+        eprint_line(&format!("drift: {} ({})", drift.path, drift.class));
     }
     Ok(OK)
 }

@@ -9,6 +9,7 @@ use super::{
     connect::block_on,
     exit::{FAILED, OK, Unreachable},
     help,
+    output::print_line,
 };
 use crate::{
     config::Config,
@@ -41,11 +42,11 @@ pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
         let (mut sent, mut refused) = (0, 0);
         for sample in samples {
             let Some((source, _)) = config.sources.iter().find(|(_, s)| s.provider == sample.provider) else {
-                println!(
+                print_line(&format!(
                     "{:<8} {:<36} no source of this provider is configured",
                     sample.provider.as_str(),
                     sample.name
-                );
+                ))?;
                 refused += 1;
                 continue;
             };
@@ -55,10 +56,11 @@ pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
                 .post(&url, &headers, sample.body)
                 .await
                 .map_err(|error| Unreachable(format!("{error}; check that the receiver is running")))?;
-            println!("{:<8} {:<36} {}", sample.provider.as_str(), sample.name, answer.status);
+            let status = answer.status;
+            print_line(&format!("{:<8} {:<36} {status}", sample.provider.as_str(), sample.name))?;
             if answer.status == 200 { sent += 1 } else { refused += 1 }
         }
-        println!("{sent} accepted, {refused} not");
+        print_line(&format!("{sent} accepted, {refused} not"))?;
         Ok(if refused == 0 { OK } else { FAILED })
     })
 }

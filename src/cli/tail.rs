@@ -7,6 +7,8 @@ use serde_json::Value;
 use super::{
     connect::{block_on, connect},
     exit::{OK, Unreachable},
+    output::{Out, eprint_line},
+    table::{cut, width_of_output},
 };
 use crate::{
     config::Config,
@@ -22,6 +24,9 @@ pub(super) struct Args {
     /// Print one CloudEvent a line, as consumers receive it
     #[arg(long)]
     json: bool,
+    /// Print whole lines, even where the terminal is narrower
+    #[arg(long)]
+    wide: bool,
     /// Exit after this many events
     #[arg(long, value_name = "N")]
     count: Option<u64>,
@@ -36,18 +41,23 @@ pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
         let mut tail = Tail::open(&connection, &args.patterns).await.map_err(|error| {
             anyhow::anyhow!("{error}; if an exchange is missing, run `hookswitch topology apply`")
         })?;
-        eprintln!("following {}", args.patterns.join(" "));
+        eprint_line(&format!("following {}", args.patterns.join(" ")));
+        let mut out = Out::new();
         let patience = args.idle.map_or(Duration::MAX, Duration::from_secs);
         let mut seen = 0;
         while args.count.is_none_or(|count| seen < count) {
             match tokio::time::timeout(patience, tail.next()).await {
                 Err(_) => break,
                 Ok(None) => return Err(Unreachable("lost the connection to the broker".to_owned()).into()),
-                Ok(Some(event)) if args.json => println!("{}", as_one_line(&event)),
-                Ok(Some(event)) => println!("{}", line(&event)),
+                Ok(Some(event)) if args.json => out.line(&as_one_line(&event))?,
+                Ok(Some(event)) => out.line(&cut(&line(&event), width_of_output(args.wide)))?,
+            };
+            if !out.flush()? {
+                break;
             }
             seen += 1;
         }
+        out.finish()?;
         Ok(OK)
     })
 }

@@ -7,6 +7,7 @@ use clap::Subcommand;
 use super::{
     connect::{block_on, connect},
     exit::{FAILED, OK},
+    output::{counted, print_line},
 };
 use crate::{
     config::Config,
@@ -50,16 +51,18 @@ pub(super) fn run(action: &Action, config: &Config) -> anyhow::Result<u8> {
             }
             Action::Prune => {
                 let Pruned { deleted, kept } = topology.prune(&connection).await?;
-                deleted.iter().for_each(|queue| println!("queue {queue} is deleted"));
-                kept.iter().for_each(|(queue, why)| println!("queue {queue} is kept: {why}"));
+                deleted.iter().try_for_each(|queue| print_line(&format!("queue {queue} is deleted")))?;
+                kept.iter()
+                    .try_for_each(|(queue, why)| print_line(&format!("queue {queue} is kept: {why}")))?;
                 if deleted.is_empty() && kept.is_empty() {
-                    println!("nothing is left of earlier configurations");
+                    print_line("nothing is left of earlier configurations")?;
                 }
                 Ok(if kept.is_empty() { OK } else { FAILED })
             }
             Action::Replace { queue, wait } => {
                 let moved = topology.replace(&connection, queue, Duration::from_secs(*wait)).await?;
-                println!("queue {queue} is replaced; {moved} messages were moved");
+                let moved = counted(moved, "message was", "messages were");
+                print_line(&format!("queue {queue} is replaced; {moved} moved"))?;
                 Ok(OK)
             }
         }
@@ -74,11 +77,11 @@ async fn finish(
 ) -> anyhow::Result<u8> {
     match outcome {
         Ok(text) => {
-            println!("{text}");
+            print_line(&text)?;
             show_left_over(connection, config).await
         }
         Err(differs @ TopologyError::Differs(_)) => {
-            println!("{differs}");
+            print_line(&differs.to_string())?;
             Ok(FAILED)
         }
         Err(error) => Err(error.into()),
@@ -112,10 +115,10 @@ fn describe(checked: Checked) -> String {
 async fn show_left_over(connection: &Connection, config: &Config) -> anyhow::Result<u8> {
     let mut code = OK;
     for queue in topology::declared(connection).await?.replacing.keys() {
-        println!(
+        print_line(&format!(
             "queue {queue} is being replaced, or that was interrupted: then run `hookswitch topology replace \
              {queue}` again"
-        );
+        ))?;
         code = FAILED;
     }
     for LeftOver { name, look, is_applied, .. } in Topology::of(config).left_over(connection).await? {
@@ -123,11 +126,11 @@ async fn show_left_over(connection: &Connection, config: &Config) -> anyhow::Res
             true => "run `hookswitch topology apply`, and workers drain it if it is a raw queue",
             false => "once it is empty, `hookswitch topology prune` deletes it",
         };
-        println!(
-            "queue {name} is left over from an earlier configuration, with {} messages ready and {} \
-             consumers: {next}",
-            look.ready, look.consumers
-        );
+        print_line(&format!(
+            "queue {name} is left over from an earlier configuration, with {} and {}: {next}",
+            counted(look.ready.into(), "message ready", "messages ready"),
+            counted(look.consumers.into(), "consumer", "consumers")
+        ))?;
     }
     Ok(code)
 }

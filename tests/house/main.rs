@@ -59,6 +59,11 @@ fn the_core_is_pure() {
 }
 
 #[test]
+fn nothing_is_printed_by_macros_that_panic() {
+    expect_none("prints that panic on a full disk", &rules::prints(&TREE));
+}
+
+#[test]
 fn documentation_begins_with_a_verb_or_a_purpose() {
     expect_none("functions documented by a question, or files without a purpose", &rules::wording(&TREE));
 }

@@ -380,6 +380,20 @@ fn planted_impurities_of_the_core_are_found() {
 }
 
 #[test]
+fn planted_prints_are_found() {
+    check_all(&[Case {
+        name: "a print, a function of that name, a test and a string",
+        rule: rules::prints,
+        files: &[(
+            "src/cli/a.rs",
+            "fn f() {\n    print(1);\n    eprintln!(\"a\");\n    g(\"println!\");\n}\n\
+             #[cfg(test)]\nmod tests { fn t() { println!(\"b\"); } }",
+        )],
+        findings: &["src/cli/a.rs:3 uses eprintln"],
+    }]);
+}
+
+#[test]
 fn planted_questions_are_found() {
     check_all(&[
         Case {

@@ -71,6 +71,9 @@ const IMPURE: [&str; 28] = [
 /// Words that the core may not say.
 const IMPURE_WORDS: [&str; 7] = ["async", "await", "dbg", "eprint", "eprintln", "print", "println"];
 
+/// Macros that panic when standard output or standard error cannot be written: `cli/output.rs` does not.
+const PRINTING_WORDS: [&str; 4] = ["eprint", "eprintln", "print", "println"];
+
 /// First words of a function's documentation that describe it by a question instead of a verb.
 const QUESTIONS: [&str; 5] = ["How", "What", "Whether", "Which", "Where"];
 
@@ -194,6 +197,20 @@ pub(crate) fn purity(graph: &Graph<'_>) -> Vec<String> {
     for file in graph.files.iter().filter(|file| layer(file) == "core") {
         for token in file.syntax.tokens.iter().filter(|token| IMPURE_WORDS.contains(&token.text.as_str())) {
             findings.push(format!("{}:{} uses {}", file.path, token.line, token.text));
+        }
+    }
+    findings
+}
+
+/// Finds prints that panic on a full disk, or when their reader has gone.
+pub(crate) fn prints(tree: &Tree) -> Vec<String> {
+    let mut findings = Vec::new();
+    for file in tree.sources() {
+        let tokens = &file.syntax.tokens;
+        for pair in tokens.windows(2).filter(|pair| pair[1].text == "!") {
+            if PRINTING_WORDS.contains(&pair[0].text.as_str()) {
+                findings.push(format!("{}:{} uses {}", file.path, pair[0].line, pair[0].text));
+            }
         }
     }
     findings

@@ -105,7 +105,7 @@ async fn memory_does_not_grow_with_the_number_of_letters() {
     check(&["replay", "--dry-run", "--json"], &format!("\"letters\":{letters}"));
     check(&["replay", "--no-canary", "--json", "--fingerprint", &fingerprint], &format!("\"sent\":{fixed}"));
     check(&["reindex", "--json"], &format!("\"seen\":{}", letters - fixed));
-    let rest = ["discard", "--all", "--yes", "--no-export", "--reason", "a test", "--json"];
+    let rest = ["discard", "--all", "--yes", "--no-export", "--note", "a test", "--json"];
     check(&rest, &format!("\"discarded\":{}", letters - fixed));
     check(&["stats", "--json"], "\"letters\":0");
     assert!(failed.is_empty(), "{failed:?}");

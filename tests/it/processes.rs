@@ -226,20 +226,21 @@ async fn the_commands_do_what_their_help_says() {
     assert!(shown.contains("xxx xxxx") && !shown.contains("not json"), "{shown}");
     let reveal = ["dead-letters", "show", &id, "--reveal", "--actor", "ann"];
     assert_eq!(run(&reveal).0, 64, "it asks why");
-    let (code, shown) = run(&[&reveal[..], &["--reason", "a ticket"]].concat());
+    let (code, shown) = run(&[&reveal[..], &["--note", "a ticket"]].concat());
     assert!(code == 0 && shown.contains("not json"), "{shown}");
     assert!(
         run(&["dead-letters", "replay", "--dry-run"]).1.contains("1 letter (1 of salpre) would be replayed")
     );
-    let discard = ["dead-letters", "discard", "--actor", "ann", "--no-export", "--all", "--reason"];
+    let discard = ["dead-letters", "discard", "--actor", "ann", "--no-export", "--all", "--note"];
     assert_eq!(run(&[&discard[..], &["a test"]].concat()).0, 64, "it asks first");
     assert_eq!(
-        run(&[&discard[..], &["malformed_json", "--yes"]].concat()).0,
+        run(&[&discard[..], &["a test", "--yes", "--reason", "a test"]].concat()).0,
         64,
-        "that is no reason of a person"
+        "that is no reason of a webhook"
     );
-    let replay = ["dead-letters", "replay", "--actor", "ann", "--all", "--no-canary"];
-    assert!(run(&replay).1.contains("1 letter replayed"));
+    let replay = ["dead-letters", "replay", "--actor", "ann", "--all"];
+    let at_once = ["--no-canary", "--yes", "--no-export", "--note", "mended"];
+    assert!(run(&[&replay[..], &at_once].concat()).1.contains("1 letter replayed"));
     let worker = world.worker();
     world.dead("salpre", 1).await;
     worker.finish().await;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{error::DeadLetterError, handle::DeadLetters, progress::Progress};
 use crate::core::{
-    letters::{Filter, Stats},
+    letters::{Filter, Letter, Stats},
     webhook::SourceName,
 };
 
@@ -40,6 +40,19 @@ impl DeadLetters<'_> {
         filter: &Filter,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Census, DeadLetterError> {
+        self.count_by(filter, |_| None, progress).await
+    }
+
+    /// Counts the letters that match `filter`, those of which `value` returns the same together.
+    ///
+    /// # Errors
+    /// [`DeadLetterError`]
+    pub async fn count_by(
+        &self,
+        filter: &Filter,
+        value: impl Fn(&Letter) -> Option<String>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Census, DeadLetterError> {
         // Queue depths are comparable only if the filter selects whole queues.
         let (sources, providers) = (filter.sources.clone(), filter.providers.clone());
         let whole_queues = *filter == Filter { sources, providers, ..Filter::default() };
@@ -47,7 +60,7 @@ impl DeadLetters<'_> {
         let mut browsing = self.browse(filter.clone(), None).await?;
         let mut stats = Stats::default();
         while let Some((_, letter)) = browsing.next().await? {
-            stats.add(&letter);
+            stats.add(&letter, value(&letter));
             progress(Progress::Letters(stats.letters()));
         }
         browsing.close().await;

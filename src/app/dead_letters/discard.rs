@@ -1,11 +1,10 @@
-//! Discarding letters, each written to a file first unless the operator declines.
+//! Discarding letters. The command line has saved them in a file before, unless the operator declined.
 
 use futures_util::future::join_all;
 
 use super::{
     batch::next_batch,
     error::DeadLetterError,
-    export::Archive,
     handle::DeadLetters,
     job::{Job, JobRequest, Services, record_state, settle_all},
     plan::Plan,
@@ -14,7 +13,7 @@ use super::{
 use crate::{
     core::{
         ledger::State,
-        letters::{Archived, Fate, JobOutcome, Journal},
+        letters::{Fate, JobOutcome, Journal},
     },
     edge::amqp::consume::dead_queue::{Held, Pass},
 };
@@ -29,8 +28,13 @@ pub struct Discarded {
     pub discarded: u64,
     /// The number of letters that another job moved meanwhile.
     pub left_meanwhile: u64,
-    /// The number of selected letters not discarded: not in their queue, or not reached.
-    pub not_discarded: u64,
+    /// The number of selected letters that were not in their queue.
+    pub not_found: u64,
+    /// The number of letters not reached.
+    pub not_reached: u64,
+    /// The number of letters of which an error leaves unknown whether they are discarded. The next job
+    /// finishes them.
+    pub unknown: u64,
     /// True if the operator stopped it early.
     pub stopped: bool,
     /// The error that ended it, if any. The counts hold all the same.
@@ -44,13 +48,16 @@ struct DiscardJob<'a> {
     job: &'a Job<'a>,
     journal: Journal,
     plan: Plan,
-    archive: Option<&'a mut dyn Archive>,
     discarded: u64,
+    /// The number of selected letters that were not in their queue.
+    not_found: u64,
+    /// The number of letters whose end is being recorded.
+    in_hand: u64,
     progress: &'a mut dyn FnMut(Progress),
 }
 
 impl DeadLetters<'_> {
-    /// Discards the letters of `plan`, after writing them to `archive` if there is one.
+    /// Discards the letters of `plan`. What [`DeadLetters::save`] has not saved before cannot be restored.
     ///
     /// # Errors
     /// [`DeadLetterError`]: the job could not begin, or its end could not be recorded.
@@ -59,27 +66,30 @@ impl DeadLetters<'_> {
         services: Services<'_>,
         request: &JobRequest,
         mut plan: Plan,
-        archive: Option<&mut dyn Archive>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Discarded, DeadLetterError> {
         let (job, journal) = self.begin(services, request).await?;
         let left_meanwhile = plan.remove_left(&journal);
-        let archive = archive.map(|archive| archive as &mut dyn Archive);
+        let planned = plan.len();
         let mut running = DiscardJob {
             dead_letters: self,
             services,
             job: &job,
             journal,
             plan,
-            archive,
             discarded: 0,
+            not_found: 0,
+            in_hand: 0,
             progress,
         };
         let ended = running.run().await;
+        let (discarded, not_found, unknown) = (running.discarded, running.not_found, running.in_hand);
         let result = Discarded {
-            discarded: running.discarded,
+            discarded,
             left_meanwhile,
-            not_discarded: running.plan.len(),
+            not_found,
+            not_reached: planned.saturating_sub(discarded + not_found + unknown),
+            unknown,
             stopped: services.stop.is_cancelled(),
             error: ended.err(),
         };
@@ -98,6 +108,10 @@ impl DiscardJob<'_> {
                 at_end = pass.saw_all();
                 pass.finish(passed, &self.journal).await?;
             }
+            if self.services.stop.is_cancelled() {
+                break;
+            }
+            self.not_found += self.plan.remaining(&source);
         }
         Ok(())
     }
@@ -109,21 +123,19 @@ impl DiscardJob<'_> {
                 return Ok(());
             }
             self.discard(pass, &batch).await?;
-            self.discarded += batch.len() as u64;
             (self.progress)(Progress::Letters(self.discarded));
         }
     }
 
     async fn discard(&mut self, pass: &mut Pass<'_>, batch: &[Held]) -> Result<(), DeadLetterError> {
-        if let Some(archive) = self.archive.as_deref_mut() {
-            let lines: Vec<_> = batch.iter().map(|held| Archived::from(&held.letter)).collect();
-            archive.write(&lines).map_err(DeadLetterError::NoFile)?;
-        }
         let recording =
             batch.iter().map(|held| record_state(self.services.store, &held.letter, State::Discarded));
         for recorded in join_all(recording).await {
             recorded?;
         }
-        settle_all(self.job, &mut self.journal, pass, Fate::Discarded, batch).await
+        self.in_hand = batch.len() as u64;
+        settle_all(self.job, &mut self.journal, pass, Fate::Discarded, batch).await?;
+        self.discarded += std::mem::take(&mut self.in_hand);
+        Ok(())
     }
 }

@@ -36,13 +36,14 @@ pub enum DeadLetterError {
     /// Redis could not be read or written. The letters in hand stay in their queues.
     #[error("the remaining letters stay in their queues: {0}")]
     NoStore(#[from] StoreError),
-    /// The file could not be written. The letters in hand stay in their queues.
-    #[error("cannot write the file, so letters stay in their queues: {0}")]
+    /// The file could not be written. No letter has been moved.
+    #[error("{0}; all letters stay in their queues")]
     NoFile(std::io::Error),
     /// The job needs the list to agree with the queues, and it does not.
     #[error(
-        "dead.{source_name} holds {queued} letters but {listed} are listed: run `hookswitch dead-letters \
-         reindex` first"
+        "dead.{source_name} holds fewer letters ({queued}) than are listed ({listed}): run `hookswitch \
+         dead-letters reindex --source {source_name} --forget-missing` first, which saves the missing ones \
+         in a file"
     )]
     Differs {
         /// The source of the queue.

@@ -10,7 +10,10 @@ use super::{
     progress::Progress,
 };
 use crate::{
-    core::letters::{Filter, JobOutcome, Journal, Letter},
+    core::{
+        letters::{Filter, JobOutcome, Journal, Letter},
+        webhook::SourceName,
+    },
     edge::amqp::routes,
 };
 
@@ -29,7 +32,8 @@ pub struct Imported {
 }
 
 impl DeadLetters<'_> {
-    /// Puts letters into their queues and into the log, unless they are listed already.
+    /// Puts letters, which are of these sources, into their queues and into the log, unless they are listed
+    /// already.
     ///
     /// # Errors
     /// [`DeadLetterError`]. Letters put back until then stay.
@@ -37,22 +41,23 @@ impl DeadLetters<'_> {
         &self,
         services: Services<'_>,
         request: &JobRequest,
-        letters: impl Iterator<Item = Letter>,
+        (sources, letters): (Vec<SourceName>, impl Iterator<Item = Letter>),
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Imported, DeadLetterError> {
         let (job, journal) = self.begin(services, request).await?;
-        let result = self.put_all_back(services, &journal, letters, progress).await;
+        let filter = Filter { sources, ..Filter::default() };
+        let result = self.put_all_back((services, &journal), &filter, letters, progress).await;
         job.end_with(result.map(|result| (JobOutcome::unless(result.stopped), result.put_back, result))).await
     }
 
     async fn put_all_back(
         &self,
-        services: Services<'_>,
-        journal: &Journal,
+        (services, journal): (Services<'_>, &Journal),
+        filter: &Filter,
         letters: impl Iterator<Item = Letter>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Imported, DeadLetterError> {
-        let mut listed = self.verified_list().await?;
+        let mut listed = self.verified_list(filter).await?;
         let (mut imported, mut batch) = (Imported::default(), Vec::with_capacity(BATCH));
         let mut letters = letters.peekable();
         while let Some(mut letter) = letters.next() {
@@ -82,9 +87,9 @@ impl DeadLetters<'_> {
     /// Returns what is listed, provided that the queues hold at least as much. Otherwise a letter that is
     /// listed but gone would not be put back. A letter that is present but not listed is put back as a second
     /// copy under the same id, which a reindex removes.
-    async fn verified_list(&self) -> Result<Plan, DeadLetterError> {
-        let list = self.plan(&Filter::default(), u64::MAX, |_| {}).await?;
-        for (source_name, queued) in self.depths(&Filter::default()).await? {
+    async fn verified_list(&self, filter: &Filter) -> Result<Plan, DeadLetterError> {
+        let list = self.plan(filter, u64::MAX, |_| {}).await?;
+        for (source_name, queued) in self.depths(filter).await? {
             let listed = list.remaining(&source_name);
             if listed > queued {
                 return Err(DeadLetterError::Differs { source_name, queued, listed });

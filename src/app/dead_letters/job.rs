@@ -32,8 +32,8 @@ pub struct JobRequest {
     pub kind: JobKind,
     /// The operator's name.
     pub actor: String,
-    /// The operator's reason.
-    pub reason: Option<String>,
+    /// The operator's reason, in the operator's words.
+    pub note: Option<String>,
     /// The selected letters, in words.
     pub filter: String,
     /// The number of letters selected, if known.
@@ -97,9 +97,9 @@ impl DeadLetters<'_> {
 
 impl Job<'_> {
     async fn begin(&self, request: &JobRequest) -> Result<(), DeadLetterError> {
-        let JobRequest { kind, actor, reason, filter, letters } = request.clone();
+        let JobRequest { kind, actor, note, filter, letters } = request.clone();
         let (at, version) = (Timestamp::now(), env!("CARGO_PKG_VERSION").to_owned());
-        self.write(&JournalRecord::Begun { job: self.id, at, kind, actor, reason, filter, letters, version })
+        self.write(&JournalRecord::Begun { job: self.id, at, kind, actor, note, filter, letters, version })
             .await
     }
 
@@ -124,9 +124,9 @@ impl Job<'_> {
         self,
         outcome: JobOutcome,
         handled: u64,
-        note: Option<String>,
+        cause: Option<String>,
     ) -> Result<(), DeadLetterError> {
-        let ended = JournalRecord::Ended { job: self.id, at: Timestamp::now(), outcome, handled, note };
+        let ended = JournalRecord::Ended { job: self.id, at: Timestamp::now(), outcome, handled, cause };
         let written = self.write(&ended).await;
         if let Some(lock) = self.lock {
             lock.release().await;
@@ -158,10 +158,10 @@ impl Job<'_> {
         self,
         error: Option<&DeadLetterError>,
         outcome: JobOutcome,
-        note: Option<String>,
+        cause: Option<String>,
     ) -> Result<(), DeadLetterError> {
         match error {
-            None => self.end(outcome, 0, note).await,
+            None => self.end(outcome, 0, cause).await,
             Some(error) => {
                 self.fail(error).await;
                 Ok(())

@@ -14,6 +14,8 @@ pub struct Plan {
     /// The letters' keys; see [`crate::core::letters::LetterId::key`].
     sources: BTreeMap<SourceName, HashSet<u64>>,
     unconfigured: BTreeMap<SourceName, u64>,
+    /// What the letters were selected by.
+    filter: Filter,
 }
 
 impl Plan {
@@ -35,6 +37,35 @@ impl Plan {
     /// Returns the number of letters left out because their source, and so their queue, is not configured.
     pub fn unconfigured(&self) -> &BTreeMap<SourceName, u64> {
         &self.unconfigured
+    }
+
+    /// Returns the filter that the letters were selected by; it may match others, too.
+    pub(super) fn filter(&self) -> &Filter {
+        &self.filter
+    }
+
+    /// Returns true if the letter is in the plan.
+    pub(super) fn contains(&self, letter: &Letter) -> bool {
+        let keys = self.sources.get(&letter.queued.webhook.source);
+        keys.is_some_and(|keys| keys.contains(&letter.id.key()))
+    }
+
+    /// Returns the keys of all letters.
+    pub(super) fn keys(&self) -> impl Iterator<Item = u64> {
+        self.sources.values().flatten().copied()
+    }
+
+    /// Adds letters of one source by their keys.
+    pub(super) fn extend(&mut self, source: &SourceName, keys: impl IntoIterator<Item = u64>) {
+        self.sources.entry(source.clone()).or_default().extend(keys);
+    }
+
+    /// Removes the letters with these keys.
+    pub(super) fn remove(&mut self, gone: &HashSet<u64>) {
+        for keys in self.sources.values_mut() {
+            keys.retain(|key| !gone.contains(key));
+        }
+        self.sources.retain(|_, keys| !keys.is_empty());
     }
 
     /// Adds a letter. Returns false if it is in the plan already.
@@ -84,7 +115,7 @@ impl DeadLetters<'_> {
         mut each: impl FnMut(&Letter),
     ) -> Result<Plan, DeadLetterError> {
         let mut browsing = self.browse(filter.clone(), None).await?;
-        let mut plan = Plan::default();
+        let mut plan = Plan { filter: filter.clone(), ..Plan::default() };
         let mut letters = 0;
         while letters < limit {
             let Some((_, letter)) = browsing.next_entry().await? else { break };

@@ -34,7 +34,7 @@ impl DeadLetters<'_> {
     ) -> Result<(), DeadLetterError> {
         let mut result = Reindexed::default();
         for source in self.config.sources.keys() {
-            self.reindex_source((services, job, journal, false), source, &mut result, &mut |_| {}).await?;
+            self.reindex_source((services, job, journal), source, &mut result, &mut |_| {}).await?;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Correcting the log so that it agrees with the queues, after letters were moved by other means.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
@@ -9,12 +9,13 @@ use super::{
     error::DeadLetterError,
     handle::DeadLetters,
     job::{Job, JobRequest, Services, record_state},
+    plan::Plan,
     progress::Progress,
 };
 use crate::{
     core::{
         ledger::State,
-        letters::{Fate, Filter, JobOutcome, Journal},
+        letters::{Filter, JobOutcome, Journal},
         webhook::SourceName,
     },
     edge::amqp::{
@@ -26,29 +27,29 @@ use crate::{
 /// The number of letters listed, and of keys recorded as found, at a time.
 const BATCH: usize = 64;
 
-/// The largest number of missing keys in one record of the journal.
-const RECORD_KEYS_MAX: usize = 1_000;
-
 /// The time a worker may take between writing a letter to its queue and to the log.
 const LOG_DELAY_MAX: SignedDuration = SignedDuration::from_mins(1);
 
 /// The result of a reindex.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Reindexed {
     /// The number of letters in the queues.
     pub seen: u64,
     /// The number of letters that were in their queue but not listed. They are listed now.
     pub listed: u64,
-    /// The number of letters that are listed but not in their queue. They stay listed unless they are to be
-    /// forgotten.
-    pub missing: u64,
+    /// The letters that are listed but in none of the queues that were read. They stay listed.
+    pub missing: Plan,
     /// The number of letters in the queue of another source. They are left there.
     pub misplaced: u64,
+    /// The number of letters that were in the queue of another source and are in their own now.
+    pub moved: u64,
     /// The number of letters removed from their queue: settled by a killed job that did not ack them, or
     /// second copies.
     pub finished: u64,
     /// True if the operator stopped it early.
     pub stopped: bool,
+    /// Keys of the letters that are in the queue of another source.
+    away: HashSet<u64>,
 }
 
 /// A running reindex of one source.
@@ -93,7 +94,8 @@ impl SeenSet {
 }
 
 impl DeadLetters<'_> {
-    /// Goes through the queues of the sources that `filter` selects, and corrects the log.
+    /// Goes through the queues of the sources that `filter` selects, and corrects the log. With `move_home`,
+    /// first moves the letters of other sources to their own queues.
     ///
     /// # Errors
     /// [`DeadLetterError`]. Corrections made until then stay.
@@ -101,28 +103,51 @@ impl DeadLetters<'_> {
         &self,
         services: Services<'_>,
         request: &JobRequest,
-        (filter, forget_missing): (&Filter, bool),
+        (filter, move_home): (&Filter, bool),
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Reindexed, DeadLetterError> {
         // No recovery first: a reindex does itself what a killed job left to do.
         let (job, journal) = self.begin_locked(services, request).await?;
         let mut result = Reindexed::default();
-        let mut outcome = Ok(());
-        for source in self.sources(filter) {
-            let work = (services, &job, &journal, forget_missing);
-            outcome = self.reindex_source(work, source, &mut result, progress).await;
-            result.stopped = services.stop.is_cancelled();
-            if outcome.is_err() || result.stopped {
+        let outcome = self.reindex_all((services, &job, &journal), filter, move_home, &mut result, progress);
+        let outcome = outcome.await;
+        result.stopped = services.stop.is_cancelled();
+        // A letter in another queue is not missing.
+        result.missing.remove(&std::mem::take(&mut result.away));
+        let handled = result.listed + result.moved;
+        job.end_with(outcome.map(|()| (JobOutcome::unless(result.stopped), handled, result))).await
+    }
+
+    async fn reindex_all(
+        &self,
+        (services, job, journal): (Services<'_>, &Job<'_>, &Journal),
+        filter: &Filter,
+        move_home: bool,
+        result: &mut Reindexed,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), DeadLetterError> {
+        let mut sources: BTreeSet<&SourceName> = self.sources(filter).collect();
+        if move_home {
+            let mut homes = BTreeSet::new();
+            for source in &sources {
+                homes.extend(self.move_home((services, journal), source, result).await?);
+            }
+            let homes = self.config.sources.keys().filter(|source| homes.contains(*source));
+            sources.extend(homes);
+        }
+        for source in sources {
+            if services.stop.is_cancelled() {
                 break;
             }
+            self.reindex_source((services, job, journal), source, result, progress).await?;
         }
-        job.end_with(outcome.map(|()| (JobOutcome::unless(result.stopped), result.listed, result))).await
+        Ok(())
     }
 
     /// Goes through one source's queue, and corrects the log.
     pub(super) async fn reindex_source(
         &self,
-        (services, job, journal, forget_missing): (Services<'_>, &Job<'_>, &Journal, bool),
+        (services, job, journal): (Services<'_>, &Job<'_>, &Journal),
         source: &SourceName,
         result: &mut Reindexed,
         progress: &mut dyn FnMut(Progress),
@@ -139,11 +164,7 @@ impl DeadLetters<'_> {
         let passed = running.pass(&mut pass, result, progress).await;
         pass.finish(passed, journal).await?;
         if !services.stop.is_cancelled() {
-            let missing = running.listed.missing();
-            result.missing += missing.len() as u64;
-            for keys in missing.chunks(RECORD_KEYS_MAX).filter(|_| forget_missing) {
-                job.record_gone(Fate::Missing, keys.to_vec()).await?;
-            }
+            result.missing.extend(source, running.listed.missing());
         }
         Ok(())
     }
@@ -157,11 +178,12 @@ impl ReindexJob<'_> {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<(), DeadLetterError> {
         while let Some(held) = pass.next().await? {
+            let key = held.letter.id.key();
             if !pass.is_home_of(&held) {
                 result.misplaced += 1;
+                result.away.insert(key);
                 continue;
             }
-            let key = held.letter.id.key();
             result.seen += 1;
             let listed = self.listed.mark(key);
             let is_first = listed.unwrap_or_else(|| self.seen_unlisted.insert(key));

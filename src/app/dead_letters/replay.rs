@@ -162,8 +162,8 @@ impl DeadLetters<'_> {
             Some(Stopped::Interrupted) => JobOutcome::Interrupted,
             Some(Stopped::TooManyFailed(_) | Stopped::NoOutcome(_)) => JobOutcome::Stopped,
         };
-        let note = result.stopped.map(|stopped| stopped.to_string());
-        job.end_counted(result.error.as_ref(), outcome, note).await?;
+        let cause = result.stopped.map(|stopped| stopped.to_string());
+        job.end_counted(result.error.as_ref(), outcome, cause).await?;
         Ok(result)
     }
 }
@@ -171,14 +171,18 @@ impl DeadLetters<'_> {
 impl std::fmt::Display for Stopped {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Interrupted => f.write_str("stopped by Ctrl-C"),
-            Self::TooManyFailed(wave) => write!(f, "{} of {} letters failed again", wave.failed, wave.sent),
+            Self::Interrupted => f.write_str("interrupted"),
+            Self::TooManyFailed(wave) => write!(f, "{} of {} failed again", wave.failed, letters(wave.sent)),
             Self::NoOutcome(wave) => {
-                write!(f, "{} of {} letters have no outcome yet: ", wave.open(), wave.sent)?;
+                write!(f, "no outcome yet of {} of {}: ", wave.open(), letters(wave.sent))?;
                 f.write_str("no worker is running, or raw queues are long")
             }
         }
     }
+}
+
+fn letters(n: u64) -> String {
+    format!("{n} letter{}", if n == 1 { "" } else { "s" })
 }
 
 impl ReplayJob<'_> {

@@ -16,7 +16,7 @@ use crate::{
         webhook::SourceName,
     },
     edge::{
-        amqp::{self, Connection, consume::marks::MarkConsumer},
+        amqp::{self, Connection, consume::marks::MarkConsumer, depth::Depths, names},
         metrics::{UNKNOWN_SOURCE, WorkerMetrics},
         redis::Store,
     },
@@ -38,6 +38,8 @@ pub(in crate::app) struct Keeper {
     pub(in crate::app) shards: Vec<(SourceName, Shard)>,
     /// The token of the claim to export the balance.
     pub(in crate::app) owner: String,
+    /// The settings that this worker reads webhooks with, as JSON.
+    pub(in crate::app) settings: String,
 }
 
 impl Keeper {
@@ -53,6 +55,7 @@ impl Keeper {
         let ended = self.keep(consumer, stop).await;
         // Another worker exports the balance from now on.
         self.metrics.no_balance();
+        self.metrics.dead_letters([]);
         drop(self.store.stop_leading(&self.owner).await);
         ended
     }
@@ -72,7 +75,11 @@ impl Keeper {
                     }
                 }
                 _ = balance_due.tick() => tokio::select! {
-                    () = self.export_balance() => {}
+                    () = async {
+                        self.say_settings().await;
+                        self.export_dead_letters().await;
+                        self.export_balance().await;
+                    } => {}
                     () = stop.cancelled() => return Ok(()),
                 },
             }
@@ -112,6 +119,30 @@ impl Keeper {
             *labelled.entry(label).or_default() += sum;
         }
         labelled
+    }
+
+    /// Says which settings this worker reads webhooks with, for `dead-letters try`.
+    async fn say_settings(&self) {
+        if let Err(error) = self.store.say_settings(&self.owner, &self.settings, Timestamp::now()).await {
+            tracing::debug!(%error, "the settings of this worker are not known to commands");
+        }
+    }
+
+    /// Exports how many dead letters wait, without Redis: that is known even while there is no balance.
+    async fn export_dead_letters(&self) {
+        let reading = async {
+            let mut depths = Depths::new(&self.connection);
+            let mut waiting = Vec::with_capacity(self.config.sources.len());
+            for source in self.config.sources.keys() {
+                waiting.push((source, depths.of(&names::dead_queue(source)).await?));
+            }
+            depths.close().await?;
+            Ok::<_, amqp::Error>(waiting)
+        };
+        match tokio::time::timeout(BALANCE_EVERY, reading).await {
+            Ok(Ok(waiting)) => self.metrics.dead_letters(waiting),
+            Ok(Err(_)) | Err(_) => self.metrics.dead_letters([]),
+        }
     }
 
     /// Exports the balance, if no other worker does: each would show the same, and sums over all workers

@@ -287,7 +287,8 @@ impl Worker {
         lanes.spawn(follower.run(stop.clone()));
         let (config, store, metrics) = (config.clone(), store.clone(), metrics.clone());
         let (connection, owner) = (connection.clone(), self.processor.owners.next());
-        let keeper = Keeper { config, store, metrics, connection, shards, owner };
+        let settings = serde_json::json!(read::settings(&config)).to_string();
+        let keeper = Keeper { config, store, metrics, connection, shards, owner, settings };
         lanes.spawn(keeper.run(marks, stop.clone()));
         Ok(lanes)
     }

@@ -1,6 +1,8 @@
 //! Reading a webhook: from its body to the events to publish. It is a worker's first step, and the trial of a
 //! dead letter.
 
+use std::collections::BTreeMap;
+
 use crate::{
     config::{Config, Source, Unsupported},
     core::{
@@ -92,6 +94,19 @@ fn read_with(
         events.push(encoded);
     }
     Ok(NormalizedWebhook { key: normalized.key, events, drift: normalized.drift })
+}
+
+/// Returns the version and the settings on which the result of [`read`] depends.
+pub fn settings(config: &Config) -> BTreeMap<String, String> {
+    let decides = |name: &str| {
+        let of_source = ["provider", "unsupported", "phone_region"];
+        name == "worker.event_bytes_max"
+            || name.starts_with("sources.") && of_source.iter().any(|key| name.ends_with(&format!(".{key}")))
+    };
+    let mut settings = config.values();
+    settings.retain(|name, _| decides(name));
+    settings.insert("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+    settings
 }
 
 fn permanent(reason: Reason, error: String) -> Fault {

@@ -1,42 +1,33 @@
 //! `hookswitch dead-letters discard`
 
-use std::{
-    io::{self, IsTerminal, Write},
-    path::PathBuf,
-};
+use std::{io, path::Path};
 
-use indicatif::HumanCount;
-use jiff::Timestamp;
 use serde_json::json;
 
 use super::{
     files::LetterFile,
     filter::TargetArgs,
-    output::{eprint_line, letters, print_line},
-    progress::{bar, counted},
+    guards::{Guards, restore, save},
+    progress::{bar, moving},
     selection::{describe, report_dry_run, report_if_empty, select},
     session::Session,
     who::Who,
 };
 use crate::{
-    app::dead_letters::{Archive, Discarded, JobRequest, Plan},
-    cli::exit::{FAILED, OK, Usage},
+    app::dead_letters::{Discarded, JobRequest},
+    cli::{
+        exit::{FAILED, OK},
+        output::{Report, counts, letters},
+    },
     config::Config,
     core::letters::JobKind,
 };
 
-/// Remove dead letters for good, after writing them to a file
+/// Remove dead letters from their queues, after writing them to a file
 #[derive(clap::Args)]
 pub(in crate::cli) struct Args {
-    /// Do not ask for confirmation
-    #[arg(long)]
-    yes: bool,
-    /// The file to write them to first [default: dead-letters-<time>.ndjson in the current directory]
-    #[arg(long, value_name = "FILE")]
-    export: Option<PathBuf>,
-    /// Write no file: the letters cannot be restored
-    #[arg(long, conflicts_with = "export")]
-    no_export: bool,
+    #[command(flatten)]
+    guards: Guards,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -47,96 +38,93 @@ pub(in crate::cli) struct Args {
 }
 
 pub(super) async fn run(config: &Config, args: &Args) -> anyhow::Result<u8> {
-    // The reason is checked first, since it is forgotten most often. The letters are not known yet.
-    let request = || args.who.request_with_reason(JobKind::Discard, String::new(), None);
+    // The note is checked first, since it is forgotten most often. The letters are not known yet.
+    let request = || args.who.request_with_note(JobKind::Discard, String::new(), None);
     let request = if args.target.dry_run { None } else { Some(request()?) };
     let filter = args.target.filter(config)?;
+    let mut file = if args.target.dry_run { None } else { args.guards.file()? };
     let session = Session::open(config).await?;
     let plan = select(&session, &filter, args.target.limit).await?;
-    let Some(request) = request else { return Ok(report_dry_run(&plan, args.json, "discarded")?) };
+    let Some(request) = request else {
+        return report_dry_run(&session, &plan, &filter, args.json, "discarded").await;
+    };
     let request = JobRequest { filter: filter.to_string(), letters: Some(plan.len()), ..request };
-    if let Some(code) = report_if_empty(&session, &plan, &args.target.filter, args.json).await? {
+    if let Some(code) = report_if_empty(&session, &plan, &filter, args.json).await? {
         return Ok(code);
     }
-    if !args.yes && !confirmed(&plan).await? {
+    if !args.guards.confirmed(&describe(&plan), "discarded").await? {
         return Ok(FAILED);
     }
     let services = session.job_services().await?;
-    let named = args.export.clone().unwrap_or_else(default_file);
-    let mut file = if args.no_export { None } else { Some(LetterFile::new(&named)?) };
-    let progress = bar(Some(plan.len()), "discarded");
-    let archive = file.as_mut().map(|file| file as &mut dyn Archive);
     let services = services.borrow();
-    let result =
-        session.dead_letters().discard(services, &request, plan, archive, &mut counted(&progress)).await;
+    let dead_letters = session.dead_letters();
+    let selected = plan.len();
+    let plan = save(&dead_letters, plan, file.as_mut(), services.stop).await?;
+    let unsaved = selected - plan.len();
+    let progress = bar(Some(plan.len()), "discarded");
+    let result = dead_letters.discard(services, &request, plan, &mut moving(&progress)).await;
     progress.finish_and_clear();
-    let result = result?;
-    let path = file.as_ref().and_then(LetterFile::path).map(|path| path.display().to_string());
-    if args.json {
-        print_line(&as_json(&result, path).to_string())?;
-    } else {
-        print(&result, path)?;
+    if !result.as_ref().is_ok_and(|result| result.discarded + result.unknown > 0) {
+        file.take().into_iter().for_each(LetterFile::withdraw);
     }
+    let mut result = result?;
+    result.not_reached += unsaved;
+    let path = file.as_ref().and_then(LetterFile::path);
+    if args.json {
+        args.guards.report().line(&as_json(&result, path).to_string())?;
+    } else {
+        print(&result, path, args.guards.report())?;
+    }
+    let complete = !result.stopped && result.not_found + result.not_reached == 0;
     match result.error {
         Some(error) => Err(error.into()),
-        None => Ok(if result.not_discarded > 0 { FAILED } else { OK }),
+        None => Ok(if complete { OK } else { FAILED }),
     }
 }
 
-fn default_file() -> PathBuf {
-    Timestamp::now().strftime("dead-letters-%Y%m%dT%H%M%S.ndjson").to_string().into()
-}
-
-/// Asks on the terminal for confirmation.
-async fn confirmed(plan: &Plan) -> anyhow::Result<bool> {
-    let selected = describe(plan);
-    if !io::stdin().is_terminal() {
-        let error = format!("{selected} would be discarded: add --yes, or check first with --dry-run");
-        return Err(Usage(error).into());
-    }
-    // On another thread, so that the connection to the broker stays alive while the operator thinks.
-    let asked = tokio::task::spawn_blocking(move || {
-        eprint!("{selected} will be discarded. Type yes: ");
-        io::stderr().flush()?;
-        let mut answer = String::new();
-        io::stdin().read_line(&mut answer)?;
-        io::Result::Ok(answer.trim() == "yes")
-    });
-    let yes = asked.await??;
-    if !yes {
-        eprint_line("nothing was discarded");
-    }
-    Ok(yes)
-}
-
-fn as_json(result: &Discarded, path: Option<String>) -> serde_json::Value {
+fn as_json(result: &Discarded, path: Option<&Path>) -> serde_json::Value {
     json!({
         "discarded": result.discarded,
         "left_meanwhile": result.left_meanwhile,
-        "not_discarded": result.not_discarded,
-        "export": path,
+        "not_found": result.not_found,
+        "not_reached": result.not_reached,
+        "unknown": result.unknown,
+        "export": path.map(|path| path.display().to_string()),
         "stopped": result.stopped,
         "error": result.error.as_ref().map(ToString::to_string),
     })
 }
 
-fn print(result: &Discarded, path: Option<String>) -> io::Result<()> {
-    print_line(&format!("{} discarded", letters(result.discarded)))?;
+fn print(result: &Discarded, path: Option<&Path>, report: Report) -> io::Result<()> {
+    report.line(&format!("{} discarded", letters(result.discarded)))?;
     if let Some(path) = path {
-        print_line(&format!("they are in {path}: `hookswitch dead-letters import {path}` puts them back"))?;
+        report.line(&restore(path))?;
     }
-    if result.left_meanwhile > 0 {
-        let moved = HumanCount(result.left_meanwhile);
-        print_line(&format!("{moved} letters were moved by another job meanwhile"))?;
+    if result.discarded > 0 {
+        report
+            .line("their bodies stay in the stream hookswitch.dead-log until its retention deletes them")?;
     }
+    let others = [
+        (
+            result.left_meanwhile,
+            "letter was moved by another job meanwhile",
+            "letters were moved by another job meanwhile",
+        ),
+        (
+            result.not_found,
+            "letter was not in its queue: it was removed by other means (run `dead-letters reindex`)",
+            "letters were not in their queue: they were removed by other means (run `dead-letters reindex`)",
+        ),
+        (
+            result.unknown,
+            "letter was in hand when it failed: the next job finishes it",
+            "letters were in hand when it failed: the next job finishes them",
+        ),
+        (result.not_reached, "letter not reached: it stays", "letters not reached: they stay"),
+    ];
+    report.lines(&counts("", &others))?;
     if result.stopped {
-        print_line("stopped by Ctrl-C; run it again to continue")?;
-    } else if result.not_discarded > 0 {
-        let missing = HumanCount(result.not_discarded);
-        print_line(&format!(
-            "{missing} letters were not in their queue: they were removed by other means (run `dead-letters \
-             reindex`)"
-        ))?;
+        report.line("interrupted; run it again to continue")?;
     }
     Ok(())
 }

@@ -1,17 +1,21 @@
 //! `hookswitch dead-letters export`
 
-use std::path::PathBuf;
+use std::{io::ErrorKind, path::PathBuf};
 
 use super::{
-    files::LetterFile,
+    files::{LetterFile, is_output},
     filter::FilterArgs,
-    output::{eprint_line, letters, print_line},
-    progress::{bar, counted},
-    session::{Session, stop_on_interrupt},
+    progress::{bar, moving},
+    selection::no_match,
+    session::{Session, stop_on_signals},
     who::Who,
 };
 use crate::{
-    cli::exit::{FAILED, OK},
+    app::dead_letters::DeadLetterError,
+    cli::{
+        exit::{FAILED, OK},
+        output::{Report, letters},
+    },
     config::Config,
     core::letters::JobKind,
 };
@@ -19,7 +23,7 @@ use crate::{
 /// Write dead letters to a file, with personal data: for a ticket, for `try` elsewhere, or for `import`
 #[derive(clap::Args)]
 pub(in crate::cli) struct Args {
-    /// A file that does not exist yet
+    /// A file that does not exist yet, or - for standard output
     file: PathBuf,
     /// At most this many, oldest first
     #[arg(long, default_value_t = u64::MAX, hide_default_value = true, value_name = "N")]
@@ -32,25 +36,31 @@ pub(in crate::cli) struct Args {
 
 pub(super) async fn run(config: &Config, args: &Args) -> anyhow::Result<u8> {
     let filter = args.filter.filter(config)?;
-    let request = args.who.request_with_reason(JobKind::Export, filter.to_string(), None)?;
-    let session = Session::open(config).await?;
-    let (publisher, stop) = (session.publisher().await?, stop_on_interrupt());
+    let request = args.who.request_with_note(JobKind::Export, filter.to_string(), None)?;
+    let report = Report::beside(is_output(&args.file));
     let mut file = LetterFile::new(&args.file)?;
+    let session = Session::open(config).await?;
+    let (publisher, stop) = (session.publisher().await?, stop_on_signals()?);
     let progress = bar(None, "written");
     let written = session
         .dead_letters()
-        .export((&publisher, &stop), &request, (&filter, args.limit), &mut file, &mut counted(&progress))
+        .export((&publisher, &stop), &request, (&filter, args.limit), &mut file, &mut moving(&progress))
         .await;
     progress.finish_and_clear();
-    let written = written?;
-    match file.path() {
-        Some(path) => {
-            print_line(&format!("{} written to {}, with personal data", letters(written), path.display()))?;
-        }
-        None => eprint_line("no dead letters match; no file was written"),
+    let written = match written {
+        // As with every command, a reader may take only the first letters.
+        Err(DeadLetterError::NoFile(error)) if error.kind() == ErrorKind::BrokenPipe => return Ok(OK),
+        written => written?,
+    };
+    if written == 0 && !stop.is_cancelled() {
+        return no_match(&session, &filter, "no file was written").await;
     }
     if stop.is_cancelled() {
-        print_line("stopped by Ctrl-C; the file is incomplete")?;
+        let written = if is_output(&args.file) { letters(written) } else { "no file".to_owned() };
+        report.line(&format!("interrupted; {written} written"))?;
+        return Ok(FAILED);
     }
-    Ok(if stop.is_cancelled() || (written == 0 && args.filter.names_letters()) { FAILED } else { OK })
+    let place = file.path().map_or_else(|| "standard output".to_owned(), |path| path.display().to_string());
+    report.line(&format!("{} written to {place}, with personal data", letters(written)))?;
+    Ok(OK)
 }

@@ -1,13 +1,13 @@
 //! The options that select letters.
 
 use clap::Args;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use semver::Version;
 use uuid::Uuid;
 
 use crate::{
-    cli::{exit::Usage, help},
-    config::{Config, units},
+    cli::{exit::Usage, help, moment},
+    config::Config,
     core::{
         delivery::fault::Reason,
         letters::{Condition, Filter, Fingerprint},
@@ -30,22 +30,30 @@ pub(super) struct FilterArgs {
     )]
     providers: Vec<Provider>,
     #[arg(
-        long = "died-of",
-        value_name = "WORD",
-        help = format!("Dead-lettered for this reason; repeatable: {}", help::reasons())
+        long = "reason",
+        value_name = "REASON",
+        value_parser = reason,
+        help = format!("Died for this reason; repeatable: {}", help::reasons())
     )]
-    died_of: Vec<Reason>,
+    reasons: Vec<Reason>,
+    /// The former name of --reason
+    #[arg(long = "died-of", hide = true, value_parser = died_of)]
+    died_of: Option<Reason>,
     /// With this failure fingerprint, as `stats` prints it; repeatable
     #[arg(long = "fingerprint", value_name = "F")]
     fingerprints: Vec<Fingerprint>,
     /// With this delivery id or letter id; repeatable
     #[arg(long = "id", value_name = "ID")]
     ids: Vec<Uuid>,
-    /// Died at or after this time: an age (90m, 2h, 3d) or a timestamp (2026-01-02T03:04:05Z)
-    #[arg(long, value_name = "WHEN", value_parser = moment)]
+    #[arg(
+        long,
+        value_name = "WHEN",
+        value_parser = moment::argument,
+        help = format!("Died at or after this time: {}", moment::FORMS)
+    )]
     since: Option<Timestamp>,
-    /// Died before this time: an age or a timestamp
-    #[arg(long, value_name = "WHEN", value_parser = moment)]
+    /// Died before this time, in the same forms
+    #[arg(long, value_name = "WHEN", value_parser = moment::argument)]
     before: Option<Timestamp>,
     /// Dead-lettered by this version of hookswitch
     #[arg(long = "version", value_name = "VERSION")]
@@ -70,7 +78,7 @@ pub(super) struct TargetArgs {
     pub(super) dry_run: bool,
     /// All letters of all sources
     #[arg(long)]
-    all: bool,
+    pub(super) all: bool,
     /// At most this many, oldest first
     #[arg(long, default_value_t = u64::MAX, hide_default_value = true, value_name = "N")]
     pub(super) limit: u64,
@@ -106,7 +114,7 @@ impl FilterArgs {
         Ok(Filter {
             sources: self.sources.clone(),
             providers: self.providers.clone(),
-            reasons: self.died_of.clone(),
+            reasons: self.reasons.clone(),
             fingerprints: self.fingerprints.clone(),
             ids: self.ids.clone(),
             since: self.since,
@@ -117,21 +125,16 @@ impl FilterArgs {
             pointers: self.pointers.clone(),
         })
     }
-
-    /// Returns true if letters are selected by id: then finding none is a failure.
-    pub(super) fn names_letters(&self) -> bool {
-        !self.ids.is_empty()
-    }
 }
 
-fn moment(text: &str) -> Result<Timestamp, String> {
-    if let Ok(at) = text.parse() {
-        return Ok(at);
-    }
-    let age = units::parse_duration(text).and_then(|age| SignedDuration::try_from(age).ok());
-    age.and_then(|age| Timestamp::now().checked_sub(age).ok()).ok_or_else(|| {
-        "expected an age, as in 90m, 2h or 3d, or a time, as in 2026-01-02T03:04:05Z".to_owned()
+fn reason(text: &str) -> Result<Reason, String> {
+    text.parse().map_err(|error| {
+        format!("{error}; --reason is why a webhook died; to say why you do this, use --note")
     })
+}
+
+fn died_of(text: &str) -> Result<Reason, String> {
+    Err(format!("--died-of is called --reason now: write --reason {text}"))
 }
 
 fn header(text: &str) -> Result<Condition, String> {

@@ -1,21 +1,26 @@
 //! `hookswitch dead-letters import`
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
-use indicatif::HumanCount;
+use anyhow::Context;
 use serde_json::json;
 
 use super::{
     files::read_letters,
-    output::{eprint_line, letters, print_line},
-    progress::{bar, counted},
+    progress::{bar, moving},
     session::Session,
-    who::Who,
+    who::{FormerNote, Who},
 };
 use crate::{
-    cli::exit::{DATA, FAILED, OK},
+    cli::{
+        exit::{DATA, FAILED, OK},
+        output::{counted, eprint_line, letters, print_line},
+    },
     config::Config,
-    core::letters::JobKind,
+    core::{
+        letters::{JobKind, Letter},
+        webhook::SourceName,
+    },
     edge::amqp::carriable,
 };
 
@@ -29,11 +34,20 @@ pub(in crate::cli) struct Args {
     json: bool,
     #[command(flatten)]
     who: Who,
+    #[command(flatten)]
+    former: FormerNote,
+}
+
+/// What a file holds.
+#[derive(Default)]
+struct Content {
+    letters: u64,
+    sources: BTreeSet<SourceName>,
 }
 
 pub(super) async fn run(config: &Config, args: &Args) -> anyhow::Result<u8> {
-    let total = match check(config, args)? {
-        Ok(total) => total,
+    let Content { letters: total, sources } = match check(config, args)? {
+        Ok(content) => content,
         Err(error) => {
             eprint_line(&format!("hookswitch: {error:#}; nothing was imported"));
             return Ok(DATA);
@@ -46,7 +60,8 @@ pub(super) async fn run(config: &Config, args: &Args) -> anyhow::Result<u8> {
     // A line that cannot be read any more was changed after the check.
     let lines = read_letters(&args.file)?.map_while(Result::ok);
     let services = services.borrow();
-    let result = session.dead_letters().import(services, &request, lines, &mut counted(&progress)).await;
+    let content = (sources.into_iter().collect(), lines);
+    let result = session.dead_letters().import(services, &request, content, &mut moving(&progress)).await;
     progress.finish_and_clear();
     let result = result?;
     let (put_back, already_there) = (result.put_back, result.already_there);
@@ -55,10 +70,10 @@ pub(super) async fn run(config: &Config, args: &Args) -> anyhow::Result<u8> {
             json!({ "put_back": put_back, "there_already": already_there, "stopped": result.stopped });
         print_line(&shown.to_string())?;
     } else {
-        let already_there = HumanCount(already_there);
-        print_line(&format!("{} imported, {already_there} were there already", letters(put_back)))?;
+        let already_there = counted(already_there, "was there already", "were there already");
+        print_line(&format!("{} imported, {already_there}", letters(put_back)))?;
         if result.stopped {
-            print_line("stopped by Ctrl-C; run it again to continue")?;
+            print_line("interrupted; run it again to continue")?;
         }
     }
     if !result.stopped && put_back + already_there != total {
@@ -69,24 +84,30 @@ pub(super) async fn run(config: &Config, args: &Args) -> anyhow::Result<u8> {
     Ok(if result.stopped { FAILED } else { OK })
 }
 
-/// Reads all lines before the first letter is imported, and returns the number of letters. The inner error is
-/// a wrong line.
-fn check(config: &Config, args: &Args) -> anyhow::Result<Result<u64, anyhow::Error>> {
-    let mut letters = 0;
+/// Reads all lines before the first letter is imported. The inner error is a wrong line or an empty file.
+fn check(config: &Config, args: &Args) -> anyhow::Result<Result<Content, anyhow::Error>> {
+    let mut content = Content::default();
     for letter in read_letters(&args.file)? {
-        match letter {
-            Ok(letter) if config.sources.contains_key(&letter.queued.webhook.source) => {
-                if let Err(error) = carriable::check(&letter.queued, config.amqp.frame_max) {
-                    return Ok(Err(anyhow::Error::from(error).context(format!("letter {}", letter.id))));
-                }
-                letters += 1;
-            }
-            Ok(letter) => {
-                let source = letter.queued.webhook.source;
-                return Ok(Err(anyhow::anyhow!("source `{source}` is not configured")));
+        match letter.and_then(|letter| importable(config, letter)) {
+            Ok(source) => {
+                content.letters += 1;
+                content.sources.insert(source);
             }
             Err(error) => return Ok(Err(error)),
         }
     }
-    Ok(Ok(letters))
+    if content.letters == 0 {
+        return Ok(Err(anyhow::anyhow!("{} holds no letters", args.file.display())));
+    }
+    Ok(Ok(content))
+}
+
+/// Returns the source of a letter that can be put back whole.
+fn importable(config: &Config, letter: Letter) -> anyhow::Result<SourceName> {
+    let webhook = &letter.queued.webhook;
+    let source = &webhook.source;
+    anyhow::ensure!(config.sources.contains_key(source), "source `{source}` is not configured");
+    carriable::check(&letter.queued, config.amqp.frame_max)
+        .with_context(|| format!("letter {}", letter.id))?;
+    Ok(source.clone())
 }

@@ -2,12 +2,14 @@
 
 use indicatif::HumanCount;
 
-use super::{
-    output::{Out, age, moment, table},
-    session::Session,
-};
+use super::session::Session;
 use crate::{
-    cli::exit::OK,
+    cli::{
+        exit::OK,
+        moment::{age, moment},
+        output::Out,
+        table::{prose, table, whole, width_of_output},
+    },
     config::Config,
     core::letters::{JobKind, JobSummary},
 };
@@ -21,6 +23,9 @@ pub(in crate::cli) struct Args {
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,
+    /// Print whole lines, even where the terminal is narrower
+    #[arg(long)]
+    wide: bool,
 }
 
 pub(super) async fn run(config: &Config, args: &Args) -> anyhow::Result<u8> {
@@ -39,8 +44,17 @@ pub(super) async fn run(config: &Config, args: &Args) -> anyhow::Result<u8> {
     } else {
         let unfinished = journal.unfinished().filter(|_| busy).map(|job| job.id);
         let rows: Vec<_> = jobs.iter().map(|job| row(job, unfinished == Some(job.id))).collect();
-        let head = ["began (UTC)", "took", "job", "who", "outcome", "letters", "which", "why"];
-        for line in table(&head, &rows) {
+        let columns = [
+            whole("began (UTC)"),
+            whole("took"),
+            whole("job"),
+            whole("who"),
+            prose("outcome"),
+            prose("letters"),
+            prose("which"),
+            prose("note"),
+        ];
+        for line in table(&columns, &rows, width_of_output(args.wide)) {
             out.line(&line)?;
         }
     }
@@ -58,8 +72,8 @@ fn row(job: &JobSummary, is_running: bool) -> Vec<String> {
         letters.push(format!("{} {}", HumanCount(job.handled), handled(job.kind)));
     }
     let letters = if letters.is_empty() { "0".to_owned() } else { letters.join(", ") };
-    let outcome = match (job.outcome, &job.note) {
-        (Some(outcome), Some(note)) => format!("{}: {note}", outcome.as_str()),
+    let outcome = match (job.outcome, &job.cause) {
+        (Some(outcome), Some(cause)) => format!("{}: {cause}", outcome.as_str()),
         (Some(outcome), None) => outcome.as_str().to_owned(),
         (None, _) if is_running => "running".to_owned(),
         (None, _) if job.kind.is_exclusive() => "killed".to_owned(),
@@ -73,7 +87,7 @@ fn row(job: &JobSummary, is_running: bool) -> Vec<String> {
         outcome,
         job.letters.map_or_else(|| letters.clone(), |of| format!("{letters} of {}", HumanCount(of))),
         job.filter.clone(),
-        job.reason.clone().unwrap_or_default(),
+        job.note.clone().unwrap_or_default(),
     ]
 }
 

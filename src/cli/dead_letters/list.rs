@@ -5,11 +5,16 @@ use serde_json::json;
 use super::{
     filter::FilterArgs,
     letter::{error_text, reason_word, summary},
-    output::{Out, eprint_line, moment, table},
+    selection::no_match,
     session::Session,
 };
 use crate::{
-    cli::exit::{FAILED, OK},
+    cli::{
+        exit::OK,
+        moment::moment,
+        output::{Out, eprint_line},
+        table::{prose, table, whole, width_of_output},
+    },
     config::Config,
     core::letters::Letter,
 };
@@ -26,13 +31,17 @@ pub(in crate::cli) struct Args {
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,
+    /// Print whole lines, even where the terminal is narrower
+    #[arg(long)]
+    wide: bool,
     #[command(flatten)]
     filter: FilterArgs,
 }
 
 pub(super) async fn run(config: &Config, args: &Args) -> anyhow::Result<u8> {
     let session = Session::open(config).await?;
-    let mut browsing = session.dead_letters().browse(args.filter.filter(config)?, args.after).await?;
+    let filter = args.filter.filter(config)?;
+    let mut browsing = session.dead_letters().browse(filter.clone(), args.after).await?;
     let mut out = Out::new();
     let (mut listed, mut last, mut more) = (0, None, false);
     let mut rows = Vec::new();
@@ -54,29 +63,38 @@ pub(super) async fn run(config: &Config, args: &Args) -> anyhow::Result<u8> {
     }
     browsing.close().await;
     if !args.json && listed > 0 {
-        let head = ["delivery id", "source", "died of", "fingerprint", "died at (UTC)", "replays", "error"];
-        for line in table(&head, &rows) {
+        let columns = [
+            whole("delivery id"),
+            whole("fingerprint"),
+            whole("source"),
+            whole("reason"),
+            prose("error"),
+            whole("died at (UTC)"),
+            whole("replays"),
+        ];
+        for line in table(&columns, &rows, width_of_output(args.wide)) {
             out.line(&line)?;
         }
     }
     out.finish()?;
     match last {
         Some(last) if more => eprint_line(&format!("there are more: --after {last}")),
-        None => eprint_line("no dead letters match"),
+        None if args.after.is_some() => eprint_line("there are no more"),
+        None => return no_match(&session, &filter, "").await,
         Some(_) => {}
     }
-    Ok(if listed == 0 && args.filter.names_letters() { FAILED } else { OK })
+    Ok(OK)
 }
 
 fn row(letter: &Letter) -> Vec<String> {
     let (webhook, history) = (&letter.queued.webhook, &letter.queued.history);
     vec![
         webhook.delivery_id.to_string(),
+        letter.fingerprint().to_string(),
         webhook.source.to_string(),
         reason_word(history.reason),
-        letter.fingerprint().to_string(),
+        error_text(letter).into_owned(),
         history.last_failed_at.map_or_else(|| "?".to_owned(), moment),
         history.replays.to_string(),
-        error_text(letter).into_owned(),
     ]
 }

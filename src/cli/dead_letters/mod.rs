@@ -3,20 +3,22 @@
 //! A command is one file with `Args`, whose doc is the command's help, and `run`; and one line in
 //! [`commands!`].
 
+mod bars;
 mod discard;
 mod export;
 mod files;
 mod filter;
+mod guards;
 mod import;
 mod jobs;
 mod letter;
 mod list;
-mod output;
 mod progress;
 mod reindex;
 mod replay;
 mod selection;
 mod session;
+mod settings;
 mod show;
 mod stats;
 mod r#try;

@@ -1,8 +1,8 @@
 //! Progress bars on standard error.
 
-use std::{io::IsTerminal, time::Duration};
+use std::{fmt::Write, io::IsTerminal, time::Duration};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::app::dead_letters::Progress;
 
@@ -17,19 +17,26 @@ pub(super) fn bar(total: Option<u64>, prefix: &'static str) -> ProgressBar {
         bar.set_draw_target(ProgressDrawTarget::hidden());
     }
     let template = match total {
-        Some(_) => "{prefix} {wide_bar} {human_pos}/{human_len} {per_sec} ETA {eta} {msg}",
-        None => "{prefix} {spinner} {human_pos} {per_sec} {msg}",
+        Some(_) => "{prefix} {wide_bar} {human_pos}/{human_len} {rate} ETA {eta} {msg}",
+        None => "{prefix} {spinner} {human_pos} {rate} {msg}",
     };
     if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
+        bar.set_style(style.with_key("rate", rate));
     }
     bar.set_prefix(prefix);
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }
 
+/// Writes the number of letters a second, without decimals.
+fn rate(state: &ProgressState, to: &mut dyn Write) {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate that people read")]
+    let rate = state.per_sec().round() as u64;
+    write!(to, "{}/s", HumanCount(rate)).unwrap_or_default();
+}
+
 /// Returns a callback that moves `bar` to the number of letters handled.
-pub(super) fn counted(bar: &ProgressBar) -> impl FnMut(Progress) {
+pub(super) fn moving(bar: &ProgressBar) -> impl FnMut(Progress) {
     |progress| {
         if let Progress::Letters(letters) = progress {
             bar.set_position(letters);

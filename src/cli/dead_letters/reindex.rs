@@ -5,84 +5,162 @@ use std::io;
 use serde_json::json;
 
 use super::{
+    files::LetterFile,
     filter::FilterArgs,
-    output::{counts, letters, print_line, print_lines},
-    progress::{bar, counted},
-    session::Session,
+    guards::{Guards, restore, save},
+    progress::{bar, moving},
+    selection::describe,
+    session::{JobServices, Session},
     who::Who,
 };
 use crate::{
-    app::dead_letters::Reindexed,
-    cli::exit::{FAILED, OK},
+    app::dead_letters::{JobRequest, Plan, Reindexed},
+    cli::{
+        exit::{FAILED, OK, Usage},
+        output::{Report, counts, letters},
+    },
     config::Config,
-    core::letters::JobKind,
+    core::letters::{Filter, JobKind},
 };
 
 /// Make the list of dead letters agree with the queues, after letters were moved by other means
 #[derive(clap::Args)]
 pub(in crate::cli) struct Args {
-    /// Remove letters from the list that are in no queue; `export` them first: the list is the only copy
+    /// Remove letters from the list that are in no queue. The list is the only copy: it needs --note, asks,
+    /// and writes them to a file first
     #[arg(long)]
     forget_missing: bool,
+    /// Move letters that are in the queue of another source to their own
+    #[arg(long)]
+    move_home: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    guards: Guards,
     #[command(flatten)]
     who: Who,
     #[command(flatten)]
     filter: FilterArgs,
 }
 
-pub(super) async fn run(config: &Config, args: &Args) -> anyhow::Result<u8> {
-    let session = Session::open(config).await?;
-    let filter = args.filter.filter(config)?;
-    let request = args.who.request(JobKind::Reindex, filter.to_string(), None)?;
-    let services = session.job_services().await?;
-    let progress = bar(None, "seen");
-    let which = (&filter, args.forget_missing);
-    let services = services.borrow();
-    let result = session.dead_letters().reindex(services, &request, which, &mut counted(&progress)).await;
-    progress.finish_and_clear();
-    let result = result?;
-    if args.json {
-        print_line(&as_json(&result).to_string())?;
-    } else {
-        print(&result, args.forget_missing)?;
-    }
-    Ok(if result.stopped { FAILED } else { OK })
+/// What became of the letters that were missing.
+#[derive(Default)]
+struct Forgotten {
+    letters: u64,
+    file: Option<LetterFile>,
 }
 
-fn as_json(result: &Reindexed) -> serde_json::Value {
+impl Args {
+    fn request(&self, filter: &Filter, letters: Option<u64>) -> Result<JobRequest, Usage> {
+        let filter = filter.to_string();
+        if self.forget_missing {
+            self.who.request_with_note(JobKind::Reindex, filter, letters)
+        } else {
+            self.who.request(JobKind::Reindex, filter, letters)
+        }
+    }
+}
+
+pub(super) async fn run(config: &Config, args: &Args) -> anyhow::Result<u8> {
+    let filter = args.filter.filter(config)?;
+    let request = args.request(&filter, None)?;
+    let file = if args.forget_missing { args.guards.file()? } else { None };
+    let session = Session::open(config).await?;
+    let services = session.job_services().await?;
+    let progress = bar(None, "seen");
+    let which = (&filter, args.move_home);
+    let dead_letters = session.dead_letters();
+    let result = dead_letters.reindex(services.borrow(), &request, which, &mut moving(&progress)).await;
+    progress.finish_and_clear();
+    let mut result = result?;
+    let report = args.guards.report();
+    if !args.json {
+        print(&result, args, report)?;
+    }
+    let missing = std::mem::take(&mut result.missing);
+    let (missing_letters, forgets) = (missing.len(), args.forget_missing && !missing.is_empty());
+    let forgotten = if forgets && !result.stopped {
+        let request = args.request(&filter, Some(missing_letters))?;
+        forget(&session, &services, (args, request), missing, file).await?
+    } else {
+        Forgotten::default()
+    };
+    let path = forgotten.file.as_ref().and_then(LetterFile::path);
+    if args.json {
+        let export = path.map(|path| path.display().to_string());
+        report.line(&as_json(&result, missing_letters, forgotten.letters, export).to_string())?;
+    } else if forgets {
+        report.line(&format!("{} not listed any more", letters(forgotten.letters)))?;
+        path.map_or(Ok(()), |path| report.line(&restore(path)))?;
+    }
+    let left = forgets && forgotten.letters < missing_letters;
+    Ok(if result.stopped || left { FAILED } else { OK })
+}
+
+/// Takes missing letters off the list, as `discard` removes letters from their queues.
+async fn forget(
+    session: &Session<'_>,
+    services: &JobServices,
+    (args, request): (&Args, JobRequest),
+    missing: Plan,
+    mut file: Option<LetterFile>,
+) -> anyhow::Result<Forgotten> {
+    if !args.guards.confirmed(&describe(&missing), "taken off the list").await? {
+        return Ok(Forgotten::default());
+    }
+    let (dead_letters, services) = (session.dead_letters(), services.borrow());
+    let missing = save(&dead_letters, missing, file.as_mut(), services.stop).await?;
+    let letters = dead_letters.forget(services, &request, missing).await?;
+    Ok(Forgotten { letters, file })
+}
+
+fn as_json(result: &Reindexed, missing: u64, forgotten: u64, export: Option<String>) -> serde_json::Value {
     json!({
         "seen": result.seen,
         "listed": result.listed,
-        "missing": result.missing,
+        "missing": missing,
+        "forgotten": forgotten,
         "misplaced": result.misplaced,
+        "moved": result.moved,
         "finished": result.finished,
+        "export": export,
         "stopped": result.stopped,
     })
 }
 
-fn print(result: &Reindexed, forget_missing: bool) -> io::Result<()> {
-    print_line(&format!("{} in the queues", letters(result.seen)))?;
-    let missing = if forget_missing {
-        "were listed but in no queue; they are not listed any more"
+fn print(result: &Reindexed, args: &Args, report: Report) -> io::Result<()> {
+    report.line(&format!("{} in the queues", letters(result.seen)))?;
+    let missing = if args.forget_missing {
+        ["is listed but in no queue", "are listed but in no queue"]
     } else {
-        "are listed but in no queue: save them with `export`, then use --forget-missing, and `import` to \
-         restore them"
+        [
+            "is listed but in no queue: --forget-missing saves it in a file, which `import` puts back",
+            "are listed but in no queue: --forget-missing saves them in a file, which `import` puts back",
+        ]
+    };
+    let misplaced = if args.move_home {
+        ["is in the queue of another source", "are in the queue of another source"]
+    } else {
+        [
+            "is in the queue of another source: --move-home moves it to its own",
+            "are in the queue of another source: --move-home moves them to their own",
+        ]
     };
     let parts = [
-        (result.listed, "were not listed and are now"),
-        (result.missing, missing),
-        (result.misplaced, "are in the queue of another source: move them back by hand"),
+        (result.listed, "was not listed and is now", "were not listed and are now"),
+        (result.moved, "was moved to the queue of its source", "were moved to the queues of their sources"),
+        (result.missing.len(), missing[0], missing[1]),
+        (result.misplaced, misplaced[0], misplaced[1]),
         (
             result.finished,
+            "was removed from its queue: a second copy, or settled by a job that was killed",
             "were removed from their queue: second copies, or settled by a job that was killed",
         ),
     ];
-    print_lines(&counts("  ", &parts))?;
+    report.lines(&counts("  ", &parts))?;
     if result.stopped {
-        print_line("stopped by Ctrl-C; not all queues were read, so run it again")?;
+        report.line("interrupted; not all queues were read, so run it again")?;
     }
     Ok(())
 }

@@ -6,18 +6,22 @@ use indicatif::HumanCount;
 use serde_json::json;
 
 use super::{
+    files::LetterFile,
     filter::TargetArgs,
-    output::{counts, letters, print_line, print_lines},
+    guards::{Guards, restore, save},
     progress::bar,
-    selection::{report_dry_run, report_if_empty, select},
-    session::Session,
+    selection::{describe, report_dry_run, report_if_empty, select},
+    session::{JobServices, Session},
     who::Who,
 };
 use crate::{
-    app::dead_letters::{Canary, Progress, Replay, Replayed, Stopped},
-    cli::exit::{FAILED, OK},
+    app::dead_letters::{Canary, DeadLetterError, JobRequest, Plan, Progress, Replay, Replayed, Stopped},
+    cli::{
+        exit::{FAILED, OK, Usage},
+        output::{Report, counts, letters},
+    },
     config::{Config, units},
-    core::letters::JobKind,
+    core::letters::{Filter, JobKind},
 };
 
 /// Send dead letters back to be processed again: same bytes, attempts from zero
@@ -32,7 +36,8 @@ pub(in crate::cli) struct Args {
     /// Time to wait for the outcomes of a wave, at most 20m
     #[arg(long, default_value = "60s", value_name = "TIME", value_parser = patience)]
     wait: Duration,
-    /// Send all letters at once, without waiting for outcomes
+    /// Send all letters at once, without waiting for outcomes. With --all it needs --note, asks, and writes
+    /// the letters to a file first
     #[arg(long, conflicts_with_all = ["max_failing", "wait"])]
     no_canary: bool,
     /// Also send letters whose idempotency key is done by a webhook with another body. They are skipped
@@ -42,6 +47,8 @@ pub(in crate::cli) struct Args {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    guards: Guards,
     #[command(flatten)]
     who: Who,
     #[command(flatten)]
@@ -75,18 +82,70 @@ fn patience(text: &str) -> Result<Duration, String> {
     patience.ok_or_else(|| "expected a time of at most 20m, as in 30s or 5m".to_owned())
 }
 
+impl Args {
+    /// Returns true if nothing but these guards would stop a mistake.
+    fn is_guarded(&self) -> bool {
+        self.target.all && self.no_canary && !self.target.dry_run
+    }
+
+    fn request(&self, filter: &Filter, letters: Option<u64>) -> Result<JobRequest, Usage> {
+        let filter = filter.to_string();
+        if self.is_guarded() {
+            self.who.request_with_note(JobKind::Replay, filter, letters)
+        } else {
+            self.who.request(JobKind::Replay, filter, letters)
+        }
+    }
+}
+
 pub(super) async fn run(config: &Config, args: &Args) -> anyhow::Result<u8> {
     let filter = args.target.filter(config)?;
+    let request = if args.target.dry_run { None } else { Some(args.request(&filter, None)?) };
+    let mut file = if args.is_guarded() { args.guards.file()? } else { None };
     let session = Session::open(config).await?;
     let plan = select(&session, &filter, args.target.limit).await?;
-    if args.target.dry_run {
-        return Ok(report_dry_run(&plan, args.json, "replayed")?);
-    }
-    if let Some(code) = report_if_empty(&session, &plan, &args.target.filter, args.json).await? {
+    let Some(request) = request else {
+        return report_dry_run(&session, &plan, &filter, args.json, "replayed").await;
+    };
+    if let Some(code) = report_if_empty(&session, &plan, &filter, args.json).await? {
         return Ok(code);
     }
-    let request = args.who.request(JobKind::Replay, filter.to_string(), Some(plan.len()))?;
+    if args.is_guarded() && !args.guards.confirmed(&describe(&plan), "replayed at once").await? {
+        return Ok(FAILED);
+    }
+    let request = JobRequest { letters: Some(plan.len()), ..request };
     let services = session.job_services().await?;
+    let selected = plan.len();
+    let plan = save(&session.dead_letters(), plan, file.as_mut(), services.borrow().stop).await?;
+    let unsaved = selected - plan.len();
+    let result = replay(&session, &services, (&request, args), plan).await;
+    if result.as_ref().is_ok_and(|result| result.sent + result.already_done == 0 && result.error.is_none()) {
+        file.take().into_iter().for_each(LetterFile::withdraw);
+    }
+    let mut result = result?;
+    result.not_reached += unsaved;
+    let report = if args.is_guarded() { args.guards.report() } else { Report::Output };
+    if args.json {
+        report.line(&as_json(&result).to_string())?;
+    } else {
+        print(&result, !args.no_canary, report)?;
+        if let Some(path) = file.as_ref().and_then(LetterFile::path) {
+            report.line(&restore(path))?;
+        }
+    }
+    let complete = result.stopped.is_none() && result.not_found + result.held_back + unsaved == 0;
+    match result.error {
+        Some(error) => Err(error.into()),
+        None => Ok(if complete { OK } else { FAILED }),
+    }
+}
+
+async fn replay(
+    session: &Session<'_>,
+    services: &JobServices,
+    (request, args): (&JobRequest, &Args),
+    plan: Plan,
+) -> Result<Replayed, DeadLetterError> {
     let canary = Canary { max_failing: args.max_failing, patience: args.wait };
     let options = Replay { canary: (!args.no_canary).then_some(canary), rate: args.rate, again: args.again };
     let progress = bar(Some(plan.len()), "replayed");
@@ -99,19 +158,9 @@ pub(super) async fn run(config: &Config, args: &Args) -> anyhow::Result<u8> {
             progress.set_message(format!("waiting for the outcome of {open} of {sent}"));
         }
     };
-    let result = session.dead_letters().replay(services.borrow(), &request, plan, options, &mut show).await;
+    let result = session.dead_letters().replay(services.borrow(), request, plan, options, &mut show).await;
     progress.finish_and_clear();
-    let result = result?;
-    if args.json {
-        print_line(&as_json(&result).to_string())?;
-    } else {
-        print(&result, options.canary.is_some())?;
-    }
-    let complete = result.stopped.is_none() && result.not_found + result.held_back == 0;
-    match result.error {
-        Some(error) => Err(error.into()),
-        None => Ok(if complete { OK } else { FAILED }),
-    }
+    result
 }
 
 fn as_json(result: &Replayed) -> serde_json::Value {
@@ -128,36 +177,57 @@ fn as_json(result: &Replayed) -> serde_json::Value {
     })
 }
 
-fn print(result: &Replayed, outcomes_awaited: bool) -> io::Result<()> {
-    print_line(&format!("{} replayed", letters(result.sent)))?;
+fn print(result: &Replayed, outcomes_awaited: bool, report: Report) -> io::Result<()> {
+    report.line(&format!("{} replayed", letters(result.sent)))?;
     if outcomes_awaited {
         let outcomes = &result.outcomes;
-        print_line(&format!("  {} succeeded", HumanCount(outcomes.done)))?;
+        report.line(&format!("  {} succeeded", HumanCount(outcomes.done)))?;
         let others = [
-            (outcomes.duplicate, "were duplicates: their webhooks were done meanwhile"),
-            (outcomes.failed, "failed again"),
-            (outcomes.open(), "have no outcome yet"),
+            (
+                outcomes.duplicate,
+                "was a duplicate: its webhook was done meanwhile",
+                "were duplicates: their webhooks were done meanwhile",
+            ),
+            (outcomes.failed, "failed again", "failed again"),
+            (outcomes.open(), "has no outcome yet", "have no outcome yet"),
         ];
-        print_lines(&counts("  ", &others))?;
+        report.lines(&counts("  ", &others))?;
     } else {
-        print_line("  outcomes were not awaited: `dead-letters stats` shows letters that die again")?;
+        report.line("  outcomes were not awaited: `dead-letters stats` shows letters that die again")?;
     }
-    let others = [
-        (result.already_done, "letters removed without a replay: their webhooks were done meanwhile"),
-        (result.held_back, "letters skipped: their key is done by another body (--again sends them)"),
-        (result.left_meanwhile, "letters were moved by another job meanwhile"),
-        (
-            result.not_found,
-            "letters were not in their queue: they were removed by other means (run `dead-letters reindex`)",
-        ),
-        (result.not_reached, "letters not reached"),
-    ];
-    print_lines(&counts("", &others))?;
+    report.lines(&counts("", &letters_not_sent(result)))?;
     if let Some(stopped) = result.stopped {
         let prefix = if stopped == Stopped::Interrupted { "" } else { "stopped: " };
-        print_line(&format!("{prefix}{stopped}; {}", next_step(stopped)))?;
+        report.line(&format!("{prefix}{stopped}; {}", next_step(stopped)))?;
     }
     Ok(())
+}
+
+/// Returns the numbers of letters that were not sent, each with the words for one and for several.
+fn letters_not_sent(result: &Replayed) -> [(u64, &'static str, &'static str); 5] {
+    [
+        (
+            result.already_done,
+            "letter removed without a replay: its webhook was done meanwhile",
+            "letters removed without a replay: their webhooks were done meanwhile",
+        ),
+        (
+            result.held_back,
+            "letter skipped: its key is done by another body (--again sends it)",
+            "letters skipped: their key is done by another body (--again sends them)",
+        ),
+        (
+            result.left_meanwhile,
+            "letter was moved by another job meanwhile",
+            "letters were moved by another job meanwhile",
+        ),
+        (
+            result.not_found,
+            "letter was not in its queue: it was removed by other means (run `dead-letters reindex`)",
+            "letters were not in their queue: they were removed by other means (run `dead-letters reindex`)",
+        ),
+        (result.not_reached, "letter not reached", "letters not reached"),
+    ]
 }
 
 fn next_step(stopped: Stopped) -> &'static str {

@@ -1,4 +1,4 @@
-//! Selecting the letters of a replay or discard, and reporting the selection.
+//! Selecting the letters of a job, and reporting the selection, or that nothing matches.
 
 use std::{collections::BTreeMap, io};
 
@@ -6,14 +6,15 @@ use indicatif::HumanCount;
 use serde_json::json;
 
 use super::{
-    filter::FilterArgs,
-    output::{eprint_line, letters, print_line},
-    progress::bar,
+    progress::{bar, moving},
     session::Session,
 };
 use crate::{
     app::dead_letters::Plan,
-    cli::exit::{FAILED, OK},
+    cli::{
+        exit::{FAILED, OK},
+        output::{counted, eprint_line, letters, print_line},
+    },
     core::letters::Filter,
 };
 
@@ -47,7 +48,7 @@ pub(super) fn describe(plan: &Plan) -> String {
 pub(super) async fn report_if_empty(
     session: &Session<'_>,
     plan: &Plan,
-    filter: &FilterArgs,
+    filter: &Filter,
     json: bool,
 ) -> anyhow::Result<Option<u8>> {
     if !plan.is_empty() {
@@ -60,17 +61,48 @@ pub(super) async fn report_if_empty(
     if json {
         print_line(&json!({ "letters": 0 }).to_string())?;
     }
-    eprint_line("no dead letters match; nothing was done");
-    Ok(Some(if filter.names_letters() { FAILED } else { OK }))
+    no_match(session, filter, "nothing was done").await.map(Some)
+}
+
+/// Reports that no letters match and how many there are, and returns the exit code: it is a failure, unless
+/// all letters were meant and there are none.
+pub(super) async fn no_match(session: &Session<'_>, filter: &Filter, then: &str) -> anyhow::Result<u8> {
+    let then = if then.is_empty() { String::new() } else { format!("; {then}") };
+    if *filter == Filter::default() {
+        eprint_line(&format!("no dead letters{then}"));
+        return Ok(OK);
+    }
+    let progress = bar(None, "counting");
+    let all = session.dead_letters().count(&Filter::default(), &mut moving(&progress)).await;
+    progress.finish_and_clear();
+    let stats = all?.stats;
+    let groups = counted(stats.groups().len() as u64, "group", "groups");
+    let there = match stats.letters() {
+        0 => "there are none at all".to_owned(),
+        1 => format!("there is 1 in {groups}"),
+        several => format!("there are {} in {groups}", HumanCount(several)),
+    };
+    eprint_line(&format!("no dead letters match {}; {there}{then}", filter.as_options()));
+    Ok(FAILED)
 }
 
 /// Reports what a job would do, as in `would be replayed`.
-pub(super) fn report_dry_run(plan: &Plan, json: bool, done: &str) -> io::Result<u8> {
+pub(super) async fn report_dry_run(
+    session: &Session<'_>,
+    plan: &Plan,
+    filter: &Filter,
+    json: bool,
+    done: &str,
+) -> anyhow::Result<u8> {
+    report_selection(plan, json, done)?;
+    if plan.is_empty() { no_match(session, filter, "").await } else { Ok(OK) }
+}
+
+fn report_selection(plan: &Plan, json: bool, done: &str) -> io::Result<()> {
     if json {
         let sources: BTreeMap<_, _> = plan.sources().collect();
-        print_line(&json!({ "dry_run": true, "letters": plan.len(), "sources": sources }).to_string())?;
+        print_line(&json!({ "dry_run": true, "letters": plan.len(), "sources": sources }).to_string())
     } else {
-        print_line(&format!("{} would be {done}; nothing was done", describe(plan)))?;
+        print_line(&format!("{} would be {done}; nothing was done", describe(plan)))
     }
-    Ok(OK)
 }

@@ -1,15 +1,16 @@
 //! The connections of a command.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::output::eprint_line;
 use crate::{
     app::dead_letters::{DeadLetters, Services},
     cli::{
         connect::{connect, open_store},
         exit::Unreachable,
+        output::eprint_line,
     },
     config::Config,
     edge::{
@@ -48,7 +49,7 @@ impl<'a> Session<'a> {
     /// Connects to everything that a job needs.
     pub(super) async fn job_services(&self) -> anyhow::Result<JobServices> {
         let (publisher, store) = (self.publisher().await?, open_store(self.config).await?);
-        Ok(JobServices { publisher, store, stop: stop_on_interrupt() })
+        Ok(JobServices { publisher, store, stop: stop_on_signals()? })
     }
 }
 
@@ -65,19 +66,43 @@ impl JobServices {
     }
 }
 
-/// Returns a token that the first Ctrl-C cancels, which stops a job in good order. A second Ctrl-C ends the
-/// process at once, which loses nothing either.
-pub(super) fn stop_on_interrupt() -> CancellationToken {
+/// Returns a token that the first Ctrl-C, SIGTERM or SIGHUP cancels, which stops a job in good order. A
+/// second one ends the process at once, which loses nothing either.
+pub(super) fn stop_on_signals() -> io::Result<CancellationToken> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    // `nohup` lets a job outlive its terminal.
+    let mut hangup =
+        if is_ignored(SignalKind::hangup()) { None } else { Some(signal(SignalKind::hangup())?) };
     let stop = CancellationToken::new();
-    let interrupted = stop.clone();
+    let stopping = stop.clone();
     tokio::spawn(async move {
-        if tokio::signal::ctrl_c().await.is_ok() {
-            eprint_line("stopping after the letters in hand; press Ctrl-C again to stop at once");
-            interrupted.cancel();
-            if tokio::signal::ctrl_c().await.is_ok() {
+        loop {
+            let hung_up = async {
+                match &mut hangup {
+                    Some(hangup) => hangup.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+                _ = hung_up => {}
+            }
+            if stopping.is_cancelled() {
                 std::process::exit(130);
             }
+            eprint_line("stopping after the letters in hand; press Ctrl-C again to stop at once");
+            stopping.cancel();
         }
     });
-    stop
+    Ok(stop)
+}
+
+/// Returns true if the process was started with this signal ignored.
+fn is_ignored(signal: SignalKind) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask >> (signal.as_raw_value() - 1) & 1 == 1
 }

@@ -8,12 +8,15 @@ use uuid::Uuid;
 
 use super::{
     letter::{error_text, reason_word, summary},
-    output::{Out, eprint_line, moment},
     session::Session,
-    who::Who,
+    who::{FormerNote, Who},
 };
 use crate::{
-    cli::exit::{FAILED, OK},
+    cli::{
+        exit::{FAILED, OK},
+        moment::moment,
+        output::{Out, eprint_line},
+    },
     config::Config,
     core::{
         letters::{Archived, Filter, JobKind, Letter},
@@ -27,7 +30,7 @@ use crate::{
 pub(in crate::cli) struct Args {
     /// A delivery id or letter id, as `list` prints it
     id: Uuid,
-    /// Show personal data, which is recorded; needs --reason
+    /// Show personal data, which is recorded; needs --note
     #[arg(long)]
     reveal: bool,
     /// Print one JSON object a letter
@@ -35,6 +38,8 @@ pub(in crate::cli) struct Args {
     json: bool,
     #[command(flatten)]
     who: Who,
+    #[command(flatten)]
+    former: FormerNote,
 }
 
 pub(super) async fn run(config: &Config, args: &Args) -> anyhow::Result<u8> {
@@ -52,8 +57,7 @@ pub(super) async fn run(config: &Config, args: &Args) -> anyhow::Result<u8> {
     }
     if args.reveal {
         let shown = found.len() as u64;
-        let request =
-            args.who.request_with_reason(JobKind::Reveal, format!("id {}", args.id), Some(shown))?;
+        let request = args.who.request_with_note(JobKind::Reveal, format!("id {}", args.id), Some(shown))?;
         dead_letters.reveal(&session.publisher().await?, &request).await?.end(shown).await?;
     }
     let mut out = Out::new();
@@ -94,7 +98,7 @@ fn print(letter: &Letter, reveal: bool, out: &mut Out) -> io::Result<()> {
         let value = if reveal { value.to_owned() } else { redact::header(webhook.provider, name, value) };
         out.line(&printable(&format!("  {name}: {value}")))?;
     }
-    let redacted = if reveal { "" } else { ", personal data redacted: --reveal --reason \"…\" shows it" };
+    let redacted = if reveal { "" } else { ", personal data redacted: --reveal --note \"…\" shows it" };
     out.line(&format!("body          {} bytes{redacted}", webhook.body.len()))?;
     let body = if reveal {
         String::from_utf8_lossy(&webhook.body)
@@ -114,7 +118,7 @@ fn history_lines(letter: &Letter) -> Vec<String> {
         format!("delivery id   {}", webhook.delivery_id),
         format!("letter id     {}", letter.id),
         format!("source        {} ({})", webhook.source, webhook.provider),
-        format!("died of       {}", reason_word(history.reason)),
+        format!("reason        {}", reason_word(history.reason)),
         format!("error         {}", error_text(letter)),
         format!("fingerprint   {}", letter.fingerprint()),
         format!("attempts      {}", history.attempt.0),

@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 use super::{
     files::read_letters,
     filter::FilterArgs,
-    output::{Out, counts, eprint_line, letters},
-    progress::{bar, counted},
+    progress::{bar, moving},
+    selection::no_match,
     session::Session,
+    settings::Compared,
     who::Who,
 };
 use crate::{
@@ -21,6 +22,7 @@ use crate::{
     cli::{
         connect::open_store,
         exit::{DATA, FAILED, OK, Usage},
+        output::{Out, counted, counts, eprint_line, letters},
     },
     config::Config,
     core::{
@@ -28,6 +30,7 @@ use crate::{
         printable::printable,
         redact,
     },
+    edge::redis::Store,
 };
 
 /// Run this build's normalizer on dead letters without publishing: how many would succeed now?
@@ -39,7 +42,7 @@ pub(in crate::cli) struct Args {
     /// Print the events that each letter would give, without personal data unless --reveal is given
     #[arg(long)]
     events: bool,
-    /// Print events with personal data, which is recorded; needs --reason
+    /// Print events with personal data, which is recorded; needs --note
     #[arg(long, requires = "events")]
     reveal: bool,
     /// At most this many letters
@@ -63,39 +66,61 @@ pub(super) async fn run(config: &Config, args: &Args) -> anyhow::Result<u8> {
             printed = print_events(letter, normalized, args, &mut out);
         }
     };
-    let trial = match &args.file {
+    let (trial, none, settings) = match &args.file {
         Some(path) => match try_file(config, path, (&filter, args), &mut each).await? {
-            Some(trial) => trial,
+            Some((trial, read)) => {
+                let none = if trial.letters == 0 { no_match_in(path, read, &filter) } else { OK };
+                (trial, none, Compared::ask(config, None).await)
+            }
             None => return Ok(DATA),
         },
-        None => try_listed(config, filter, args, &mut each).await?,
+        None => {
+            let session = Session::open(config).await?;
+            let store = open_store(config).await;
+            if let Err(error) = &store {
+                eprint_line(&format!("{error}; letters whose webhook was done meanwhile are not recognized"));
+            }
+            let store = store.ok();
+            let trial = try_listed(&session, store.as_ref(), (&filter, args), &mut each).await?;
+            let none = if trial.letters == 0 { no_match(&session, &filter, "").await? } else { OK };
+            (trial, none, Compared::ask(config, store.as_ref()).await)
+        }
     };
     printed?;
     if args.json {
-        out.line(&as_json(&trial).to_string())?;
+        out.line(&as_json(&trial, &settings).to_string())?;
     } else {
-        print_trial(&trial, &mut out)?;
+        print_trial(&trial, &settings, &mut out)?;
     }
     out.finish()?;
-    Ok(if trial.letters == 0 && args.filter.names_letters() { FAILED } else { OK })
+    Ok(none)
 }
 
-/// Tries the letters of a file. Returns none if a line cannot be read, which is reported.
+/// Reports that no letters of a file match, and returns the exit code.
+fn no_match_in(path: &Path, read: u64, filter: &Filter) -> u8 {
+    let held = counted(read, "letter", "letters");
+    eprint_line(&format!("no dead letters match {}; {} holds {held}", filter.as_options(), path.display()));
+    FAILED
+}
+
+/// Tries the letters of a file, and returns how many it holds as well. Returns none if a line cannot be read,
+/// which is reported.
 async fn try_file(
     config: &Config,
     path: &Path,
     (filter, args): (&Filter, &Args),
     each: &mut dyn FnMut(&Letter, &NormalizedWebhook),
-) -> anyhow::Result<Option<Trial>> {
+) -> anyhow::Result<Option<(Trial, u64)>> {
     if args.reveal {
         let error = "--reveal is for letters on the broker: the file holds its letters with personal data";
         return Err(Usage(error.to_owned()).into());
     }
-    let mut trial = Trial::default();
+    let (mut trial, mut read) = (Trial::default(), 0);
     for letter in read_letters(path)? {
         if trial.letters == args.limit {
             break;
         }
+        read += 1;
         match letter {
             Ok(letter) if filter.matches(&letter) => trial.add(config, None, &[letter], each).await?,
             Ok(_) => {}
@@ -105,34 +130,27 @@ async fn try_file(
             }
         }
     }
-    Ok(Some(trial))
+    Ok(Some((trial, read)))
 }
 
 async fn try_listed(
-    config: &Config,
-    filter: Filter,
-    args: &Args,
+    session: &Session<'_>,
+    store: Option<&Store>,
+    (filter, args): (&Filter, &Args),
     each: &mut dyn FnMut(&Letter, &NormalizedWebhook),
 ) -> anyhow::Result<Trial> {
-    let session = Session::open(config).await?;
     let dead_letters = session.dead_letters();
     let publisher = if args.reveal { Some(session.publisher().await?) } else { None };
     let reveal = match &publisher {
         Some(publisher) => {
-            let request = args.who.request_with_reason(JobKind::Reveal, filter.to_string(), None)?;
+            let request = args.who.request_with_note(JobKind::Reveal, filter.to_string(), None)?;
             Some(dead_letters.reveal(publisher, &request).await?)
         }
         None => None,
     };
-    let store = open_store(config)
-        .await
-        .map_err(|error| {
-            eprint_line(&format!("{error}; letters whose webhook was done meanwhile are not recognized"))
-        })
-        .ok();
     let progress = bar(None, "trying");
-    let which = (filter, args.limit);
-    let trial = dead_letters.try_all(store.as_ref(), which, each, &mut counted(&progress)).await;
+    let which = (filter.clone(), args.limit);
+    let trial = dead_letters.try_all(store, which, each, &mut moving(&progress)).await;
     progress.finish_and_clear();
     let trial = trial?;
     if let Some(reveal) = reveal {
@@ -141,13 +159,14 @@ async fn try_listed(
     Ok(trial)
 }
 
-fn as_json(trial: &Trial) -> Value {
+fn as_json(trial: &Trial, settings: &Compared) -> Value {
     let fail = trial.fail.iter().map(|((reason, fingerprint), (letters, error))| {
         let fingerprint = fingerprint.to_string();
         json!({ "reason": reason, "fingerprint": fingerprint, "letters": letters, "error": error })
     });
     json!({
         "version": env!("CARGO_PKG_VERSION"),
+        "settings": settings.as_json(),
         "letters": trial.letters,
         "succeed": trial.succeed,
         "already_done": trial.already_done,
@@ -156,14 +175,24 @@ fn as_json(trial: &Trial) -> Value {
     })
 }
 
-fn print_trial(trial: &Trial, out: &mut Out) -> io::Result<()> {
+fn print_trial(trial: &Trial, settings: &Compared, out: &mut Out) -> io::Result<()> {
     let (tried, version) = (letters(trial.letters), env!("CARGO_PKG_VERSION"));
-    out.line(&format!("{tried}, tried with hookswitch {version}; nothing was published"))?;
+    out.line(&format!(
+        "{tried}, tried with hookswitch {version} and the settings of this command; nothing was published"
+    ))?;
+    for line in settings.lines() {
+        out.line(&format!("  {line}"))?;
+    }
     out.line(&format!("  {} would succeed", HumanCount(trial.succeed)))?;
     let others = [
-        (trial.already_done, "are done already: the provider sent their webhooks again"),
+        (
+            trial.already_done,
+            "is done already: the provider sent its webhook again",
+            "are done already: the provider sent their webhooks again",
+        ),
         (
             trial.held_back,
+            "has a key that is done by another body: `replay` skips it, `replay --again` sends it",
             "have a key that is done by another body: `replay` skips them, `replay --again` sends them",
         ),
     ];

@@ -1,20 +1,16 @@
-//! The operator who asks for a job, and the operator's reason.
+//! The operator who asks for a job, and the operator's note.
 
-use crate::{
-    app::dead_letters::JobRequest,
-    cli::exit::Usage,
-    core::{delivery::fault::Reason, letters::JobKind},
-};
+use crate::{app::dead_letters::JobRequest, cli::exit::Usage, core::letters::JobKind};
 
-/// The operator's name and reason, recorded with the job.
+/// The operator's name and note, recorded with the job.
 #[derive(clap::Args, Clone)]
 pub(super) struct Who {
     /// Your name [default: HOOKSWITCH_ACTOR, SUDO_USER or USER]; recorded with the job
     #[arg(long, value_name = "NAME")]
     actor: Option<String>,
-    /// Your reason, in your words; recorded with the job
+    /// Why you do this, in your words; recorded with the job
     #[arg(long, value_name = "TEXT")]
-    reason: Option<String>,
+    note: Option<String>,
 }
 
 impl Who {
@@ -34,26 +30,30 @@ impl Who {
                 "your name is unknown: give --actor NAME or set HOOKSWITCH_ACTOR; it is recorded".to_owned(),
             )
         })?;
-        // This mistake would select everything.
-        if let Some(reason) = self.reason.as_ref().filter(|reason| reason.parse::<Reason>().is_ok()) {
-            return Err(Usage(format!(
-                "--reason is your reason for the job; to select letters that died of {reason}, use \
-                 --died-of {reason}"
-            )));
-        }
-        Ok(JobRequest { kind, actor, reason: self.reason.clone(), filter, letters })
+        Ok(JobRequest { kind, actor, note: self.note.clone(), filter, letters })
     }
 
-    /// Returns a request for a job that requires a reason.
-    pub(super) fn request_with_reason(
+    /// Returns a request for a job that requires a note.
+    pub(super) fn request_with_note(
         &self,
         kind: JobKind,
         filter: String,
         letters: Option<u64>,
     ) -> Result<JobRequest, Usage> {
-        if self.reason.as_ref().is_none_or(|reason| reason.trim().is_empty()) {
-            return Err(Usage("give your reason with --reason \"…\"; it is recorded".to_owned()));
+        if self.note.as_ref().is_none_or(|note| note.trim().is_empty()) {
+            return Err(Usage("say why you do this with --note \"…\"; it is recorded".to_owned()));
         }
         self.request(kind, filter, letters)
     }
+}
+
+/// The former spelling of `--note`, of commands that select no letters by reason.
+#[derive(clap::Args, Clone)]
+pub(super) struct FormerNote {
+    #[arg(long, hide = true, value_parser = former_note)]
+    reason: Option<String>,
+}
+
+fn former_note(_: &str) -> Result<String, String> {
+    Err("why you do this is --note now".to_owned())
 }

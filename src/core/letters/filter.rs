@@ -62,6 +62,39 @@ impl Filter {
             && self.matches_body(&webhook.body)
     }
 
+    /// Returns the criteria as they are written on a command line. Leaves out the values of headers and
+    /// pointers, which may be personal data.
+    pub fn as_options(&self) -> String {
+        let parts = self.parts();
+        if parts.is_empty() {
+            return "--all".to_owned();
+        }
+        let options = parts
+            .into_iter()
+            .flat_map(|(name, values)| values.into_iter().map(move |value| format!("--{name} {value}")));
+        options.collect::<Vec<_>>().join(" ")
+    }
+
+    /// Returns the criteria that are set, each with its values.
+    fn parts(&self) -> Vec<(&'static str, Vec<String>)> {
+        let hidden = |conditions: &[Condition]| conditions.iter().map(|c| format!("{}=…", c.name)).collect();
+        let mut parts = vec![
+            ("source", texts(&self.sources)),
+            ("provider", texts(&self.providers)),
+            ("reason", texts(&self.reasons)),
+            ("fingerprint", texts(&self.fingerprints)),
+            ("id", texts(&self.ids)),
+            ("since", texts(self.since.as_slice())),
+            ("before", texts(self.before.as_slice())),
+            ("version", texts(self.version.as_slice())),
+            ("failed-before", texts(self.failed_before.as_slice())),
+            ("header", hidden(&self.headers)),
+            ("pointer", hidden(&self.pointers)),
+        ];
+        parts.retain(|(_, values)| !values.is_empty());
+        parts
+    }
+
     fn matches_body(&self, body: &[u8]) -> bool {
         if self.pointers.is_empty() {
             return true;
@@ -89,28 +122,19 @@ fn died_before(version: Option<&str>, fixed: &Version) -> bool {
 /// The text for the journal. It leaves out the values of headers and pointers, which may be personal data.
 impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut parts = Vec::new();
-        list(&mut parts, "source", &self.sources);
-        list(&mut parts, "provider", &self.providers);
-        list(&mut parts, "reason", &self.reasons);
-        list(&mut parts, "fingerprint", &self.fingerprints);
-        list(&mut parts, "id", &self.ids);
-        list(&mut parts, "since", self.since.as_slice());
-        list(&mut parts, "before", self.before.as_slice());
-        list(&mut parts, "version", self.version.as_slice());
-        list(&mut parts, "failed-before", self.failed_before.as_slice());
-        parts.extend(self.headers.iter().map(|c| format!("header {}=…", c.name)));
-        parts.extend(self.pointers.iter().map(|c| format!("pointer {}=…", c.name)));
+        let parts = self.parts();
         f.write_str(if parts.is_empty() { "all" } else { "" })?;
-        f.write_str(&parts.join(", "))
+        for (place, (name, values)) in parts.into_iter().enumerate() {
+            let comma = if place > 0 { ", " } else { "" };
+            let or = if matches!(name, "header" | "pointer") { " and " } else { " or " };
+            write!(f, "{comma}{name} {}", values.join(or))?;
+        }
+        Ok(())
     }
 }
 
-fn list<T: ToString>(parts: &mut Vec<String>, name: &str, values: &[T]) {
-    if !values.is_empty() {
-        let values: Vec<_> = values.iter().map(T::to_string).collect();
-        parts.push(format!("{name} {}", values.join(" or ")));
-    }
+fn texts<T: ToString>(values: &[T]) -> Vec<String> {
+    values.iter().map(T::to_string).collect()
 }
 
 /// A header or body value to match, written `NAME=VALUE`.
@@ -209,5 +233,8 @@ mod tests {
         });
         assert_eq!(filter.to_string(), "reason malformed_json or invalid_payload, pointer /from=…");
         assert_eq!(Filter::default().to_string(), "all");
+        let options = "--reason malformed_json --reason invalid_payload --pointer /from=…";
+        assert_eq!(filter.as_options(), options);
+        assert_eq!(Filter::default().as_options(), "--all");
     }
 }

@@ -149,9 +149,9 @@ pub enum JournalRecord {
         kind: JobKind,
         /// The operator who started it.
         actor: String,
-        /// The operator's reason.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        reason: Option<String>,
+        /// The operator's reason, in the operator's words.
+        #[serde(default, alias = "reason", skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
         /// The selected letters, in words.
         filter: String,
         /// The number of letters selected, if known when it began.
@@ -188,8 +188,8 @@ pub enum JournalRecord {
         #[serde(default)]
         handled: u64,
         /// The error, or why it stopped.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        note: Option<String>,
+        #[serde(default, alias = "note", skip_serializing_if = "Option::is_none")]
+        cause: Option<String>,
     },
 }
 
@@ -202,8 +202,8 @@ pub struct JobSummary {
     pub kind: JobKind,
     /// The operator who started it.
     pub actor: String,
-    /// The operator's reason.
-    pub reason: Option<String>,
+    /// The operator's reason, in the operator's words.
+    pub note: Option<String>,
     /// The selected letters, in words.
     pub filter: String,
     /// The number of letters selected, if known when it began.
@@ -221,7 +221,7 @@ pub struct JobSummary {
     /// Its result; none while it runs, and none if it was killed.
     pub outcome: Option<JobOutcome>,
     /// The error, or why it stopped.
-    pub note: Option<String>,
+    pub cause: Option<String>,
 }
 
 /// The state that follows from the journal's records: jobs, and letters that left their queues.
@@ -245,12 +245,12 @@ impl Journal {
     /// Applies the next record. If its job's beginning has aged out, only the letters are kept.
     pub fn apply(&mut self, record: JournalRecord) {
         match record {
-            JournalRecord::Begun { job, at, kind, actor, reason, filter, letters, version } => {
+            JournalRecord::Begun { job, at, kind, actor, note, filter, letters, version } => {
                 self.jobs.push(JobSummary {
                     id: job,
                     kind,
                     actor,
-                    reason,
+                    note,
                     filter,
                     letters,
                     gone: BTreeMap::new(),
@@ -259,7 +259,7 @@ impl Journal {
                     begun_at: at,
                     ended_at: None,
                     outcome: None,
-                    note: None,
+                    cause: None,
                 })
             }
             JournalRecord::Gone { job, fate, letters } => {
@@ -280,10 +280,10 @@ impl Journal {
                     self.missing.remove(&letter);
                 }
             }
-            JournalRecord::Ended { job, at, outcome, handled, note } => {
+            JournalRecord::Ended { job, at, outcome, handled, cause } => {
                 if let Some(job) = self.job(job) {
                     (job.ended_at, job.outcome) = (Some(at), Some(outcome));
-                    (job.handled, job.note) = (handled, note);
+                    (job.handled, job.cause) = (handled, cause);
                 }
             }
         }
@@ -330,7 +330,7 @@ mod tests {
             at: "2026-01-02T03:00:00Z".parse().unwrap(),
             kind: JobKind::Replay,
             actor: "ann".into(),
-            reason: None,
+            note: None,
             filter: "all".into(),
             letters: Some(3),
             version: "0.1.0".into(),
@@ -356,6 +356,22 @@ mod tests {
     }
 
     #[test]
+    fn a_journal_of_the_first_version_is_understood() {
+        let job = JobId::new(Uuid::now_v7());
+        let mut journal = Journal::default();
+        for line in [
+            r#"{"record":"begun","job":"JOB","at":"2026-01-02T03:00:00Z","kind":"discard","actor":"ann",
+                "reason":"ticket 7","filter":"all","version":"0.1.0"}"#,
+            r#"{"record":"ended","job":"JOB","at":"2026-01-02T03:00:01Z","outcome":"failed","handled":0,
+                "note":"the disk is full"}"#,
+        ] {
+            journal.apply(serde_json::from_str(&line.replace("JOB", &job.to_string())).unwrap());
+        }
+        let [job] = journal.jobs() else { panic!("{journal:?}") };
+        assert_eq!((job.note.as_deref(), job.cause.as_deref()), (Some("ticket 7"), Some("the disk is full")));
+    }
+
+    #[test]
     fn letters_of_a_job_whose_beginning_aged_out_are_still_settled() {
         let letter = LetterId::new(Uuid::now_v7());
         let mut journal = Journal::default();
@@ -370,11 +386,11 @@ mod tests {
         let mut journal = Journal::since("2026-01-02T03:00:01Z".parse().unwrap());
         journal.apply(begun(old));
         journal.apply(JournalRecord::Gone { job: old, fate: Fate::Replayed, letters: vec![1] });
-        let JournalRecord::Begun { kind, actor, reason, filter, letters, version, .. } = begun(new) else {
+        let JournalRecord::Begun { kind, actor, note, filter, letters, version, .. } = begun(new) else {
             panic!()
         };
         let at = "2026-01-02T03:00:02Z".parse().unwrap();
-        journal.apply(JournalRecord::Begun { job: new, at, kind, actor, reason, filter, letters, version });
+        journal.apply(JournalRecord::Begun { job: new, at, kind, actor, note, filter, letters, version });
         journal.apply(JournalRecord::Gone { job: new, fate: Fate::Replayed, letters: vec![2] });
         assert_eq!((journal.has_left(1), journal.has_left(2)), (false, true));
         assert_eq!(journal.jobs()[0].gone[&Fate::Replayed], 1);

@@ -21,6 +21,8 @@ pub struct GroupKey {
     pub fingerprint: Fingerprint,
     /// The version of hookswitch that dead-lettered them; none if the broker did.
     pub version: Option<String>,
+    /// What else they are grouped by, if anything.
+    pub value: Option<String>,
 }
 
 /// The counts of one group of letters.
@@ -71,8 +73,8 @@ pub struct Histogram {
 const WIDTHS: [i64; 11] = [1, 5, 10, 30, 60, 180, 360, 720, 1_440, 2_880, 10_080];
 
 impl Stats {
-    /// Counts one more letter.
-    pub fn add(&mut self, letter: &Letter) {
+    /// Counts one more letter. Letters with different values are in different groups.
+    pub fn add(&mut self, letter: &Letter, value: Option<String>) {
         let (webhook, history) = (&letter.queued.webhook, &letter.queued.history);
         let mut key = GroupKey {
             source: webhook.source.clone(),
@@ -80,11 +82,12 @@ impl Stats {
             reason: history.reason,
             fingerprint: letter.fingerprint(),
             version: history.version.clone(),
+            value,
         };
         let mut error = history.error.as_deref().unwrap_or_default();
         if self.groups.len() >= GROUPS_MAX && !self.groups.contains_key(&key) {
             key.fingerprint = Fingerprint::of(key.provider, key.reason, REST);
-            key.version = None;
+            (key.version, key.value) = (None, None);
             error = REST;
         }
         let group = self.groups.entry(key).or_insert_with(|| Group {
@@ -160,7 +163,7 @@ mod tests {
             ("2026-01-02T03:05:00Z", "items[13].id: is missing"),
             ("2026-01-02T03:06:00Z", "name: is missing"),
         ] {
-            stats.add(&died(at, error));
+            stats.add(&died(at, error), None);
         }
         let groups = stats.groups();
         assert_eq!((stats.letters(), groups.len()), (3, 2));
@@ -175,7 +178,7 @@ mod tests {
         let mut stats = Stats::default();
         for n in 0..20_000u32 {
             let letters: String = format!("{n:05}").bytes().map(|b| char::from(b - b'0' + b'a')).collect();
-            stats.add(&died("2026-01-02T03:07:00Z", &format!("event: unknown event type `{letters}`")));
+            stats.add(&died("2026-01-02T03:07:00Z", &format!("event: unknown event type `{letters}`")), None);
         }
         assert_eq!((stats.letters(), stats.groups().len()), (20_000, GROUPS_MAX + 1));
         let rest = stats.groups()[0].1;
@@ -187,12 +190,12 @@ mod tests {
         let mut stats = Stats::default();
         assert_eq!(stats.histogram(10), None);
         for minute in 0..59 {
-            stats.add(&died(&format!("2026-01-02T03:{minute:02}:30Z"), "x"));
+            stats.add(&died(&format!("2026-01-02T03:{minute:02}:30Z"), "x"), None);
         }
         let histogram = stats.histogram(12).unwrap();
         assert_eq!((histogram.minutes, histogram.bars.len()), (5, 12));
         assert_eq!(histogram.bars.iter().sum::<u64>(), 59);
-        stats.add(&died("2026-03-02T03:00:00Z", "x"));
+        stats.add(&died("2026-03-02T03:00:00Z", "x"), None);
         let histogram = stats.histogram(12).unwrap();
         assert_eq!((histogram.minutes, histogram.bars.iter().sum::<u64>()), (10_080, 60));
     }

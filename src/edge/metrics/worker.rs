@@ -62,6 +62,7 @@ pub struct WorkerMetrics {
     duplicates: Family<DuplicateLabels, Counter>,
     retries: Family<TierLabels, Counter>,
     dead: Family<ReasonLabels, Counter>,
+    dead_letters: Family<SourceLabels, Gauge>,
     dead_letters_unlisted: Family<SourceLabels, Counter>,
     handle_seconds: Family<SourceLabels, Histogram>,
     in_flight: Family<SourceLabels, Gauge>,
@@ -111,6 +112,10 @@ impl WorkerMetrics {
                 .counters("hookswitch_retries_total", "Deliveries that were sent to a delay queue"),
             dead: registry
                 .counters("hookswitch_dead_total", "Deliveries that were sent to a dead-letter queue"),
+            dead_letters: registry.gauges(
+                "hookswitch_dead_letters",
+                "Dead letters that wait in the queue of each source, read by every worker",
+            ),
             dead_letters_unlisted: registry.counters(
                 "hookswitch_dead_letters_unlisted_total",
                 "Dead letters that are in their queue but could not be written to the log of dead letters",
@@ -219,6 +224,15 @@ impl WorkerMetrics {
     pub fn in_flight(&self, source: &SourceName) -> LaneInFlight {
         let gauge = self.in_flight.get_or_create(&SourceLabels { source: source.to_string() }).clone();
         LaneInFlight { gauge, count: 0 }
+    }
+
+    /// Shows the number of dead letters that wait in the queue of each source; none where it is not known.
+    pub fn dead_letters<'a>(&self, waiting: impl IntoIterator<Item = (&'a SourceName, u32)>) {
+        self.dead_letters.clear();
+        for (source, letters) in waiting {
+            let labels = SourceLabels { source: source.to_string() };
+            self.dead_letters.get_or_create(&labels).set(letters.into());
+        }
     }
 
     /// Counts and logs a dead letter that is in its source's queue but could not be written to the log of

@@ -11,6 +11,7 @@ mod link;
 mod names;
 mod owner;
 mod scripts;
+mod settings;
 mod since;
 mod store;
 mod waves;

@@ -5,6 +5,7 @@
 //! | `<namespace>:d:<16 bytes>` | a claim or a done mark: see [`super::dedup`] |
 //! | `<namespace>:ledger`, `<namespace>:ledger:…` | see [`super::ledger`] |
 //! | `<namespace>:wave:<wave>` | the fates of a wave's letters |
+//! | `<namespace>:settings:<minute>` | the settings of each worker that ran in this minute |
 //! | `<namespace>:owner` | whom the namespace belongs to, and how its marks are named: see [`super::owner`] |
 //! | `<namespace>:probe:…` | tried and deleted when a connection is opened |
 
@@ -90,6 +91,11 @@ impl Names {
         format!("{}:wave:{wave}", self.namespace)
     }
 
+    /// Names the hash of the settings that workers use in a minute.
+    pub(super) fn settings(&self, minute: i64) -> String {
+        format!("{}:settings:{minute}", self.namespace)
+    }
+
     /// Names a key that is tried when a connection is opened. Each process has its own.
     pub(super) fn probe(&self, what: &str) -> String {
         format!("{}:probe:{}:{what}", self.namespace, std::process::id())
@@ -125,7 +131,7 @@ mod tests {
             let prefix = format!("{namespace}:");
             assert_eq!(written(&names), [prefix.as_bytes(), key.as_bytes()].concat());
             let all =
-                [names.wave("w"), names.probe("p"), names.exporter(), ledger(namespace), owner(namespace)];
+                [names.wave("w"), names.settings(1), names.probe("p"), names.exporter(), ledger(namespace)];
             assert!(
                 all.iter().chain([&names.shown_mark(key)]).all(|name| name.starts_with(&prefix)),
                 "{all:?}"

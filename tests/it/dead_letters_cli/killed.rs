@@ -113,7 +113,7 @@ async fn a_discard_killed_at_any_moment_and_run_again_throws_away_what_is_in_its
     others.values_mut().for_each(|l| l.retain(|(_, l)| l.history.error.as_deref() == Some(OTHER)));
     let line = |n| {
         let print = fingerprint(FIXED);
-        format!("dead-letters discard --yes --export {n}.ndjson --reason ticket-7 --fingerprint {print}")
+        format!("dead-letters discard --yes --export {n}.ndjson --note ticket-7 --fingerprint {print}")
     };
     let killed = kill_often(&world, &tool, &mut dice, (7, Duration::from_millis(250)), line).await;
     let last = finish(&tool, line).await;
@@ -160,7 +160,7 @@ async fn a_reindex_killed_at_any_moment_and_run_again_makes_the_list_true_and_lo
     // settled.
     let settled = letters(0..100, OTHER);
     world.bury(&settled).await;
-    tool.ok("dead-letters discard --all --yes --no-export --reason ticket-7").await;
+    tool.ok("dead-letters discard --all --yes --no-export --note ticket-7").await;
     world.publish(settled.iter().map(routes::dead_letter)).await;
     let good = letters(100..300, FIXED);
     world.bury(&good).await;
@@ -169,7 +169,7 @@ async fn a_reindex_killed_at_any_moment_and_run_again_makes_the_list_true_and_lo
     let gone = letters(600..700, FIXED);
     world.publish(gone.iter().map(|letter| routes::log_entry(routes::dead_letter(letter)))).await;
     world.publish(good[..50].iter().map(routes::dead_letter)).await;
-    let line = |_| "dead-letters reindex --forget-missing".to_owned();
+    let line = |_| "dead-letters reindex --forget-missing --yes --no-export --note gone".to_owned();
     let killed = kill_often(&world, &tool, &mut dice, (7, Duration::from_millis(600)), line).await;
     let last = finish(&tool, line).await;
     assert_in_agreement(&tool).await;

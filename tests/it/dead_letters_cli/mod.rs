@@ -4,8 +4,10 @@
 mod fixture;
 mod interrupted;
 mod killed;
+mod misplaced;
 mod outages;
 mod personal_data;
 mod piped;
 mod selecting;
+mod unwritable;
 mod whole_story;

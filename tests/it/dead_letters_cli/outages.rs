@@ -21,7 +21,8 @@ async fn a_broker_killed_in_the_middle_of_a_replay_loses_no_letter_and_run_again
     tokio::time::sleep(Duration::from_secs(6)).await;
     let tool = Program::of(&world);
     world.bury(&letters(0..MANY, FIXED)).await;
-    let replay = tool.start("dead-letters replay --all --no-canary --rate 50");
+    let replay =
+        tool.start("dead-letters replay --all --no-canary --yes --no-export --note mended --rate 50");
     let connection = world.connect().await;
     until("the replay has begun", async || depth(&connection, "raw.other").await >= 10).await;
     tokio::task::block_in_place(|| {
@@ -35,7 +36,8 @@ async fn a_broker_killed_in_the_middle_of_a_replay_loses_no_letter_and_run_again
     assert!(names_it, "{said:?}");
     // A broker that has just started may say for a moment that its streams are not there.
     until("the streams are there", async || tool.run("dead-letters stats").await.code == Some(0)).await;
-    finish(&tool, |_| "dead-letters replay --all --no-canary".to_owned()).await;
+    finish(&tool, |_| "dead-letters replay --all --no-canary --yes --no-export --note mended".to_owned())
+        .await;
     reindex_if_told(&tool, 1).await;
     for source in ["salpre", "other"] {
         world.wait_for_depth(&format!("dead.{source}"), 0).await;
@@ -56,7 +58,10 @@ async fn while_redis_is_away_nothing_is_moved_and_letters_can_still_be_looked_at
     world.bury(&letters(0..60, FIXED)).await;
     let before = all_dead(&world).await;
     redis.kill();
-    for job in ["replay --all --no-canary", "discard --all --yes --no-export --reason ticket-7"] {
+    for job in [
+        "replay --all --no-canary --yes --no-export --note mended",
+        "discard --all --yes --no-export --note ticket-7",
+    ] {
         let said = tool.run(&format!("dead-letters {job}")).await;
         assert_eq!(said.code, Some(69), "{said:?}");
         assert!(said.err.contains("Redis is unreachable") && said.out.is_empty(), "{said:?}");
@@ -70,7 +75,8 @@ async fn while_redis_is_away_nothing_is_moved_and_letters_can_still_be_looked_at
 
     // It goes in the middle of a replay.
     tokio::task::block_in_place(|| redis.start_again());
-    let replay = tool.start("dead-letters replay --all --no-canary --rate 20");
+    let replay =
+        tool.start("dead-letters replay --all --no-canary --yes --no-export --note mended --rate 20");
     let connection = world.connect().await;
     until("the replay has begun", async || depth(&connection, "raw.other").await >= 4).await;
     redis.kill();
@@ -82,7 +88,7 @@ async fn while_redis_is_away_nothing_is_moved_and_letters_can_still_be_looked_at
     let job = jobs(&tool).await.pop().unwrap();
     assert_eq!((&job["outcome"], &job["gone"]["replayed"]), (&"failed".into(), &sent.into()), "{job}");
     tokio::task::block_in_place(|| redis.start_again());
-    tool.ok("dead-letters replay --all --no-canary").await;
+    tool.ok("dead-letters replay --all --no-canary --yes --no-export --note mended").await;
     assert_in_agreement(&tool).await;
     let worker = world.worker();
     assert_eq!(calls(&world.events(60).await), (0..60).collect::<Vec<_>>());

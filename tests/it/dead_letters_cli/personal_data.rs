@@ -148,16 +148,16 @@ async fn no_command_shows_personal_data_unless_it_is_asked_to_and_that_is_on_rec
     // With one, everything is: byte for byte.
     for letter in &special {
         let id = letter.webhook.delivery_id;
-        let said = tool.ok(&format!("dead-letters show {id} --reveal --reason ticket-7 --json")).await;
+        let said = tool.ok(&format!("dead-letters show {id} --reveal --note ticket-7 --json")).await;
         assert_eq!(Archived::read(said.out.trim_end()).unwrap().queued.webhook.body, letter.webhook.body);
     }
-    let said = tool.ok(&format!("dead-letters show {id} --reveal --reason ticket-7 --json")).await;
+    let said = tool.ok(&format!("dead-letters show {id} --reveal --note ticket-7 --json")).await;
     let revealed: BTreeSet<_> =
         said.out.lines().map(|line| Archived::read(line).unwrap().queued.webhook.body).collect();
     assert_eq!(revealed, webhooks.iter().map(|queued| queued.webhook.body.clone()).collect());
-    tool.ok("dead-letters try --events --reveal --reason ticket-8").await;
+    tool.ok("dead-letters try --events --reveal --note ticket-8").await;
     let jobs = jobs(&tool).await;
-    let told: Vec<_> = jobs.iter().map(|job| (job["kind"].as_str(), job["reason"].as_str())).collect();
+    let told: Vec<_> = jobs.iter().map(|job| (job["kind"].as_str(), job["note"].as_str())).collect();
     let (seven, eight) = ((Some("reveal"), Some("ticket-7")), (Some("reveal"), Some("ticket-8")));
     assert_eq!(told, [seven, seven, seven, eight]);
     assert!(jobs.iter().all(|job| job["actor"] == "ann" && job["outcome"] == "finished"), "{jobs:?}");

@@ -72,8 +72,8 @@ async fn each_filter_chooses_what_it_says() {
         ("--provider salpre".into(), &[0, 1, 2]),
         ("--provider varda".into(), &[3]),
         ("--provider varda --source salpre".into(), &[]),
-        ("--died-of malformed_json".into(), &[1]),
-        ("--died-of malformed_json --died-of invalid_payload".into(), &[0, 1, 2, 3]),
+        ("--reason malformed_json".into(), &[1]),
+        ("--reason malformed_json --reason invalid_payload".into(), &[0, 1, 2, 3]),
         (format!("--fingerprint {}", letters[0].fingerprint()), &[0, 2]),
         (format!("--fingerprint {}", letters[3].fingerprint()), &[3]),
         ("--since 10m".into(), &[3]),
@@ -86,6 +86,10 @@ async fn each_filter_chooses_what_it_says() {
         ("--since 2026-01-02T05:04:06+02:00".into(), &[1, 2, 3]),
         ("--before 2026-01-02T03:04:05Z".into(), &[]),
         ("--before 2026-01-02T03:04:06Z".into(), &[0]),
+        ("--before 2026-01-02T03:04:06".into(), &[0]),
+        ("--since 2026-01-02".into(), &[0, 1, 2, 3]),
+        ("--before 2026-01-02".into(), &[]),
+        ("--before 2026-01-03".into(), &[0, 1]),
         ("--version 0.1.0".into(), &[2]),
         ("--failed-before 0.1.0".into(), &[0, 1]),
         ("--failed-before 0.2.0".into(), &[0, 1, 2]),
@@ -108,19 +112,23 @@ async fn each_filter_chooses_what_it_says() {
             expected.iter().map(|n| letters[*n].id.to_string()).collect(),
             "{choice}: {said:?}"
         );
-        assert_eq!(said.code, Some(0), "{choice}: {said:?}");
-        assert_eq!(said.err.contains("no dead letters match"), expected.is_empty(), "{choice}: {said:?}");
+        // A filter that matches nothing is a failure, and says what there is.
+        assert_eq!(said.code, Some(i32::from(expected.is_empty())), "{choice}: {said:?}");
+        assert_eq!(said.err.contains("; there are 4 in 4 groups"), expected.is_empty(), "{choice}: {said:?}");
     }
-    // Asked for by its name, none is a failure.
     let unknown = uuid::Uuid::now_v7();
     for line in [format!("list --id {unknown}"), format!("show {unknown}"), format!("replay --id {unknown}")]
     {
         assert_eq!(tool.run(&format!("dead-letters {line}")).await.code, Some(1), "{line}");
     }
-    // Nothing has died since: that is known at once, and no error.
+    let said = tool.run("dead-letters list --source varda --provider salpre").await;
+    let expected = "no dead letters match --source varda --provider salpre; there are 4 in 4 groups\n";
+    assert_eq!(said.err, expected);
+    // Nothing has died since.
     for since in ["2099-01-01T00:00:00Z", "1s"] {
-        let said = tool.ok(&format!("dead-letters stats --since {since}")).await;
-        assert_eq!((said.out.as_str(), said.err.as_str()), ("no dead letters match\n", ""));
+        let said = tool.run(&format!("dead-letters stats --since {since}")).await;
+        assert_eq!((said.code, said.out.as_str()), (Some(1), ""), "{said:?}");
+        assert!(said.err.starts_with("no dead letters match --since "), "{said:?}");
     }
 }
 
@@ -135,14 +143,14 @@ async fn a_wrong_filter_is_refused_and_the_message_says_what_is_expected() {
         ),
         ("stats --source nowhere", "the configured sources are other, salpre"),
         ("replay --source nowhere", "the configured sources are other, salpre"),
-        ("export x.ndjson --reason ticket-7 --source nowhere", "the configured sources are other, salpre"),
+        ("export x.ndjson --note ticket-7 --source nowhere", "the configured sources are other, salpre"),
         ("reindex --source nowhere", "the configured sources are other, salpre"),
         ("list --source A_B", "1 to 63 of a-z"),
         ("list --provider nobody", "one of morph, allo, wavix, salpre, varda"),
-        ("list --died-of boredom", "one of malformed_json"),
+        ("list --reason boredom", "one of malformed_json"),
         ("list --fingerprint 123", "eight hexadecimal digits"),
-        ("list --since yesterday", "expected an age, as in 90m, 2h or 3d, or a time"),
-        ("list --before 2026-13-01", "or a time, as in 2026-01-02T03:04:05Z"),
+        ("list --since yesterday", "expected an age (90m, 2h, 3d), a time in UTC as the tables print it"),
+        ("list --before 2026-13-01", "a date (2026-01-02, its first moment)"),
         ("list --failed-before new", "version"),
         ("list --id 17", "invalid"),
         ("list --header x-kind", "expected NAME=VALUE"),
@@ -153,9 +161,17 @@ async fn a_wrong_filter_is_refused_and_the_message_says_what_is_expected() {
         ("replay --rate fast", "expected a number, as in 50 or 50/s"),
         ("replay --max-failing 120%", "between 0% and 100%"),
         ("replay --wait long", "expected a time of at most 20m, as in 30s or 5m"),
-        ("discard --yes", "give your reason with --reason"),
-        ("discard --yes --reason malformed_json", "--died-of malformed_json"),
-        ("export x.ndjson", "give your reason with --reason"),
+        ("discard --yes", "say why you do this with --note"),
+        ("discard --yes --reason malformed_json", "say why you do this with --note"),
+        ("export x.ndjson", "say why you do this with --note"),
+        ("replay --all --no-canary", "say why you do this with --note"),
+        ("reindex --forget-missing", "say why you do this with --note"),
+        // Former spellings.
+        ("discard --yes --reason ticket-7", "to say why you do this, use --note"),
+        ("list --died-of malformed_json", "write --reason malformed_json"),
+        ("show 01900000-0000-7000-8000-000000000001 --reveal --reason ticket-7", "is --note now"),
+        ("import x.ndjson --reason ticket-7", "is --note now"),
+        ("stats --by call_id", "expected a JSON pointer, as in /payload/direction"),
     ] {
         let said = tool.run(&format!("dead-letters {line}")).await;
         assert_eq!(said.code, Some(64), "{line}: {said:?}");

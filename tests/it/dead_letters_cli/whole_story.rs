@@ -13,7 +13,7 @@ use hookswitch::{
 use serde_json::Value;
 
 use super::fixture::{NOT_JSON, UNKNOWN, VARDA, all_dead, jobs};
-use crate::support::{World, call, calls, program::Program, queued};
+use crate::support::{World, call, calls, program::Program, queued, until};
 
 /// Returns the number of letters that `stats` counts, by source and fingerprint.
 fn counts(stats: &Value) -> BTreeMap<(String, String), u64> {
@@ -84,6 +84,17 @@ async fn from_stats_to_the_drained_kind_takes_five_commands_and_nothing_of_the_o
     // 3
     let tried = tool.ok(&format!("dead-letters try --fingerprint {print} --json")).await.json();
     assert_eq!((&tried["letters"], &tried["succeed"]), (&450.into(), &450.into()), "{tried}");
+    // Workers say what they use when their ledger's connection is there.
+    let mut text = String::new();
+    until("the worker has said its settings", async || {
+        text = tool.ok("dead-letters try").await.out;
+        text.contains("the running workers use the same version and settings")
+    })
+    .await;
+    let other = world.toml.replace("[sources.salpre]", "[sources.salpre]\nunsupported = \"pass_on\"");
+    std::fs::write(tool.file("other.toml"), other).unwrap();
+    let differs = tool.ok("dead-letters try --config other.toml").await.out;
+    assert!(differs.contains("a running worker differs") && differs.contains("sources.salpre.unsupported"));
     // 4
     let came = tool.ok(&format!("dead-letters replay --fingerprint {print} --json")).await.json();
     assert_eq!(

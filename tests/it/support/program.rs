@@ -85,7 +85,12 @@ impl Program {
 
     /// Starts a command.
     pub fn start(&self, line: &str) -> Running {
-        let child = self.command(line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        self.start_with(line, Stdio::piped())
+    }
+
+    /// Starts a command with this standard output.
+    pub fn start_with(&self, line: &str, out: Stdio) -> Running {
+        let child = self.command(line).stdout(out).stderr(Stdio::piped()).spawn().unwrap();
         Running { child }
     }
 }
