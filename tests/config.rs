@@ -5,7 +5,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::{
-    collections::BTreeMap, fs, io::Write as _, path::Path, process::Command, sync::LazyLock, time::Duration,
+    collections::BTreeMap,
+    fs,
+    io::{Read as _, Write as _},
+    path::Path,
+    process::Command,
+    sync::LazyLock,
+    time::Duration,
 };
 
 use hookswitch::{
@@ -176,6 +182,7 @@ fn every_key_that_is_changed_is_shown() {
         "41KiB",
         "65KiB",
         "65MiB",
+        "1GiB",
         "json",
         "sha1",
         "base64",
@@ -257,6 +264,28 @@ fn the_local_configuration_serves_all_five_providers() {
     let morph = &config.sources[&"morph".parse().unwrap()];
     assert_eq!(morph.answer_body, r#"{"cards": []}"#);
     assert_eq!(config.subscriptions["events.all"].patterns, ["#"]);
+}
+
+#[test]
+fn what_is_shipped_authenticates_every_source_and_bounds_every_queue() {
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    fs::write(secret.path(), "aHVudGVyMg==").unwrap();
+    let secret = format!("secret_file = \"{}\"", secret.path().display());
+    for file in ["deploy/docker/hookswitch.toml", "deploy/kubernetes/hookswitch.toml"] {
+        let here =
+            |line: &str| if line.starts_with("secret_file = ") { secret.clone() } else { line.to_owned() };
+        let text = fs::read_to_string(file).unwrap().lines().map(here).collect::<Vec<_>>().join("\n");
+        let config = parse(&text, &Env::new()).unwrap();
+        assert!(!config.sources.is_empty(), "{file}");
+        for (name, source) in &config.sources {
+            assert!(!matches!(source.auth, Auth::None), "{file}: {name} authenticates nobody");
+        }
+        for (queue, subscription) in &config.subscriptions {
+            assert!(subscription.length_max.is_some(), "{file}: {queue} has no limit");
+        }
+    }
+    let demo = fs::read_to_string("deploy/local/hookswitch.toml").unwrap();
+    assert!(demo.starts_with("# A demo") && demo.contains("length_max = "));
 }
 
 #[test]
@@ -406,6 +435,90 @@ fn a_mistake_in_the_environment_names_the_variable() {
     assert!(found.contains("HOOKSWITCH_WORKER_PREFETCH = many: expected an integer"), "{found}");
     assert!(found.contains("did you mean HOOKSWITCH_WORKER_PREFETCH?"), "{found}");
     assert!(!found.contains("HOOKSWITCH_RECEIVER_PORT"), "Kubernetes sets that one: {found}");
+}
+
+#[test]
+fn variables_that_override_nothing_are_refused() {
+    for (name, expected) in [
+        ("HOOKSWITCH_SOURCES_VARDA_EU_PROVIDER", "sources and subscriptions are configured in the file"),
+        ("HOOKSWITCH_SOURCE_VARDA_SECRET", "sources and subscriptions are configured in the file"),
+        ("HOOKSWITCH_SUBSCRIPTIONS_ALL", "sources and subscriptions are configured in the file"),
+        ("HOOKSWITCH_WORKER_THREADS", "lists the keys of [worker]"),
+        ("HOOKSWITCH_AMQP_ADDRESS", "lists the keys of [amqp]"),
+        ("HOOKSWITCH_ADMIN_PORT", "lists the keys of [admin]"),
+    ] {
+        let found = problems("", &env([(name, "hunter2")]));
+        assert!(found.contains(&format!("{name} = …: expected a known variable")), "{found}");
+        assert!(found.contains(expected) && !found.contains("hunter2"), "{found}");
+    }
+    let fine = env([
+        ("HOOKSWITCH_ACTOR", "ann"),
+        ("HOOKSWITCH_WORKER_PORT", "tcp://10.0.0.1:9464"),
+        ("HOOKSWITCH_WORKER_PORT_9464_TCP_ADDR", "10.0.0.1"),
+        ("HOOKSWITCH_RECEIVER_SERVICE_HOST", "10.0.0.1"),
+        ("HOOKSWITCH_RECEIVER_SERVICE_PORT_HTTP", "80"),
+        ("HOOKSWITCH_SOURCES_SALPRE_TOKEN", "hunter2"),
+    ]);
+    let text = source(
+        "auth = 'header_token'\nauth_header = 'x-token'\nsecret_env = 'HOOKSWITCH_SOURCES_SALPRE_TOKEN'",
+    );
+    parse(&text, &fine).unwrap();
+}
+
+#[test]
+fn without_a_source_nothing_is_started_and_the_reason_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let program = env!("CARGO_BIN_EXE_hookswitch");
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(&dir).env_remove("HOOKSWITCH_CONFIG");
+        let output = command.output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    fs::write(dir.path().join("empty.toml"), "").unwrap();
+    for role in ["receiver", "worker", "all"] {
+        let (code, text) = run(&[role]);
+        assert!(code == 64 && text.contains("there is no ./hookswitch.toml"), "{code}: {text}");
+        let (code, text) = run(&[role, "--config", "empty.toml"]);
+        assert!(code == 64 && text.contains("empty.toml has no [sources.<name>] section"), "{code}: {text}");
+    }
+}
+
+#[test]
+fn health_asks_the_listener_that_is_configured() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let answering = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = [0; 12];
+        stream.read_exact(&mut request).unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok").unwrap();
+        // The rest of the request is read, so that closing does not reset the connection.
+        drop(stream.read(&mut [0; 1_000]));
+        request
+    });
+    let program = env!("CARGO_BIN_EXE_hookswitch");
+    let output = Command::new(program)
+        .arg("health")
+        .env("HOOKSWITCH_ADMIN_LISTEN", format!("0.0.0.0:{port}"))
+        .current_dir(std::env::temp_dir())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(answering.join().unwrap(), *b"GET /readyz ");
+}
+
+#[test]
+fn a_filter_that_would_silence_the_log_by_mistake_is_refused() {
+    for wrong in ["inof", "", "lapin=debug", "hookswich=debug", "info,hookswitch=inof", "info,reqwest=off"] {
+        let found = problems(&format!("[log]\nfilter = '{wrong}'"), &Env::new());
+        assert!(found.contains("log.filter") && found.contains("expected a level"), "{wrong}: {found}");
+    }
+    for right in
+        ["info", "WARN", "off", "info,hookswitch::app=debug", "hookswitch", "warn,lapin=trace,redis=off"]
+    {
+        parse(&format!("[log]\nfilter = '{right}'"), &Env::new()).expect(right);
+    }
 }
 
 #[test]

@@ -5,7 +5,15 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, http::StatusCode, response::IntoResponse, routing::get};
+use axum::{
+    Router,
+    http::{
+        HeaderMap, StatusCode,
+        header::{ACCEPT, CONTENT_TYPE},
+    },
+    response::{IntoResponse, Response},
+    routing::get,
+};
 use tokio::{net::TcpListener, task::JoinError};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
@@ -17,10 +25,12 @@ use super::{
 };
 use crate::{
     config::Config,
+    core::delivery::retry::Tier,
     edge::{
         amqp::{names, publish::Publisher, topology::TopologyError},
         http::{self, Limits, Server},
-        metrics::{LinkMetrics, ReceiverMetrics, Registry, WorkerMetrics},
+        metrics::{Format, LinkMetrics, ProcessMetrics, ReceiverMetrics, Registry, WorkerMetrics},
+        panics::TaskFailed,
         redis::{Store, StoreError},
         trouble::Trouble,
     },
@@ -56,6 +66,7 @@ struct Receiving {
 #[derive(Clone)]
 pub struct Status {
     registry: Arc<Registry>,
+    resources: Arc<ProcessMetrics>,
     publisher: Publisher,
     worker: Option<Arc<Worker>>,
 }
@@ -85,8 +96,8 @@ pub enum ProcessError {
     Failed {
         /// The name of the part.
         part: &'static str,
-        /// The panic.
-        error: JoinError,
+        /// How it failed, without the text of a panic.
+        error: TaskFailed,
     },
 }
 
@@ -115,6 +126,7 @@ impl Process {
             false => None,
         };
         let mut registry = Registry::new();
+        let resources = Arc::new(ProcessMetrics::register(&mut registry));
         let [broker_link, store_link] = LinkMetrics::register(&mut registry, ["broker", "redis"]);
         let worker_store = match roles.worker {
             true => Some(Store::start(&config.redis, store_link)?),
@@ -125,11 +137,11 @@ impl Process {
         let receiving = listener
             .map(|(listener, address)| receiving(&config, &publisher, &mut registry, listener, address));
         let worker = worker_store.map(|store| {
-            let metrics = WorkerMetrics::register(&mut registry);
+            let metrics = worker_metrics(&config, &mut registry);
             let gate = Gate::watch(&publisher, &store, metrics.clone());
             Arc::new(Worker::new(config.clone(), publisher.clone(), store, gate, metrics, normalize))
         });
-        let status = Status { registry: Arc::new(registry), publisher: publisher.clone(), worker };
+        let status = Status { registry: Arc::new(registry), resources, publisher: publisher.clone(), worker };
         Ok(Self { config, admin, receiving, publisher, status })
     }
 
@@ -196,8 +208,27 @@ impl Status {
 
     /// Returns the metrics in the text format of OpenMetrics.
     pub fn metrics(&self) -> String {
-        self.registry.encode()
+        self.registry.encode_as(Format::OpenMetrics)
     }
+
+    /// Answers a request for the metrics, in the format that it accepts.
+    fn exposition(&self, headers: &HeaderMap) -> Response {
+        let accept = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let format = Format::accepted(&accept.collect::<Vec<_>>().join(","));
+        self.resources.refresh();
+        ([(CONTENT_TYPE, format.content_type())], self.registry.encode_as(format)).into_response()
+    }
+}
+
+/// Creates the metrics of a worker, with the series of its sources.
+fn worker_metrics(config: &Config, registry: &mut Registry) -> Arc<WorkerMetrics> {
+    let metrics = WorkerMetrics::register(registry);
+    let delays = config.retry.tiers.iter().chain([&config.retry.wait]);
+    let tiers: Vec<_> = delays.map(|delay| Tier { delay: *delay }).collect();
+    let mine = config.worker.sources.as_ref();
+    let sources = config.sources.keys().filter(|source| mine.is_none_or(|mine| mine.contains(source)));
+    sources.for_each(|source| metrics.begin(source, &tiers));
+    metrics
 }
 
 /// Returns the exchanges to which a process publishes.
@@ -222,6 +253,7 @@ fn receiving(
     address: SocketAddr,
 ) -> Receiving {
     let metrics = ReceiverMetrics::register(registry);
+    metrics.begin(config.sources.keys());
     let books = Arc::new(Books::new(config.sources.keys()));
     let shards = Shards::new(&config.sources);
     let patience = config.receiver.confirm_timeout;
@@ -249,7 +281,7 @@ async fn finish_working(
 }
 
 fn failed(part: &'static str) -> impl FnOnce(JoinError) -> ProcessError {
-    move |error| ProcessError::Failed { part, error }
+    move |error| ProcessError::Failed { part, error: error.into() }
 }
 
 /// Spawns a task that ends with its handle.
@@ -281,7 +313,6 @@ fn limits(config: &Config) -> Limits {
 
 /// Returns the routes of the admin listener.
 fn router(status: Status) -> Router {
-    let text = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     let ready = {
         let status = status.clone();
         move || {
@@ -297,5 +328,5 @@ fn router(status: Status) -> Router {
     Router::new()
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(ready))
-        .route("/metrics", get(move || async move { ([("content-type", text)], status.metrics()) }))
+        .route("/metrics", get(move |headers: HeaderMap| async move { status.exposition(&headers) }))
 }

@@ -39,8 +39,17 @@ pub(super) struct Unreachable(pub(super) String);
 
 /// The configuration has no sources, and the command has nothing to work on without one.
 #[derive(Debug, thiserror::Error)]
-#[error("no source is configured: name the configuration file with --config or HOOKSWITCH_CONFIG")]
-pub(super) struct NoSources;
+pub(super) enum NoSources {
+    /// No file was read.
+    #[error(
+        "no source is configured: there is no ./hookswitch.toml; name the configuration file with --config \
+         or HOOKSWITCH_CONFIG"
+    )]
+    NoFile,
+    /// This file has none.
+    #[error("no source is configured: {0} has no [sources.<name>] section")]
+    InFile(String),
+}
 
 /// Returns the exit code for an error that ended the program.
 pub(super) fn code_of(error: &anyhow::Error) -> u8 {

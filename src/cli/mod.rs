@@ -17,7 +17,11 @@ mod table;
 mod tail;
 mod topology;
 
-use std::{io::ErrorKind, path::PathBuf, process::ExitCode};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 
@@ -95,19 +99,23 @@ fn explain(error: &clap::Error) -> u8 {
     }
 }
 
+fn serve(path: Option<&Path>, roles: serve::Roles) -> anyhow::Result<u8> {
+    serve::run(&load_with_sources(path)?, roles)
+}
+
 fn run(cli: Cli) -> anyhow::Result<u8> {
     let path = cli.config.as_deref();
     match cli.command {
         Command::Normalize(args) => normalize::run(&args),
-        Command::Health(args) => health::run(&args),
+        Command::Health(args) => health::run(&args, path),
         Command::Config(action) => config::run(&action, path),
-        Command::Receiver => serve::run(&load(path)?, serve::Roles { receiver: true, worker: false }),
-        Command::Worker => serve::run(&load(path)?, serve::Roles { receiver: false, worker: true }),
-        Command::All => serve::run(&load(path)?, serve::Roles { receiver: true, worker: true }),
+        Command::Receiver => serve(path, serve::Roles { receiver: true, worker: false }),
+        Command::Worker => serve(path, serve::Roles { receiver: false, worker: true }),
+        Command::All => serve(path, serve::Roles { receiver: true, worker: true }),
         Command::Topology(action) => topology::run(&action, &load(path)?),
         Command::DeadLetters(action) => dead_letters::run(&action, &load_with_sources(path)?),
         Command::Ledger(args) => ledger::run(&args, &load_with_sources(path)?),
         Command::Tail(args) => tail::run(&args, &load(path)?),
-        Command::SendSamples(args) => send_samples::run(&args, &load(path)?),
+        Command::SendSamples(args) => send_samples::run(&args, &load_with_sources(path)?),
     }
 }

@@ -13,6 +13,10 @@ use crate::core::{shard::ShardBy, webhook::SourceName};
 /// encoding.
 const OWN_HEADER_BYTES: usize = 32 << 10;
 
+/// Memory of a worker in times of the largest body: a body in work exists up to four times, and half of the
+/// memory is for those that wait.
+const BODIES_MIN: usize = 8;
+
 /// Records every contradiction.
 pub(super) fn check(reader: &Reader<'_>, config: &Config) {
     check_services(reader, config);
@@ -69,6 +73,16 @@ fn check_worker(reader: &Reader<'_>, config: &Config) {
     if worker.concurrency > worker.prefetch.into() {
         let expected = format!("at most worker.prefetch = {}", worker.prefetch);
         reader.problem("worker.concurrency", worker.concurrency.to_string(), expected);
+    }
+    let largest = sources.iter().max_by_key(|(_, source)| source.body_bytes_max);
+    if let Some((name, source)) = largest
+        && worker.memory_max < BODIES_MIN * source.body_bytes_max
+    {
+        let expected = format!(
+            "at least {BODIES_MIN} times sources.{name}.body_bytes_max = {}",
+            show_size(source.body_bytes_max as u64)
+        );
+        reader.problem("worker.memory_max", show_size(worker.memory_max as u64), expected);
     }
     for name in worker.sources.iter().flatten().filter(|name| !sources.contains_key(name)) {
         let expected = format!("a configured source, as in [sources.{name}]");

@@ -40,6 +40,7 @@ const DAY: Duration = Duration::from_hours(24);
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
+const GIB: usize = 1 << 30;
 
 section! {
     /// Everything that can be configured.
@@ -169,9 +170,14 @@ section! {
 section! {
     /// The processing of webhooks.
     pub struct Worker {
-        /// Unacknowledged messages per raw queue and process. A source has one raw queue per shard.
-        /// They are held in memory: with bodies of 256 KiB, 512 of them take 128 MiB. Twice `concurrency` is
-        /// best: the next batch is then at hand when one is finished.
+        /// Memory for webhooks in one process, over all raw queues. With large bodies a process asks for
+        /// fewer messages than `prefetch`; what has no room nevertheless goes back to its queue. The process
+        /// needs 64 MiB beside it, and 16 times the largest `body_bytes_max` to read a body of many tiny
+        /// values: 208 MiB by default. Must be at least 8 times the largest `body_bytes_max`.
+        memory_max: usize = size(MIB..=64 * GIB).default(128 * MIB);
+        /// Unacknowledged messages per raw queue and process. A source has one raw queue per shard. There
+        /// are fewer where their bodies would take too much of `memory_max`. Twice `concurrency` is best: the
+        /// next batch is then at hand when one is finished.
         prefetch: u16 = number(1..=65_535).default(512);
         /// Messages in progress per raw queue and process, at most `prefetch`.
         /// They are claimed, published and acknowledged in batches, which makes processing fast. A worker
@@ -242,8 +248,8 @@ section! {
         /// Authentication of the sender.
         auth: Auth = made_of::<AuthKeys>();
         /// Largest body. RabbitMQ 4 accepts no larger message by default (`max_message_size`), and closes the
-        /// channel over it. A worker keeps `worker.prefetch` bodies in memory. An event is some hundred bytes
-        /// larger than its webhook: see `worker.event_bytes_max`.
+        /// channel over it. An event is some hundred bytes larger than its webhook: see
+        /// `worker.event_bytes_max`. For the memory of workers see `worker.memory_max`.
         body_bytes_max: usize = size(1..=16 * MIB).default(MIB);
         /// Headers to capture in addition to `traceparent` and those that the provider documents.
         capture_headers: Vec<String> = harmless_headers().default(Vec::new());

@@ -28,7 +28,10 @@ pub use keys::{
 pub use problem::{ConfigProblems, Problem};
 pub use secret::Secret;
 
-use self::{read::Reader, section::Keys as _};
+use self::{
+    read::Reader,
+    section::{Declared, Keys as _},
+};
 
 impl Config {
     /// Reads the file at `path`, if there is one, and applies the environment.
@@ -65,7 +68,8 @@ impl Config {
         if let Some(config) = &config {
             check::check(&reader, config);
         }
-        reader.report_misspelled_variables();
+        let declared = Self::declared();
+        reader.report_unknown_variables(&declared.iter().map(Declared::name).collect::<Vec<_>>());
         match (config, reader.into_problems()) {
             (Some(config), problems) if problems.is_empty() => Ok(config),
             (_, problems) => Err(ConfigProblems(problems)),

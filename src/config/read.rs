@@ -63,22 +63,54 @@ impl<'e> Reader<'e> {
         self.env.get(name).map(String::as_str)
     }
 
-    /// Reports variables that are almost those of a key.
+    /// Reports variables that override no key: misspelled ones, and those of sources and subscriptions,
+    /// which only the file has.
     ///
-    /// Others are left alone: Kubernetes sets `HOOKSWITCH_RECEIVER_PORT` for a service of that name.
-    pub(super) fn report_misspelled_variables(&self) {
+    /// What Kubernetes sets for a service is left alone, as in `HOOKSWITCH_RECEIVER_PORT`, and so is what
+    /// names no section.
+    pub(super) fn report_unknown_variables(&self, sections: &[&str]) {
         let known = self.variables.borrow();
-        for name in self.env.keys().filter(|name| name.starts_with(PREFIX) && !known.contains(*name)) {
+        for (name, value) in self.env.iter().filter(|(name, _)| !known.contains(*name)) {
+            let Some(rest) = name.strip_prefix(PREFIX).filter(|rest| !is_of_a_service(rest, value)) else {
+                continue;
+            };
+            let section = rest.split('_').next().unwrap_or_default().to_ascii_lowercase();
             let near = known.iter().find(|k| k.starts_with(PREFIX) && osa_distance(k, name) <= 2);
-            if let Some(near) = near {
-                self.problem(name, NOT_SHOWN, format!("a known variable; did you mean {near}?"));
-            }
+            let expected = match near {
+                Some(near) => format!("a known variable; did you mean {near}?"),
+                None if ["source", "sources", "subscription", "subscriptions"]
+                    .contains(&section.as_str()) =>
+                {
+                    "a known variable; sources and subscriptions are configured in the file, as in \
+                     [sources.varda-eu], and only their secrets can come from variables (secret_env)"
+                        .to_owned()
+                }
+                None if sections.contains(&section.as_str()) => {
+                    format!("a known variable; `hookswitch config example` lists the keys of [{section}]")
+                }
+                None => continue,
+            };
+            self.problem(name, NOT_SHOWN, expected);
         }
     }
 
     pub(super) fn into_problems(self) -> Vec<Problem> {
         self.problems.into_inner()
     }
+}
+
+/// Tells whether Kubernetes sets the variable that ends in `rest`, for a service that it serves.
+fn is_of_a_service(rest: &str, value: &str) -> bool {
+    let address = || ["tcp://", "udp://", "sctp://"].iter().any(|scheme| value.starts_with(scheme));
+    let of_port = |(_, port): (&str, &str)| {
+        let mut parts = port.split('_');
+        parts.next().is_some_and(|number| number.parse::<u16>().is_ok())
+            && parts.next().is_some_and(|protocol| ["TCP", "UDP", "SCTP"].contains(&protocol))
+    };
+    rest.contains("_SERVICE_HOST")
+        || rest.contains("_SERVICE_PORT")
+        || (rest.ends_with("_PORT") && address())
+        || rest.split_once("_PORT_").is_some_and(of_port)
 }
 
 /// A value as it was given.

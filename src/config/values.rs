@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use hyper::http::{HeaderName, HeaderValue};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use super::{
     format::{List, Parsed, list, parsed},
@@ -16,6 +16,20 @@ const CREDENTIALS: [&str; 4] = ["authorization", "cookie", "set-cookie", "proxy-
 /// Names that hookswitch and RabbitMQ use: a consumer on one of these queues would take messages that are not
 /// its own.
 const RESERVED: [&str; 6] = ["raw.", "dead.", "retry.", "wait.", "hookswitch.", "amq."];
+/// The crates of this program that write log lines.
+const LOGGING: [&str; 11] = [
+    "hookswitch",
+    "lapin",
+    "redis",
+    "amq_protocol",
+    "async_rs",
+    "axum",
+    "hyper",
+    "hyper_util",
+    "mio",
+    "rustls",
+    "tokio",
+];
 /// The limit of AMQP on a routing pattern, in bytes.
 const PATTERN_BYTES_MAX: usize = 255;
 
@@ -50,8 +64,27 @@ pub(super) fn redis_namespace() -> Parsed<String> {
 
 /// Declares a filter of log lines by level and module.
 pub(super) fn log_filter() -> Parsed<String> {
-    let parse = |text: &str| EnvFilter::try_new(text).is_ok().then(|| text.to_owned());
-    parsed("a filter, as in \"info\" or \"info,lapin=warn\"", parse, String::clone)
+    let parse = |text: &str| is_log_filter(text).then(|| text.to_owned());
+    parsed(
+        "a level (off, error, warn, info, debug or trace), or levels by module, as in \"info,lapin=warn\"; \
+         hookswitch itself must get a level",
+        parse,
+        String::clone,
+    )
+}
+
+/// Tells whether `text` is a filter that says something about hookswitch's own lines. A misspelled level
+/// counts as the name of a module, and a filter for other modules silences all of hookswitch.
+fn is_log_filter(text: &str) -> bool {
+    // Without its fields, which may contain commas and signs.
+    let directives =
+        text.split(',').map(|directive| directive.split(['=', '[']).next().unwrap_or_default().trim());
+    let names: Vec<_> = directives.filter(|name| !name.is_empty()).collect();
+    let is_level = |name: &str| name.parse::<LevelFilter>().is_ok();
+    let module = |name: &str| name.split("::").next().is_some_and(|root| LOGGING.contains(&root));
+    EnvFilter::try_new(text).is_ok()
+        && names.iter().all(|name| is_level(name) || module(name))
+        && names.iter().any(|name| is_level(name) || name.split("::").next() == Some("hookswitch"))
 }
 
 /// Declares the value of a `Content-Type` header.

@@ -7,6 +7,8 @@ use std::{
     panic::{self, AssertUnwindSafe},
 };
 
+use tokio::task::JoinError;
+
 const UNKNOWN: &str = "an unknown location";
 
 thread_local! {
@@ -24,6 +26,23 @@ pub fn install_hook() {
     }));
 }
 
+/// A task that did not end by itself. tokio's own error quotes the text of the panic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TaskFailed {
+    /// It panicked.
+    #[error("it panicked; the line \"panicked\" in the log says where")]
+    Panicked,
+    /// It was aborted.
+    #[error("it was aborted")]
+    Aborted,
+}
+
+impl From<JoinError> for TaskFailed {
+    fn from(error: JoinError) -> Self {
+        if error.is_panic() { Self::Panicked } else { Self::Aborted }
+    }
+}
+
 /// Runs `work` and turns a panic into its location.
 ///
 /// # Errors
@@ -31,4 +50,18 @@ pub fn install_hook() {
 pub fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     panic::catch_unwind(AssertUnwindSafe(work))
         .map_err(|_| LAST.with(|last| last.borrow_mut().take()).unwrap_or_else(|| UNKNOWN.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_failed_task_does_not_quote_its_panic() {
+        let quoted = "a line of somebody's body";
+        let error = tokio::spawn(async move { panic!("{quoted}") }).await.map(|()| "it ended").unwrap_err();
+        assert!(error.to_string().contains(quoted), "else there is nothing to guard against");
+        let failed = TaskFailed::from(error);
+        assert!(!format!("{failed} {failed:?}").contains(quoted));
+    }
 }

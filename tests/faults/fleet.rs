@@ -137,6 +137,25 @@ impl Fleet {
         }
     }
 
+    /// Forgets the most memory that its process has had.
+    pub fn forget_peak(&self, index: usize) {
+        if let Some(pid) = self.pid(index) {
+            // 5 is the kernel's word for it. The process may have ended a moment ago.
+            drop(std::fs::write(format!("/proc/{pid}/clear_refs"), "5"));
+        }
+    }
+
+    /// Returns the most memory that its process has had since then; none if there is no process.
+    pub fn peak_bytes(&self, index: usize) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid(index)?)).ok()?;
+        let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        kib.trim().trim_end_matches(" kB").parse::<u64>().ok().map(|kib| kib << 10)
+    }
+
+    fn pid(&self, index: usize) -> Option<u32> {
+        self.slots.lock().unwrap()[index].child.as_ref().map(Child::id)
+    }
+
     /// Sets its environment from its next start on.
     pub fn change(&self, index: usize, program: Option<&Path>, env: Vec<(String, String)>) {
         let mut slots = self.slots.lock().unwrap();

@@ -19,6 +19,7 @@ mod fleet;
 mod frames;
 #[path = "../support/hostile.rs"]
 mod hostile;
+mod memory;
 #[path = "../support/proxy.rs"]
 #[expect(dead_code, reason = "other tests ask it for more")]
 mod proxy;

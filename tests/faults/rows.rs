@@ -15,6 +15,7 @@ use super::{
     book::Wrong,
     fleet::{OTHER_CLOCK, wait_for},
     hostile::{Hostile, poisons},
+    memory::large_bodies_at_once,
     proxy::Moment,
     sender::for_a_while,
     traffic::Dice,
@@ -175,6 +176,7 @@ pub static OTHERS: &[Row] = &[
         Ok(())
     }),
     strict("14h", "poison messages: properties that lapin cannot receive", unreadable),
+    row("14m", "worker: bodies of 1 to 10 MiB all at once, within the memory limit", large_bodies_at_once),
     strict("15", "repeats: every second webhook", |world, _| {
         for_a_while(&world.sender.mix.repeats, 500, Duration::from_secs(3));
         Ok(())

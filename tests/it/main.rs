@@ -17,6 +17,7 @@ mod frames;
 mod hostile;
 mod ledger;
 mod many_letters;
+mod memory;
 mod outages;
 mod poison;
 mod processes;

@@ -16,7 +16,7 @@ use super::support::{
     until,
 };
 
-struct Process {
+pub struct Process {
     child: Child,
     admin: String,
     address: String,
@@ -24,7 +24,7 @@ struct Process {
 }
 
 impl Process {
-    fn start(world: &World, role: &str) -> Self {
+    pub fn start(world: &World, role: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let config = write_config(world, dir.path());
         let (admin, address) = (free_port(), free_port());
@@ -50,23 +50,30 @@ impl Process {
         Client::new(Duration::from_secs(5)).get(&format!("{}{path}", self.admin)).await.ok()
     }
 
-    async fn ready(&self) {
+    pub async fn ready(&self) {
         until("the process is ready", async || self.get("/readyz").await.is_some_and(|a| a.status == 200))
             .await;
     }
 
-    async fn metric(&self, line_start: &str) -> f64 {
+    pub async fn metric(&self, line_start: &str) -> f64 {
         let Some(answer) = self.get("/metrics").await else { return 0.0 };
         let text = String::from_utf8(answer.body.to_vec()).unwrap();
-        let line = text.lines().find(|line| line.starts_with(line_start));
-        line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0.0)
+        let lines = text.lines().filter(|line| line.starts_with(line_start));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    /// Returns the most memory that it has had, in KiB.
+    pub fn peak_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
     fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap()
     }
 
-    fn signal(&self, signal: &str) {
+    pub fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
     }
@@ -254,6 +261,49 @@ async fn the_commands_do_what_their_help_says() {
     let nobody = free_port();
     let health = run(&["health", "--url", &format!("http://127.0.0.1:{nobody}/readyz")]);
     assert_ne!(health.0, 0);
+}
+
+#[tokio::test]
+async fn the_metrics_are_what_promtool_and_open_metrics_expect() {
+    let world = World::new().await;
+    let process = Process::start(&world, "all");
+    process.ready().await;
+    let url = format!("{}/metrics", process.admin);
+    let text = process.get("/metrics").await.unwrap();
+    // tests/scripts/check-deployment.sh, which runs before the tests, has put it there.
+    let promtool = concat!(env!("CARGO_MANIFEST_DIR"), "/.run/tools/prometheus/usr/bin/promtool");
+    let mut checking = Command::new(promtool)
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("run tests/scripts/check-deployment.sh, which installs promtool");
+    std::io::Write::write_all(&mut checking.stdin.take().unwrap(), &text.body).unwrap();
+    let checked = checking.wait_with_output().unwrap();
+    assert!(checked.status.success() && checked.stderr.is_empty(), "{checked:?}");
+    let text = String::from_utf8(text.body.to_vec()).unwrap();
+    for series in [
+        "hookswitch_received_total{source=\"salpre\",status=\"200\"} 0",
+        "hookswitch_received_total{source=\"other\",status=\"503\"} 0",
+        "hookswitch_dead_total{source=\"other\",reason=\"malformed_json\"} 0",
+        "hookswitch_retries_total{source=\"salpre\",tier=\"200ms\"} 0",
+        "hookswitch_deliveries_total{source=\"salpre\",disposition=\"duplicate\"} 0",
+        "hookswitch_pauses_total{cause=\"downstream_full\"} 0",
+        "hookswitch_parked_total{source=\"other\"} 0",
+        "hookswitch_held_bytes 0",
+    ] {
+        assert!(text.lines().any(|line| line == series), "lacks {series}: {text}");
+    }
+    assert!(process.metric("process_resident_memory_bytes").await > 1e6);
+    assert!(process.metric("process_start_time_seconds").await > 1e9);
+    let curl = Command::new("curl")
+        .args(["-sSi", "-H", "accept: application/openmetrics-text", &url])
+        .output()
+        .expect("curl is installed");
+    let answer = String::from_utf8(curl.stdout).unwrap();
+    assert!(answer.contains("content-type: application/openmetrics-text; version=1.0.0"), "{answer}");
+    assert!(answer.ends_with("# EOF\n"), "{answer}");
 }
 
 #[tokio::test]

@@ -33,12 +33,27 @@ fi
 mapfile -t scripts < <(find .ci deploy tests -type f \( -name '*.sh' -o -path .ci/run \) | sort)
 "$bin/shellcheck" -x "${scripts[@]}"
 "$bin/yamllint" --strict -d '{extends: default, rules: {document-start: disable, line-length: disable}}' \
-    docker-compose.yml deploy/kubernetes deploy/prometheus tests/scripts
+    docker-compose.yml docker-compose.demo.yml deploy/kubernetes deploy/prometheus tests/scripts
 "$bin/hadolint" --failure-threshold style deploy/docker/Dockerfile
 docker-compose --file docker-compose.yml config --quiet
 
+docker-compose --file docker-compose.yml --file docker-compose.demo.yml config --quiet
+
+# A job's template cannot be changed, so whatever changes it must change its name.
+changed=$(mktemp --directory)
 manifests=$(mktemp --suffix .yaml)
-trap 'rm -f "$manifests"' EXIT
+trap 'rm -rf "$manifests" "$changed"' EXIT
+job() { kubectl kustomize "$1" | sed -n '/^kind: Job/,/^spec/s/^  name: //p'; }
+shipped=$(job deploy/kubernetes)
+for file in hookswitch.toml topology.yaml kustomization.yaml; do
+    cp deploy/kubernetes/* "$changed"
+    echo "# another" >>"$changed/$file"
+    if [ -z "$shipped" ] || [ "$(job "$changed")" = "$shipped" ]; then
+        echo "deploy/kubernetes: the job keeps its name, $shipped, after a change of $file" >&2
+        exit 1
+    fi
+done
+
 {
     kubectl kustomize deploy/kubernetes
     echo ---

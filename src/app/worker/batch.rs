@@ -15,18 +15,21 @@ use super::{
     gate::Gate,
     in_work::{InWork, Plan, RawQueue},
     owners::Owners,
-    read::{self, Normalize},
+    read::{self, Normalize, NormalizedWebhook},
     report::report,
     unmarked::Unmarked,
     unroutable::Unroutable,
 };
 use crate::{
     config::Config,
-    core::delivery::{
-        disposition::Disposition,
-        fault::{Fault, Reason},
-        lifecycle::{Life, Step},
-        retry::{Reconnect, Schedule},
+    core::{
+        delivery::{
+            disposition::Disposition,
+            fault::{Fault, Reason},
+            lifecycle::{Life, Step},
+            retry::{Reconnect, Schedule},
+        },
+        webhook::Webhook,
     },
     edge::{
         amqp::{
@@ -34,6 +37,7 @@ use crate::{
             publish::Publisher,
         },
         metrics::WorkerMetrics,
+        panics::TaskFailed,
         redis::Store,
         trouble::Trouble,
     },
@@ -42,7 +46,7 @@ use crate::{
 
 /// Processes deliveries, of all raw queues.
 pub(super) struct Processor {
-    pub(super) config: Config,
+    pub(super) config: Arc<Config>,
     pub(super) schedule: Schedule,
     pub(super) publisher: Publisher,
     pub(super) store: Store,
@@ -50,6 +54,8 @@ pub(super) struct Processor {
     pub(super) metrics: Arc<WorkerMetrics>,
     pub(super) dead_log: DeadLog,
     pub(super) normalize: Normalize,
+    /// Held while a large body is read, so that one at a time takes the memory for that.
+    pub(super) reading: tokio::sync::Mutex<()>,
     pub(super) owners: Owners,
     pub(super) unmarked: Unmarked,
     pub(super) unroutable: Unroutable,
@@ -60,6 +66,8 @@ pub(super) struct Processor {
 pub(super) struct Batch<'a> {
     /// The number of deliveries that are settled.
     pub(super) settled: usize,
+    /// The memory that they took.
+    pub(super) size: usize,
     /// Set if downstream queues accepted events.
     pub(super) accepted: bool,
     /// Deliveries that left the batch.
@@ -75,13 +83,23 @@ pub(super) enum Flow {
     Refused,
 }
 
+/// Reads a webhook.
+type Read = fn(&Config, Normalize, &Webhook) -> Result<NormalizedWebhook, Fault>;
+
+/// The size from which a body is read on a thread of its own. Reading it takes hundreds of microseconds,
+/// which would hold up all other queues.
+const LARGE: usize = 64 << 10;
+
 /// A delivery that cannot be settled any more, since its channel is gone: the broker redelivers it.
 struct Abandoned;
 
 impl Processor {
     /// Processes deliveries together, as far as they take the same steps.
     pub(super) async fn process_batch(&self, queue: &RawQueue, deliveries: Vec<Delivery>) -> Batch<'_> {
-        let mut all: Vec<_> = deliveries.into_iter().map(|delivery| self.begin(delivery)).collect();
+        let mut all = Vec::with_capacity(deliveries.len());
+        for delivery in deliveries {
+            all.push(self.begin(delivery).await);
+        }
         self.claim(queue, at(&mut all, &Step::Claim)).await;
         // Events at the same position go together, so that a webhook's events are published in their order.
         for position in 0.. {
@@ -97,7 +115,8 @@ impl Processor {
         self.ack(queue, at(&mut all, &Step::Ack)).await;
         let (settled, stragglers): (Vec<_>, _) = all.into_iter().partition(|work| work.is_at(&Step::End));
         let flows = join_all(settled.iter().map(|work| self.finish(queue, work))).await;
-        Batch { settled: settled.len(), accepted: flows.contains(&Some(Flow::Accepted)), stragglers }
+        let size = settled.iter().map(InWork::size).sum();
+        Batch { settled: settled.len(), size, accepted: flows.contains(&Some(Flow::Accepted)), stragglers }
     }
 
     /// Processes one delivery to its end, and waits out every infrastructure error. Returns what it showed
@@ -122,10 +141,10 @@ impl Processor {
     }
 
     /// Reads a delivery, and so decides its first step.
-    fn begin(&self, delivery: Delivery) -> InWork<'_> {
+    async fn begin(&self, delivery: Delivery) -> InWork<'_> {
         let began = Instant::now();
         let attempt = delivery.queued.history.attempt;
-        let (plan, life) = match self.plan(&delivery) {
+        let (plan, life) = match self.plan(&delivery).await {
             Ok(plan) => {
                 let life = Life::of_webhook(attempt, &self.schedule, plan.body, plan.events.len());
                 (plan, life)
@@ -136,8 +155,8 @@ impl Processor {
         InWork { delivery, plan, life, began, acked: false, refused: false, trouble: None }
     }
 
-    /// Turns a delivery into encoded events. Pure but for counting schema drift.
-    fn plan(&self, delivery: &Delivery) -> Result<Plan, Fault> {
+    /// Turns a delivery into encoded events, and counts schema drift.
+    async fn plan(&self, delivery: &Delivery) -> Result<Plan, Fault> {
         let webhook = &delivery.queued.webhook;
         if let Some(invalid) = &delivery.invalid {
             return Err(Fault::Permanent { reason: invalid.reason(), error: invalid.to_string() });
@@ -151,12 +170,7 @@ impl Processor {
             );
             return Err(Fault::Permanent { reason: Reason::DeliveryLimit, error });
         }
-        let read = match self.config.sources.contains_key(&webhook.source) {
-            false if self.former.contains(&webhook.source) => {
-                read::read_former(&self.config, self.normalize, webhook)?
-            }
-            _ => read::read(&self.config, self.normalize, webhook)?,
-        };
+        let read = self.read(webhook).await?;
         for drift in &read.drift {
             if self.metrics.drifted(webhook.provider, drift) {
                 let (path, class) = (&drift.path, drift.class);
@@ -167,6 +181,23 @@ impl Processor {
             }
         }
         Ok(Plan::new(webhook, &read.key, read.events))
+    }
+
+    /// Reads a webhook, on a thread of its own if it is large.
+    async fn read(&self, webhook: &Webhook) -> Result<NormalizedWebhook, Fault> {
+        let is_former =
+            !self.config.sources.contains_key(&webhook.source) && self.former.contains(&webhook.source);
+        let read: Read = if is_former { read::read_former } else { read::read };
+        if webhook.body.len() < LARGE {
+            return read(&self.config, self.normalize, webhook);
+        }
+        let _reading = self.reading.lock().await;
+        let (config, normalize, webhook) = (self.config.clone(), self.normalize, webhook.clone());
+        let read = tokio::task::spawn_blocking(move || read(&config, normalize, &webhook));
+        read.await.unwrap_or_else(|error| {
+            let location = format!("a thread that reads a large body: {}", TaskFailed::from(error));
+            Err(Fault::Panicked { location })
+        })
     }
 
     /// Waits until the next try makes sense, but not longer than the delivery can be settled.

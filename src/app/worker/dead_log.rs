@@ -25,7 +25,10 @@ use crate::{
 
 /// The most letters that are being written at a time. Further letters wait while the log accepts letters, and
 /// are counted as unlisted while it does not.
-const ON_THEIR_WAY_MAX: usize = 256;
+const ON_THEIR_WAY_MAX: u32 = 256;
+
+/// Bytes of a letter that take the place of one more letter: all places together are 8 MiB.
+const LETTER_BYTES: usize = 32 << 10;
 
 /// The time that writing a letter may take. It holds up only the letters behind it, and only if there are
 /// many.
@@ -45,7 +48,7 @@ pub(super) struct DeadLog {
 impl DeadLog {
     /// Creates a log. It connects when the first letter is written.
     pub(super) fn new(config: Amqp, metrics: Arc<WorkerMetrics>) -> Self {
-        let room = Arc::new(Semaphore::new(ON_THEIR_WAY_MAX));
+        let room = Arc::new(Semaphore::new(ON_THEIR_WAY_MAX as usize));
         let takes_letters = Arc::new(AtomicBool::new(true));
         Self { config, metrics, publisher: OnceLock::new(), room, takes_letters, writing: TaskTracker::new() }
     }
@@ -54,9 +57,10 @@ impl DeadLog {
     /// letter is only not listed: `dead-letters stats` shows that one is missing, and `dead-letters reindex`
     /// adds it.
     pub(super) async fn write(&self, dead_letter: Publication) {
+        let places = places(dead_letter.body.len());
         let patience =
             if self.takes_letters.load(Ordering::Relaxed) { routes::PATIENCE } else { Duration::ZERO };
-        let room = tokio::time::timeout(patience, self.room.clone().acquire_owned()).await;
+        let room = tokio::time::timeout(patience, self.room.clone().acquire_many_owned(places)).await;
         let Ok(Ok(room)) = room else { return self.metrics.unlisted(&dead_letter.routing_key) };
         let start = || Publisher::start(self.config.clone(), "dead letter log", LinkMetrics::unexported());
         let publisher = self.publisher.get_or_init(start).clone();
@@ -79,5 +83,22 @@ impl DeadLog {
         self.writing.close();
         drop(tokio::time::timeout(patience, self.writing.wait()).await);
         self.writing.reopen();
+    }
+}
+
+/// Returns the places that a letter takes; a very large one takes all.
+fn places(bytes: usize) -> u32 {
+    u32::try_from(bytes / LETTER_BYTES + 1).unwrap_or(u32::MAX).min(ON_THEIR_WAY_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_on_their_way_to_the_log_are_bounded_by_their_bytes() {
+        assert_eq!(places(2_000), 1);
+        assert_eq!(places(1 << 20), 33);
+        assert_eq!(places(16 << 20), ON_THEIR_WAY_MAX);
     }
 }

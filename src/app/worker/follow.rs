@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::time::{Instant, MissedTickBehavior, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::{batch::Processor, in_work::RawQueue, lane::Lane};
+use super::{batch::Processor, in_work::RawQueue, lane::Lane, memory::Memory};
 use crate::{
     app::fairness::Fairness,
     core::{
@@ -35,6 +35,7 @@ const DRAIN_MAX: Duration = Duration::from_secs(60);
 pub(super) struct Follower {
     pub(super) processor: Arc<Processor>,
     pub(super) fairness: Arc<Fairness>,
+    pub(super) memory: Arc<Memory>,
     pub(super) connection: Arc<Connection>,
     /// What makes the lane of each raw queue let go of it.
     pub(super) releases: BTreeMap<String, CancellationToken>,
@@ -121,7 +122,10 @@ impl Follower {
         let Processor { config, metrics, former, .. } = &*self.processor;
         tracing::info!(queue = name, "draining the queue of a source that is configured no more");
         former.add(raw.source.clone());
-        let (source, prefetch) = (raw.source, config.worker.prefetch);
+        // What its source could send is not known.
+        let body_max = config.sources.values().map(|source| source.body_bytes_max).max().unwrap_or_default();
+        let memory = self.memory.lane(body_max, config.worker.prefetch);
+        let (source, prefetch) = (raw.source, memory.prefetch());
         let consumer = RawConsumer::open(&self.connection, source.clone(), shard, provider, prefetch).await?;
         let queue = RawQueue {
             done_ttl: config.dedup.done_ttl,
@@ -131,7 +135,9 @@ impl Follower {
         };
         let (processor, fairness) = (self.processor.clone(), self.fairness.clone());
         let release = CancellationToken::new();
-        let lane = Lane { queue, consumer, processor, fairness, release }.run(stop.clone());
+        let connection = self.connection.clone();
+        let lane = Lane { queue, consumer, processor, fairness, release, memory, connection };
+        let lane = lane.run(stop.clone());
         tokio::pin!(lane);
         let empty = async {
             let ((interval, needed), until) = (DRAINED, Instant::now() + DRAIN_MAX);

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::memory::LaneMemory;
 use crate::{
     core::{
         delivery::{
@@ -73,6 +74,11 @@ impl InWork<'_> {
     /// Returns the webhook.
     pub(super) fn queued(&self) -> &QueuedWebhook {
         &self.delivery.queued
+    }
+
+    /// Returns the memory that its delivery took while it waited.
+    pub(super) fn size(&self) -> usize {
+        LaneMemory::size(&self.queued().webhook.body)
     }
 
     /// Returns whether `step` is next, with nothing to wait for.

@@ -1,7 +1,7 @@
 //! A lane: takes the deliveries of one raw queue and has them processed, as many at a time as its share
 //! permits.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::time::{Instant, sleep_until};
@@ -9,17 +9,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     batch::{Batch, Flow, Processor},
-    in_work::RawQueue,
+    in_work::{InWork, RawQueue},
+    inbox::Inbox,
+    memory::LaneMemory,
 };
 use crate::{
     app::fairness::Fairness,
     config,
     core::delivery::retry::Reconnect,
     edge::{
-        amqp::{
-            self,
-            consume::{delivery::Delivery, raw::RawConsumer},
-        },
+        amqp::{self, Connection, consume::raw::RawConsumer},
         trouble::Trouble,
     },
 };
@@ -33,9 +32,6 @@ const BATCH_MIN: usize = 16;
 /// The most webhooks in a batch: the scripts of Redis take no more than some thousand values at once.
 const BATCH_MAX: usize = 512;
 
-/// Upper bound on a batch's body bytes: about 10 ms of normalizing.
-const BATCH_BYTES: usize = 1 << 20;
-
 /// One raw queue's part of the pool.
 pub(super) struct Lane {
     pub(super) queue: RawQueue,
@@ -45,91 +41,129 @@ pub(super) struct Lane {
     /// Once cancelled, the lane lets go of its queue as soon as it holds no delivery. Then no message of the
     /// queue is with this process.
     pub(super) release: CancellationToken,
+    pub(super) memory: LaneMemory,
+    pub(super) connection: Arc<Connection>,
+}
+
+/// The reason why a lane ends its consumer.
+enum Ended {
+    /// It is to stop.
+    Stopped,
+    /// Another prefetch fits the bodies better.
+    Resized,
 }
 
 impl Lane {
-    /// Processes the queue's deliveries until `stop`, then finishes those in work. Deliveries that are there
-    /// are processed in batches; those that leave their batch are processed alone.
+    /// Processes the queue's deliveries until `stop`, then finishes those in work.
     ///
     /// # Errors
     /// The channel is gone.
-    pub(super) async fn run(self, stop: CancellationToken) -> Result<(), amqp::Error> {
-        let Self { queue, mut consumer, processor, fairness, release } = self;
-        // Delivered and not in work: never more than the prefetch.
-        let mut waiting: VecDeque<Delivery> = VecDeque::new();
+    pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), amqp::Error> {
+        while let Ended::Resized = self.consume(&stop).await? {
+            tokio::select! {
+                () = self.memory.change_prefetch() => {}
+                () = stop.cancelled() => return Ok(()),
+            }
+            let prefetch = self.memory.prefetch();
+            tracing::debug!(source = %self.queue.source, prefetch, "the bodies have another size now");
+            self.consumer = self.consumer.again(&self.connection, prefetch).await?;
+            self.queue.settler = self.consumer.settler();
+        }
+        Ok(())
+    }
+
+    /// Processes deliveries until `stop`, or until another prefetch fits better. Deliveries that are there
+    /// are processed in batches; those that leave their batch are processed alone.
+    async fn consume(&mut self, stop: &CancellationToken) -> Result<Ended, amqp::Error> {
+        let Self { queue, consumer, processor, fairness, release, memory, .. } = self;
+        let (queue, mut inbox) = (&*queue, Inbox::new(memory));
         let (mut batches, mut alone) = (FuturesUnordered::new(), FuturesUnordered::new());
-        let mut in_work = 0;
+        // While resizing no more is taken: what waits is processed, and what had no room is requeued.
+        let (mut in_work, mut resizing, mut ended) = (0, false, None);
         let mut downstream = Downstream::default();
         let mut in_flight = processor.metrics.in_flight(&queue.source);
-        let mut ended = None;
         while ended.is_none() || in_work > 0 {
-            let share = share(&processor.config.worker, fairness.others_are_active(&queue.source));
+            let others_are_active = fairness.others_are_active(&queue.source);
+            let share = share(&processor.config.worker, inbox.memory, others_are_active);
             let places = share.saturating_sub(in_work);
-            let begins = ended.is_none() && !waiting.is_empty() && places > 0 && batches.len() < BATCHES_MAX;
+            let next = inbox.next_size().filter(|_| places > 0 && batches.len() < BATCHES_MAX);
             tokio::select! {
-                Some(Batch { settled, accepted, stragglers }) = batches.next(), if !batches.is_empty() => {
+                Some(Batch { settled, size, accepted, stragglers }) = batches.next() => {
                     in_work -= settled;
+                    inbox.memory.finished(size);
                     downstream.note(accepted.then_some(Flow::Accepted));
-                    alone.extend(stragglers.into_iter().map(|work| processor.process_alone(&queue, work)));
+                    alone.extend(stragglers.into_iter().map(|work| process_alone(processor, queue, work)));
                 }
-                Some(flow) = alone.next(), if !alone.is_empty() => {
+                Some((size, flow)) = alone.next() => {
                     in_work -= 1;
+                    inbox.memory.finished(size);
                     if downstream.note(flow) {
                         processor.metrics.paused(Trouble::DownstreamFull);
                     }
                 }
-                deliveries = consumer.next(), if ended.is_none() => match deliveries {
-                    Some(deliveries) => waiting.extend(deliveries),
+                deliveries = consumer.next(), if ended.is_none() && !resizing => match deliveries {
+                    Some(arrived) => arrived.into_iter().for_each(|delivery| inbox.add(delivery, queue)),
                     None => ended = Some(Err(amqp::Error::Lost("the channel is gone".to_owned()))),
                 },
-                () = may_begin(&processor, &downstream), if begins => {
-                    let size = batch_size(&waiting, share, places);
-                    in_work += size;
-                    batches.push(processor.process_batch(&queue, waiting.drain(..size).collect()));
+                () = may_begin(processor, &downstream, inbox.memory, next.unwrap_or_default()),
+                    if ended.is_none() && next.is_some() =>
+                {
+                    let batch = inbox.next_batch(batch_max(share, places));
+                    in_work += batch.len();
+                    batches.push(processor.process_batch(queue, batch));
                 }
-                () = release.cancelled(), if ended.is_none() && waiting.is_empty() && in_work == 0 => {
+                () = release.cancelled(), if ended.is_none() && !resizing && inbox.len() + in_work == 0 => {
                     consumer.stop([]).await;
-                    ended = Some(Ok(()));
+                    ended = Some(Ok(Ended::Stopped));
                 }
                 () = stop.cancelled(), if ended.is_none() => {
-                    consumer.stop(waiting.drain(..)).await;
-                    ended = Some(Ok(()));
+                    consumer.stop(inbox.take_waiting()).await;
+                    ended = Some(Ok(Ended::Stopped));
                 }
             }
-            in_flight.set(waiting.len() + in_work);
+            if ended.is_none() && !resizing && inbox.memory.wants_other_prefetch() {
+                resizing = true;
+                ended = consumer.cancel(|delivery| inbox.add(delivery, queue)).await.err().map(Err);
+            }
+            if ended.is_none() && resizing && inbox.next_size().is_none() && batches.is_empty() {
+                // Those that are processed alone may wait for long: the broker delivers them again.
+                ended = Some(consumer.close().await.map(|()| Ended::Resized));
+            }
+            in_flight.set(inbox.len() + in_work);
             fairness.note(&queue.source);
         }
-        ended.unwrap_or(Ok(()))
+        ended.unwrap_or(Ok(Ended::Stopped))
     }
 }
 
-/// Returns how many deliveries a queue may have in work.
-fn share(config: &config::Worker, others_are_active: bool) -> usize {
-    let config::Worker { concurrency, concurrency_shared, .. } = *config;
-    if others_are_active { concurrency_shared.min(concurrency) } else { concurrency }
+/// Processes one delivery to its end. Returns the memory that it took, and what it showed.
+async fn process_alone(processor: &Processor, queue: &RawQueue, work: InWork<'_>) -> (usize, Option<Flow>) {
+    let size = work.size();
+    (size, processor.process_alone(queue, work).await)
 }
 
-/// Waits until the services are up and the source's downstream queues may be tried.
-async fn may_begin(processor: &Processor, downstream: &Downstream) {
+/// Returns how many deliveries a queue may have in work.
+fn share(config: &config::Worker, memory: &LaneMemory, others_are_active: bool) -> usize {
+    let config::Worker { concurrency, concurrency_shared, .. } = *config;
+    let share = if others_are_active { concurrency_shared.min(concurrency) } else { concurrency };
+    share.min(memory.concurrency_max())
+}
+
+/// Waits until the services are up, the source's downstream queues may be tried, and work on `size` bytes has
+/// room.
+async fn may_begin(processor: &Processor, downstream: &Downstream, memory: &LaneMemory, size: usize) {
     processor.gate.open().await;
     if let Some(until) = downstream.pause_until {
         sleep_until(until).await;
     }
+    memory.room_to_begin(size).await;
 }
 
-/// Returns how many of the waiting deliveries make the next batch, of which `places` have room. Their
-/// normalizing must not hold up other queues.
-fn batch_size(waiting: &VecDeque<Delivery>, share: usize, places: usize) -> usize {
+/// Returns the most webhooks of the next batch, if `places` have room.
+fn batch_max(share: usize, places: usize) -> usize {
     // A small share makes two batches, so that one can wait for Redis while the other waits for confirms.
     let worthwhile = BATCH_MIN.min(share.div_ceil(2));
-    let most = places.min(share.div_ceil(BATCHES_MAX).max(worthwhile)).min(BATCH_MAX);
-    let mut bytes = 0;
-    let fits = |delivery: &&Delivery| {
-        let before = bytes;
-        bytes += delivery.queued.webhook.body.len();
-        before < BATCH_BYTES
-    };
-    waiting.iter().take(most).take_while(fits).count()
+    places.min(share.div_ceil(BATCHES_MAX).max(worthwhile)).min(BATCH_MAX)
 }
 
 /// Slows down a source whose events are refused, so that its backlog does not race through the delay queue.

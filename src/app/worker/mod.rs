@@ -9,7 +9,9 @@ mod follow;
 mod former;
 pub mod gate;
 mod in_work;
+mod inbox;
 mod lane;
+mod memory;
 mod owners;
 pub mod read;
 mod report;
@@ -29,13 +31,13 @@ use std::{
 use jiff::Timestamp;
 use tokio::{
     sync::{OnceCell, watch},
-    task::{JoinError, JoinSet},
+    task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
 
 use self::{
     batch::Processor, dead_log::DeadLog, follow::Follower, former::FormerSources, gate::Gate,
-    in_work::RawQueue, lane::Lane, owners::Owners, read::Normalize, unmarked::Unmarked,
+    in_work::RawQueue, lane::Lane, memory::Memory, owners::Owners, read::Normalize, unmarked::Unmarked,
     unroutable::Unroutable,
 };
 use super::{fairness::Fairness, ledger::Keeper};
@@ -51,6 +53,7 @@ use crate::{
             topology::{self, Topology, TopologyError},
         },
         metrics::WorkerMetrics,
+        panics::TaskFailed,
         redis::{Store, StoreError},
         trouble::Trouble,
     },
@@ -99,7 +102,7 @@ enum ConsumeError {
     #[error(transparent)]
     Lost(#[from] amqp::Error),
     #[error("a lane failed: {0}")]
-    Failed(#[from] JoinError),
+    Failed(#[from] TaskFailed),
 }
 
 impl ConsumeError {
@@ -131,12 +134,13 @@ impl Worker {
         let processor = Processor {
             schedule: config.retry.schedule(),
             dead_log: DeadLog::new(config.amqp.clone(), metrics.clone()),
-            config,
+            config: Arc::new(config),
             publisher,
             store,
             gate,
             metrics,
             normalize,
+            reading: tokio::sync::Mutex::default(),
             owners: Owners::new(),
             unmarked: Unmarked::default(),
             unroutable: Unroutable::new(),
@@ -234,7 +238,9 @@ impl Worker {
                 continue;
             }
             self.halted.send_replace(Some(Trouble::NotConsuming));
-            if let Err(cause) = ended.map_err(ConsumeError::from).and_then(|lane| Ok(lane?)) {
+            if let Err(cause) =
+                ended.map_err(TaskFailed::from).map_err(ConsumeError::from).and_then(|lane| Ok(lane?))
+            {
                 // The other lanes finish what they have in work, and all restart on a new connection.
                 result = Err(cause);
                 stop.cancel();
@@ -257,22 +263,24 @@ impl Worker {
         let mut lanes = JoinSet::new();
         let marks = MarkConsumer::open(connection).await?;
         let shards = topology::raw_shards(connection, config).await?;
+        let of_this_worker = |source| config.worker.sources.as_ref().is_none_or(|mine| mine.contains(source));
+        let mine = shards.iter().filter(|(source, _)| of_this_worker(source));
+        let mine: Vec<_> =
+            mine.filter_map(|(source, shard)| Some((source, *shard, config.sources.get(source)?))).collect();
+        let memory = Memory::new(config.worker.memory_max, mine.len(), metrics.bytes_held());
         // Without the record nothing is being replaced.
         let declared = topology::declared(connection).await.unwrap_or_default();
         let mut releases = BTreeMap::new();
-        for (source, shard) in &shards {
-            if config.worker.sources.as_ref().is_some_and(|mine| !mine.contains(source)) {
-                continue;
-            }
-            let Some(settings) = config.sources.get(source) else { continue };
-            let (name, release) = (names::raw_queue(source, *shard), CancellationToken::new());
+        for (source, shard, settings) in mine {
+            let (name, release) = (names::raw_queue(source, shard), CancellationToken::new());
             releases.insert(name.clone(), release.clone());
             if declared.is_replaced_at(&name, Timestamp::now()) {
                 release.cancel();
                 continue;
             }
-            let (provider, prefetch) = (settings.provider, config.worker.prefetch);
-            let consumer = RawConsumer::open(connection, source.clone(), *shard, provider, prefetch).await?;
+            let memory = memory.lane(settings.body_bytes_max, config.worker.prefetch);
+            let (provider, prefetch) = (settings.provider, memory.prefetch());
+            let consumer = RawConsumer::open(connection, source.clone(), shard, provider, prefetch).await?;
             let queue = RawQueue {
                 source: source.clone(),
                 done_ttl: settings.done_ttl.unwrap_or(config.dedup.done_ttl),
@@ -280,12 +288,14 @@ impl Worker {
                 metrics: metrics.of_source(source),
             };
             let (processor, fairness) = (self.processor.clone(), self.fairness.clone());
-            lanes.spawn(Lane { queue, consumer, processor, fairness, release }.run(stop.clone()));
+            let connection = connection.clone();
+            let lane = Lane { queue, consumer, processor, fairness, release, memory, connection };
+            lanes.spawn(lane.run(stop.clone()));
         }
         let (processor, fairness) = (self.processor.clone(), self.fairness.clone());
-        let follower = Follower { processor, fairness, connection: connection.clone(), releases };
+        let follower = Follower { processor, fairness, memory, connection: connection.clone(), releases };
         lanes.spawn(follower.run(stop.clone()));
-        let (config, store, metrics) = (config.clone(), store.clone(), metrics.clone());
+        let (config, store, metrics) = (Config::clone(config), store.clone(), metrics.clone());
         let (connection, owner) = (connection.clone(), self.processor.owners.next());
         let settings = serde_json::json!(read::settings(&config)).to_string();
         let keeper = Keeper { config, store, metrics, connection, shards, owner, settings };

@@ -60,6 +60,9 @@ pub enum Disposition {
 }
 
 impl Disposition {
+    /// Every word that [`Disposition::as_str`] returns.
+    pub const WORDS: [&str; 4] = ["done", "duplicate", "retry", "dead_letter"];
+
     /// Decides what becomes of a delivery that carries `attempt`.
     pub fn decide(outcome: Outcome, attempt: Attempt, schedule: &Schedule) -> Self {
         match outcome {

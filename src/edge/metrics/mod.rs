@@ -2,16 +2,21 @@
 //!
 //! Adding one takes a field with its declaration in [`LinkMetrics`], [`ReceiverMetrics`] or
 //! [`WorkerMetrics`], and the place that counts it. Label values come from closed lists or from the
-//! configuration, never from a sender.
+//! configuration, never from a sender. Where all values are known, their series exist from the start: a
+//! counter that appears with its first count shows no increase.
 
+mod exposition;
 mod link;
+mod process;
 mod receiver;
 mod reference;
 mod registry;
 mod worker;
 
+pub use exposition::Format;
 pub use link::LinkMetrics;
+pub use process::ProcessMetrics;
 pub use receiver::{REFUSALS, ReceiverMetrics, UNKNOWN_SOURCE};
 pub use reference::reference;
 pub use registry::Registry;
-pub use worker::{SourceMetrics, WorkerMetrics};
+pub use worker::{BytesHeld, SourceMetrics, WorkerMetrics};

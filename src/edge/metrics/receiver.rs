@@ -5,10 +5,14 @@ use std::sync::Arc;
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram};
 
 use super::registry::{Registry, labels};
+use crate::core::webhook::SourceName;
 
 /// The label `source` of requests to a source that is not configured: a sender must not be able to create
 /// labels.
 pub const UNKNOWN_SOURCE: &str = "(unknown)";
+
+/// The statuses that a request to a configured source may be answered with.
+const STATUSES: [u16; 8] = [200, 400, 401, 405, 408, 413, 415, 503];
 
 /// Bounds of the buckets of `hookswitch_accept_seconds`, in seconds: from well under a fast confirm to the
 /// longest time that a provider waits.
@@ -73,6 +77,21 @@ impl ReceiverMetrics {
                 "Headers that were not captured because they exceeded receiver.header_bytes_max",
             ),
         })
+    }
+
+    /// Creates the series of sources and of requests to none.
+    pub fn begin<'a>(&self, sources: impl Iterator<Item = &'a SourceName>) {
+        self.series_of(UNKNOWN_SOURCE, 404);
+        for source in sources {
+            STATUSES.iter().for_each(|status| self.series_of(source.as_str(), *status));
+            let labels = SourceLabels { source: source.to_string() };
+            drop(self.accept_seconds.get_or_create(&labels));
+            drop(self.headers_left_out.get_or_create(&labels));
+        }
+    }
+
+    fn series_of(&self, source: &str, status: u16) {
+        drop(self.received.get_or_create(&AnswerLabels { source: source.to_owned(), status }));
     }
 
     /// Counts a request that was answered with `status` after `seconds`. `source` is a configured one, or

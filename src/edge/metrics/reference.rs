@@ -6,20 +6,27 @@ use prometheus_client::registry::Unit;
 
 use super::{
     link::LinkMetrics,
+    process::ProcessMetrics,
     receiver::{REFUSALS, ReceiverMetrics, UNKNOWN_SOURCE},
     registry::{Declared, Registry},
     worker::{DRIFT_PATHS_MAX, LEDGER_STATES, WorkerMetrics},
 };
-use crate::{core::delivery::fault::Reason, edge::trouble::Trouble};
+use crate::{
+    core::delivery::{disposition::Disposition, fault::Reason},
+    edge::trouble::Trouble,
+};
 
 const HEAD: &str = "\
 # Metrics
 
 <!-- Generated from src/edge/metrics: `HOOKSWITCH_BLESS=1 cargo test --lib metrics` rewrites this page. -->
 
-Every process serves its metrics at `/metrics` on `admin.listen` (by default 127.0.0.1:9464), in OpenMetrics
-text format. A metric with labels appears when it is first counted. A histogram shows as `<name>_bucket`,
-`<name>_sum` and `<name>_count`. [alerts.yaml](../deploy/prometheus/alerts.yaml) has alerts on some of them.
+Every process serves its metrics at `/metrics` on `admin.listen` (by default 127.0.0.1:9464): in OpenMetrics
+text format where the request accepts `application/openmetrics-text`, as Prometheus does, and else in the
+text format of Prometheus 0.0.4. The series of a configured source exist from the start, with the value 0.
+Those with the labels `type` or `path` appear when they are first counted. A histogram shows as
+`<name>_bucket`, `<name>_sum` and `<name>_count`. [alerts.yaml](../deploy/prometheus/alerts.yaml) has alerts
+on some of them.
 ";
 
 /// Creates the metrics of one group.
@@ -27,7 +34,10 @@ type Create = fn(&mut Registry);
 
 /// All groups of metrics, each with the processes that have it.
 const GROUPS: [(&str, Create); 3] = [
-    ("Every process", |registry| drop(LinkMetrics::register(registry, ["broker", "redis"]))),
+    ("Every process", |registry| {
+        drop(ProcessMetrics::register(registry));
+        drop(LinkMetrics::register(registry, ["broker", "redis"]));
+    }),
     ("Receivers", |registry| drop(ReceiverMetrics::register(registry))),
     ("Workers", |registry| drop(WorkerMetrics::register(registry))),
 ];
@@ -71,7 +81,7 @@ fn values(label: &str) -> Option<String> {
                     string that some readers refuse"
                 .to_owned()
         }
-        "disposition" => "`done`, `duplicate`, `retry` or `dead_letter`".to_owned(),
+        "disposition" => list(Disposition::WORDS.into_iter()),
         "link" => "`broker` or `redis`".to_owned(),
         "path" => format!(
             "place in the body, with `[]` for every index; after {DRIFT_PATHS_MAX} paths of one provider \
@@ -127,9 +137,12 @@ mod tests {
         for entry in fs::read_dir(Path::new(ROOT).join("src/edge/metrics")).unwrap() {
             let text = fs::read_to_string(entry.unwrap().path()).unwrap();
             let code = text.split("#[cfg(test)]").next().unwrap();
-            for name in code.split("\"hookswitch_").skip(1).filter_map(|rest| rest.split('"').next()) {
-                assert!(page.contains(&format!("| `hookswitch_{name}` |")), "hookswitch_{name} is missing");
-                names += 1;
+            for prefix in ["hookswitch_", "process_"] {
+                let quoted = format!("\"{prefix}");
+                for name in code.split(&quoted).skip(1).filter_map(|rest| rest.split('"').next()) {
+                    assert!(page.contains(&format!("| `{prefix}{name}` |")), "{prefix}{name} is missing");
+                    names += 1;
+                }
             }
         }
         assert_eq!(names, all_declared().declared().len());

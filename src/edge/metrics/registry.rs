@@ -8,6 +8,8 @@ use prometheus_client::{
     registry::{self, Metric, Unit},
 };
 
+use super::exposition::{Format, as_prometheus};
+
 /// The units in which metrics are counted: the base units of OpenMetrics.
 const UNITS: [Unit; 2] = [Unit::Seconds, Unit::Bytes];
 
@@ -50,6 +52,14 @@ impl Registry {
         registry
     }
 
+    /// Returns the body of `/metrics` in a format.
+    pub fn encode_as(&self, format: Format) -> String {
+        match format {
+            Format::OpenMetrics => self.encode(),
+            Format::Prometheus => as_prometheus(&self.encode()),
+        }
+    }
+
     /// Returns the body of `/metrics` in OpenMetrics text format.
     pub fn encode(&self) -> String {
         let mut text = String::new();
@@ -73,12 +83,18 @@ impl Registry {
     }
 
     /// Creates a counter without labels.
-    pub(super) fn counter(&mut self, name: &'static str, help: &'static str) -> Counter {
+    pub(super) fn counter<N, A>(&mut self, name: &'static str, help: &'static str) -> Counter<N, A>
+    where
+        Counter<N, A>: Metric + Clone + Default,
+    {
         self.add(name, help, Vec::new(), Counter::default())
     }
 
     /// Creates a gauge without labels.
-    pub(super) fn gauge(&mut self, name: &'static str, help: &'static str) -> Gauge {
+    pub(super) fn gauge<N, A>(&mut self, name: &'static str, help: &'static str) -> Gauge<N, A>
+    where
+        Gauge<N, A>: Metric + Clone + Default,
+    {
         self.add(name, help, Vec::new(), Gauge::default())
     }
 
@@ -169,7 +185,8 @@ mod tests {
         registry.counters("hookswitch_a_total", "A").get_or_create(&pair()).inc();
         registry.counters("hookswitch_b_bytes_total", "B").get_or_create(&pair()).inc();
         registry.gauges("hookswitch_c", "C").get_or_create(&pair()).set(2);
-        registry.gauge("hookswitch_d_timestamp_seconds", "D").set(3);
+        let seconds: Gauge = registry.gauge("hookswitch_d_timestamp_seconds", "D");
+        seconds.set(3);
         registry
             .histograms("hookswitch_e_seconds", "E", || Histogram::new([1.0]))
             .get_or_create(&pair())

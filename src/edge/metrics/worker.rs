@@ -66,6 +66,8 @@ pub struct WorkerMetrics {
     dead_letters_unlisted: Family<SourceLabels, Counter>,
     handle_seconds: Family<SourceLabels, Histogram>,
     in_flight: Family<SourceLabels, Gauge>,
+    bytes_held: Gauge,
+    parked: Family<SourceLabels, Counter>,
     pauses: Family<CauseLabels, Counter>,
     ledger: Family<LedgerLabels, Gauge>,
     ledger_queued: Gauge,
@@ -98,10 +100,34 @@ impl Drop for LaneInFlight {
     }
 }
 
+/// The bytes of the webhooks in flight; cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct BytesHeld(Gauge);
+
+impl BytesHeld {
+    /// Adds bytes that are held now.
+    pub fn add(&self, bytes: usize) {
+        self.0.inc_by(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// Subtracts bytes that are no longer held.
+    pub fn subtract(&self, bytes: usize) {
+        self.0.dec_by(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+}
+
 impl WorkerMetrics {
     /// Creates the metrics.
     pub fn register(registry: &mut Registry) -> Arc<Self> {
-        Arc::new(Self {
+        let metrics = Self::create(registry);
+        for trouble in Trouble::ALL {
+            drop(metrics.pauses.get_or_create(&CauseLabels { cause: trouble.as_str() }));
+        }
+        Arc::new(metrics)
+    }
+
+    fn create(registry: &mut Registry) -> Self {
+        Self {
             deliveries: registry.counters("hookswitch_deliveries_total", "Deliveries that were settled"),
             events: registry.counters("hookswitch_events_total", "Events that the broker confirmed"),
             duplicates: registry.counters(
@@ -127,6 +153,14 @@ impl WorkerMetrics {
             ),
             in_flight: registry
                 .gauges("hookswitch_in_flight", "Deliveries taken from the broker and not yet settled"),
+            bytes_held: registry.gauge(
+                "hookswitch_held_bytes",
+                "Bytes of the webhooks in flight, which worker.memory_max bounds",
+            ),
+            parked: registry.counters(
+                "hookswitch_parked_total",
+                "Deliveries that had no room within worker.memory_max and went back to their queue",
+            ),
             pauses: registry.counters(
                 "hookswitch_pauses_total",
                 "Times that the worker paused for an infrastructure error, for all sources or one of them",
@@ -153,7 +187,30 @@ impl WorkerMetrics {
                 "Values in webhooks that the provider's adapter does not know and carries under `unmapped`",
             ),
             drift_paths: Mutex::default(),
-        })
+        }
+    }
+
+    /// Creates the series of a source: everything but its types of events, which follow from what it sends.
+    pub fn begin(&self, source: &SourceName, tiers: &[Tier]) {
+        let labels = || SourceLabels { source: source.to_string() };
+        let name = || source.to_string();
+        for disposition in Disposition::WORDS {
+            drop(self.deliveries.get_or_create(&DispositionLabels { source: name(), disposition }));
+        }
+        for reason in Reason::ALL {
+            drop(self.dead.get_or_create(&ReasonLabels { source: name(), reason: reason.as_str() }));
+        }
+        for tier in tiers {
+            drop(self.retries.get_or_create(&TierLabels { source: name(), tier: tier.name() }));
+        }
+        for body in ["same", "other"] {
+            drop(self.duplicates.get_or_create(&DuplicateLabels { source: name(), body }));
+        }
+        for counter in [&self.dead_letters_unlisted, &self.parked] {
+            drop(counter.get_or_create(&labels()));
+        }
+        drop(self.handle_seconds.get_or_create(&labels()));
+        drop(self.in_flight.get_or_create(&labels()));
     }
 
     /// Returns the metrics of one source. The labels that every delivery needs are looked up here, once.
@@ -235,6 +292,11 @@ impl WorkerMetrics {
         }
     }
 
+    /// Returns the gauge of the bytes that are held.
+    pub fn bytes_held(&self) -> BytesHeld {
+        BytesHeld(self.bytes_held.clone())
+    }
+
     /// Counts and logs a dead letter that is in its source's queue but could not be written to the log of
     /// dead letters.
     pub fn unlisted(&self, source: &str) {
@@ -290,6 +352,11 @@ impl SourceMetrics {
             Disposition::Duplicate { other_body } => self.all.duplicate(&self.source, *other_body),
         }
         self.all.disposition(&self.source, disposition).inc();
+    }
+
+    /// Counts a delivery that had no room.
+    pub fn parked(&self) {
+        self.all.parked.get_or_create(&SourceLabels { source: self.source.to_string() }).inc();
     }
 
     /// Counts a confirmed event of type `kind`.

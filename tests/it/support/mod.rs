@@ -446,11 +446,11 @@ impl RunningProcess {
         until("the process is ready", async || self.trouble().is_none()).await;
     }
 
-    /// Returns the value of the first metric whose line starts like this; 0 if there is none.
+    /// Returns the sum of the metrics whose lines start like this; 0 if there are none.
     pub fn metric(&self, line_start: &str) -> f64 {
         let text = self.status.metrics();
-        let line = text.lines().find(|line| line.starts_with(line_start));
-        line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0.0)
+        let lines = text.lines().filter(|line| line.starts_with(line_start));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 
     /// Posts a body to a receiver. Returns the status.

@@ -107,6 +107,12 @@ impl Settler {
         written
     }
 
+    /// Drops a delivery, which stays unsettled: the broker requeues it when the channel closes. No ack covers
+    /// it.
+    pub fn abandon(&self, delivery: Delivery) {
+        self.tags().leave_alone(delivery.tag);
+    }
+
     fn tags(&self) -> MutexGuard<'_, Tags> {
         self.tags.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -147,5 +153,14 @@ mod tests {
         tags.leave_alone(6);
         assert_eq!(tags.settle([6].into_iter()), acks(None, &[6]));
         assert_eq!(tags.settle([2].into_iter()), acks(None, &[2]));
+    }
+
+    #[test]
+    fn no_ack_covers_a_delivery_that_is_abandoned() {
+        let mut tags = Tags::default();
+        (1..=6).for_each(|tag| tags.give_out(tag));
+        tags.leave_alone(3);
+        assert_eq!(tags.settle([1, 2, 4, 5].into_iter()), acks(2, &[4, 5]));
+        assert_eq!(tags.settle([6].into_iter()), acks(None, &[6]));
     }
 }

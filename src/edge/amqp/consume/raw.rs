@@ -1,5 +1,7 @@
 //! The consumer of a raw queue.
 
+use std::time::Duration;
+
 use futures_util::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use lapin::{
@@ -12,6 +14,13 @@ use crate::{
     core::{delivery::queued::QueuedWebhook, providers::Provider, shard::Shard, webhook::SourceName},
     edge::amqp::{Connection, Error, invalid::InvalidMessage, message, names},
 };
+
+/// Time that ending a consumer may take. The broker may never answer for a queue that has no leader.
+const END_MAX: Duration = Duration::from_secs(30);
+
+/// Spare capacity that a body may keep. lapin appends one frame after the other, which can leave as much
+/// unused as the body has.
+const SPARE_MAX: usize = 16 << 10;
 
 /// The consumer of a source's shard, on a channel of its own.
 #[derive(Debug)]
@@ -40,6 +49,53 @@ impl RawConsumer {
         Ok(Self { consumer, source, shard, provider, settler: Settler::new(channel) })
     }
 
+    /// Starts consuming the same queue with another prefetch, over another channel. RabbitMQ reads a prefetch
+    /// only when consuming starts. A consumer's late deliveries, which lapin ignores, go back with its channel.
+    ///
+    /// # Errors
+    /// As [`RawConsumer::open`].
+    pub async fn again(&self, connection: &Connection, prefetch: u16) -> Result<Self, Error> {
+        let opening = Self::open(connection, self.source.clone(), self.shard, self.provider, prefetch);
+        let late = |_| Error::Lost(format!("consuming could not begin again within {END_MAX:?}"));
+        tokio::time::timeout(END_MAX, opening).await.map_err(late)?
+    }
+
+    /// Stops consuming for good, and hands over what arrives meanwhile: it may be much, and lapin buffers it
+    /// without bound. Even later deliveries stay unsettled until [`RawConsumer::close`].
+    ///
+    /// # Errors
+    /// [`Error`]: the channel or connection failed.
+    pub async fn cancel(&mut self, mut arrived: impl FnMut(Delivery)) -> Result<(), Error> {
+        let (channel, tag) = (self.settler.channel.clone(), self.consumer.tag());
+        let cancelling = in_time(channel.basic_cancel(tag, BasicCancelOptions { nowait: false }));
+        tokio::pin!(cancelling);
+        let mut ended = false;
+        let cancelled = loop {
+            tokio::select! {
+                biased;
+                next = self.consumer.next(), if !ended => match next {
+                    Some(Ok(delivery)) => arrived(self.accept(delivery)),
+                    // After its cancel it just ends; what failed is said by the other future.
+                    Some(Err(_)) | None => ended = true,
+                },
+                cancelled = &mut cancelling => break cancelled,
+            }
+        };
+        while let Some(Some(Ok(delivery))) = self.consumer.next().now_or_never() {
+            arrived(self.accept(delivery));
+        }
+        cancelled.inspect_err(|_| self.settler.gone.cancel())
+    }
+
+    /// Closes the channel: the broker requeues what is not settled.
+    ///
+    /// # Errors
+    /// [`Error`]: the connection failed.
+    pub async fn close(&self) -> Result<(), Error> {
+        self.settler.gone.cancel();
+        in_time(self.settler.channel.close(200, "done".into())).await
+    }
+
     /// Returns the settler of its deliveries.
     pub fn settler(&self) -> Settler {
         self.settler.clone()
@@ -65,20 +121,26 @@ impl RawConsumer {
     }
 
     fn read(&self, next: Option<lapin::Result<lapin::message::Delivery>>) -> Option<Delivery> {
-        let delivery = match next {
-            Some(Ok(delivery)) => delivery,
+        match next {
+            Some(Ok(delivery)) => Some(self.accept(delivery)),
             Some(Err(error)) => {
                 tracing::warn!(source = %self.source, %error, "the consumer of a raw queue failed");
                 self.settler.gone.cancel();
-                return None;
+                None
             }
             None => {
                 self.settler.gone.cancel();
-                return None;
+                None
             }
-        };
+        }
+    }
+
+    fn accept(&self, mut delivery: lapin::message::Delivery) -> Delivery {
         let tag = delivery.delivery_tag;
         self.settler.give_out(tag);
+        if delivery.data.capacity() - delivery.data.len() > SPARE_MAX {
+            delivery.data.shrink_to_fit();
+        }
         let redeliveries = message::redeliveries(&delivery.properties);
         let (mut queued, mut invalid) = match message::decode(&delivery.properties, delivery.data) {
             Ok(queued) => (queued, None),
@@ -92,7 +154,7 @@ impl RawConsumer {
             let named = self.adopt(&mut queued);
             invalid.get_or_insert(InvalidMessage::OtherSource(named));
         }
-        Some(Delivery { queued: QueuedWebhook { shard: self.shard, ..queued }, invalid, redeliveries, tag })
+        Delivery { queued: QueuedWebhook { shard: self.shard, ..queued }, invalid, redeliveries, tag }
     }
 
     /// Makes a webhook that names another source one of this queue's, and returns the other's name. Its place
@@ -122,6 +184,11 @@ impl RawConsumer {
             drop(channel.basic_nack(tag, options).await);
         }
     }
+}
+
+async fn in_time(ending: impl Future<Output = lapin::Result<()>>) -> Result<(), Error> {
+    let late = |_| Error::Lost(format!("a consumer could not be ended within {END_MAX:?}"));
+    Ok(tokio::time::timeout(END_MAX, ending).await.map_err(late)??)
 }
 
 impl Drop for RawConsumer {

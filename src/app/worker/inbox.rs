@@ -1,0 +1,71 @@
+//! The deliveries of a lane that are not in work: those that wait, and those that had no room.
+
+use std::collections::VecDeque;
+
+use super::{in_work::RawQueue, memory::LaneMemory};
+use crate::edge::amqp::consume::delivery::Delivery;
+
+/// Upper bound on a batch's body bytes: about 10 ms of normalizing.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// What one raw queue has delivered and its lane has not begun.
+pub(super) struct Inbox<'a> {
+    /// Never more than the prefetch.
+    waiting: VecDeque<Delivery>,
+    /// The number of deliveries whose bodies had no room.
+    parked: usize,
+    pub(super) memory: &'a mut LaneMemory,
+}
+
+impl<'a> Inbox<'a> {
+    pub(super) fn new(memory: &'a mut LaneMemory) -> Self {
+        Self { waiting: VecDeque::new(), parked: 0, memory }
+    }
+
+    /// Returns the number of deliveries in it.
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len() + self.parked
+    }
+
+    /// Returns the size of the delivery that is next; none if there is none.
+    pub(super) fn next_size(&self) -> Option<usize> {
+        self.waiting.front().map(size)
+    }
+
+    /// Takes a delivery that has arrived; without its body if that has no room.
+    pub(super) fn add(&mut self, delivery: Delivery, queue: &RawQueue) {
+        self.memory.arrived(size(&delivery));
+        self.waiting.push_back(delivery);
+        if self.memory.is_over()
+            && let Some(newest) = self.waiting.pop_back()
+        {
+            self.memory.dropped(size(&newest));
+            queue.settler.abandon(newest);
+            self.parked += 1;
+            queue.metrics.parked();
+        }
+    }
+
+    /// Takes out the next batch, at most `most` deliveries. Their normalizing must not hold up other queues.
+    pub(super) fn next_batch(&mut self, most: usize) -> Vec<Delivery> {
+        let mut bytes = 0;
+        let fits = |delivery: &&Delivery| {
+            let before = bytes;
+            bytes += size(delivery);
+            before == 0 || bytes <= BATCH_BYTES
+        };
+        let count = self.waiting.iter().take(most).take_while(fits).count();
+        let batch: Vec<_> = self.waiting.drain(..count).collect();
+        self.memory.begin(batch.iter().map(size).sum());
+        batch
+    }
+
+    /// Takes out the waiting deliveries.
+    pub(super) fn take_waiting(&mut self) -> impl Iterator<Item = Delivery> {
+        self.waiting.drain(..)
+    }
+}
+
+fn size(delivery: &Delivery) -> usize {
+    LaneMemory::size(&delivery.queued.webhook.body)
+}

@@ -1,0 +1,341 @@
+//! The memory for webhooks: bounds the bodies that a worker holds, by their bytes, over all its lanes.
+//!
+//! RabbitMQ bounds unacked deliveries by number only. So a lane asks for no more of them than have room: at
+//! first if each is as large as its source may send, later if each is as large as the largest of late. Bodies
+//! may become larger from one moment to the next. What has no room then is dropped as it arrives; the lane
+//! finishes what it has, and begins anew on another channel, so that the broker requeues the rest.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use tokio::sync::Notify;
+
+use crate::edge::metrics::BytesHeld;
+
+/// The part of `worker.memory_max` for bodies that wait.
+const WAITING_PART: usize = 2;
+
+/// The part of `worker.memory_max` for bodies in work. The bound of both parts is kept since a body in work
+/// exists up to four times: as it came, in its events, in the frames to send, and in lapin's buffer.
+const WORKING_PART: usize = 8;
+
+/// Memory that a delivery takes beside its body.
+const OVERHEAD: usize = 1 << 10;
+
+/// Lanes that can fill their prefetch at a time, once the size of their bodies is known. If more do, they
+/// divide the memory by their number.
+const FULL_LANES: usize = 8;
+
+/// Deliveries after which the size of bodies is known.
+const FEW: usize = 32;
+
+/// Deliveries after which an earlier size no longer counts.
+const MANY: usize = 512;
+
+/// The memory of a worker.
+#[derive(Debug)]
+pub(super) struct Memory {
+    lanes: usize,
+    waiting: Pool,
+    working: Pool,
+    freed: Notify,
+    shown: BytesHeld,
+}
+
+/// A number of bytes, and how many of them are taken.
+#[derive(Debug)]
+struct Pool {
+    max: usize,
+    taken: AtomicUsize,
+}
+
+/// A lane's part of the memory. It is given back when this is dropped.
+#[derive(Debug)]
+pub(super) struct LaneMemory {
+    all: Arc<Memory>,
+    waiting: usize,
+    working: usize,
+    sizes: Sizes,
+    /// The largest body that the source may send.
+    body_max: usize,
+    prefetch_max: u16,
+    prefetch: u16,
+    /// Set while there are deliveries that had no room.
+    parked: bool,
+    /// Set once bodies had no room: from then on the lane relies on no more than its share.
+    careful: bool,
+}
+
+/// The largest size of late.
+#[derive(Debug, Default)]
+struct Sizes {
+    now: usize,
+    before: Option<usize>,
+    count: usize,
+}
+
+impl Memory {
+    /// Creates a memory of `max` bytes for a number of lanes.
+    pub(super) fn new(max: usize, lanes: usize, shown: BytesHeld) -> Arc<Self> {
+        let pool = |max| Pool { max, taken: AtomicUsize::new(0) };
+        let (waiting, working) = (pool(max / WAITING_PART), pool(max / WORKING_PART));
+        Arc::new(Self { lanes: lanes.max(1), waiting, working, freed: Notify::new(), shown })
+    }
+
+    /// Returns the part of a lane whose source may send bodies of `body_max` bytes.
+    pub(super) fn lane(self: &Arc<Self>, body_max: usize, prefetch_max: u16) -> LaneMemory {
+        let (waiting, working, sizes) = (0, 0, Sizes::default());
+        let (all, parked, careful) = (self.clone(), false, false);
+        let mut lane =
+            LaneMemory { all, waiting, working, sizes, body_max, prefetch_max, prefetch: 1, parked, careful };
+        lane.prefetch = lane.fitting();
+        lane
+    }
+}
+
+impl Pool {
+    fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+}
+
+impl LaneMemory {
+    /// Returns the memory that a delivery takes while it waits.
+    pub(super) fn size(body: &[u8]) -> usize {
+        body.len() + OVERHEAD
+    }
+
+    /// Returns the number of deliveries to ask the broker for.
+    pub(super) fn prefetch(&self) -> u16 {
+        self.prefetch
+    }
+
+    /// Returns how many of them may be in work: half where memory is short, so that the next ones arrive
+    /// meanwhile.
+    pub(super) fn concurrency_max(&self) -> usize {
+        if self.prefetch == self.prefetch_max { usize::MAX } else { usize::from(self.prefetch.div_ceil(2)) }
+    }
+
+    /// Returns whether the prefetch must change: it is much too small, or there were deliveries without room.
+    pub(super) fn wants_other_prefetch(&self) -> bool {
+        let [now, fits, max] = [self.prefetch, self.fitting(), self.prefetch_max].map(u32::from);
+        self.parked || fits >= now * 2 || (fits > now && fits == max)
+    }
+
+    /// Changes the prefetch, once there is room for what had none.
+    pub(super) async fn change_prefetch(&mut self) {
+        if self.parked {
+            self.all.wait_until(|all| all.waiting.taken() * 2 <= all.waiting.max).await;
+        }
+        self.parked = false;
+        self.prefetch = self.fitting();
+    }
+
+    fn fitting(&self) -> u16 {
+        let max = self.all.waiting.max;
+        let (bytes, size) = match self.sizes.largest() {
+            Some(size) if !self.careful => (max / self.all.lanes.min(FULL_LANES), size),
+            size => (max / self.all.lanes, size.unwrap_or(self.body_max + OVERHEAD)),
+        };
+        u16::try_from(bytes / size.max(1)).unwrap_or(u16::MAX).clamp(1, self.prefetch_max)
+    }
+
+    /// Notes a delivery of `size` that has arrived and waits now.
+    pub(super) fn arrived(&mut self, size: usize) {
+        self.sizes.note(size);
+        self.waiting += size;
+        self.all.waiting.taken.fetch_add(size, Ordering::Relaxed);
+        self.all.shown.add(size);
+    }
+
+    /// Returns whether the newest waiting delivery must be dropped. A lane that has less than its share keeps
+    /// it, whatever others have.
+    pub(super) fn is_over(&self) -> bool {
+        let Pool { max, .. } = self.all.waiting;
+        self.all.waiting.taken() > max && self.waiting > max / self.all.lanes
+    }
+
+    /// Notes a waiting delivery that was dropped.
+    pub(super) fn dropped(&mut self, size: usize) {
+        self.parked = true;
+        self.careful = true;
+        self.leave_waiting(size);
+    }
+
+    /// Waits until work on `bytes` can begin.
+    pub(super) async fn room_to_begin(&self, bytes: usize) {
+        self.all.wait_until(|_| self.can_begin(bytes)).await;
+    }
+
+    fn can_begin(&self, bytes: usize) -> bool {
+        let Pool { max, .. } = self.all.working;
+        let (taken, mine) = (self.all.working.taken(), self.working + bytes);
+        // The last condition leaves room for other lanes if this one is stuck with what it has.
+        taken == 0 || mine <= max / self.all.lanes || (taken + bytes <= max && mine <= max / 2)
+    }
+
+    /// Notes waiting deliveries of `size` whose work begins.
+    pub(super) fn begin(&mut self, size: usize) {
+        self.leave_waiting(size);
+        self.working += size;
+        self.all.working.taken.fetch_add(size, Ordering::Relaxed);
+        self.all.shown.add(size);
+    }
+
+    /// Notes deliveries of `size` that are no longer in work.
+    pub(super) fn finished(&mut self, size: usize) {
+        self.working -= size;
+        self.all.working.taken.fetch_sub(size, Ordering::Relaxed);
+        self.all.shown.subtract(size);
+        self.all.freed.notify_waiters();
+    }
+
+    fn leave_waiting(&mut self, size: usize) {
+        self.waiting -= size;
+        self.all.waiting.taken.fetch_sub(size, Ordering::Relaxed);
+        self.all.shown.subtract(size);
+        self.all.freed.notify_waiters();
+    }
+}
+
+impl Memory {
+    async fn wait_until(&self, holds: impl Fn(&Self) -> bool) {
+        while !holds(self) {
+            let freed = self.freed.notified();
+            tokio::pin!(freed);
+            // From here on nothing that is freed goes unnoticed.
+            freed.as_mut().enable();
+            if holds(self) {
+                return;
+            }
+            freed.await;
+        }
+    }
+}
+
+impl Drop for LaneMemory {
+    fn drop(&mut self) {
+        self.leave_waiting(self.waiting);
+        self.finished(self.working);
+    }
+}
+
+impl Sizes {
+    fn note(&mut self, size: usize) {
+        self.now = self.now.max(size);
+        self.count += 1;
+        if self.count >= self.before.map_or(FEW, |_| MANY) {
+            *self = Self { now: 0, before: Some(self.now), count: 0 };
+        }
+    }
+
+    /// Returns the largest size, once enough deliveries were seen.
+    fn largest(&self) -> Option<usize> {
+        self.before.map(|before| before.max(self.now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        pin::{Pin, pin},
+        task::{Context, Waker},
+    };
+
+    use super::*;
+
+    const MIB: usize = 1 << 20;
+
+    fn is_ready(future: &mut Pin<&mut impl Future>) -> bool {
+        future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    fn memory(lanes: usize) -> Arc<Memory> {
+        Memory::new(128 * MIB, lanes, BytesHeld::default())
+    }
+
+    #[test]
+    fn a_lane_asks_at_first_for_no_more_than_fits_at_the_largest_size() {
+        for (lanes, prefetch) in [(1, 63), (5, 12), (20, 3), (1_000, 1)] {
+            assert_eq!(memory(lanes).lane(MIB, 512).prefetch(), prefetch, "{lanes} lanes");
+        }
+        assert_eq!(memory(1).lane(1 << 10, 512).prefetch(), 512);
+        assert_eq!(memory(1).lane(16 * MIB, 512).prefetch(), 3);
+    }
+
+    #[test]
+    fn the_prefetch_follows_the_sizes_that_are_seen() {
+        let mut lane = memory(5).lane(MIB, 512);
+        let mut see = |size, count| {
+            let changes = (0..count).filter_map(|_| {
+                lane.arrived(size);
+                lane.begin(size);
+                lane.finished(size);
+                let changes = lane.wants_other_prefetch();
+                changes.then(|| assert!(is_ready(&mut pin!(lane.change_prefetch()))));
+                changes.then(|| lane.prefetch())
+            });
+            changes.collect::<Vec<_>>()
+        };
+        assert!(see(2_000, FEW - 1).is_empty());
+        assert_eq!(see(2_000, 1), [512]);
+        assert!(see(MIB, MANY).is_empty(), "while it has room it stays");
+    }
+
+    #[test]
+    fn what_has_no_room_is_dropped_from_the_lanes_that_have_more_than_their_share() {
+        let all = memory(4);
+        let (mut small, mut large) = (all.lane(MIB, 512), all.lane(MIB, 512));
+        small.arrived(MIB);
+        (0..70).for_each(|_| large.arrived(MIB));
+        assert!(large.is_over() && !small.is_over());
+        let dropped = std::iter::from_fn(|| large.is_over().then(|| large.dropped(MIB))).count();
+        assert_eq!(dropped, 7);
+        (0..FEW).for_each(|_| large.sizes.note(2_000));
+        assert_eq!(large.fitting(), 16, "the largest of late still counts, and only the lane's share");
+    }
+
+    #[test]
+    fn a_lane_begins_anew_when_half_is_free() {
+        let all = memory(2);
+        let (mut lane, mut other) = (all.lane(MIB, 512), all.lane(MIB, 512));
+        lane.arrived(41 * MIB);
+        other.arrived(MIB);
+        other.dropped(MIB);
+        assert!(other.wants_other_prefetch());
+        let mut room = pin!(other.change_prefetch());
+        assert!(!is_ready(&mut room));
+        lane.begin(9 * MIB);
+        assert!(is_ready(&mut room));
+    }
+
+    #[test]
+    fn work_begins_while_it_has_room_and_one_is_always_in_work() {
+        let all = memory(4);
+        let (mut one, mut two) = (all.lane(MIB, 512), all.lane(MIB, 512));
+        one.arrived(60 * MIB);
+        two.arrived(4 * MIB);
+        assert!(one.can_begin(20 * MIB), "one that has no room at all must still be processed");
+        one.begin(7 * MIB);
+        assert!(one.can_begin(MIB) && !one.can_begin(2 * MIB), "half of the room is left for others");
+        one.begin(10 * MIB);
+        assert!(two.can_begin(4 * MIB), "a lane has its share, whatever others have");
+        assert!(!two.can_begin(5 * MIB));
+        let mut room = pin!(two.room_to_begin(5 * MIB));
+        assert!(!is_ready(&mut room));
+        one.finished(7 * MIB);
+        assert!(is_ready(&mut room));
+    }
+
+    #[test]
+    fn a_lane_that_ends_leaves_nothing_behind() {
+        let all = memory(2);
+        let mut lane = all.lane(MIB, 512);
+        lane.arrived(3 * MIB);
+        lane.begin(MIB);
+        drop(lane);
+        assert_eq!((all.waiting.taken(), all.working.taken()), (0, 0));
+    }
+}
