@@ -134,10 +134,8 @@ impl WorkerMetrics {
                 "hookswitch_duplicates_total",
                 "Deliveries settled as duplicates, by whether the body was the first one's",
             ),
-            retries: registry
-                .counters("hookswitch_retries_total", "Deliveries that were sent to a delay queue"),
-            dead: registry
-                .counters("hookswitch_dead_total", "Deliveries that were sent to a dead-letter queue"),
+            retries: registry.counters("hookswitch_retries_total", "Deliveries sent to a delay queue"),
+            dead: registry.counters("hookswitch_dead_total", "Deliveries sent to a dead-letter queue"),
             dead_letters: registry.gauges(
                 "hookswitch_dead_letters",
                 "Dead letters that wait in the queue of each source, read by every worker",
@@ -151,8 +149,7 @@ impl WorkerMetrics {
                 "Time from taking a delivery to settling it",
                 || Histogram::new(HANDLE_SECONDS),
             ),
-            in_flight: registry
-                .gauges("hookswitch_in_flight", "Deliveries taken from the broker and not yet settled"),
+            in_flight: registry.gauges("hookswitch_in_flight", "Deliveries taken and not yet settled"),
             bytes_held: registry.gauge(
                 "hookswitch_held_bytes",
                 "Bytes of the webhooks in flight, which worker.memory_max bounds",

@@ -50,7 +50,8 @@ impl RawConsumer {
     }
 
     /// Starts consuming the same queue with another prefetch, over another channel. RabbitMQ reads a prefetch
-    /// only when consuming starts. A consumer's late deliveries, which lapin ignores, go back with its channel.
+    /// only when consuming starts. A consumer's late deliveries, which lapin ignores, go back with its
+    /// channel.
     ///
     /// # Errors
     /// As [`RawConsumer::open`].
