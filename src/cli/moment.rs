@@ -43,7 +43,8 @@ pub(super) fn parse(text: &str, now: Timestamp) -> Option<Timestamp> {
         return utc(at);
     }
     let today = TimeZone::UTC.to_datetime(now).date();
-    if let Ok(time) = text.parse::<civil::Time>() {
+    // jiff also reads `2026` as a time of day.
+    if let Some(Ok(time)) = text.contains(':').then(|| text.parse::<civil::Time>()) {
         let passed = |date: civil::Date| utc(date.to_datetime(time)).filter(|at| *at <= now);
         return passed(today).or_else(|| passed(today.yesterday().ok()?));
     }

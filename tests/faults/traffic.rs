@@ -8,7 +8,7 @@ use hookswitch::{
         delivery::fault::Reason,
         events::cloudevent::{self, Encoded},
         providers::{self, Provider},
-        webhook::{DeliveryId, Webhook},
+        webhook::{DeliveryId, Headers, Webhook},
     },
     samples,
 };
@@ -135,9 +135,10 @@ impl Traffic {
     pub fn new(seed: u64) -> Self {
         let mut by_provider = BTreeMap::<_, Vec<Template>>::new();
         for sample in samples::all() {
-            // Every ping is a fact of its own, so it has no key to count by.
-            if sample.name != "ping" {
-                by_provider.entry(sample.provider.as_str()).or_default().push(Template::of(&sample));
+            let template = Template::of(&sample);
+            // What is a fact of its own each time that it is sent has no key to count by.
+            if !template.is_new_each_time(sample.provider) {
+                by_provider.entry(sample.provider.as_str()).or_default().push(template);
             }
         }
         let traffic = Self { seed, by_provider };
@@ -214,14 +215,8 @@ impl Traffic {
                 format!("{{\"{id}\":\"{}\",{rest}", "x".repeat(size)).into_bytes()
             }
         };
-        Webhook {
-            delivery_id: DeliveryId::new(Uuid::nil()),
-            source: provider.as_str().parse().unwrap(),
-            provider,
-            received_at: Timestamp::UNIX_EPOCH,
-            headers: template.headers.iter().map(|(name, value)| (name, filled(value))).collect(),
-            body: Bytes::from(body),
-        }
+        let headers = template.headers.iter().map(|(name, value)| (name, filled(value))).collect();
+        webhook(provider, DeliveryId::new(Uuid::nil()), headers, body)
     }
 
     /// Returns the expected outcome of a webhook.
@@ -249,7 +244,29 @@ impl Traffic {
     }
 }
 
+fn webhook(provider: Provider, delivery_id: DeliveryId, headers: Headers, body: Vec<u8>) -> Webhook {
+    Webhook {
+        delivery_id,
+        source: provider.as_str().parse().unwrap(),
+        provider,
+        received_at: Timestamp::UNIX_EPOCH,
+        headers,
+        body: Bytes::from(body),
+    }
+}
+
 impl Template {
+    /// Returns true if a second delivery of the same webhook has another key.
+    fn is_new_each_time(&self, provider: Provider) -> bool {
+        let key = |delivery| {
+            let headers = self.headers.iter().map(|(name, value)| (name, value.as_str())).collect();
+            let webhook =
+                webhook(provider, DeliveryId::new(delivery), headers, self.good.clone().into_bytes());
+            providers::normalize(&webhook).unwrap().key
+        };
+        key(Uuid::nil()) != key(Uuid::max())
+    }
+
     fn of(sample: &samples::Sample) -> Self {
         let id_header = match sample.provider {
             Provider::Allo => Some("webhook-id"),

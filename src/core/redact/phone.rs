@@ -3,6 +3,8 @@
 //! Values of a dead letter are often in the wrong field, and some systems identify a contact by its phone
 //! number. Hiding an id by mistake is better than showing such a number.
 
+use jiff::civil::Date;
+
 use crate::core::json::time;
 
 /// The fewest digits of a phone number that is written with `+` or in groups.
@@ -123,7 +125,9 @@ fn is_uuid(text: &str) -> bool {
 }
 
 fn is_time(text: &str) -> bool {
-    matches!(text.as_bytes(), [_, _, _, _, b'-', _, _, b'-', ..]) && time::parse(text).is_some()
+    let is_date = |text: &str| text.len() == 10 && text.parse::<Date>().is_ok();
+    matches!(text.as_bytes(), [_, _, _, _, b'-', _, _, b'-', ..])
+        && (is_date(text) || time::parse(text).is_some())
 }
 
 #[cfg(test)]
