@@ -41,7 +41,7 @@ pub struct ToMark {
 }
 
 impl Store {
-    /// Claims keys, up to [`CALL_MAX`] in one round trip, and returns an answer for each. A webhook whose key
+    /// Claims keys, up to `CALL_MAX` in one round trip, and returns an answer for each. A webhook whose key
     /// is done is recorded in the ledger as a duplicate.
     ///
     /// # Errors
@@ -85,7 +85,7 @@ impl Store {
         Ok(answers)
     }
 
-    /// Marks keys done for `ttl`, up to [`CALL_MAX`] in one round trip and regardless of their owners: the
+    /// Marks keys done for `ttl`, up to `CALL_MAX` in one round trip and regardless of their owners: the
     /// confirm of the events has made it true. Records their entries in the ledger as done.
     ///
     /// # Errors
