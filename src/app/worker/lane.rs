@@ -125,8 +125,7 @@ impl Lane {
                 resizing = true;
                 ended = consumer.cancel(|delivery| inbox.add(delivery, queue)).await.err().map(Err);
             }
-            if ended.is_none() && resizing && inbox.next_size().is_none() && batches.is_empty() {
-                // Those that are processed alone may wait for long: the broker delivers them again.
+            if ended.is_none() && resizing && inbox.next_size().is_none() && in_work == 0 {
                 ended = Some(consumer.close().await.map(|()| Ended::Resized));
             }
             in_flight.set(inbox.len() + in_work);

@@ -1,9 +1,9 @@
 //! The memory for webhooks: bounds the bodies that a worker holds, by their bytes, over all its lanes.
 //!
-//! RabbitMQ bounds unacked deliveries by number only. So a lane asks for no more of them than have room: at
-//! first if each is as large as its source may send, later if each is as large as the largest of late. Bodies
-//! may become larger from one moment to the next. What has no room then is dropped as it arrives; the lane
-//! finishes what it has, and begins anew on another channel, so that the broker requeues the rest.
+//! RabbitMQ bounds unacked deliveries by number only, and reads that number when consuming starts. A body that
+//! has no room is dropped as it arrives. The lane then finishes what it has and begins anew on another
+//! channel, so that the broker requeues the rest, which costs each of those one of `retry.delivery_limit`.
+//! From then on it asks for no more than its share holds if each body is as large as the largest of late.
 
 use std::sync::{
     Arc,
@@ -23,10 +23,6 @@ const WORKING_PART: usize = 8;
 
 /// Memory that a delivery takes beside its body.
 const OVERHEAD: usize = 1 << 10;
-
-/// Lanes that can fill their prefetch at a time, once the size of their bodies is known. If more do, they
-/// divide the memory by their number.
-const FULL_LANES: usize = 8;
 
 /// Deliveries after which the size of bodies is known.
 const FEW: usize = 32;
@@ -64,8 +60,6 @@ pub(super) struct LaneMemory {
     prefetch: u16,
     /// Set while there are deliveries that had no room.
     parked: bool,
-    /// Set once bodies had no room: from then on the lane relies on no more than its share.
-    careful: bool,
 }
 
 /// The largest size of late.
@@ -86,12 +80,8 @@ impl Memory {
 
     /// Returns the part of a lane whose source may send bodies of `body_max` bytes.
     pub(super) fn lane(self: &Arc<Self>, body_max: usize, prefetch_max: u16) -> LaneMemory {
-        let (waiting, working, sizes) = (0, 0, Sizes::default());
-        let (all, parked, careful) = (self.clone(), false, false);
-        let mut lane =
-            LaneMemory { all, waiting, working, sizes, body_max, prefetch_max, prefetch: 1, parked, careful };
-        lane.prefetch = lane.fitting();
-        lane
+        let (all, sizes, prefetch) = (self.clone(), Sizes::default(), prefetch_max);
+        LaneMemory { all, waiting: 0, working: 0, sizes, body_max, prefetch_max, prefetch, parked: false }
     }
 }
 
@@ -118,10 +108,12 @@ impl LaneMemory {
         if self.prefetch == self.prefetch_max { usize::MAX } else { usize::from(self.prefetch.div_ceil(2)) }
     }
 
-    /// Returns whether the prefetch must change: it is much too small, or there were deliveries without room.
+    /// Returns whether the prefetch must change: there were deliveries without room, or it is much smaller
+    /// than it need be since there were.
     pub(super) fn wants_other_prefetch(&self) -> bool {
-        let [now, fits, max] = [self.prefetch, self.fitting(), self.prefetch_max].map(u32::from);
-        self.parked || fits >= now * 2 || (fits > now && fits == max)
+        let [now, max] = [self.prefetch, self.prefetch_max].map(u32::from);
+        let can_grow = || u32::from(self.fitting()) >= max.min(now * 2);
+        self.parked || (now < max && can_grow())
     }
 
     /// Changes the prefetch, once there is room for what had none.
@@ -134,12 +126,9 @@ impl LaneMemory {
     }
 
     fn fitting(&self) -> u16 {
-        let max = self.all.waiting.max;
-        let (bytes, size) = match self.sizes.largest() {
-            Some(size) if !self.careful => (max / self.all.lanes.min(FULL_LANES), size),
-            size => (max / self.all.lanes, size.unwrap_or(self.body_max + OVERHEAD)),
-        };
-        u16::try_from(bytes / size.max(1)).unwrap_or(u16::MAX).clamp(1, self.prefetch_max)
+        let size = self.sizes.largest().unwrap_or(self.body_max + OVERHEAD);
+        let fitting = self.all.waiting.max / self.all.lanes / size.max(1);
+        u16::try_from(fitting).unwrap_or(u16::MAX).clamp(1, self.prefetch_max)
     }
 
     /// Notes a delivery of `size` that has arrived and waits now.
@@ -160,7 +149,6 @@ impl LaneMemory {
     /// Notes a waiting delivery that was dropped.
     pub(super) fn dropped(&mut self, size: usize) {
         self.parked = true;
-        self.careful = true;
         self.leave_waiting(size);
     }
 
@@ -257,17 +245,23 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_asks_at_first_for_no_more_than_fits_at_the_largest_size() {
+    fn a_lane_that_had_no_room_asks_for_what_its_share_holds() {
         for (lanes, prefetch) in [(1, 63), (5, 12), (20, 3), (1_000, 1)] {
-            assert_eq!(memory(lanes).lane(MIB, 512).prefetch(), prefetch, "{lanes} lanes");
+            let mut lane = memory(lanes).lane(MIB, 512);
+            assert!(lane.prefetch() == 512 && !lane.wants_other_prefetch());
+            lane.arrived(MIB);
+            lane.dropped(MIB);
+            assert!(lane.wants_other_prefetch() && is_ready(&mut pin!(lane.change_prefetch())));
+            assert_eq!(lane.prefetch(), prefetch, "{lanes} lanes");
         }
-        assert_eq!(memory(1).lane(1 << 10, 512).prefetch(), 512);
-        assert_eq!(memory(1).lane(16 * MIB, 512).prefetch(), 3);
     }
 
     #[test]
-    fn the_prefetch_follows_the_sizes_that_are_seen() {
+    fn the_prefetch_grows_again_with_bodies_that_are_smaller() {
         let mut lane = memory(5).lane(MIB, 512);
+        lane.arrived(MIB);
+        lane.dropped(MIB);
+        assert!(is_ready(&mut pin!(lane.change_prefetch())));
         let mut see = |size, count| {
             let changes = (0..count).filter_map(|_| {
                 lane.arrived(size);
@@ -279,8 +273,9 @@ mod tests {
             });
             changes.collect::<Vec<_>>()
         };
-        assert!(see(2_000, FEW - 1).is_empty());
-        assert_eq!(see(2_000, 1), [512]);
+        assert!(see(2_000, FEW - 2).is_empty(), "too few to know");
+        assert!(see(2_000, 1).is_empty(), "the large one still counts");
+        assert_eq!(see(2_000, MANY), [512]);
         assert!(see(MIB, MANY).is_empty(), "while it has room it stays");
     }
 
