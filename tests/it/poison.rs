@@ -97,7 +97,8 @@ async fn jobs_list_show_export_and_discard_unreadable_letters_and_reach_what_is_
     assert!((0..count).all(|n| bodies.contains(&call(n).into())), "{text}");
 
     // What is behind them can be replayed, and they can be removed.
-    tool.ok("dead-letters replay --reason invalid_payload --all --no-canary --yes --no-export --note mended").await;
+    tool.ok("dead-letters replay --reason invalid_payload --all --no-canary --yes --no-export --note mended")
+        .await;
     assert_eq!(depth(&world.connect().await, "raw.salpre").await, 3);
     let discard = "discard --reason unreadable_headers --yes --no-export --note ticket-7 --json";
     let discarded = tool.ok(&format!("dead-letters {discard}")).await.json();
@@ -189,7 +190,8 @@ async fn unreadable_messages_in_the_log_and_in_the_journal_hide_nothing() {
     // The last message of a stream tells where its end is.
     hostile.publish("hookswitch.dead-log", &poisons[0].1, b"{}").await;
     assert_eq!(listed(&tool).await.len(), 3);
-    let replayed = tool.ok("dead-letters replay --all --no-canary --yes --no-export --note mended --json").await.json();
+    let replayed =
+        tool.ok("dead-letters replay --all --no-canary --yes --no-export --note mended --json").await.json();
     assert_eq!(replayed["sent"], 3, "{replayed}");
     assert_eq!(tool.ok("dead-letters jobs --json").await.lines().len(), 1);
     assert_eq!(listed(&tool).await, []);

@@ -1,7 +1,7 @@
 //! The memory for webhooks: bounds the bodies that a worker holds, by their bytes, over all its lanes.
 //!
-//! RabbitMQ bounds unacked deliveries by number only, and reads that number when consuming starts. A body that
-//! has no room is dropped as it arrives. The lane then finishes what it has and begins anew on another
+//! RabbitMQ bounds unacked deliveries by number only, and reads that number when consuming starts. A body
+//! that has no room is dropped as it arrives. The lane then finishes what it has and begins anew on another
 //! channel, so that the broker requeues the rest, which costs each of those one of `retry.delivery_limit`.
 //! From then on it asks for no more than its share holds if each body is as large as the largest of late.
 
