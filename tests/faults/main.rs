@@ -67,7 +67,7 @@ pub struct Options {
     #[arg(long)]
     seed: Option<u64>,
     /// Webhooks per second; those delayed by an outage are sent afterwards
-    #[arg(long, default_value_t = 300)]
+    #[arg(long, default_value_t = 200)]
     rate: u64,
     /// Minimum number of webhooks of a run
     #[arg(long, default_value_t = 20_000)]
