@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 use hookswitch::core::{
     events::{cloudevent, key::IdempotencyKey},
     json::{Document, ROOT},
-    providers::{self, Provider},
+    providers::{self, NormalizeError, Provider},
     webhook::{DeliveryId, Headers, Webhook},
 };
 use proptest::prelude::*;
@@ -107,12 +107,16 @@ fn a_second_delivery_of_a_fact_has_its_key_unless_the_fact_cannot_be_known() {
     assert!(same > 100 && (1..20).contains(&own), "{same} share their key, {own} do not");
 }
 
-/// Returns the key of a webhook that was delivered once more.
+/// Returns the key of a webhook that was delivered once more. An unknown event is passed on.
 fn key(provider: Provider, headers: &[(&str, &str)], body: &str) -> String {
     let headers: Headers = headers.iter().copied().collect();
     let mut webhook = cases::webhook(provider, headers, body);
     webhook.delivery_id = DeliveryId::new(Uuid::now_v7());
-    providers::normalize(&webhook).unwrap().key.to_string()
+    match providers::normalize(&webhook) {
+        Err(NormalizeError::UnsupportedEvent(unknown)) => providers::pass_on(&webhook, *unknown).unwrap().key,
+        normalized => normalized.unwrap().key,
+    }
+    .to_string()
 }
 
 #[test]
@@ -138,6 +142,25 @@ fn a_change_back_is_a_new_fact() {
         let untimed = [of("A", ""), of("B", ""), of("A", "")];
         assert!(untimed[0] != untimed[1] && untimed[1] != untimed[2] && untimed[0] != untimed[2]);
     }
+}
+
+#[test]
+fn what_tells_neither_id_nor_time_is_never_merged() {
+    let twice = |provider, body| [key(provider, &[], body), key(provider, &[], body)];
+    for (provider, body) in [
+        (Provider::Morph, r#"{"event":"newModel::updated","data":{"id":"1"}}"#),
+        (Provider::Morph, r#"{"event":"newModel::updated","data":{}}"#),
+        (Provider::Allo, r#"{"topic":"tag.added","data":{"tag":"VIP"}}"#),
+    ] {
+        let [first, second] = twice(provider, body);
+        assert_ne!(first, second, "{body}");
+    }
+    // The provider's own key is event and second alone.
+    let of = |id| {
+        let body = format!(r#"{{"event":"newModel::created","data":{{"name":"{id}"}}}}"#);
+        key(Provider::Morph, &[("x-idempotency-key", "newModel::created-1773044692")], &body)
+    };
+    assert!(of("a") != of("b") && of("a") == of("a"));
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn write_cloud_event(
     write_field!(out, "datacontenttype", "application/json");
     extend(out, &["\"dataschema\":\"urn:hookswitch:schema:", event.data.family(), ":1\","]);
     write_field!(out, "provider", provider);
-    write_field!(out, "providerevent", &event.provider_event);
+    write_field!(out, "providerevent", &attribute(&event.provider_event));
     write_field!(out, "deliveryid", &webhook.delivery_id.uuid());
     write_field!(out, "idempotencykey", key.as_str());
     write_field!(out, "receivedtime", &webhook.received_at);
@@ -111,6 +111,11 @@ fn extend(out: &mut Vec<u8>, parts: &[&str]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::{
+        events::{data::Data, event::EventType},
+        providers::Provider,
+        webhook::{DeliveryId, Headers},
+    };
 
     #[test]
     fn an_id_in_a_subject_is_encoded_like_a_path_segment() {
@@ -124,6 +129,21 @@ mod tests {
         ] {
             assert_eq!(subject(&format!("call/{id}")), expected);
         }
+    }
+
+    #[test]
+    fn the_providers_name_of_an_event_holds_no_control_character() {
+        let webhook = Webhook {
+            delivery_id: DeliveryId::new(Uuid::nil()),
+            source: "allo".parse().expect("a name"),
+            provider: Provider::Allo,
+            received_at: Timestamp::UNIX_EPOCH,
+            headers: Headers::default(),
+            body: Bytes::new(),
+        };
+        let event = Event::new(EventType::ProviderUnmapped, "webhook/1".to_owned(), "a\nb", Data::Empty {});
+        let encoded = encode(&webhook, &IdempotencyKey::from_parts(&["1"]), 0, &event);
+        assert!(String::from_utf8_lossy(&encoded.body).contains(r#""providerevent":"a%0Ab""#));
     }
 
     #[test]

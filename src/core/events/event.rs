@@ -30,6 +30,29 @@ pub struct Event<'a> {
     pub unmapped: Value<'a>,
 }
 
+impl<'a> Event<'a> {
+    /// Creates an event that tells nothing but what it is: no time, tenant or connector, no test, nothing
+    /// unmapped.
+    pub fn new(
+        kind: EventType,
+        subject: String,
+        provider_event: impl Into<Cow<'a, str>>,
+        data: Data<'a>,
+    ) -> Self {
+        Self {
+            kind,
+            subject,
+            time: None,
+            provider_event: provider_event.into(),
+            test: false,
+            tenant: None,
+            connector: None,
+            data,
+            unmapped: Value::default(),
+        }
+    }
+}
+
 macro_rules! event_types {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
         /// The closed list of event types.

@@ -17,7 +17,7 @@ mod text;
 pub mod time;
 pub(in crate::core) mod write;
 
-pub(in crate::core) use self::write::{json_object, json_words, write_field, write_object};
+pub(in crate::core) use self::write::{json_object, json_words, present, write_field, write_object};
 pub use self::{
     document::{Document, ROOT, without_mark},
     error::JsonError,

@@ -213,7 +213,7 @@ impl<'a> Object<'a> {
             let text = raw.text_or_number();
             let is_exact = text.is_some() && !raw.is_unreadable_text();
             is_whole &= is_exact;
-            rest.push(if is_exact { Value::Object(Vec::new()) } else { Value::Raw(raw) });
+            rest.push(if is_exact { Value::default() } else { Value::Raw(raw) });
             texts.extend(text);
         }
         if texts.is_empty() && !is_whole {

@@ -100,6 +100,13 @@ pub enum Value<'a> {
     Array(Vec<Value<'a>>),
 }
 
+/// An empty object: nothing is left.
+impl Default for Value<'_> {
+    fn default() -> Self {
+        Self::Object(Vec::new())
+    }
+}
+
 impl Value<'_> {
     /// Returns true if nothing is left.
     pub fn is_empty(&self) -> bool {

@@ -81,7 +81,8 @@ pub(super) fn content(inner: &str) -> Cow<'_, str> {
 
 /// Returns true if every strict reader takes the string with `inner` between its quotes.
 pub(super) fn is_readable(inner: &str) -> bool {
-    !inner.contains('\\') || !Pieces(inner).any(|piece| matches!(piece, Piece::Char('\0') | Piece::Half(_)))
+    // Of the escapes, only `\u` stands for what some readers refuse.
+    !inner.contains("\\u") || !Pieces(inner).any(|piece| matches!(piece, Piece::Char('\0') | Piece::Half(_)))
 }
 
 /// Appends the string in the one form that all its spellings share, quotes included.

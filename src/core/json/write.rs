@@ -15,10 +15,15 @@ pub trait Json {
     /// Appends the value.
     fn write(&self, out: &mut Vec<u8>);
 
-    /// Returns true if a field with this value is omitted.
+    /// Returns true if a field with this value is omitted. A record is absent if all its fields are.
     fn is_absent(&self) -> bool {
         false
     }
+}
+
+/// Returns a record, or none if it would be `{}`.
+pub(in crate::core) fn present<T: Json>(record: T) -> Option<T> {
+    (!record.is_absent()).then_some(record)
 }
 
 /// A record that is written as an object.
@@ -78,6 +83,10 @@ macro_rules! json_object {
                     $crate::core::json::write::write_object(out, |out| {
                         $crate::core::json::write::Fields::write_fields(self, out);
                     });
+                }
+
+                fn is_absent(&self) -> bool {
+                    true $(&& $crate::core::json::write::Json::is_absent(&self.$field))*
                 }
             }
         )*

@@ -52,9 +52,8 @@ const SPEAKERS: &[(&str, Speaker)] =
 struct Head<'a> {
     name: Cow<'a, str>,
     time: Timestamp,
-    test: bool,
-    /// The delivery's id, for a test.
-    delivery: Option<String>,
+    /// The delivery's id, if it is a test.
+    test: Option<String>,
 }
 
 fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
@@ -62,10 +61,9 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
     let name = root.require_text("event_type")?;
     let Some(read) = reader(&name) else { return Err(unknown(input, &mut root, &name).into()) };
     let time = root.require_time("timestamp_utc")?;
-    let test = is_test(&mut root);
+    let test = is_test(&mut root).then(|| input.delivery_id.to_string());
     let payload = root.require_object("payload")?;
-    let delivery = test.then(|| input.delivery_id.to_string());
-    let head = Head { name, time, test, delivery };
+    let head = Head { name, time, test };
     let (key, events) = read(&head, root, payload)?;
     let drift = drift::find(&events, |path| CARRIED.contains(&path));
     Ok(Normalized { key, events, drift })
@@ -105,7 +103,7 @@ fn reader(name: &str) -> Option<Reader> {
 /// Returns the key: the event's name, the call, the time, and `more` that tells events of one second apart.
 /// Every press of the test button sends the same, so a test counts per delivery.
 fn key(head: &Head<'_>, call_id: &str, more: &[&str]) -> IdempotencyKey {
-    if let Some(delivery) = &head.delivery {
+    if let Some(delivery) = &head.test {
         return IdempotencyKey::from_parts(&["test", delivery]);
     }
     let (second, nanosecond) = (head.time.as_second(), head.time.subsec_nanosecond());
@@ -123,15 +121,10 @@ fn event<'a>(
     unmapped: Value<'a>,
 ) -> Event<'a> {
     Event {
-        kind,
-        subject: format!("call/{call_id}"),
         time: Some(head.time),
-        provider_event: head.name.clone(),
-        test: head.test,
-        tenant: None,
-        connector: None,
-        data,
+        test: head.test.is_some(),
         unmapped,
+        ..Event::new(kind, format!("call/{call_id}"), head.name.clone(), data)
     }
 }
 
@@ -190,7 +183,7 @@ fn call<'a>(head: &Head<'a>, mut root: Object<'a>, mut payload: Object<'a>) -> R
     let mut events = vec![event(head, kind, &call_id, Data::Call(Box::new(data)), root.into_unmapped())];
     if let Some(transcript) = transcript {
         let data = Data::Transcript(Box::new(transcript));
-        events.push(event(head, EventType::TranscriptCompleted, &call_id, data, Value::Object(Vec::new())));
+        events.push(event(head, EventType::TranscriptCompleted, &call_id, data, Value::default()));
     }
     Ok((key(head, &call_id, &[]), events))
 }

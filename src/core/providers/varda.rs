@@ -17,7 +17,7 @@ use crate::core::{
         event::{Event, EventType},
         key::IdempotencyKey,
     },
-    json::{Object, Raw},
+    json::{Object, Raw, present},
 };
 
 pub(super) const ADAPTER: Adapter = Adapter {
@@ -80,17 +80,8 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
     };
     let (kind, subject, typed) = read(id, &mut data)?;
     root.keep("data", data);
-    let event = Event {
-        kind,
-        subject,
-        time: Some(time),
-        provider_event: name,
-        test: false,
-        tenant: None,
-        connector: None,
-        data: typed,
-        unmapped: root.into_unmapped(),
-    };
+    let event =
+        Event { time: Some(time), unmapped: root.into_unmapped(), ..Event::new(kind, subject, name, typed) };
     let events = vec![event];
     let drift = drift::find(&events, |path| CARRIED.contains(&path));
     Ok(Normalized { key, events, drift })
@@ -200,7 +191,6 @@ fn outcome<'a>(id: Text<'a>, data: &mut Object<'a>) -> Result<Typed<'a>, Normali
     let cents = |minor_units| Money { minor_units: Some(minor_units), ..Money::default() };
     let [estimated, actual, revenue] = ["estimated_value_cents", "actual_value_cents", "revenue_cents"]
         .map(|key| data.integer(key).map(cents));
-    let has_value = [&estimated, &actual, &revenue].into_iter().any(Option::is_some);
     let outcome = CallOutcome {
         id: Some(id),
         kind: data.one_of("outcome_type", &known).map(Into::into),
@@ -209,7 +199,7 @@ fn outcome<'a>(id: Text<'a>, data: &mut Object<'a>) -> Result<Typed<'a>, Normali
     let typed = CallData {
         call_id: Some(call_id.clone()),
         outcome: Some(outcome),
-        value: has_value.then_some(CallValue { estimated, actual, revenue }),
+        value: present(CallValue { estimated, actual, revenue }),
         ..call_fields(data)
     };
     Ok((EventType::CallOutcomeTagged, format!("call/{call_id}"), Data::Call(Box::new(typed))))
@@ -243,24 +233,20 @@ fn contact_inside<'a>(data: &mut Object<'a>) -> Option<ContactData<'a>> {
     let mut contact = data.object("contact")?;
     let fields = contact_fields(&mut contact);
     data.keep("contact", contact);
-    let ContactData { contact_id, name, first_name, last_name, company, emails, phones, .. } = &fields;
-    let has_text = [contact_id, name, first_name, last_name, company].into_iter().any(Option::is_some);
-    (has_text || emails.is_some() || phones.is_some()).then_some(fields)
+    present(fields)
 }
 
 /// Takes the contact of a call.
 fn participant<'a>(data: &mut Object<'a>) -> Option<Participant<'a>> {
     let mut contact = data.object("contact")?;
     let participant = Participant {
-        role: Some("external"),
         id: contact.id("id"),
-        kind: Some("contact".into()),
         name: contact.text("name"),
         email: contact.text("email"),
         phone: contact.id("phone"),
+        ..Participant::default()
     };
     data.keep("contact", contact);
-    let Participant { id, name, email, phone, .. } = &participant;
-    let has_any = [id, name, email, phone].into_iter().any(Option::is_some);
-    has_any.then_some(participant)
+    let participant = present(participant)?;
+    Some(Participant { role: Some("external"), kind: Some("contact".into()), ..participant })
 }

@@ -13,10 +13,6 @@ const DIGITS_MIN: usize = 7;
 /// The longest separator between two groups of a number, as in `) - `.
 const SEPARATOR_MAX_BYTES: usize = 4;
 
-/// The last Unix time of this century, in seconds. A larger number of ten digits may be a phone number
-/// without its country.
-const UNIX_SECONDS_MAX: u64 = 4_102_444_800;
-
 /// Returns true if a part of `text` looks like a phone or card number: `+1-555-010-0123`, `1.555.010.0123`,
 /// `contact/15550100123`, `4111-1111-1111-1111`.
 pub(super) fn is_in(text: &str) -> bool {
@@ -30,6 +26,7 @@ pub(super) fn is_in(text: &str) -> bool {
         match kind(chunk[0]) {
             Kind::Word if chunk.iter().all(u8::is_ascii_digit) => number.add(chunk),
             Kind::Separator if chunk.len() <= SEPARATOR_MAX_BYTES => number.separators.push(chunk),
+            Kind::Word if number.begins_as_international(chunk) => return true,
             kind @ (Kind::Word | Kind::Separator | Kind::Plus | Kind::Other) => {
                 if number.is_personal() {
                     return true;
@@ -81,6 +78,12 @@ impl Number<'_> {
         self.digits.extend_from_slice(group);
     }
 
+    /// Returns true if `word`, directly behind a `+`, begins with enough digits: `+15550100123x`.
+    fn begins_as_international(&self, word: &[u8]) -> bool {
+        let digits = word.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        self.has_plus && self.groups == 0 && digits >= DIGITS_MIN
+    }
+
     fn is_personal(&self) -> bool {
         let len = self.digits.len();
         match self.groups {
@@ -96,10 +99,10 @@ impl Number<'_> {
     /// Returns true if digits without any separator are a number with its country, one with a leading zero,
     /// one of ten digits, or a card's.
     fn is_personal_alone(&self) -> bool {
-        let value = || std::str::from_utf8(&self.digits).ok().and_then(|digits| digits.parse::<u64>().ok());
         match self.digits.len() {
             9..=15 if self.digits.starts_with(b"0") => true,
-            10 => value().is_some_and(|value| value > UNIX_SECONDS_MAX),
+            // Unix times of today begin with 1, and no number of ten digits does.
+            10 => !self.digits.starts_with(b"1"),
             11..=15 => true,
             16..=19 => passes_luhn(&self.digits),
             _ => false,
@@ -145,6 +148,8 @@ mod tests {
             "+15550123",
             "15550100123",
             "5550100123",
+            "2125550100",
+            "+15550100123x",
             "02079460000",
             "030/1234567",
             "00 49 30 1234567",

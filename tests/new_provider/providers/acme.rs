@@ -56,15 +56,9 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
     };
     root.keep("call", call);
     let events = vec![Event {
-        kind,
-        subject: format!("call/{id}"),
         time: Some(time),
-        provider_event: name,
-        test: false,
-        tenant: None,
-        connector: None,
-        data: Data::Call(Box::new(data)),
         unmapped: root.into_unmapped(),
+        ..Event::new(kind, format!("call/{id}"), name, Data::Call(Box::new(data)))
     }];
     let drift = drift::find(&events, |path| CARRIED.contains(&path));
     Ok(Normalized { key, events, drift })

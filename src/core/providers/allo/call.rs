@@ -12,7 +12,7 @@ use crate::core::{
         data::{CallData, CallStatus, Data, Direction, EndReason, Participant, Transfer},
         event::EventType as E,
     },
-    json::{Object, Raw},
+    json::{Object, Raw, present},
     providers::error::NormalizeError,
 };
 
@@ -144,11 +144,9 @@ fn user<'a>(data: &mut Object<'a>) -> Vec<Participant<'a>> {
 }
 
 fn transfer<'a>(data: &mut Object<'a>) -> Option<Transfer<'a>> {
-    let transfer = Transfer {
+    present(Transfer {
         from: any_of(data, names::TRANSFER_FROM, Object::any),
         to: any_of(data, names::TRANSFER_TO, Object::any),
         original_call_id: any_of(data, names::FIRST_CALL, Object::id),
-    };
-    let happened = transfer.from.is_some() || transfer.to.is_some() || transfer.original_call_id.is_some();
-    happened.then_some(transfer)
+    })
 }

@@ -27,7 +27,7 @@ use crate::core::{
         event::{Event, EventType as E},
         key::{IdempotencyKey, digest_hex},
     },
-    json::{Object, Raw, Value},
+    json::{Object, Raw},
 };
 
 pub(super) const ADAPTER: Adapter = Adapter {
@@ -94,8 +94,11 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
         Topic::Message(kind) => vec![message(kind, edition, &mut data)?],
         Topic::Contact(kind) => vec![contact(kind, &mut data)?],
     };
-    let expected = expected(parsed, &data);
-    // The time of sending yields to the payload's own time.
+    // Only the written length, in minutes, is exact; the seconds are derived from it. Several results are the
+    // same reason.
+    let has_minutes = minutes(&data).is_some();
+    let has_result = data.peek("result").and_then(known_result).is_some();
+    let is_untagged = matches!(parsed, Topic::Call(Stage::TagRemoved));
     let has_time = root.peek("timestamp").and_then(Raw::time).is_some();
     root.keep(envelope, data);
     // The time of sending is used where the payload has no time of its own.
@@ -103,44 +106,28 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
     let mut unmapped = root.into_unmapped();
     let mut events = Vec::with_capacity(facts.len());
     for fact in facts {
+        // Equal keys give equal event ids, and equal ids must not differ in their subjects.
+        let subject = fact.subject.unwrap_or_else(|| format!("webhook/{key}"));
         events.push(Event {
-            kind: fact.kind,
-            // Equal keys give equal event ids, and equal ids must not differ in their subjects.
-            subject: fact.subject.unwrap_or_else(|| format!("webhook/{key}")),
             time: fact.time.or(sent_at),
-            provider_event: topic.clone(),
-            test: false,
-            tenant: None,
-            connector: None,
-            data: fact.data,
             // Only the first event carries it.
-            unmapped: std::mem::replace(&mut unmapped, Value::Object(Vec::new())),
+            unmapped: std::mem::take(&mut unmapped),
+            ..Event::new(fact.kind, subject, topic.clone(), fact.data)
         });
     }
-    let in_data =
-        |path: &str| path.strip_prefix(envelope)?.strip_prefix('.').map(|path| expected.contains(&path));
+    // What stays unmapped and is no drift: what is carried, and what was read but not taken.
     let drift = drift::find(&events, |path| {
-        matches!(path, "version") || (path == "timestamp" && has_time) || in_data(path).unwrap_or_default()
+        match path.strip_prefix(envelope).and_then(|path| path.strip_prefix('.')) {
+            Some(path) => {
+                CARRIED.contains(&path)
+                    || (has_minutes && names::MINUTES.contains(&path))
+                    || (has_result && path == "result")
+                    || (is_untagged && names::TAG.contains(&path))
+            }
+            None => path == "version" || (has_time && path == "timestamp"),
+        }
     });
     Ok(Normalized { key, events, drift })
-}
-
-/// Returns the paths that stay unmapped and are no drift: [`CARRIED`], and those that were read but not
-/// taken.
-fn expected(parsed: Topic, data: &Object<'_>) -> Vec<&'static str> {
-    let mut expected = CARRIED.to_vec();
-    // Only the written length, in minutes, is exact; the seconds are derived from it.
-    if minutes(data).is_some() {
-        expected.extend(["length_in_minutes", "lengthInMinutes"]);
-    }
-    if matches!(parsed, Topic::Call(Stage::TagRemoved)) {
-        expected.extend(names::TAG);
-    }
-    // Several results are the same reason.
-    if data.peek("result").and_then(known_result).is_some() {
-        expected.push("result");
-    }
-    expected
 }
 
 /// Normalizes a ping. Every press of the test button is a fact of its own, and its content is never drift.
@@ -151,15 +138,8 @@ fn ping<'a>(input: Input<'_>, root: Object<'a>, topic: Text<'a>) -> Normalized<'
         None => IdempotencyKey::from_parts(&[topic.as_ref(), &delivery_id]),
     };
     let event = Event {
-        kind: E::SourcePing,
-        subject: format!("webhook/{key}"),
-        time: None,
-        provider_event: topic,
-        test: false,
-        tenant: None,
-        connector: None,
-        data: Data::Empty {},
         unmapped: root.into_unmapped(),
+        ..Event::new(E::SourcePing, format!("webhook/{key}"), topic, Data::Empty {})
     };
     Normalized { key, events: vec![event], drift: Vec::new() }
 }
@@ -185,14 +165,16 @@ fn key(input: Input<'_>, parsed: Topic, topic: &str, root: &Object<'_>, data: &O
         Topic::Message(_) => (names::ID, false),
         Topic::Contact(kind) => (names::ID, kind == E::ContactUpdated),
     };
-    let id = |name: &&str| data.peek(name).and_then(Raw::id);
-    let Some(id) = ids.iter().find_map(id) else { return IdempotencyKey::of_content(&[], root) };
-    if !may_happen_again {
-        return IdempotencyKey::from_parts(&[topic, &id]);
-    }
-    match root.peek("timestamp").and_then(Raw::id) {
-        Some(time) => IdempotencyKey::from_parts(&[topic, &id, &digest_hex(&data.canonical()), &time]),
-        None => IdempotencyKey::from_parts(&[topic, &id, &input.delivery_id.to_string()]),
+    let id = ids.iter().find_map(|name| data.peek(name).and_then(Raw::id));
+    let time = root.peek("timestamp").and_then(Raw::id);
+    match (id, may_happen_again, time) {
+        (Some(id), false, _) => IdempotencyKey::from_parts(&[topic, &*id]),
+        (Some(id), true, Some(time)) => {
+            IdempotencyKey::from_parts(&[topic, &id, &digest_hex(&data.canonical()), &time])
+        }
+        (Some(id), true, None) => IdempotencyKey::from_parts(&[topic, &id, &input.delivery_id.to_string()]),
+        (None, true, None) => IdempotencyKey::of_content(&[&input.delivery_id.to_string()], root),
+        (None, ..) => IdempotencyKey::of_content(&[], root),
     }
 }
 

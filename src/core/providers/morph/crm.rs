@@ -6,7 +6,7 @@ use super::{
 };
 use crate::core::{
     events::data::{ContactData, Data, Money, RecordData},
-    json::Object,
+    json::{Object, present},
 };
 
 pub(super) const OPPORTUNITY: &[&str] =
@@ -69,10 +69,9 @@ pub(super) fn opportunity<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<
         ("engagements", "engagements"),
     ];
     let (amount, currency) = (fields.decimal("amount"), fields.text("currency"));
-    let has_money = amount.is_some() || currency.is_some();
     let data = RecordData {
         name: fields.text("name"),
-        amount: has_money.then_some(Money { amount, minor_units: None, currency }),
+        amount: present(Money { amount, minor_units: None, currency }),
         links: links(fields, &roles),
         ..RecordData::default()
     };

@@ -12,7 +12,7 @@ mod telephony;
 
 use self::{
     models::{Model, parse_name},
-    resource::{Action, Head},
+    resource::Head,
 };
 use super::{
     adapter::{Adapter, Input, Normalized},
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::core::{
     events::{
-        data::Data,
+        data::{Data, Text},
         event::{Event, EventType as E},
         key::IdempotencyKey,
     },
@@ -83,7 +83,8 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
         created_at: resource.peek("createdAt").and_then(Raw::time),
         updated_at: resource.peek("updatedAt").and_then(Raw::time),
     };
-    let key = key(input, &name, &head, &root, &resource);
+    let updated_at = resource.peek("updatedAt").and_then(Raw::id);
+    let key = key(input, &name, Some(&head.id), updated_at, &root);
     let mut fields = match resource.peek("fields") {
         Some(_) => resource.require_object("fields")?,
         None => resource.absent(),
@@ -96,16 +97,13 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
     }
     root.keep("data", resource);
     let kind = fact.kind.unwrap_or_else(|| action.of(model.kinds));
+    let subject = fact.subject.unwrap_or_else(|| format!("{}/{}", family(kind), head.id));
     let event = Event {
-        kind,
-        subject: fact.subject.unwrap_or_else(|| format!("{}/{}", family(kind), head.id)),
         time: fact.time,
-        provider_event: name,
-        test: false,
-        tenant: input.headers.get("x-owner-id").map(Into::into),
+        tenant: owner(input).map(Into::into),
         connector: connector(input).map(Into::into),
-        data: fact.data,
         unmapped: root.into_unmapped(),
+        ..Event::new(kind, subject, name, fact.data)
     };
     let events = vec![event];
     let drift = drift::find(&events, |path| CARRIED.contains(&path) || is_expected(model, path, &events));
@@ -113,52 +111,44 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
 }
 
 fn unknown(input: Input<'_>, root: &mut Object<'_>, name: &str) -> UnknownEvent {
-    let owner = input.headers.get("x-owner-id");
-    let origin = [connector(input).unwrap_or_default(), owner.unwrap_or_default()];
-    let id = root.object("data").and_then(|mut resource| resource.id("id"));
-    let key = match input.headers.get("x-idempotency-key") {
-        Some(key) => {
-            let [connector, owner] = origin;
-            IdempotencyKey::from_parts(&[connector, owner, name, id.as_deref().unwrap_or_default(), key])
-        }
-        None => IdempotencyKey::of_content(&origin, root),
-    };
-    let [connector, tenant] = [connector(input), owner].map(|name| name.map(ToOwned::to_owned));
+    let resource = root.object("data");
+    let peek = |field| resource.as_ref().and_then(|resource| resource.peek(field)).and_then(Raw::id);
+    let key = key(input, name, peek("id").as_deref(), peek("updatedAt"), root);
+    let [connector, tenant] = [connector(input), owner(input)].map(|name| name.map(ToOwned::to_owned));
     UnknownEvent { tenant, connector, ..UnknownEvent::new("event", name, key) }
 }
 
 /// Returns the key. The provider's own key consists of event and second alone, so it needs connector, owner,
-/// name and id beside it. The time of the last change replaces a missing key, and the content a missing time.
+/// name and id beside it. The time of the last change replaces a missing key, and the content whatever else
+/// is missing.
 fn key(
     input: Input<'_>,
     name: &str,
-    Head { id, action, .. }: &Head<'_>,
+    id: Option<&str>,
+    updated_at: Option<Text<'_>>,
     root: &Object<'_>,
-    resource: &Object<'_>,
 ) -> IdempotencyKey {
-    let header = |name| input.headers.get(name);
-    let connector = connector(input);
-    let owner = header("x-owner-id");
-    let updated_at = || resource.peek("updatedAt").and_then(Raw::id);
-    match (header("x-idempotency-key"), connector, owner, updated_at()) {
-        (Some(key), ..) => {
-            let (connector, owner) = (connector.unwrap_or_default(), owner.unwrap_or_default());
-            IdempotencyKey::from_parts(&[connector, owner, name, id, key])
-        }
-        (None, None, None, Some(time)) => IdempotencyKey::from_parts(&[name, id, &time]),
-        // Two owners of one source can each have a contact 1 that changed in the same second.
-        (None, _, _, Some(time)) => {
-            let (connector, owner) = (connector.unwrap_or_default(), owner.unwrap_or_default());
+    // Two owners of one source can each have a contact 1 that changed in the same second.
+    let (connector, owner) = (connector(input), owner(input));
+    let has_origin = connector.is_some() || owner.is_some();
+    let [connector, owner] = [connector, owner].map(Option::unwrap_or_default);
+    match (input.headers.get("x-idempotency-key"), id, updated_at) {
+        (Some(key), Some(id), _) => IdempotencyKey::from_parts(&[connector, owner, name, id, key]),
+        (None, Some(id), Some(time)) if has_origin => {
             IdempotencyKey::from_parts(&[connector, owner, name, id, &time])
         }
-        (None, connector, owner, None) => {
-            // A change back cannot be told from a redelivery of the first change.
-            let delivery =
-                if *action == Action::Updated { input.delivery_id.to_string() } else { String::new() };
-            let scope = [connector.unwrap_or_default(), owner.unwrap_or_default(), &*delivery];
-            IdempotencyKey::of_content(&scope, root)
+        (None, Some(id), Some(time)) => IdempotencyKey::from_parts(&[name, id, &time]),
+        // A change back cannot be told from a redelivery of the first change.
+        (None, _, None) if name.ends_with("::updated") => {
+            IdempotencyKey::of_content(&[connector, owner, &input.delivery_id.to_string()], root)
         }
+        (key, ..) => IdempotencyKey::of_content(&[connector, owner, key.unwrap_or_default()], root),
     }
+}
+
+/// Returns the customer that the resource belongs to.
+fn owner(input: Input<'_>) -> Option<&str> {
+    input.headers.get("x-owner-id")
 }
 
 /// Returns the system behind the API that the resource is from.

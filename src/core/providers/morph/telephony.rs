@@ -13,7 +13,7 @@ use crate::core::{
         },
         event::EventType,
     },
-    json::Object,
+    json::{Object, present},
 };
 
 pub(super) const CALL: &[&str] = &[
@@ -164,17 +164,14 @@ const ORIGINS: &[(&str, &str)] =
 fn speakers<'a>(fields: &mut Object<'a>) -> Vec<Participant<'a>> {
     let Some(mut children) = fields.objects("speakers") else { return Vec::new() };
     let speaker = |child: &mut Object<'a>| {
-        let speaker = Participant {
+        present(Participant {
             role: child.one_of("origin", ORIGINS),
             id: child.id("id"),
             kind: None,
             name: child.text("name"),
             email: child.text("email"),
             phone: child.id("phone"),
-        };
-        let Participant { role, id, name, email, phone, .. } = &speaker;
-        let is_empty = role.is_none() && [id, name, email, phone].into_iter().all(Option::is_none);
-        (!is_empty).then_some(speaker)
+        })
     };
     let speakers = children.iter_mut().filter_map(speaker).collect();
     fields.keep_all("speakers", children);

@@ -28,15 +28,14 @@ pub(super) fn received(mut root: Object<'_>) -> Read<'_> {
     };
     root.keep("message_body", body);
     let event = Event {
-        kind: EventType::MessageReceived,
-        subject: format!("message/{id}"),
         time: data.received_at,
-        provider_event: "inbound_message".into(),
-        test: false,
-        tenant: None,
-        connector: None,
-        data: Data::Message(Box::new(data)),
         unmapped: root.into_unmapped(),
+        ..Event::new(
+            EventType::MessageReceived,
+            format!("message/{id}"),
+            "inbound_message",
+            Data::Message(Box::new(data)),
+        )
     };
     Ok((key, event))
 }
@@ -62,15 +61,14 @@ pub(super) fn delivery_report(mut root: Object<'_>) -> Read<'_> {
         ..MessageData::default()
     };
     let event = Event {
-        kind: EventType::MessageDeliveryReported,
-        subject: format!("message/{id}"),
         time: data.delivered_at.or(data.sent_at),
-        provider_event: "delivery_report".into(),
-        test: false,
-        tenant: None,
-        connector: None,
-        data: Data::Message(Box::new(data)),
         unmapped: root.into_unmapped(),
+        ..Event::new(
+            EventType::MessageDeliveryReported,
+            format!("message/{id}"),
+            "delivery_report",
+            Data::Message(Box::new(data)),
+        )
     };
     Ok((key, event))
 }

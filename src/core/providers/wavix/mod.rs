@@ -7,8 +7,6 @@ mod message;
 mod parts;
 mod transcription;
 
-use std::borrow::Cow;
-
 use self::parts::{Read, call_id, money};
 use super::{
     adapter::{Adapter, Input, Normalized},
@@ -22,7 +20,7 @@ use crate::core::{
         event::{Event, EventType},
         key::{IdempotencyKey, digest_hex},
     },
-    json::{Object, Raw},
+    json::{Object, Raw, present},
 };
 
 pub(super) const ADAPTER: Adapter = Adapter {
@@ -184,15 +182,9 @@ fn call_event(mut root: Object<'_>) -> Read<'_> {
     data.machine_detected = root.boolean("machine_detected");
     data.tag = root.text("tag");
     let event = Event {
-        kind,
-        subject: format!("call/{uuid}"),
         time: Some(time),
-        provider_event: name,
-        test: false,
-        tenant: None,
-        connector: None,
-        data: Data::Call(Box::new(data)),
         unmapped: root.into_unmapped(),
+        ..Event::new(kind, format!("call/{uuid}"), name, Data::Call(Box::new(data)))
     };
     Ok((key, event))
 }
@@ -223,7 +215,6 @@ fn post_call(mut root: Object<'_>) -> Read<'_> {
     let uuid = call_id(&mut root)?;
     let cost =
         Cost { total: root.decimal("charge").map(money), per_minute: root.decimal("per_minute").map(money) };
-    let has_cost = cost.total.is_some() || cost.per_minute.is_some();
     let data = CallData {
         call_id: Some(uuid.clone()),
         direction: root.one_of("direction", DIRECTIONS),
@@ -231,19 +222,18 @@ fn post_call(mut root: Object<'_>) -> Read<'_> {
         to: Party::without_plus(root.scalar("to")),
         duration_seconds: root.float("duration"),
         end_reason: root.one_of("disposition", DISPOSITIONS),
-        cost: has_cost.then_some(cost),
+        cost: present(cost),
         ..CallData::default()
     };
     let event = Event {
-        kind: EventType::CallCostReported,
-        subject: format!("call/{uuid}"),
         time: root.time("date"),
-        provider_event: Cow::Borrowed("post_call"),
-        test: false,
-        tenant: None,
-        connector: None,
-        data: Data::Call(Box::new(data)),
         unmapped: root.into_unmapped(),
+        ..Event::new(
+            EventType::CallCostReported,
+            format!("call/{uuid}"),
+            "post_call",
+            Data::Call(Box::new(data)),
+        )
     };
     Ok((IdempotencyKey::from_parts(&["post_call", &uuid]), event))
 }

@@ -30,8 +30,12 @@ pub(super) fn read(mut root: Object<'_>) -> Read<'_> {
         (None, Some(own)) => (None, Some(own)),
         (None, None) => (Some(call_id(&mut root)?), None),
     };
-    let id = call_id.as_deref().or(transcript_id.as_deref()).unwrap_or_default();
+    let (family, id) = match &call_id {
+        Some(call) => ("call", &**call),
+        None => ("transcript", transcript_id.as_deref().unwrap_or_default()),
+    };
     let key = IdempotencyKey::of_content(&["transcription", id], &root);
+    let subject = format!("{family}/{id}");
     let data = TranscriptData {
         transcript: turns(&mut root),
         duration_seconds: root.float("duration"),
@@ -40,22 +44,10 @@ pub(super) fn read(mut root: Object<'_>) -> Read<'_> {
         call_id,
         ..TranscriptData::default()
     };
-    let subject = match &data {
-        TranscriptData { call_id: Some(call), .. } => format!("call/{call}"),
-        TranscriptData { transcript_id, .. } => {
-            format!("transcript/{}", transcript_id.as_deref().unwrap_or_default())
-        }
-    };
     let event = Event {
-        kind,
-        subject,
         time: root.time("transcription_date"),
-        provider_event: "transcription".into(),
-        test: false,
-        tenant: None,
-        connector: None,
-        data: Data::Transcript(Box::new(data)),
         unmapped: root.into_unmapped(),
+        ..Event::new(kind, subject, "transcription", Data::Transcript(Box::new(data)))
     };
     Ok((key, event))
 }
