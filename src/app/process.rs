@@ -25,7 +25,6 @@ use super::{
 };
 use crate::{
     config::Config,
-    core::delivery::retry::Tier,
     edge::{
         amqp::{names, publish::Publisher, topology::TopologyError},
         http::{self, Limits, Server},
@@ -223,10 +222,8 @@ impl Status {
 /// Creates the metrics of a worker, with the series of its sources.
 fn worker_metrics(config: &Config, registry: &mut Registry) -> Arc<WorkerMetrics> {
     let metrics = WorkerMetrics::register(registry);
-    let delays = config.retry.tiers.iter().chain([&config.retry.wait]);
-    let tiers: Vec<_> = delays.map(|delay| Tier { delay: *delay }).collect();
-    let mine = config.worker.sources.as_ref();
-    let sources = config.sources.keys().filter(|source| mine.is_none_or(|mine| mine.contains(source)));
+    let tiers = config.retry.schedule().all_tiers();
+    let sources = config.sources.keys().filter(|source| config.worker.works_on(source));
     sources.for_each(|source| metrics.begin(source, &tiers));
     metrics
 }

@@ -125,8 +125,8 @@ section! {
         /// Time for which a connection may wait for its next request.
         /// Keep it longer than the idle time of a proxy in front (60 s in nginx and AWS load balancers, 90 s
         /// in Traefik, 600 s in Google's): otherwise the proxy may send a webhook on a connection that is
-        /// just being closed. While more than half of `connections_max` are open, `read_timeout` applies
-        /// instead.
+        /// just being closed. To a connection that becomes idle while more than half of `connections_max`
+        /// are open, `read_timeout` applies instead.
         idle_timeout: Duration = duration(100 * MS..=HOUR).default(100 * SECOND);
         /// Time for which a sender may take nothing of its answers before its connection is cut.
         write_timeout: Duration = duration(100 * MS..=5 * MINUTE).default(10 * SECOND);
@@ -170,13 +170,13 @@ section! {
 section! {
     /// The processing of webhooks.
     pub struct Worker {
-        /// Memory for webhooks in one process, over all raw queues. With large bodies a process asks for
-        /// fewer messages than `prefetch`; what has no room nevertheless goes back to its queue. The process
-        /// needs 64 MiB beside it, and 16 times the largest `body_bytes_max` to read a body of many tiny
-        /// values: 208 MiB by default. Must be at least 8 times the largest `body_bytes_max`.
+        /// Memory for webhooks in one process, over all raw queues. Bodies that have no room go back to their
+        /// queue, and from then on the process asks that queue for fewer messages than `prefetch`. The
+        /// process needs 64 MiB beside it, and 16 times the largest `body_bytes_max` to read a body of many
+        /// tiny values: 208 MiB by default. Must be at least 8 times the largest `body_bytes_max`.
         memory_max: usize = size(MIB..=64 * GIB).default(128 * MIB);
         /// Unacknowledged messages per raw queue and process. A source has one raw queue per shard. There
-        /// are fewer where their bodies would take too much of `memory_max`. Twice `concurrency` is best: the
+        /// are fewer after bodies had no room in `memory_max`. Twice `concurrency` is best: the
         /// next batch is then at hand when one is finished.
         prefetch: u16 = number(1..=65_535).default(512);
         /// Messages in progress per raw queue and process, at most `prefetch`.

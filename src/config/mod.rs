@@ -27,11 +27,20 @@ pub use keys::{
 };
 pub use problem::{ConfigProblems, Problem};
 pub use secret::Secret;
+pub use values::HEADER_NAME_MAX;
 
 use self::{
     read::Reader,
     section::{Declared, Keys as _},
 };
+use crate::core::webhook::SourceName;
+
+impl Worker {
+    /// Returns true if this process works on a source.
+    pub fn works_on(&self, source: &SourceName) -> bool {
+        self.sources.as_ref().is_none_or(|mine| mine.contains(source))
+    }
+}
 
 impl Config {
     /// Reads the file at `path`, if there is one, and applies the environment.

@@ -117,7 +117,7 @@ fn lower_case_name(text: &str) -> Option<String> {
 }
 
 /// The most bytes of the name of a header that travels with a webhook: more do not fit into an AMQP message.
-const HEADER_NAME_MAX: usize = 250;
+pub const HEADER_NAME_MAX: usize = 250;
 
 fn harmless_header(text: &str) -> Option<String> {
     let travels = |name: &String| name.len() <= HEADER_NAME_MAX && !CREDENTIALS.contains(&name.as_str());

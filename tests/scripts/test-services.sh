@@ -15,5 +15,5 @@ cargo test --locked --quiet --test it -- --nocapture of_versions
 say "running all tests of tests/it"
 cargo test --locked --test it
 say "running the tests that depend most on the store, with Valkey"
-export HOOKSWITCH_REDIS=valkey HOOKSWITCH_EXPECT_REDIS="valkey "
+export HOOKSWITCH_SERVICES_REDIS=valkey HOOKSWITCH_EXPECT_REDIS="valkey "
 cargo test --locked --test it -- of_versions redis services same copies claimed crash_between

@@ -84,6 +84,23 @@ pub(super) async fn read(
     timeout(time_max, reading).await.unwrap_or(Err(Refusal::Slow))
 }
 
+/// Keeps a body's place in the budget until the last copy of the body is gone: the broker's link may hold one
+/// for longer than the request lasts.
+pub(super) fn keep(bytes: Bytes, held: Held) -> Bytes {
+    struct Kept {
+        bytes: Bytes,
+        _held: Held,
+    }
+
+    impl AsRef<[u8]> for Kept {
+        fn as_ref(&self) -> &[u8] {
+            &self.bytes
+        }
+    }
+
+    Bytes::from_owner(Kept { bytes, _held: held })
+}
+
 /// A body that grows, and its place in the budget of bytes.
 struct Buffer<'h> {
     bytes: Vec<u8>,
@@ -175,6 +192,19 @@ mod tests {
             assert_eq!(decode(broken, 100), Err(Refusal::Undecodable));
         }
         assert_eq!(decode([&whole, b"rest".as_slice()].concat().into(), 100), Err(Refusal::Undecodable));
+    }
+
+    #[test]
+    fn a_body_keeps_its_memory_until_its_last_copy_is_gone() {
+        let memory = Memory::new(10);
+        let mut held = memory.hold();
+        held.grow(10).unwrap();
+        let body = keep(Bytes::from_static(b"{}"), held);
+        let copy = body.clone();
+        drop(body);
+        assert!(copy == b"{}".as_slice() && !memory.has_room_for(1));
+        drop(copy);
+        assert!(memory.has_room_for(10));
     }
 
     #[test]

@@ -111,7 +111,7 @@ impl<S: RawSink + 'static> Receiver<S> {
         let found = source_of(request.uri().path()).and_then(|name| self.find(name));
         let (label, result) = match found {
             Some((name, inlet)) => {
-                let stored = self.store(name, inlet, request).await;
+                let stored = self.store(name, inlet, length, request).await;
                 (name.as_str(), stored.map(|id| (&inlet.source, id)))
             }
             None => (UNKNOWN_SOURCE, Err(Refusal::UnknownSource)),
@@ -141,11 +141,11 @@ impl<S: RawSink + 'static> Receiver<S> {
         &self,
         name: &SourceName,
         Inlet { source, memory, turns }: &Inlet,
+        length: Option<u64>,
         request: Request,
     ) -> Result<DeliveryId, Refusal> {
         let (parts, body) = request.into_parts();
-        let (proof, coding) = request::check_head(source, &parts)?;
-        let length = request::content_length(&parts.headers);
+        let (proof, coding) = request::check_head(source, &parts, length)?;
         // The body takes its memory as it arrives. If it cannot fit, nothing of it is read.
         if !length.is_none_or(|length| memory.has_room_for(usize::try_from(length).unwrap_or(usize::MAX))) {
             return Err(Refusal::NoMemory);
@@ -156,7 +156,7 @@ impl<S: RawSink + 'static> Receiver<S> {
         let received_at = Timestamp::now();
         proof.check_body(&encoded, received_at).map_err(Refusal::Unauthenticated)?;
         request::check_contract(source, &parts.headers)?;
-        let body = coding.decode(encoded, bytes_max, &mut held)?;
+        let body = body::keep(coding.decode(encoded, bytes_max, &mut held)?, held);
         let (headers, left_out) = request::capture(source, &parts.headers, self.settings.header_bytes_max);
         self.metrics.headers_left_out(name.as_str(), left_out);
         let delivery_id = DeliveryId::new(Uuid::now_v7());

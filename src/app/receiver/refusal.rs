@@ -17,7 +17,7 @@ pub(super) enum Refusal {
     UnknownSource,
     #[error("the method is not POST")]
     Method,
-    #[error("authentication failed: {0}")]
+    #[error("authentication failed ({word}): {0}", word = .0.as_str())]
     Unauthenticated(AuthError),
     #[error("a header of the provider's contract is repeated, and it is ambiguous which value applies")]
     Repeated,

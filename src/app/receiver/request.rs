@@ -16,14 +16,18 @@ use crate::{
 const NEVER_CAPTURED: [&str; 4] = ["authorization", "cookie", "set-cookie", "proxy-authorization"];
 
 /// Makes the checks that do not need the body. Returns what the headers prove, and the body's coding.
-pub(super) fn check_head<'s>(source: &'s Source, parts: &Parts) -> Result<(Proof<'s>, Coding), Refusal> {
+pub(super) fn check_head<'s>(
+    source: &'s Source,
+    parts: &Parts,
+    length: Option<u64>,
+) -> Result<(Proof<'s>, Coding), Refusal> {
     if parts.method != Method::POST {
         return Err(Refusal::Method);
     }
     check_transfer_coding(&parts.headers)?;
     let values = |name: &str| parts.headers.get_all(name).iter().map(HeaderValue::as_bytes);
     let proof = source.auth.check_headers(values).map_err(Refusal::Unauthenticated)?;
-    if content_length(&parts.headers).is_some_and(|length| length > source.body_bytes_max as u64) {
+    if length.is_some_and(|length| length > source.body_bytes_max as u64) {
         return Err(Refusal::TooLarge);
     }
     Ok((proof, Coding::of(&parts.headers)?))

@@ -2,8 +2,8 @@
 
 use lapin::types::{AMQPValue, ShortString};
 
-use super::message::{HEADER_NAME_MAX, SHORT_STRING_MAX, properties};
-use crate::core::delivery::queued::QueuedWebhook;
+use super::message::{SHORT_STRING_MAX, properties, strings_in};
+use crate::{config::HEADER_NAME_MAX, core::delivery::queued::QueuedWebhook};
 
 /// A webhook that no message can carry as it is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -35,10 +35,9 @@ pub fn check(queued: &QueuedWebhook, frame_max: u32) -> Result<(), Uncarriable> 
     if let Some(text) = queued.content_type.as_ref().filter(|text| text.len() > SHORT_STRING_MAX) {
         return Err(Uncarriable::ContentType(text.len()));
     }
-    // Beside its name and value, a header takes six bytes.
+    // Beside its name and values, a header takes six bytes, and each value of several five more.
     let size = |(name, value): (&ShortString, &AMQPValue)| {
-        let text = if let AMQPValue::LongString(text) = value { text.as_bytes().len() } else { 0 };
-        name.as_str().len() + text + 6
+        name.as_str().len() + 6 + strings_in(value).map(|text| text.len() + 5).sum::<usize>()
     };
     let bytes = properties(queued).headers().iter().flat_map(|headers| headers.inner()).map(size).sum();
     // What a message may gain on its way through the queues has room beside them.
@@ -86,6 +85,10 @@ mod tests {
         assert_eq!(with(&"x".repeat(251), "v"), Err(Uncarriable::HeaderName(251)));
         assert_eq!(with("x", &"v".repeat(40 << 10)), Ok(()));
         assert!(matches!(with("x", &"v".repeat(50 << 10)), Err(Uncarriable::TooLarge { .. })));
+        let value = "v".repeat(30 << 10);
+        let mut twice = queued();
+        twice.webhook.headers = Headers::from_iter([("x", &*value), ("x", &*value)]);
+        assert!(matches!(check(&twice, 64 << 10), Err(Uncarriable::TooLarge { .. })));
         let content_type = Some("c".repeat(256));
         let queued = QueuedWebhook { content_type, ..queued() };
         assert_eq!(check(&queued, 64 << 10), Err(Uncarriable::ContentType(256)));

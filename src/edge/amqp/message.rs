@@ -12,17 +12,20 @@ use lapin::{
 use uuid::Uuid;
 
 use super::{frames::UNREADABLE, invalid::InvalidMessage, names};
-use crate::core::{
-    delivery::{
-        fault::{Attempt, Reason},
-        queued::{History, QueuedWebhook},
+use crate::{
+    config::HEADER_NAME_MAX,
+    core::{
+        delivery::{
+            fault::{Attempt, Reason},
+            queued::{History, QueuedWebhook},
+        },
+        events::cloudevent::{CONTENT_TYPE, Encoded},
+        ledger::Mark,
+        letters::LetterId,
+        providers::Provider,
+        shard::Shard,
+        webhook::{DeliveryId, Headers, SourceName, Webhook},
     },
-    events::cloudevent::{CONTENT_TYPE, Encoded},
-    ledger::Mark,
-    letters::LetterId,
-    providers::Provider,
-    shard::Shard,
-    webhook::{DeliveryId, Headers, SourceName, Webhook},
 };
 
 const SOURCE: &str = "hookswitch-source";
@@ -42,10 +45,11 @@ const DELIVERY_ID: &str = "hookswitch-delivery-id";
 const ENTRY: &str = "hookswitch-entry";
 const HTTP: &str = "http-";
 
-/// The most bytes of a captured header's name: with its prefix it is an AMQP short string.
-pub(super) const HEADER_NAME_MAX: usize = SHORT_STRING_MAX - HTTP.len();
 /// The most bytes of an AMQP short string.
 pub(super) const SHORT_STRING_MAX: usize = 255;
+
+// With its prefix, the name of a captured header is a short string.
+const _: () = assert!(HEADER_NAME_MAX == SHORT_STRING_MAX - HTTP.len());
 
 fn long(text: &str) -> AMQPValue {
     AMQPValue::LongString(LongString::from(text))
@@ -65,7 +69,8 @@ fn string_in(value: &AMQPValue) -> Option<String> {
 }
 
 /// Returns the values of a captured header: a string, or an array of them if the header was repeated.
-fn strings_in(value: &AMQPValue) -> impl Iterator<Item = String> {
+/// Returns the texts that a header holds: a repeated header is an array.
+pub(super) fn strings_in(value: &AMQPValue) -> impl Iterator<Item = String> {
     let array = if let AMQPValue::FieldArray(values) = value { Some(values.as_slice()) } else { None };
     array.unwrap_or(std::slice::from_ref(value)).iter().filter_map(string_in)
 }

@@ -9,4 +9,4 @@ mod stream;
 pub use client::{Client, ClientError, Reply};
 pub use memory::{Held, Memory, MemoryFull};
 pub use rejected::Rejected;
-pub use server::{Drained, HEAD_BYTES_MAX, Limits, Server, bind};
+pub use server::{Drained, Limits, Server, bind};

@@ -25,7 +25,7 @@ use super::{
 };
 
 /// The most bytes that the request line and the headers of a request may have together.
-pub const HEAD_BYTES_MAX: usize = 64 * 1024;
+const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// The pause after an `accept` that failed, mostly because no file descriptors are left, so that the loop
 /// does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -42,8 +42,8 @@ pub struct Limits {
     pub connections_max: usize,
     /// The longest time for a request's headers.
     pub read_timeout: Duration,
-    /// The longest time between two requests of a connection. While more than half of the connections are in
-    /// use, `read_timeout` applies instead if it is shorter.
+    /// The longest time between two requests of a connection. If more than half of the connections are in use
+    /// when it begins, `read_timeout` applies instead if it is shorter.
     pub idle_timeout: Duration,
     /// The longest time for which a client may take nothing of an answer.
     pub write_timeout: Duration,

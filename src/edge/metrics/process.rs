@@ -33,7 +33,7 @@ struct Stat {
 impl ProcessMetrics {
     /// Creates the metrics.
     pub fn register(registry: &mut Registry) -> Self {
-        Self {
+        let metrics = Self {
             cpu: registry.counter("process_cpu_seconds_total", "User and system CPU time of the process"),
             resident: registry.gauge("process_resident_memory_bytes", "Memory of the process"),
             virtual_memory: registry.gauge("process_virtual_memory_bytes", "Address space of the process"),
@@ -43,19 +43,20 @@ impl ProcessMetrics {
             threads: registry.gauge("process_threads", "Threads of the process"),
             started: registry
                 .gauge("process_start_time_seconds", "Unix time at which the process was started"),
+        };
+        let booted = number_after(&read("stat"), "btime ");
+        if let Some((booted, Stat { started_seconds, .. })) = booted.zip(stat(&read("self/stat"))) {
+            metrics.started.set(booted as f64 + started_seconds);
         }
+        metrics
     }
 
     /// Reads the values of now.
     pub fn refresh(&self) {
-        let text = |name: &str| fs::read_to_string(format!("/proc/{name}")).unwrap_or_default();
-        if let Some(Stat { cpu_seconds, started_seconds }) = stat(&text("self/stat")) {
+        if let Some(Stat { cpu_seconds, .. }) = stat(&read("self/stat")) {
             self.cpu.inc_by((cpu_seconds - self.cpu.get()).max(0.0));
-            if let Some(booted) = number_after(&text("stat"), "btime ") {
-                self.started.set(booted as f64 + started_seconds);
-            }
         }
-        let status = text("self/status");
+        let status = read("self/status");
         for (gauge, line, factor) in [
             (&self.resident, "VmRSS:", 1_024),
             (&self.virtual_memory, "VmSize:", 1_024),
@@ -63,11 +64,16 @@ impl ProcessMetrics {
         ] {
             gauge.set(number_after(&status, line).unwrap_or_default() * factor);
         }
-        self.open_files_max.set(number_after(&text("self/limits"), "Max open files").unwrap_or_default());
+        self.open_files_max.set(number_after(&read("self/limits"), "Max open files").unwrap_or_default());
         // The folder itself is open while it is read.
         let open = fs::read_dir("/proc/self/fd").map_or(0, |files| files.count().saturating_sub(1));
         self.open_files.set(i64::try_from(open).unwrap_or(i64::MAX));
     }
+}
+
+/// Returns the text of a file in `/proc`, empty if there is none.
+fn read(name: &str) -> String {
+    fs::read_to_string(format!("/proc/{name}")).unwrap_or_default()
 }
 
 /// Reads `/proc/self/stat`. Its second field is the name of the program, in parentheses.

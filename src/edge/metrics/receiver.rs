@@ -12,7 +12,10 @@ use crate::core::webhook::SourceName;
 pub const UNKNOWN_SOURCE: &str = "(unknown)";
 
 /// The statuses that a request to a configured source may be answered with.
-const STATUSES: [u16; 8] = [200, 400, 401, 405, 408, 413, 415, 503];
+const STATUSES: [u16; 9] = [200, 400, 401, 405, 408, 413, 415, 501, 503];
+
+/// The statuses that all other requests may be answered with.
+const STATUSES_OF_OTHERS: [u16; 5] = [400, 404, 408, 431, 503];
 
 /// Bounds of the buckets of `hookswitch_accept_seconds`, in seconds: from well under a fast confirm to the
 /// longest time that a provider waits.
@@ -81,17 +84,23 @@ impl ReceiverMetrics {
 
     /// Creates the series of sources and of requests to none.
     pub fn begin<'a>(&self, sources: impl Iterator<Item = &'a SourceName>) {
-        self.series_of(UNKNOWN_SOURCE, 404);
+        self.series_of(UNKNOWN_SOURCE, &STATUSES_OF_OTHERS);
         for source in sources {
-            STATUSES.iter().for_each(|status| self.series_of(source.as_str(), *status));
+            self.series_of(source.as_str(), &STATUSES);
             let labels = SourceLabels { source: source.to_string() };
             drop(self.accept_seconds.get_or_create(&labels));
             drop(self.headers_left_out.get_or_create(&labels));
         }
     }
 
-    fn series_of(&self, source: &str, status: u16) {
-        drop(self.received.get_or_create(&AnswerLabels { source: source.to_owned(), status }));
+    fn series_of(&self, source: &str, statuses: &[u16]) {
+        for status in statuses {
+            let labels = AnswerLabels { source: source.to_owned(), status: *status };
+            drop(self.received.get_or_create(&labels));
+        }
+        for refusal in REFUSALS {
+            drop(self.refused.get_or_create(&RefusalLabels { source: source.to_owned(), refusal }));
+        }
     }
 
     /// Counts a request that was answered with `status` after `seconds`. `source` is a configured one, or

@@ -120,7 +120,7 @@ impl WorkerMetrics {
     /// Creates the metrics.
     pub fn register(registry: &mut Registry) -> Arc<Self> {
         let metrics = Self::create(registry);
-        for trouble in Trouble::ALL {
+        for trouble in Trouble::ALL.iter().filter(|trouble| trouble.pauses()) {
             drop(metrics.pauses.get_or_create(&CauseLabels { cause: trouble.as_str() }));
         }
         Arc::new(metrics)
