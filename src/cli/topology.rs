@@ -114,14 +114,16 @@ fn describe(checked: Checked) -> String {
 /// latter are a fault.
 async fn show_left_over(connection: &Connection, config: &Config) -> anyhow::Result<u8> {
     let mut code = OK;
-    for queue in topology::declared(connection).await?.replacing.keys() {
+    let declared = topology::declared(connection).await?;
+    for queue in declared.replacing.keys() {
         print_line(&format!(
             "queue {queue} is being replaced, or that was interrupted: then run `hookswitch topology replace \
              {queue}` again"
         ))?;
         code = FAILED;
     }
-    for LeftOver { name, look, is_applied, .. } in Topology::of(config).left_over(connection).await? {
+    let left_over = Topology::of(config).left_over(connection, &declared).await?;
+    for LeftOver { name, look, is_applied, .. } in left_over {
         let next = match is_applied {
             true => "run `hookswitch topology apply`, and workers drain it if it is a raw queue",
             false => "once it is empty, `hookswitch topology prune` deletes it",

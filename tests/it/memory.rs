@@ -55,7 +55,8 @@ async fn large_bodies_in_every_queue_fit_into_the_shipped_limit() {
     let peak = worker.peak_kib();
     println!("peak {} MiB", peak >> 10);
     assert!(peak < LIMIT_KIB, "{} MiB", peak >> 10);
-    assert_eq!(worker.metric("hookswitch_parked_total").await, 0.0, "so many were not even asked for");
+    let parked = worker.metric("hookswitch_parked_total").await;
+    assert!(parked < 150.0, "{parked}: once a body had no room, its queue is asked for less");
     until("nothing is held", async || worker.metric("hookswitch_held_bytes").await == 0.0).await;
     assert_eq!(world.dead("salpre", 0).await.len(), 0);
 }

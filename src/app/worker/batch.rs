@@ -55,7 +55,7 @@ pub(super) struct Processor {
     pub(super) dead_log: DeadLog,
     pub(super) normalize: Normalize,
     /// Held while a large body is read, so that one at a time takes the memory for that.
-    pub(super) reading: tokio::sync::Mutex<()>,
+    pub(super) reading: Arc<tokio::sync::Mutex<()>>,
     pub(super) owners: Owners,
     pub(super) unmarked: Unmarked,
     pub(super) unroutable: Unroutable,
@@ -191,9 +191,12 @@ impl Processor {
         if webhook.body.len() < LARGE {
             return read(&self.config, self.normalize, webhook);
         }
-        let _reading = self.reading.lock().await;
+        let reading = self.reading.clone().lock_owned().await;
         let (config, normalize, webhook) = (self.config.clone(), self.normalize, webhook.clone());
-        let read = tokio::task::spawn_blocking(move || read(&config, normalize, &webhook));
+        let read = tokio::task::spawn_blocking(move || {
+            let _reading = reading;
+            read(&config, normalize, &webhook)
+        });
         read.await.unwrap_or_else(|error| {
             let location = format!("a thread that reads a large body: {}", TaskFailed::from(error));
             Err(Fault::Panicked { location })

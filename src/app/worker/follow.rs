@@ -56,8 +56,9 @@ impl Follower {
                 _ = looks.tick() => {}
             }
             let followed = async {
-                self.release(&topology::declared(&self.connection).await?)?;
-                self.drain(&stop).await
+                let declared = topology::declared(&self.connection).await?;
+                self.release(&declared)?;
+                self.drain(&declared, &stop).await
             };
             let ended = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
@@ -92,11 +93,14 @@ impl Follower {
     }
 
     /// Drains the raw queues that are left over, one after the other.
-    async fn drain(&self, stop: &CancellationToken) -> Result<(), TopologyError> {
+    async fn drain(&self, declared: &Declared, stop: &CancellationToken) -> Result<(), TopologyError> {
+        // Without Redis or the broker nothing would be drained, and each try would spend deliveries.
+        if self.processor.gate.trouble().is_some() {
+            return Ok(());
+        }
         let config = &self.processor.config;
-        for LeftOver { name, look, is_applied, raw, .. } in
-            Topology::of(config).left_over(&self.connection).await?
-        {
+        let left_over = Topology::of(config).left_over(&self.connection, declared).await?;
+        for LeftOver { name, look, is_applied, raw, .. } in left_over {
             // Another worker drains a queue with consumers, or works with another configuration.
             let idle = Look { consumers: 0, ..look };
             let Some(raw) = raw.filter(|raw| {
@@ -122,9 +126,7 @@ impl Follower {
         let Processor { config, metrics, former, .. } = &*self.processor;
         tracing::info!(queue = name, "draining the queue of a source that is configured no more");
         former.add(raw.source.clone());
-        // What its source could send is not known.
-        let body_max = config.sources.values().map(|source| source.body_bytes_max).max().unwrap_or_default();
-        let memory = self.memory.lane(body_max, config.worker.prefetch);
+        let memory = self.memory.lane(config.worker.prefetch);
         let (source, prefetch) = (raw.source, memory.prefetch());
         let consumer = RawConsumer::open(&self.connection, source.clone(), shard, provider, prefetch).await?;
         let queue = RawQueue {

@@ -49,7 +49,7 @@ pub(super) struct Lane {
 enum Ended {
     /// It is to stop.
     Stopped,
-    /// Another prefetch fits the bodies better.
+    /// Bodies had no room, or have more of it now: the prefetch changes.
     Resized,
 }
 
@@ -61,11 +61,13 @@ impl Lane {
     pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), amqp::Error> {
         while let Ended::Resized = self.consume(&stop).await? {
             tokio::select! {
-                () = self.memory.change_prefetch() => {}
+                biased;
                 () = stop.cancelled() => return Ok(()),
+                () = self.release.cancelled() => return Ok(()),
+                () = self.memory.change_prefetch() => {}
             }
             let prefetch = self.memory.prefetch();
-            tracing::debug!(source = %self.queue.source, prefetch, "the bodies have another size now");
+            tracing::debug!(source = %self.queue.source, prefetch, "the prefetch changes");
             self.consumer = self.consumer.again(&self.connection, prefetch).await?;
             self.queue.settler = self.consumer.settler();
         }

@@ -24,9 +24,6 @@ const WORKING_PART: usize = 8;
 /// Memory that a delivery takes beside its body.
 const OVERHEAD: usize = 1 << 10;
 
-/// Deliveries after which the size of bodies is known.
-const FEW: usize = 32;
-
 /// Deliveries after which an earlier size no longer counts.
 const MANY: usize = 512;
 
@@ -54,8 +51,6 @@ pub(super) struct LaneMemory {
     waiting: usize,
     working: usize,
     sizes: Sizes,
-    /// The largest body that the source may send.
-    body_max: usize,
     prefetch_max: u16,
     prefetch: u16,
     /// Set while there are deliveries that had no room.
@@ -66,7 +61,7 @@ pub(super) struct LaneMemory {
 #[derive(Debug, Default)]
 struct Sizes {
     now: usize,
-    before: Option<usize>,
+    before: usize,
     count: usize,
 }
 
@@ -78,10 +73,10 @@ impl Memory {
         Arc::new(Self { lanes: lanes.max(1), waiting, working, freed: Notify::new(), shown })
     }
 
-    /// Returns the part of a lane whose source may send bodies of `body_max` bytes.
-    pub(super) fn lane(self: &Arc<Self>, body_max: usize, prefetch_max: u16) -> LaneMemory {
+    /// Returns the part of a lane.
+    pub(super) fn lane(self: &Arc<Self>, prefetch_max: u16) -> LaneMemory {
         let (all, sizes, prefetch) = (self.clone(), Sizes::default(), prefetch_max);
-        LaneMemory { all, waiting: 0, working: 0, sizes, body_max, prefetch_max, prefetch, parked: false }
+        LaneMemory { all, waiting: 0, working: 0, sizes, prefetch_max, prefetch, parked: false }
     }
 }
 
@@ -116,9 +111,9 @@ impl LaneMemory {
         self.parked || (now < max && can_grow())
     }
 
-    /// Changes the prefetch, once there is room for what had none.
+    /// Changes the prefetch. A lane whose share holds no single body waits until half of the memory is free.
     pub(super) async fn change_prefetch(&mut self) {
-        if self.parked {
+        if self.parked && self.sizes.largest() > self.all.waiting.max / self.all.lanes {
             self.all.wait_until(|all| all.waiting.taken() * 2 <= all.waiting.max).await;
         }
         self.parked = false;
@@ -126,8 +121,7 @@ impl LaneMemory {
     }
 
     fn fitting(&self) -> u16 {
-        let size = self.sizes.largest().unwrap_or(self.body_max + OVERHEAD);
-        let fitting = self.all.waiting.max / self.all.lanes / size.max(1);
+        let fitting = self.all.waiting.max / self.all.lanes / self.sizes.largest().max(1);
         u16::try_from(fitting).unwrap_or(u16::MAX).clamp(1, self.prefetch_max)
     }
 
@@ -160,8 +154,11 @@ impl LaneMemory {
     fn can_begin(&self, bytes: usize) -> bool {
         let Pool { max, .. } = self.all.working;
         let (taken, mine) = (self.all.working.taken(), self.working + bytes);
-        // The last condition leaves room for other lanes if this one is stuck with what it has.
-        taken == 0 || mine <= max / self.all.lanes || (taken + bytes <= max && mine <= max / 2)
+        // A lane with nothing in work waits only while the memory is overdrawn. The last condition leaves
+        // room for other lanes if this one is stuck with what it has.
+        (self.working == 0 && taken <= max)
+            || mine <= max / self.all.lanes
+            || (taken + bytes <= max && mine <= max / 2)
     }
 
     /// Notes waiting deliveries of `size` whose work begins.
@@ -214,14 +211,13 @@ impl Sizes {
     fn note(&mut self, size: usize) {
         self.now = self.now.max(size);
         self.count += 1;
-        if self.count >= self.before.map_or(FEW, |_| MANY) {
-            *self = Self { now: 0, before: Some(self.now), count: 0 };
+        if self.count == MANY {
+            *self = Self { now: 0, before: self.now, count: 0 };
         }
     }
 
-    /// Returns the largest size, once enough deliveries were seen.
-    fn largest(&self) -> Option<usize> {
-        self.before.map(|before| before.max(self.now))
+    fn largest(&self) -> usize {
+        self.before.max(self.now)
     }
 }
 
@@ -247,10 +243,10 @@ mod tests {
     #[test]
     fn a_lane_that_had_no_room_asks_for_what_its_share_holds() {
         for (lanes, prefetch) in [(1, 63), (5, 12), (20, 3), (1_000, 1)] {
-            let mut lane = memory(lanes).lane(MIB, 512);
+            let mut lane = memory(lanes).lane(512);
             assert!(lane.prefetch() == 512 && !lane.wants_other_prefetch());
-            lane.arrived(MIB);
-            lane.dropped(MIB);
+            lane.arrived(MIB + OVERHEAD);
+            lane.dropped(MIB + OVERHEAD);
             assert!(lane.wants_other_prefetch() && is_ready(&mut pin!(lane.change_prefetch())));
             assert_eq!(lane.prefetch(), prefetch, "{lanes} lanes");
         }
@@ -258,7 +254,7 @@ mod tests {
 
     #[test]
     fn the_prefetch_grows_again_with_bodies_that_are_smaller() {
-        let mut lane = memory(5).lane(MIB, 512);
+        let mut lane = memory(5).lane(512);
         lane.arrived(MIB);
         lane.dropped(MIB);
         assert!(is_ready(&mut pin!(lane.change_prefetch())));
@@ -273,7 +269,7 @@ mod tests {
             });
             changes.collect::<Vec<_>>()
         };
-        assert!(see(2_000, FEW - 2).is_empty(), "too few to know");
+        assert!(see(2_000, MANY - 2).is_empty(), "too few to know");
         assert!(see(2_000, 1).is_empty(), "the large one still counts");
         assert_eq!(see(2_000, MANY), [512]);
         assert!(see(MIB, MANY).is_empty(), "while it has room it stays");
@@ -282,23 +278,23 @@ mod tests {
     #[test]
     fn what_has_no_room_is_dropped_from_the_lanes_that_have_more_than_their_share() {
         let all = memory(4);
-        let (mut small, mut large) = (all.lane(MIB, 512), all.lane(MIB, 512));
+        let (mut small, mut large) = (all.lane(512), all.lane(512));
         small.arrived(MIB);
         (0..70).for_each(|_| large.arrived(MIB));
         assert!(large.is_over() && !small.is_over());
         let dropped = std::iter::from_fn(|| large.is_over().then(|| large.dropped(MIB))).count();
         assert_eq!(dropped, 7);
-        (0..FEW).for_each(|_| large.sizes.note(2_000));
+        (0..32).for_each(|_| large.sizes.note(2_000));
         assert_eq!(large.fitting(), 16, "the largest of late still counts, and only the lane's share");
     }
 
     #[test]
     fn a_lane_begins_anew_when_half_is_free() {
         let all = memory(2);
-        let (mut lane, mut other) = (all.lane(MIB, 512), all.lane(MIB, 512));
+        let (mut lane, mut other) = (all.lane(512), all.lane(512));
         lane.arrived(41 * MIB);
-        other.arrived(MIB);
-        other.dropped(MIB);
+        other.arrived(33 * MIB);
+        other.dropped(33 * MIB);
         assert!(other.wants_other_prefetch());
         let mut room = pin!(other.change_prefetch());
         assert!(!is_ready(&mut room));
@@ -309,7 +305,7 @@ mod tests {
     #[test]
     fn work_begins_while_it_has_room_and_one_is_always_in_work() {
         let all = memory(4);
-        let (mut one, mut two) = (all.lane(MIB, 512), all.lane(MIB, 512));
+        let (mut one, mut two) = (all.lane(512), all.lane(512));
         one.arrived(60 * MIB);
         two.arrived(4 * MIB);
         assert!(one.can_begin(20 * MIB), "one that has no room at all must still be processed");
@@ -327,7 +323,7 @@ mod tests {
     #[test]
     fn a_lane_that_ends_leaves_nothing_behind() {
         let all = memory(2);
-        let mut lane = all.lane(MIB, 512);
+        let mut lane = all.lane(512);
         lane.arrived(3 * MIB);
         lane.begin(MIB);
         drop(lane);

@@ -140,7 +140,7 @@ impl Worker {
             gate,
             metrics,
             normalize,
-            reading: tokio::sync::Mutex::default(),
+            reading: Arc::default(),
             owners: Owners::new(),
             unmarked: Unmarked::default(),
             unroutable: Unroutable::new(),
@@ -263,8 +263,7 @@ impl Worker {
         let mut lanes = JoinSet::new();
         let marks = MarkConsumer::open(connection).await?;
         let shards = topology::raw_shards(connection, config).await?;
-        let of_this_worker = |source| config.worker.sources.as_ref().is_none_or(|mine| mine.contains(source));
-        let mine = shards.iter().filter(|(source, _)| of_this_worker(source));
+        let mine = shards.iter().filter(|(source, _)| config.worker.works_on(source));
         let mine: Vec<_> =
             mine.filter_map(|(source, shard)| Some((source, *shard, config.sources.get(source)?))).collect();
         let memory = Memory::new(config.worker.memory_max, mine.len(), metrics.bytes_held());
@@ -278,7 +277,7 @@ impl Worker {
                 release.cancel();
                 continue;
             }
-            let memory = memory.lane(settings.body_bytes_max, config.worker.prefetch);
+            let memory = memory.lane(config.worker.prefetch);
             let (provider, prefetch) = (settings.provider, memory.prefetch());
             let consumer = RawConsumer::open(connection, source.clone(), shard, provider, prefetch).await?;
             let queue = RawQueue {

@@ -169,20 +169,14 @@ impl RawConsumer {
     /// Stops consuming, and requeues what was delivered and is not being processed: `waiting`, and what
     /// [`RawConsumer::next`] has not returned yet.
     pub async fn stop(&mut self, waiting: impl IntoIterator<Item = Delivery>) {
-        let options = BasicCancelOptions { nowait: false };
-        let channel = &self.settler.channel;
-        if channel.basic_cancel(self.consumer.tag(), options).await.is_err() {
-            self.settler.gone.cancel();
-            return;
-        }
         let mut tags: Vec<u64> = waiting.into_iter().map(|delivery| delivery.tag).collect();
-        while let Some(Some(Ok(delivery))) = self.consumer.next().now_or_never() {
-            tags.push(delivery.delivery_tag);
+        // If this fails the channel is gone, and the broker requeues the messages anyway. So it does below.
+        if self.cancel(|delivery| tags.push(delivery.tag)).await.is_err() {
+            return;
         }
         for tag in tags {
             let options = BasicNackOptions { multiple: false, requeue: true };
-            // If this fails the channel is gone, and the broker requeues the message anyway.
-            drop(channel.basic_nack(tag, options).await);
+            drop(self.settler.channel.basic_nack(tag, options).await);
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use lapin::{
     Channel,
-    options::{ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
+    options::{
+        ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+        QueueDeleteOptions,
+    },
     types::{AMQPValue, FieldTable},
 };
 
@@ -46,7 +49,7 @@ impl Step<'_> {
     async fn bind(&self, channel: &Channel) -> lapin::Result<()> {
         match self {
             Self::Exchange(_) => Ok(()),
-            Self::Queue(queue) => bind_queue(channel, queue).await,
+            Self::Queue(queue) => bind_queue(channel, &queue.name, &queue.bindings).await,
         }
     }
 }
@@ -158,13 +161,24 @@ fn is_denied(error: &lapin::Error) -> bool {
     matches!(error.clone().into(), Error::Denied(_))
 }
 
-/// Binds a queue to its exchanges.
-pub(super) async fn bind_queue(channel: &Channel, queue: &Queue) -> lapin::Result<()> {
-    for (exchange, key) in &queue.bindings {
+/// Binds a queue to exchanges, each by a key.
+pub(super) async fn bind_queue(
+    channel: &Channel,
+    queue: &str,
+    bindings: &[(String, String)],
+) -> lapin::Result<()> {
+    for (exchange, key) in bindings {
         let options = QueueBindOptions { nowait: false };
-        let (name, from) = (queue.name.as_str().into(), exchange.as_str().into());
+        let (name, from) = (queue.into(), exchange.as_str().into());
         channel.queue_bind(name, from, key.as_str().into(), options, FieldTable::default()).await?;
     }
+    Ok(())
+}
+
+/// Deletes a queue, whatever is in it.
+pub(super) async fn delete_queue(channel: &Channel, queue: &str) -> lapin::Result<()> {
+    let options = QueueDeleteOptions { if_unused: false, if_empty: false, nowait: false };
+    channel.queue_delete(queue.into(), options).await?;
     Ok(())
 }
 

@@ -3,12 +3,9 @@
 use std::{cmp::Reverse, time::Duration};
 
 use jiff::Timestamp;
-use lapin::{
-    options::{QueueBindOptions, QueueDeleteOptions},
-    types::FieldTable,
-};
 
 use super::{
+    declare::{bind_queue, delete_queue},
     difference::TopologyError,
     record::{add, declared, unbind},
     spec::{Queue, Topology},
@@ -53,12 +50,8 @@ impl Topology {
     /// exist.
     ///
     /// # Errors
-    /// [`TopologyError::Record`], [`TopologyError::Lost`]
-    pub async fn left_over(&self, connection: &Connection) -> Result<Vec<LeftOver>, TopologyError> {
-        self.existing(connection, &declared(connection).await?).await
-    }
-
-    async fn existing(
+    /// [`TopologyError::Lost`]
+    pub async fn left_over(
         &self,
         connection: &Connection,
         declared: &Declared,
@@ -92,9 +85,12 @@ impl Topology {
         if declared.current.len() != self.queues.len() || !self.queues.iter().all(is_applied) {
             return Err(TopologyError::NotApplied);
         }
-        let waiting = self.waiting(connection).await?;
         let mut pruned = Pruned::default();
-        let mut found = self.existing(connection, &declared).await?;
+        let mut found = self.left_over(connection, &declared).await?;
+        // Messages in delay queues of an earlier configuration come back, too.
+        let old = found.iter().filter(|queue| queue.name.starts_with(names::RETRY_PREFIX));
+        let old: u64 = old.map(|queue| u64::from(queue.look.ready)).sum();
+        let waiting = self.waiting(connection).await? + old;
         // Raw queues dead-letter to their source's dead-letter queue, so that one goes last. The highest
         // shard goes first: workers look for shards up to the first missing one.
         found.sort_by_key(|queue| Reverse(queue.raw.as_ref().map(|raw| raw.shard)));
@@ -159,15 +155,9 @@ async fn delete(connection: &Connection, queue: &LeftOver) -> Result<Option<Stri
     unbind(&channel, name, bindings.iter()).await?;
     tokio::time::sleep(ON_THEIR_WAY_MAX).await;
     let why = in_use(look(connection, name).await?);
-    if why.is_some() {
-        for (exchange, key) in bindings {
-            let options = QueueBindOptions { nowait: false };
-            let (to, from) = (name.as_str().into(), exchange.as_str().into());
-            channel.queue_bind(to, from, key.as_str().into(), options, FieldTable::default()).await?;
-        }
-    } else {
-        let options = QueueDeleteOptions { if_unused: false, if_empty: false, nowait: false };
-        channel.queue_delete(name.as_str().into(), options).await?;
+    match why {
+        Some(_) => bind_queue(&channel, name, bindings).await?,
+        None => delete_queue(&channel, name).await?,
     }
     channel.close(200, "done".into()).await?;
     Ok(why)

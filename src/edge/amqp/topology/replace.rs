@@ -12,12 +12,12 @@ use jiff::Timestamp;
 use lapin::{
     BasicProperties, Channel, Confirmation, Consumer,
     message::Delivery,
-    options::{BasicAckOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeleteOptions},
+    options::{BasicAckOptions, BasicPublishOptions, ConfirmSelectOptions},
     types::FieldTable,
 };
 
 use super::{
-    declare::{bind_queue, declare_queue},
+    declare::{bind_queue, declare_queue, delete_queue},
     difference::TopologyError,
     record::{add, declared, unbind},
     spec::{Queue, Topology},
@@ -127,17 +127,17 @@ impl Topology {
             unbind(&channel, &queue.name, queue.bindings.iter()).await?;
             let consumers = let_go(connection, &queue.name, patience).await?;
             if consumers > 0 {
-                bind_queue(&channel, queue).await?;
-                delete(&channel, &hold.name).await?;
+                bind_queue(&channel, &queue.name, &queue.bindings).await?;
+                delete_queue(&channel, &hold.name).await?;
                 return Err(ReplaceError::InUse(queue.name.clone(), consumers));
             }
             moved = move_all(connection, &queue.name, &hold.name).await?;
-            delete(&channel, &queue.name).await?;
+            delete_queue(&channel, &queue.name).await?;
         }
         declare_queue(&channel, queue, false).await?;
-        bind_queue(&channel, queue).await?;
+        bind_queue(&channel, &queue.name, &queue.bindings).await?;
         let back = move_all(connection, &hold.name, &queue.name).await?;
-        delete(&channel, &hold.name).await?;
+        delete_queue(&channel, &hold.name).await?;
         channel.close(200, "done".into()).await?;
         Ok(moved.max(back))
     }
@@ -154,12 +154,6 @@ async fn exists(connection: &Connection, queue: &str) -> Result<bool, Error> {
         Err(Error::Missing(_)) => Ok(false),
         Err(error) => Err(error),
     }
-}
-
-async fn delete(channel: &Channel, queue: &str) -> Result<(), Error> {
-    let options = QueueDeleteOptions { if_unused: false, if_empty: false, nowait: false };
-    channel.queue_delete(queue.into(), options).await?;
-    Ok(())
 }
 
 /// Waits until a queue has no consumers, and has had none for a while. Returns how many it has.
