@@ -12,6 +12,8 @@ pub(super) const USAGE: u8 = 64;
 pub(super) const DATA: u8 = 65;
 /// The broker, Redis or the receiver is unreachable (EX_UNAVAILABLE).
 const UNAVAILABLE: u8 = 69;
+/// A second signal ended a job at once (128 and SIGINT, as shells say it).
+pub(super) const INTERRUPTED: u8 = 130;
 
 /// The help text about exit codes and where settings come from.
 pub(super) const HELP: &str = "Exit codes:
@@ -20,6 +22,7 @@ pub(super) const HELP: &str = "Exit codes:
   64  the command line or the configuration is wrong
   65  the input is wrong
   69  the broker, Redis or the receiver is unreachable
+  130 a second Ctrl-C ended a job on dead letters at once
 
 A command whose reader stops early, as in `hookswitch tail | head`, ends quietly with the code of its work.
 

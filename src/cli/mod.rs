@@ -13,6 +13,7 @@ mod normalize;
 mod output;
 mod send_samples;
 mod serve;
+mod signals;
 mod table;
 mod tail;
 mod topology;

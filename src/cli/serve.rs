@@ -1,10 +1,13 @@
 //! `hookswitch receiver|worker|all`
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use super::exit::{FAILED, OK};
+use super::{
+    exit::{FAILED, OK},
+    signals,
+};
 pub(super) use crate::app::process::Roles;
 use crate::{
     app::process::{Process, ProcessError},
@@ -42,29 +45,13 @@ async fn serve(config: &Config, roles: Roles, flush_log: impl Fn() + Send + 'sta
     }
 }
 
-/// Returns a token that the first SIGTERM, SIGINT or SIGHUP cancels; the second ends the process at once.
-fn stop_on_signals(flush_log: impl Fn() + Send + 'static) -> anyhow::Result<CancellationToken> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let mut hangup = signal(SignalKind::hangup())?;
-    let stop = CancellationToken::new();
-    let stopping = stop.clone();
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                _ = term.recv() => {}
-                _ = int.recv() => {}
-                _ = hangup.recv() => {}
-            }
-            if stopping.is_cancelled() {
-                tracing::warn!("second signal: exiting at once");
-                flush_log();
-                // The broker redelivers what is in flight.
-                std::process::exit(i32::from(FAILED));
-            }
-            tracing::info!("stopping: finishing what is in flight, a second signal exits at once");
-            stopping.cancel();
-        }
-    });
-    Ok(stop)
+/// Returns a token that a signal cancels. The broker redelivers what is in flight at a second one.
+fn stop_on_signals(flush_log: impl Fn() + Send + 'static) -> io::Result<CancellationToken> {
+    let first = || tracing::info!("stopping: finishing what is in flight, a second signal exits at once");
+    let second = move || {
+        tracing::warn!("second signal: exiting at once");
+        flush_log();
+        FAILED
+    };
+    signals::stop_on_signals(first, second)
 }

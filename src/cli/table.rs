@@ -26,7 +26,7 @@ pub(super) const fn prose(name: &'static str) -> Column {
 }
 
 /// Returns the width that lines on standard output must keep to: that of the terminal, otherwise COLUMNS.
-/// None with `wide`, and for a pipe or a file.
+/// None with `wide`, and for a pipe or a file without COLUMNS.
 pub(super) fn width_of_output(wide: bool) -> Option<usize> {
     if wide {
         return None;

@@ -3,14 +3,14 @@
 use std::time::{Duration, Instant};
 
 use hookswitch::{
-    app::{ledger::Balance, process::ProcessError},
+    app::process::ProcessError,
     core::{
         ledger::{Entry, Mark, Run, State},
         providers,
         webhook::SourceName,
     },
     edge::{
-        amqp::{message, publish::Publication, topology},
+        amqp::{message, publish::Publication},
         redis::ToMark,
         trouble::Trouble,
     },
@@ -243,13 +243,6 @@ async fn the_webhooks_of_a_removed_source_are_in_its_queue_and_not_lost() {
     let world = world.changed(removed, "").await;
     let worker = world.worker();
     world.wait_for_depth("hookswitch.ledger", 0).await;
-    let (store, connection) = (world.store().await, world.connect().await);
-    let shards = topology::raw_shards(&connection, &world.config).await.unwrap();
-    let draw = async || Balance::compute(&store, &connection, &world.config, &shards).await.unwrap();
-    until("the removed source is accounted for", async || {
-        let rest = draw().await;
-        rest.total.accepted == 4 && rest.unaccounted() == 0
-    })
-    .await;
+    balance(&world, |b| b.total.accepted == 4 && b.unaccounted() == 0).await;
     worker.finish().await;
 }

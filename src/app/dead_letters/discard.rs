@@ -60,7 +60,7 @@ impl DeadLetters<'_> {
     /// Discards the letters of `plan`. What [`DeadLetters::save`] has not saved before cannot be restored.
     ///
     /// # Errors
-    /// [`DeadLetterError`]: the job could not begin, or its end could not be recorded.
+    /// [`DeadLetterError`]: the job could not begin, and nothing was moved.
     pub async fn discard(
         &self,
         services: Services<'_>,
@@ -84,17 +84,17 @@ impl DeadLetters<'_> {
         };
         let ended = running.run().await;
         let (discarded, not_found, unknown) = (running.discarded, running.not_found, running.in_hand);
-        let result = Discarded {
+        let stopped = services.stop.is_cancelled();
+        let error = job.end_counted(ended.err(), JobOutcome::unless(stopped), None).await;
+        Ok(Discarded {
             discarded,
             left_meanwhile,
             not_found,
             not_reached: planned.saturating_sub(discarded + not_found + unknown),
             unknown,
-            stopped: services.stop.is_cancelled(),
-            error: ended.err(),
-        };
-        job.end_counted(result.error.as_ref(), JobOutcome::unless(result.stopped), None).await?;
-        Ok(result)
+            stopped,
+            error,
+        })
     }
 }
 

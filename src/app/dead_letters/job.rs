@@ -153,18 +153,18 @@ impl Job<'_> {
     }
 
     /// Ends a job whose counts are reported even after an error. If there is an error, records it in place of
-    /// the outcome.
+    /// the outcome. Returns the error to report, which may be that the end could not be recorded.
     pub(super) async fn end_counted(
         self,
-        error: Option<&DeadLetterError>,
+        error: Option<DeadLetterError>,
         outcome: JobOutcome,
         cause: Option<String>,
-    ) -> Result<(), DeadLetterError> {
+    ) -> Option<DeadLetterError> {
         match error {
-            None => self.end(outcome, 0, cause).await,
+            None => self.end(outcome, 0, cause).await.err(),
             Some(error) => {
-                self.fail(error).await;
-                Ok(())
+                self.fail(&error).await;
+                Some(error)
             }
         }
     }

@@ -4,9 +4,14 @@ use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 
-use super::{error::DeadLetterError, handle::DeadLetters, job::Services, reindex::Reindexed};
+use super::{
+    error::DeadLetterError,
+    handle::DeadLetters,
+    job::{Services, record_state},
+    reindex::Reindexed,
+};
 use crate::{
-    core::{letters::Journal, webhook::SourceName},
+    core::{ledger::State, letters::Journal, webhook::SourceName},
     edge::amqp::{
         consume::dead_queue::{Held, Pass},
         routes,
@@ -60,7 +65,12 @@ async fn move_batch(
     result: &mut Reindexed,
 ) -> Result<(), DeadLetterError> {
     // A letter that an earlier job has settled and could not ack has no home any more.
-    let publishing = batch.iter().filter(|held| !journal.is_settled(held.letter.id)).map(|held| {
+    let homeless = || batch.iter().filter(|held| !journal.is_settled(held.letter.id));
+    // At home it has an id, so nothing shows any more that the broker made it.
+    for held in homeless().filter(|held| !held.has_id) {
+        record_state(services.store, &held.letter, State::Dead).await?;
+    }
+    let publishing = homeless().map(|held| {
         let letter = routes::dead_letter(&held.letter);
         services.publisher.publish(letter, routes::PATIENCE)
     });

@@ -156,14 +156,13 @@ impl DeadLetters<'_> {
         let ended = running.run().await;
         let mut result = running.result;
         result.not_reached = running.plan.len().saturating_sub(result.not_found);
-        result.error = ended.err();
         let outcome = match result.stopped {
             None => JobOutcome::Finished,
             Some(Stopped::Interrupted) => JobOutcome::Interrupted,
             Some(Stopped::TooManyFailed(_) | Stopped::NoOutcome(_)) => JobOutcome::Stopped,
         };
         let cause = result.stopped.map(|stopped| stopped.to_string());
-        job.end_counted(result.error.as_ref(), outcome, cause).await?;
+        result.error = job.end_counted(ended.err(), outcome, cause).await;
         Ok(result)
     }
 }

@@ -7,9 +7,9 @@ use serde_json::json;
 use super::{
     files::LetterFile,
     filter::TargetArgs,
-    guards::{Guards, restore, save},
+    guards::{Guards, restore, save, withdraw_unless},
     progress::{bar, moving},
-    selection::{describe, report_dry_run, report_if_empty, select},
+    selection::{describe, left_meanwhile, not_found, report_dry_run, report_if_empty, select},
     session::Session,
     who::Who,
 };
@@ -64,9 +64,8 @@ pub(super) async fn run(config: &Config, args: &Args) -> anyhow::Result<u8> {
     let progress = bar(Some(plan.len()), "discarded");
     let result = dead_letters.discard(services, &request, plan, &mut moving(&progress)).await;
     progress.finish_and_clear();
-    if !result.as_ref().is_ok_and(|result| result.discarded + result.unknown > 0) {
-        file.take().into_iter().for_each(LetterFile::withdraw);
-    }
+    let taken = result.as_ref().is_ok_and(|result| result.discarded + result.unknown > 0);
+    withdraw_unless(taken, &mut file);
     let mut result = result?;
     result.not_reached += unsaved;
     let path = file.as_ref().and_then(LetterFile::path);
@@ -105,16 +104,8 @@ fn print(result: &Discarded, path: Option<&Path>, report: Report) -> io::Result<
             .line("their bodies stay in the stream hookswitch.dead-log until its retention deletes them")?;
     }
     let others = [
-        (
-            result.left_meanwhile,
-            "letter was moved by another job meanwhile",
-            "letters were moved by another job meanwhile",
-        ),
-        (
-            result.not_found,
-            "letter was not in its queue: it was removed by other means (run `dead-letters reindex`)",
-            "letters were not in their queue: they were removed by other means (run `dead-letters reindex`)",
-        ),
+        left_meanwhile(result.left_meanwhile),
+        not_found(result.not_found),
         (
             result.unknown,
             "letter was in hand when it failed: the next job finishes it",

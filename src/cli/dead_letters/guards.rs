@@ -1,4 +1,4 @@
-//! The guards of commands that take letters away for good: a question, and a file with the letters first.
+//! The guards of commands that take letters away: a question, and a file with the letters first.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -40,6 +40,11 @@ impl Guards {
     /// Returns where the command reports.
     pub(super) fn report(&self) -> Report {
         Report::beside(self.export.as_deref().is_some_and(is_output))
+    }
+
+    /// Returns true if a file is asked for by its name.
+    pub(super) fn names_file(&self) -> bool {
+        self.export.is_some()
     }
 
     /// Returns the file to save letters in; none if none is wanted.
@@ -91,6 +96,14 @@ pub(super) async fn save(
     let saved = dead_letters.save(&plan, file, stop, &mut moving(&progress)).await;
     progress.finish_and_clear();
     Ok(saved?)
+}
+
+/// Takes back a file of saved letters, unless letters were taken away: what is still in its queue needs no
+/// copy, and the next try may have the name.
+pub(super) fn withdraw_unless(taken: bool, file: &mut Option<LetterFile>) {
+    if !taken {
+        file.take().into_iter().for_each(LetterFile::withdraw);
+    }
 }
 
 /// Returns the line that says how to put saved letters back.

@@ -132,11 +132,11 @@ fn as_json(result: &Reindexed, missing: u64, forgotten: u64, export: Option<Stri
 fn print(result: &Reindexed, args: &Args, report: Report) -> io::Result<()> {
     report.line(&format!("{} in the queues", letters(result.seen)))?;
     let missing = if args.forget_missing {
-        ["is listed but in no queue", "are listed but in no queue"]
+        ["is listed but not in its queue", "are listed but not in their queue"]
     } else {
         [
-            "is listed but in no queue: --forget-missing saves it in a file, which `import` puts back",
-            "are listed but in no queue: --forget-missing saves them in a file, which `import` puts back",
+            "is listed but not in its queue: --forget-missing saves it in a file for `import`",
+            "are listed but not in their queue: --forget-missing saves them in a file for `import`",
         ]
     };
     let misplaced = if args.move_home {

@@ -8,9 +8,9 @@ use serde_json::json;
 use super::{
     files::LetterFile,
     filter::TargetArgs,
-    guards::{Guards, restore, save},
+    guards::{Guards, restore, save, withdraw_unless},
     progress::bar,
-    selection::{describe, report_dry_run, report_if_empty, select},
+    selection::{describe, left_meanwhile, not_found, report_dry_run, report_if_empty, select},
     session::{JobServices, Session},
     who::Who,
 };
@@ -101,7 +101,7 @@ impl Args {
 pub(super) async fn run(config: &Config, args: &Args) -> anyhow::Result<u8> {
     let filter = args.target.filter(config)?;
     let request = if args.target.dry_run { None } else { Some(args.request(&filter, None)?) };
-    let mut file = if args.is_guarded() { args.guards.file()? } else { None };
+    let mut file = if args.is_guarded() || args.guards.names_file() { args.guards.file()? } else { None };
     let session = Session::open(config).await?;
     let plan = select(&session, &filter, args.target.limit).await?;
     let Some(request) = request else {
@@ -119,12 +119,12 @@ pub(super) async fn run(config: &Config, args: &Args) -> anyhow::Result<u8> {
     let plan = save(&session.dead_letters(), plan, file.as_mut(), services.borrow().stop).await?;
     let unsaved = selected - plan.len();
     let result = replay(&session, &services, (&request, args), plan).await;
-    if result.as_ref().is_ok_and(|result| result.sent + result.already_done == 0 && result.error.is_none()) {
-        file.take().into_iter().for_each(LetterFile::withdraw);
-    }
+    let taken =
+        result.as_ref().is_ok_and(|result| result.sent + result.already_done > 0 || result.error.is_some());
+    withdraw_unless(taken, &mut file);
     let mut result = result?;
     result.not_reached += unsaved;
-    let report = if args.is_guarded() { args.guards.report() } else { Report::Output };
+    let report = args.guards.report();
     if args.json {
         report.line(&as_json(&result).to_string())?;
     } else {
@@ -216,16 +216,8 @@ fn letters_not_sent(result: &Replayed) -> [(u64, &'static str, &'static str); 5]
             "letter skipped: its key is done by another body (--again sends it)",
             "letters skipped: their key is done by another body (--again sends them)",
         ),
-        (
-            result.left_meanwhile,
-            "letter was moved by another job meanwhile",
-            "letters were moved by another job meanwhile",
-        ),
-        (
-            result.not_found,
-            "letter was not in its queue: it was removed by other means (run `dead-letters reindex`)",
-            "letters were not in their queue: they were removed by other means (run `dead-letters reindex`)",
-        ),
+        left_meanwhile(result.left_meanwhile),
+        not_found(result.not_found),
         (result.not_reached, "letter not reached", "letters not reached"),
     ]
 }

@@ -106,3 +106,19 @@ fn report_selection(plan: &Plan, json: bool, done: &str) -> io::Result<()> {
         print_line(&format!("{} would be {done}; nothing was done", describe(plan)))
     }
 }
+
+/// Returns the number of letters that another job moved, with the words for
+/// [`counts`](crate::cli::output::counts).
+pub(super) fn left_meanwhile(n: u64) -> (u64, &'static str, &'static str) {
+    (n, "letter was moved by another job meanwhile", "letters were moved by another job meanwhile")
+}
+
+/// Returns the number of letters that were not in their queue, with the words for
+/// [`counts`](crate::cli::output::counts).
+pub(super) fn not_found(n: u64) -> (u64, &'static str, &'static str) {
+    (
+        n,
+        "letter was not in its queue: it was removed by other means (run `dead-letters reindex`)",
+        "letters were not in their queue: they were removed by other means (run `dead-letters reindex`)",
+    )
+}

@@ -2,15 +2,15 @@
 
 use std::{io, time::Duration};
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::dead_letters::{DeadLetters, Services},
     cli::{
         connect::{connect, open_store},
-        exit::Unreachable,
+        exit::{INTERRUPTED, Unreachable},
         output::eprint_line,
+        signals,
     },
     config::Config,
     edge::{
@@ -66,43 +66,9 @@ impl JobServices {
     }
 }
 
-/// Returns a token that the first Ctrl-C, SIGTERM or SIGHUP cancels, which stops a job in good order. A
-/// second one ends the process at once, which loses nothing either.
+/// Returns a token that a signal cancels, which stops a job after the letters in hand. A second signal ends
+/// the process at once, which loses nothing either.
 pub(super) fn stop_on_signals() -> io::Result<CancellationToken> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    // `nohup` lets a job outlive its terminal.
-    let mut hangup =
-        if is_ignored(SignalKind::hangup()) { None } else { Some(signal(SignalKind::hangup())?) };
-    let stop = CancellationToken::new();
-    let stopping = stop.clone();
-    tokio::spawn(async move {
-        loop {
-            let hung_up = async {
-                match &mut hangup {
-                    Some(hangup) => hangup.recv().await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-                _ = hung_up => {}
-            }
-            if stopping.is_cancelled() {
-                std::process::exit(130);
-            }
-            eprint_line("stopping after the letters in hand; press Ctrl-C again to stop at once");
-            stopping.cancel();
-        }
-    });
-    Ok(stop)
-}
-
-/// Returns true if the process was started with this signal ignored.
-fn is_ignored(signal: SignalKind) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
-    mask >> (signal.as_raw_value() - 1) & 1 == 1
+    let say = || eprint_line("stopping after the letters in hand; press Ctrl-C again to stop at once");
+    signals::stop_on_signals(say, || INTERRUPTED)
 }

@@ -24,8 +24,11 @@ impl Compared {
             None => Err("Redis was not asked"),
             Some(store) => match store.settings_said(Timestamp::now()).await {
                 Err(_) => Err("Redis does not say"),
-                Ok(said) if said.is_empty() => Err("no worker is running"),
-                Ok(said) => Ok(said.iter().filter_map(|text| serde_json::from_str(text).ok()).collect()),
+                Ok(said) => {
+                    let said: BTreeSet<_> =
+                        said.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
+                    if said.is_empty() { Err("no running worker says its settings") } else { Ok(said) }
+                }
             },
         };
         Self { used: read::settings(config), workers }
@@ -90,7 +93,10 @@ mod tests {
         assert_eq!(lines.len(), 2, "{lines:?}");
         assert!(lines[0].ends_with("sources.a.unsupported is dead_letter there, pass_on here"), "{lines:?}");
         assert!(lines[1].ends_with("version is 0.1.0 there, 0.2.0 here"), "{lines:?}");
-        let unknown = Compared { used, workers: Err("no worker is running") }.lines();
-        assert_eq!(unknown, ["not compared with the settings of running workers: no worker is running"]);
+        let unknown = Compared { used, workers: Err("no running worker says its settings") }.lines();
+        assert_eq!(
+            unknown,
+            ["not compared with the settings of running workers: no running worker says its settings"]
+        );
     }
 }

@@ -24,7 +24,9 @@ use crate::{
     },
     config::Config,
     core::{
+        json::Document,
         letters::{Filter, Group, GroupKey, Letter, Stats},
+        pointer::Pointer,
         redact,
         webhook::SourceName,
     },
@@ -35,6 +37,9 @@ const BARS: usize = 24;
 
 /// Groups in the table, unless --wide is given.
 const ROWS_MAX: usize = 50;
+
+/// Characters of a value that letters are grouped by.
+const VALUE_CHARS_MAX: usize = 200;
 
 /// Count dead letters by source, reason, fingerprint and version, and show when they died: start here
 #[derive(clap::Args)]
@@ -53,11 +58,8 @@ pub(in crate::cli) struct Args {
 }
 
 fn by(text: &str) -> Result<String, String> {
-    if text.is_empty() || text.starts_with('/') {
-        Ok(text.to_owned())
-    } else {
-        Err("expected a JSON pointer, as in /payload/direction".to_owned())
-    }
+    let pointer = text.parse::<Pointer>().map(|_| text.to_owned());
+    pointer.map_err(|_| "expected a JSON pointer, as in /payload/direction".to_owned())
 }
 
 pub(super) async fn run(config: &Config, args: &Args) -> anyhow::Result<u8> {
@@ -88,16 +90,19 @@ pub(super) async fn run(config: &Config, args: &Args) -> anyhow::Result<u8> {
     no_match(&session, &filter, "").await
 }
 
-/// Returns the value at a place in a letter's body, masked if it is personal.
+/// Returns the start of the value at a place in a letter's body, masked if it is personal.
 fn value_at(letter: &Letter, pointer: &str) -> String {
     let webhook = &letter.queued.webhook;
+    // The page of a large body is cut, and then no JSON.
     let shown: Result<Value, _> = serde_json::from_str(&redact::body(webhook.provider, &webhook.body));
-    match shown.as_ref().map(|body| body.pointer(pointer)) {
+    let value = match shown.as_ref().map(|body| body.pointer(pointer)) {
+        Err(_) if Document::parse(&webhook.body).is_ok() => "(too large to show)".to_owned(),
         Err(_) => "(not JSON)".to_owned(),
         Ok(None) => "(absent)".to_owned(),
         Ok(Some(Value::String(text))) => text.clone(),
         Ok(Some(other)) => other.to_string(),
-    }
+    };
+    value.chars().take(VALUE_CHARS_MAX).collect()
 }
 
 fn as_json(stats: &Stats, queued: &BTreeMap<SourceName, u64>) -> Value {

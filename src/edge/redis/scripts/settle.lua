@@ -18,7 +18,7 @@ local names = {'done', 'duplicate', 'discarded', 'refused', 'dead'}
 local over = {['1'] = '02345', ['2'] = '045', ['3'] = '045', ['4'] = '0', ['5'] = '04'}
 -- Numbers at a time: Lua passes at most 8,000 arguments, and a state takes four.
 local SLICE = 500
--- A block must not expire before its run. A block without a time to live gets one with its next states.
+-- A block expires after its run, if its states came with those that prolonged the run.
 local LONGER = 3600000
 local at
 local function settle_slice(state, runs, ttl, run, block, member, first, last)
@@ -49,7 +49,7 @@ local function settle_slice(state, runs, ttl, run, block, member, first, last)
     at = block
     local new = redis.call('PTTL', block) < 0
     redis.call('BITFIELD', block, unpack(set))
-    if new then redis.pcall('PEXPIRE', block, ttl + LONGER) end
+    if new or count == fresh then redis.pcall('PEXPIRE', block, ttl + LONGER) end
   end)
   if not written then
     redis.call('HINCRBY', run, names[tonumber(state)], -fresh)
