@@ -53,8 +53,8 @@ use tokio_util::sync::CancellationToken;
 /// The time after which a test gives up on anything: far more than it ever needs.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Vhosts created when the shared broker starts; each test takes one.
-const VHOSTS: usize = 120;
+/// Vhosts created when the shared broker starts. Each world takes one, and a database of the shared Redis.
+const VHOSTS: usize = 240;
 
 pub struct Shared {
     pub broker: Broker,
@@ -128,7 +128,7 @@ impl World {
     async fn place() -> (&'static Shared, usize) {
         let shared = tokio::task::spawn_blocking(shared).await.unwrap();
         let n = shared.next.fetch_add(1, Ordering::Relaxed);
-        assert!(n <= VHOSTS, "more tests than vhosts");
+        assert!(n <= VHOSTS, "more worlds than vhosts: raise VHOSTS");
         (shared, n)
     }
 
@@ -221,14 +221,19 @@ impl World {
     /// Starts a publisher, and waits until it is connected.
     pub async fn publisher(&self) -> Publisher {
         let publisher = Publisher::start(self.config.amqp.clone(), "test", LinkMetrics::unexported());
-        publisher.watch().wait_for(Option::is_none).await.unwrap();
+        let mut trouble = publisher.watch();
+        let connected = tokio::time::timeout(PATIENCE, trouble.wait_for(Option::is_none)).await;
+        assert!(connected.is_ok(), "no broker after {PATIENCE:?}");
         publisher
     }
 
     /// Starts a store, and waits until it is connected.
     pub async fn store(&self) -> Store {
         let store = Store::start(&self.config.redis, LinkMetrics::unexported()).unwrap();
-        store.watch().wait_for(Result::is_ok).await.unwrap();
+        let mut link = store.watch();
+        if tokio::time::timeout(PATIENCE, link.wait_for(Result::is_ok)).await.is_err() {
+            panic!("no Redis after {PATIENCE:?}: {:?}", store.watch().borrow().as_ref().err());
+        }
         store
     }
 

@@ -228,7 +228,7 @@ impl Redis {
         command
             .arg(self.service.dir.path())
             .arg(self.service.port.to_string())
-            .args(["--databases", "100", "--appendfsync", "always"])
+            .args(["--databases", "1000", "--appendfsync", "always"])
             .args(&self.options)
             .stdout(out.try_clone().unwrap())
             .stderr(out);
