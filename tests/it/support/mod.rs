@@ -51,7 +51,7 @@ use services::{Broker, Redis};
 use tokio_util::sync::CancellationToken;
 
 /// The time after which a test gives up on anything: far more than it ever needs.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Vhosts created when the shared broker starts. Each world takes one, and a database of the shared Redis.
 const VHOSTS: usize = 240;
