@@ -7,7 +7,7 @@ pub mod services;
 use std::{
     collections::BTreeMap,
     sync::{
-        Once, OnceLock,
+        Mutex, Once, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -53,13 +53,36 @@ use tokio_util::sync::CancellationToken;
 /// The time after which a test gives up on anything: far more than it ever needs.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Vhosts created when the shared broker starts. Each world takes one, and a database of the shared Redis.
-const VHOSTS: usize = 240;
+/// Vhosts that the shared broker starts with, and that are added at a time. Each takes the broker a tenth of a
+/// second and more, so none is made that no world needs.
+const VHOSTS: usize = 40;
 
 pub struct Shared {
     pub broker: Broker,
     pub redis: Redis,
     next: AtomicUsize,
+    vhosts: Mutex<usize>,
+}
+
+impl Shared {
+    /// Returns the number of a vhost and a database of Redis that no other world uses.
+    fn place(&self) -> usize {
+        let n = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut vhosts = self.vhosts.lock().unwrap();
+        if n > *vhosts {
+            let add = format!(
+                "[begin ok = rabbit_vhost:add(V, <<\"test\">>), \
+                 rabbit_auth_backend_internal:set_permissions(<<\"guest\">>, V, <<\".*\">>, <<\".*\">>, \
+                 <<\".*\">>, <<\"test\">>) end || N <- lists:seq({}, {}), \
+                 V <- [<<\"t\", (integer_to_binary(N))/binary>>]].",
+                *vhosts + 1,
+                *vhosts + VHOSTS
+            );
+            self.broker.ctl(&["eval", &add]);
+            *vhosts += VHOSTS;
+        }
+        n
+    }
 }
 
 /// Returns the services that most tests share.
@@ -68,7 +91,7 @@ pub fn shared() -> &'static Shared {
     SHARED.get_or_init(|| {
         // Redis comes first, so that it is seconds older than everything that its ledger counts.
         let redis = Redis::start();
-        Shared { broker: Broker::start(VHOSTS), redis, next: AtomicUsize::new(1) }
+        Shared { broker: Broker::start(VHOSTS), redis, next: AtomicUsize::new(1), vhosts: Mutex::new(VHOSTS) }
     })
 }
 
@@ -124,12 +147,10 @@ impl World {
         Self::configured(&shared.broker.url(n), &shared.redis.url(n), "")
     }
 
-    /// Returns the shared services, and the number of a vhost and a database that no other test uses.
+    /// Returns the shared services, and the number of a vhost and a database that no other world uses.
     async fn place() -> (&'static Shared, usize) {
-        let shared = tokio::task::spawn_blocking(shared).await.unwrap();
-        let n = shared.next.fetch_add(1, Ordering::Relaxed);
-        assert!(n <= VHOSTS, "more worlds than vhosts: raise VHOSTS");
-        (shared, n)
+        let placing = tokio::task::spawn_blocking(|| (shared(), shared().place()));
+        placing.await.unwrap()
     }
 
     /// Creates a world on the shared broker and a Redis of its own, which may be killed.
