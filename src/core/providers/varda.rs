@@ -170,8 +170,13 @@ fn conversation<'a>(kind: EventType, id: Text<'a>, data: &mut Object<'a>) -> Typ
     let status = data.open_word("status", CONVERSATION_STATUSES);
     let priority = data.open_word("priority", PRIORITIES);
     let channel = data.open_word("channel_type", CHANNELS);
+    let status_of_type = match kind {
+        EventType::ConversationResolved => Some(ConversationStatus::Resolved),
+        EventType::ConversationClosed => Some(ConversationStatus::Closed),
+        _ => None,
+    };
     let typed = ConversationData {
-        status: status.known,
+        status: status_of_type.or(status.known),
         status_raw: status.raw,
         priority: priority.known,
         priority_raw: priority.raw,

@@ -82,7 +82,8 @@ pub(super) fn call<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> {
     let kind = kind_of(head.action, status, has_unknown_status, &call);
     call.status = kind.call_status().or(status);
     // The same record is sent with every change, so its end may have been told before.
-    call.snapshot = (kind == EventType::CallEnded && head.action == Action::Updated).then_some(true);
+    let is_over = kind == EventType::CallEnded || call.ended_at.is_some();
+    call.snapshot = (is_over && head.action == Action::Updated).then_some(true);
     let time = time_of(kind, head, &call);
     Fact { kind: Some(kind), subject: None, time, data: Data::Call(Box::new(call)) }
 }

@@ -1,7 +1,7 @@
 //! Wavix: a communications platform (CPaaS).
 //!
 //! Call events are flat. The other callbacks have no event type and are recognized by their shape: the bill
-//! after a call, a message, the report of its delivery, a transcription.
+//! after a call, a message, the report of its delivery, a transcription, a recording.
 
 mod message;
 mod parts;
@@ -91,6 +91,7 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
         Shape::Message => message::received(root)?,
         Shape::DeliveryReport => message::delivery_report(root)?,
         Shape::Transcription => transcription::read(root)?,
+        Shape::Recording => recording(root)?,
     };
     let events = vec![event];
     // A transcript has no cost.
@@ -106,6 +107,7 @@ enum Shape {
     Message,
     DeliveryReport,
     Transcription,
+    Recording,
 }
 
 impl Shape {
@@ -119,6 +121,8 @@ impl Shape {
             Self::Transcription
         } else if has_any(&["charge", "per_minute", "disposition"]) {
             Self::PostCall
+        } else if root.has("recording_url") {
+            Self::Recording
         } else if root.has("status") {
             Self::Transcription
         } else {
@@ -248,4 +252,29 @@ fn post_call(mut root: Object<'_>) -> Read<'_> {
         )
     };
     Ok((IdempotencyKey::from_parts(&["post_call", &uuid]), event))
+}
+
+/// Reads a callback that tells nothing of a call but where its recording is. The provider's documents have
+/// the address in the bill; by itself it announces the recording.
+fn recording(mut root: Object<'_>) -> Read<'_> {
+    let uuid = call_id(&mut root)?;
+    let key = IdempotencyKey::of_content(&["recording", &uuid], &root);
+    let mut data = call_data(&uuid, &mut root);
+    if data.recordings.is_empty() {
+        return Err(NormalizeError::invalid("recording_url", "expected a string"));
+    }
+    for recording in &mut data.recordings {
+        recording.duration_seconds = root.float("duration");
+    }
+    let event = Event {
+        time: root.time("date"),
+        unmapped: root.into_unmapped(),
+        ..Event::new(
+            EventType::CallRecordingAvailable,
+            format!("call/{uuid}"),
+            "recording",
+            Data::Call(Box::new(data)),
+        )
+    };
+    Ok((key, event))
 }
