@@ -214,6 +214,12 @@ json_object! {
 const ROUNDING_SECONDS: f64 = 1.0;
 
 impl CallData<'_> {
+    /// Returns true if a length may count from the start or from the answer: the call was answered, and its end
+    /// is not known.
+    pub fn has_open_length(&self) -> bool {
+        self.answered_at.is_some() && self.ended_at.is_none()
+    }
+
     /// Sets the length of a call of which the provider does not say whether it counts from the start or from
     /// the answer. The times of the call decide; where they do not, it counts from the start. Returns the name
     /// of the field.

@@ -37,8 +37,15 @@ pub(super) const TRANSCRIPT: &[&str] = &["call", "duration", "segments", "speake
 /// a speaker is one record, and a currency without an amount says nothing.
 pub(super) const CARRIED: &[&str] = &["call.model", "speakers[].user", "speakers[].contact", "currency"];
 
-/// The fields of a planned call that stay, since they are planned too.
-pub(super) const CARRIED_OF_PLANNED: &[&str] = &["endedAt", "answeredAt", "duration"];
+/// Returns true if a field of `call` stays and is no drift: what is planned, and a length of which cannot be
+/// told from when it counts.
+pub(super) fn is_carried(call: &CallData<'_>, field: &str) -> bool {
+    match field {
+        "endedAt" | "answeredAt" => call.scheduled_at.is_some(),
+        "duration" => call.scheduled_at.is_some() || call.has_open_length(),
+        _ => false,
+    }
+}
 
 pub(super) const DIRECTIONS: &[(&str, Direction)] =
     &[("inbound", Direction::Inbound), ("outbound", Direction::Outbound)];
@@ -74,7 +81,9 @@ pub(super) fn call<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> {
         call.started_at = fields.time("startedAt");
         call.answered_at = fields.time("answeredAt");
         call.ended_at = fields.time("endedAt");
-        if let Some(seconds) = fields.float("duration") {
+        // The systems behind the API count differently, so what cannot be told stays.
+        let is_open = call.has_open_length();
+        if let Some(seconds) = if is_open { None } else { fields.float("duration") } {
             call.set_length(seconds);
         }
     }
