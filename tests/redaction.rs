@@ -18,7 +18,7 @@ use serde_json::Value;
 /// Names and topics in the golden cases and samples, and the middle digits of their phone numbers.
 const PERSONAL_WORDS: &str = "\
     Ada Marsh Ben Okoye Cleo Ray Jane Doe Sam Acme roof Roof Elm Street Kitchen appointment Monday Greeting \
-    Hello example.com google spring CjwKCAjw SALPRE 5550 905555 20000 2500";
+    Hello example.com google spring CjwKCAjw SALPRE 5550 905555 20000 250000 2500.00";
 
 /// Field names, the last of a path, that hold personal data whichever provider sends them.
 const PERSONAL_FIELDS: &str = "\

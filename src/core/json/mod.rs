@@ -21,7 +21,7 @@ pub(in crate::core) use self::write::{json_object, json_words, present, write_fi
 pub use self::{
     document::{Document, ROOT, without_mark},
     error::JsonError,
-    object::{DUPLICATE_KEY, Object},
+    object::{DUPLICATE_KEY, Object, Word},
     raw::{Raw, Value},
     reader::DEPTH_MAX,
     write::{Fields, Json},
