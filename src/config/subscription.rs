@@ -16,7 +16,7 @@ const MINUTE: Duration = Duration::from_mins(1);
 const YEARS: Duration = Duration::from_hours(24 * 3660);
 
 const MIB: u64 = 1 << 20;
-const PIB: u64 = 1 << 50;
+const TIB: u64 = 1 << 40;
 
 section! {
     /// A durable queue for a consumer, bound to the events.
@@ -35,7 +35,7 @@ section! {
         length_max: Option<u32> = number(1..=u32::MAX).optional("1000000");
         /// Size of all messages together: after it `overflow` applies, or a stream drops its oldest events.
         /// No limit if absent.
-        bytes_max: Option<u64> = size(MIB..=PIB).optional(r#""10GiB""#);
+        bytes_max: Option<u64> = size(MIB..=16 * TIB).optional(r#""10GiB""#);
         /// What a full queue does. With `"reject"` it takes no more: workers wait, so that no event is lost,
         /// and the events of all other queues wait with it. With `"drop_oldest"` it loses its oldest events.
         overflow: Overflow =
@@ -43,7 +43,7 @@ section! {
                 .default(Overflow::Reject);
         /// How long a stream keeps events. It drops them in segments of up to 50 MB, the current one never,
         /// so that a stream with little traffic keeps them longer.
-        retention: Option<Duration> = duration(MINUTE..=YEARS).optional(r#""7d""#);
+        retention: Option<Duration> = duration(MINUTE..=YEARS).optional(r#""7d""#).alternative();
     }
 }
 
