@@ -91,11 +91,8 @@ fn pretty(json: &str) -> String {
 fn outcome(webhook: &Webhook) -> String {
     let json = match providers::normalize(webhook) {
         Ok(normalized) => {
-            let encode = |(position, event)| {
-                let encoded = cloudevent::encode(webhook, &normalized.key, position, event);
-                serde_json::from_slice(&encoded.body).unwrap()
-            };
-            let events = normalized.events.iter().enumerate().map(encode).collect();
+            let encoded = cloudevent::encode(webhook, &normalized.key, &normalized.events);
+            let events = encoded.map(|event| serde_json::from_slice(&event.body).unwrap()).collect();
             let drift =
                 normalized.drift.into_iter().map(|d| Drift { path: d.path, class: d.class }).collect();
             serde_json::to_string(&Expected { key: normalized.key.to_string(), events, drift })
@@ -150,7 +147,7 @@ fn an_unknown_event_that_is_passed_on_keeps_its_name_and_the_adapters_key() {
             panic!("{provider}: the event is known");
         };
         let normalized = providers::pass_on(&webhook, *unknown).unwrap();
-        let event = cloudevent::encode(&webhook, &normalized.key, 0, &normalized.events[0]);
+        let event = cloudevent::encode(&webhook, &normalized.key, &normalized.events).next().unwrap();
         let event: serde_json::Value = serde_json::from_slice(&event.body).unwrap();
         assert_eq!(event["type"], "provider.unmapped");
         assert!(event["data"]["unmapped"].is_object(), "{event}");
@@ -212,7 +209,8 @@ fn equal_keys_give_equal_ids_and_subjects() {
         let mut webhook = cases::webhook(Provider::Allo, Headers::default(), body);
         webhook.delivery_id = delivery.parse().unwrap();
         let normalized = providers::normalize(&webhook).unwrap();
-        (normalized.key.event_id(&webhook.source, 0), normalized.events[0].subject.clone())
+        let event = &normalized.events[0];
+        (normalized.key.event_id(&webhook.source, event.kind, 0), event.subject.clone())
     };
     let first = subject(body, "01900000-0000-7000-8000-000000000001");
     assert_eq!(first, subject(again, "01900000-0000-7000-8000-000000000002"));

@@ -54,8 +54,7 @@ fn webhooks() -> Vec<(String, Webhook)> {
 /// Returns the events of a webhook as they are published; none if it cannot be normalized.
 fn events(webhook: &Webhook) -> Vec<bytes::Bytes> {
     let Ok(normalized) = providers::normalize(webhook) else { return Vec::new() };
-    let encode = |(position, event)| cloudevent::encode(webhook, &normalized.key, position, event).body;
-    normalized.events.iter().enumerate().map(encode).collect()
+    cloudevent::encode(webhook, &normalized.key, &normalized.events).map(|event| event.body).collect()
 }
 
 /// Collects path and text of every string and number; a number as serde_json writes it.

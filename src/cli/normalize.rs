@@ -79,9 +79,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<u8> {
         normalized.add_e164(region);
     }
     let mut out = Out::new();
-    for (position, event) in normalized.events.iter().enumerate() {
-        let body = cloudevent::encode(&webhook, &normalized.key, position, event).body;
-        out.line(&String::from_utf8_lossy(&body))?;
+    for event in cloudevent::encode(&webhook, &normalized.key, &normalized.events) {
+        out.line(&String::from_utf8_lossy(&event.body))?;
     }
     out.finish()?;
     for drift in &normalized.drift {

@@ -123,10 +123,11 @@ async fn show_left_over(connection: &Connection, config: &Config) -> anyhow::Res
         code = FAILED;
     }
     let left_over = Topology::of(config).left_over(connection, &declared).await?;
-    for LeftOver { name, look, is_applied, .. } in left_over {
-        let next = match is_applied {
-            true => "run `hookswitch topology apply`, and workers drain it if it is a raw queue",
-            false => "once it is empty, `hookswitch topology prune` deletes it",
+    for LeftOver { name, look, is_applied, stream, .. } in left_over {
+        let next = match (is_applied, stream) {
+            (true, _) => "run `hookswitch topology apply`, and workers drain it if it is a raw queue",
+            (false, false) => "once it is empty, `hookswitch topology prune` deletes it",
+            (false, true) => "it is a stream, so delete it by hand once its events are needed no more",
         };
         print_line(&format!(
             "queue {name} is left over from an earlier configuration, with {} and {}: {next}",

@@ -38,6 +38,11 @@ pub(super) fn text() -> Parsed<String> {
     parsed("a string", |text| Some(text.to_owned()), String::clone)
 }
 
+/// Declares a string that is not empty.
+pub(super) fn some_text() -> Parsed<String> {
+    parsed("a string that is not empty", |text| (!text.is_empty()).then(|| text.to_owned()), String::clone)
+}
+
 /// Declares an address to listen on.
 pub(super) fn socket_address() -> Parsed<SocketAddr> {
     let values = "an IP address and a port, as in \"127.0.0.1:8080\" or \"[::]:8080\"";

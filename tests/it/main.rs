@@ -28,5 +28,6 @@ mod redis_keys;
 mod redis_refusals;
 mod rights;
 mod shards;
+mod subscriptions;
 mod support;
 mod topology;
