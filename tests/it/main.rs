@@ -11,6 +11,8 @@ mod cuts;
 mod dead_letters;
 mod dead_letters_cli;
 mod delivery;
+mod diff;
+mod drift;
 #[path = "../support/frames.rs"]
 mod frames;
 #[path = "../support/hostile.rs"]
@@ -29,4 +31,5 @@ mod redis_refusals;
 mod rights;
 mod shards;
 mod support;
+mod tails;
 mod topology;
