@@ -25,19 +25,19 @@ async fn this_build_makes_of_the_golden_cases_what_is_expected_and_a_change_is_f
     assert!(same.out.contains("webhooks compared") && same.out.lines().count() == 1, "{same:?}");
     assert_eq!(tool.ok(&format!("diff {golden} now.ndjson --json")).await.out, "");
 
-    let number = |line: &&str| line.contains("+18005551234");
+    let number = |line: &&str| line.contains("+15550100123");
     let changed = recorded.lines().filter(number).count();
     assert!(changed > 1, "cases have this number");
-    std::fs::write(tool.file("then.ndjson"), recorded.replace("+18005551234", "+18005559999")).unwrap();
+    std::fs::write(tool.file("then.ndjson"), recorded.replace("+15550100123", "+15550999123")).unwrap();
     let differs = tool.run("diff then.ndjson now.ndjson --wide").await;
     assert_eq!(differs.code, Some(1), "{differs:?}");
     assert!(differs.out.contains("field's value") && differs.out.contains("data.from.raw"), "{differs:?}");
-    assert!(!differs.out.contains("8005551234") && !differs.out.contains("8005559999"), "{differs:?}");
+    assert!(!differs.out.contains("5550100123") && !differs.out.contains("5550999123"), "{differs:?}");
     let revealed = tool.run("diff then.ndjson now.ndjson --json --reveal").await.lines();
     let of_raw = |line: &&Value| line["what"] == "data.from.raw";
     let example = revealed.iter().find(of_raw).expect("the field");
     assert_eq!(example["change"], "field_value");
-    assert_eq!((&example["was"], &example["is"]), (&"\"+18005559999\"".into(), &"\"+18005551234\"".into()));
+    assert_eq!((&example["was"], &example["is"]), (&"\"+15550999123\"".into(), &"\"+15550100123\"".into()));
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::support::{World, call, program::Program};
 
 /// Declares a stream that takes all events.
-async fn declare_stream(world: &World, name: &str) {
+pub(super) async fn declare_stream(world: &World, name: &str) {
     let channel = world.client().await.create_channel().await.unwrap();
     let mut arguments = FieldTable::default();
     arguments.insert("x-queue-type".into(), AMQPValue::LongString("stream".into()));

@@ -60,9 +60,9 @@ impl DriftLog {
     pub(super) async fn write(&self) {
         let taken = self.seen.lock().unwrap_or_else(PoisonError::into_inner).take();
         for (source, sightings) in taken {
+            // Another source's key may be in order. Without a connection the next one fails at once.
             if let Err(error) = self.store.note_drift(&source, &sightings).await {
                 tracing::debug!(%error, %source, "schema drift is not recorded");
-                return;
             }
         }
     }

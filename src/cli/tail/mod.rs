@@ -37,9 +37,10 @@ const EXAMPLES: &str = "Examples:
 
 Personal data is masked, in --json too: what is shown is a closed list of typed fields (types, ids, times,
 lengths, words of closed lists); anything else, all of `unmapped` included, is replaced by its type and
-length. --reveal shows everything and is recorded like a job on dead letters (`dead-letters jobs`).
+length. --reveal shows everything and is recorded like a job on dead letters (`dead-letters jobs`). --where
+compares the real values.
 
-An event is at least as old as its row: rows come in the order of publishing, their time is the provider's.
+Rows come in the order of publishing; their time is the provider's.
 
 Exit codes:
   0   ended by --count, --idle, Ctrl-C, or a reader that stopped early
@@ -57,8 +58,6 @@ pub(super) struct Args {
     /// Routing-key patterns: `call.#`, `call.answered.*`, `#.wavix-eu`, …
     #[arg(default_value = "#")]
     patterns: Vec<String>,
-    #[command(flatten)]
-    filter: FilterArgs,
     #[arg(
         long,
         value_name = "WHEN",
@@ -90,6 +89,9 @@ pub(super) struct Args {
     idle: Option<u64>,
     #[command(flatten)]
     who: Who,
+    // The last: the heading of its options is that of all options after them.
+    #[command(flatten)]
+    filter: FilterArgs,
 }
 
 pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {

@@ -1,7 +1,7 @@
 //! Schema drift: what the providers sent that their adapters do not expect, kept across restarts.
 //!
-//! A hash per source holds a bounded number of paths: a sender chooses them. It is forgotten when no drift has
-//! come for [`KEPT`].
+//! A hash per source holds a bounded number of paths: a sender chooses them. It is forgotten when no drift
+//! has come for [`KEPT`].
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Redis: the memory of what is claimed and what is done, the ledger, the fates of replayed letters, and drift.
+//! Redis: the memory of what is claimed and what is done, the ledger, the fates of replayed letters, drift.
 //!
 //! The redis crate does not leave this module. An infrastructure error always means "unknown", never "not a
 //! duplicate": the caller waits. A key that holds a value of another program is an error of that key alone
@@ -18,7 +18,7 @@ mod store;
 mod waves;
 
 pub use self::{
-    dedup::{ToClaim, ToMark},
+    dedup::{Mark, ToClaim, ToMark},
     drift::OTHERS,
     error::StoreError,
     ledger::Ledger,

@@ -16,7 +16,8 @@ for n = 3, #ARGV, 5 do
   if v then
     local f, l, w, shape = string.match(v, '^(%d+) (%d+) (%d+) (%S+) ')
     if f then
-      first, last, webhooks = math.min(first, tonumber(f)), math.max(last, tonumber(l)), webhooks + tonumber(w)
+      first, last = math.min(first, tonumber(f)), math.max(last, tonumber(l))
+      webhooks = webhooks + tonumber(w)
       length = shape
     end
   elseif field ~= 'others -' then
