@@ -11,6 +11,9 @@ mod cuts;
 mod dead_letters;
 mod dead_letters_cli;
 mod delivery;
+mod diff;
+mod drift;
+mod explain;
 #[path = "../support/frames.rs"]
 mod frames;
 #[path = "../support/hostile.rs"]
@@ -30,4 +33,5 @@ mod rights;
 mod shards;
 mod subscriptions;
 mod support;
+mod tails;
 mod topology;
