@@ -1,5 +1,6 @@
 //! The command line: one file per command, and what they share.
 
+mod asyncapi;
 mod config;
 mod connect;
 mod dead_letters;
@@ -11,6 +12,7 @@ mod load;
 mod moment;
 mod normalize;
 mod output;
+mod schema;
 mod send_samples;
 mod serve;
 mod signals;
@@ -53,6 +55,9 @@ enum Command {
     /// Run receiver and worker in one process
     All,
     Normalize(normalize::Args),
+    Schema(schema::Args),
+    /// Print the AsyncAPI document of the events: exchange, routing keys, messages, schemas
+    Asyncapi,
     /// Create or check exchanges, queues and bindings
     #[command(subcommand)]
     Topology(topology::Action),
@@ -108,6 +113,8 @@ fn run(cli: Cli) -> anyhow::Result<u8> {
     let path = cli.config.as_deref();
     match cli.command {
         Command::Normalize(args) => normalize::run(&args),
+        Command::Schema(args) => schema::run(&args),
+        Command::Asyncapi => asyncapi::run(),
         Command::Health(args) => health::run(&args, path),
         Command::Config(action) => config::run(&action, path),
         Command::Receiver => serve(path, serve::Roles { receiver: true, worker: false }),
