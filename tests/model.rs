@@ -8,7 +8,10 @@ mod cases;
 use std::collections::{BTreeMap, BTreeSet};
 
 use hookswitch::core::{
-    events::cloudevent,
+    events::{
+        cloudevent::{self, Encoded},
+        event::Event,
+    },
     providers::{self, Provider},
     webhook::{Headers, Webhook},
 };
@@ -89,15 +92,13 @@ impl Told {
 
 fn told(case: &str, webhook: &Webhook) -> Vec<Told> {
     let Ok(normalized) = providers::normalize(webhook) else { return Vec::new() };
-    let tell = |(position, event)| {
-        let body = cloudevent::encode(webhook, &normalized.key, position, event).body;
-        Told {
-            case: format!("{} {case} {position}", webhook.provider),
-            family: event.data.family().to_owned(),
-            event: serde_json::from_slice(&body).unwrap(),
-        }
+    let encoded = cloudevent::encode(webhook, &normalized.key, &normalized.events);
+    let tell = |(position, (event, encoded)): (usize, (&Event<'_>, Encoded))| Told {
+        case: format!("{} {case} {position}", webhook.provider),
+        family: event.data.family().to_owned(),
+        event: serde_json::from_slice(&encoded.body).unwrap(),
     };
-    normalized.events.iter().enumerate().map(tell).collect()
+    normalized.events.iter().zip(encoded).enumerate().map(tell).collect()
 }
 
 /// Returns the events of every golden case and sample.

@@ -1,5 +1,6 @@
 //! The command line: one file per command, and what they share.
 
+mod asyncapi;
 mod config;
 mod connect;
 mod dead_letters;
@@ -15,6 +16,7 @@ mod moment;
 mod normalize;
 mod output;
 mod recorded;
+mod schema;
 mod send_samples;
 mod serve;
 mod signals;
@@ -58,6 +60,9 @@ enum Command {
     All,
     Normalize(normalize::Args),
     Diff(diff::Args),
+    Schema(schema::Args),
+    /// Print the AsyncAPI document of the events: exchange, routing keys, messages, schemas
+    Asyncapi,
     /// Create or check exchanges, queues and bindings
     #[command(subcommand)]
     Topology(topology::Action),
@@ -115,6 +120,8 @@ fn run(cli: Cli) -> anyhow::Result<u8> {
     match cli.command {
         Command::Normalize(args) => normalize::run(&args, path),
         Command::Diff(args) => diff::run(&args, &load(path)?),
+        Command::Schema(args) => schema::run(&args),
+        Command::Asyncapi => asyncapi::run(),
         Command::Health(args) => health::run(&args, path),
         Command::Config(action) => config::run(&action, path),
         Command::Receiver => serve(path, serve::Roles { receiver: true, worker: false }),

@@ -74,6 +74,7 @@ pub(super) fn sequence(time: Timestamp, kind: EventType) -> String {
 fn stage(kind: EventType) -> u8 {
     use EventType as E;
     match kind {
+        E::CallScheduled => 0,
         E::CallInitiated
         | E::ConversationCreated
         | E::ContactCreated
@@ -104,6 +105,7 @@ fn stage(kind: EventType) -> u8 {
         E::CallOutcomeTagged
         | E::CallTagged
         | E::CallUntagged
+        | E::CallRecordingAvailable
         | E::CallCostReported
         | E::CallError
         | E::TranscriptCompleted

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{attributes, classification::classify, event::Event, key::IdempotencyKey, percent};
 use crate::core::{
+    contract::family::{Family, SCHEMA_BASE},
     json::{Fields, write_field, write_object},
     webhook::Webhook,
 };
@@ -86,7 +87,7 @@ fn write_context(
     write_field!(out, "time", &time);
     write_field!(out, "timesource", &event.time.is_none().then_some("received"));
     write_field!(out, "datacontenttype", "application/json");
-    extend(out, &["\"dataschema\":\"urn:hookswitch:schema:", event.data.family(), ":1\","]);
+    extend(out, &["\"dataschema\":\"", SCHEMA_BASE, "/", Family::of(&event.data).path, "\","]);
     write_field!(out, "provider", provider);
     write_field!(out, "providerevent", &attribute(&event.provider_event));
     write_field!(out, "deliveryid", &webhook.delivery_id.uuid());

@@ -105,24 +105,6 @@ fn of_people<'d, 'a>(
     people.iter_mut().chain(transfer.flatten()).flat_map(|person| &mut person.phones)
 }
 
-impl Data<'_> {
-    /// Returns the family's name, the next-to-last part of the schema's URN.
-    pub fn family(&self) -> &'static str {
-        match self {
-            Self::Call(_) => "call",
-            Self::Transcript(_) => "transcript",
-            Self::Message(_) => "message",
-            Self::Conversation(_) => "conversation",
-            Self::Contact(_) => "contact",
-            Self::Record(_) => "record",
-            Self::Invoice(_) => "invoice",
-            Self::Scheduling(_) => "scheduling",
-            Self::Widget(_) => "widget",
-            Self::Empty {} => "plain",
-        }
-    }
-}
-
 impl Fields for Data<'_> {
     fn write_fields(&self, out: &mut Vec<u8>) {
         match self {

@@ -2,7 +2,11 @@
 
 use std::borrow::Cow;
 
-use crate::core::json::{Fields, Json, json_object, json_words, write_field, write_object};
+use crate::core::json::{
+    Fields, Json,
+    describe::{Describe, DescribeRecord, Field, Record, Shape},
+    json_object, json_words, write_field, write_object,
+};
 
 /// Text as the provider wrote it.
 pub type Text<'a> = Cow<'a, str>;
@@ -85,5 +89,13 @@ impl Json for Link<'_> {
             write_field!(out, "role", &self.role);
             self.reference.write_fields(out);
         });
+    }
+}
+
+impl Describe for Link<'_> {
+    fn shape() -> Shape {
+        let mut fields = vec![Field::of::<&str>("role", "`owner`, `stage`, `contacts`, …")];
+        fields.extend(Reference::record().fields);
+        Shape::Record(Record { name: "Link", about: "A reference and its role.", fields })
     }
 }
