@@ -361,7 +361,8 @@ fn the_events_of_a_call_in_time_order_merge_without_a_contradiction() {
             let state = merged(&events[..count]);
             assert_eq!(contradictions(&state), Vec::<String>::new(), "{call}: {}", events[count - 1].case);
             let length = |told: &Told| told.data().get("duration_seconds").cloned();
-            let told = events[..count].iter().filter(|told| told.family == "call").filter_map(length).last();
+            let told =
+                events[..count].iter().filter(|told| told.family == "call").filter_map(length).next_back();
             assert_eq!(state.get("duration_seconds").cloned(), told, "{call}");
             lengths += usize::from(told.is_some());
         }

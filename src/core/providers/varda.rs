@@ -151,9 +151,15 @@ type Reader = for<'a> fn(Text<'a>, &mut Object<'a>) -> Result<Typed<'a>, Normali
 
 fn reader(name: &str) -> Option<Reader> {
     Some(match name {
-        "conversation.created" => |id, data| Ok(conversation(EventType::ConversationCreated, id, data)),
-        "conversation.resolved" => |id, data| Ok(conversation(EventType::ConversationResolved, id, data)),
-        "conversation.closed" => |id, data| Ok(conversation(EventType::ConversationClosed, id, data)),
+        "conversation.created" => |id, data| Ok(conversation(EventType::ConversationCreated, None, id, data)),
+        "conversation.resolved" => |id, data| {
+            let status = Some(ConversationStatus::Resolved);
+            Ok(conversation(EventType::ConversationResolved, status, id, data))
+        },
+        "conversation.closed" => |id, data| {
+            let status = Some(ConversationStatus::Closed);
+            Ok(conversation(EventType::ConversationClosed, status, id, data))
+        },
         "message.created" => |id, data| Ok(message(id, data)),
         "call.started" => |id, data| Ok(call(EventType::CallInitiated, id, data)),
         "call.ended" => |id, data| Ok(call(EventType::CallEnded, id, data)),
@@ -166,15 +172,16 @@ fn reader(name: &str) -> Option<Reader> {
 
 type Typed<'a> = (EventType, String, Data<'a>);
 
-fn conversation<'a>(kind: EventType, id: Text<'a>, data: &mut Object<'a>) -> Typed<'a> {
+/// Reads a conversation, whose status is that of the event's type if that says one.
+fn conversation<'a>(
+    kind: EventType,
+    status_of_type: Option<ConversationStatus>,
+    id: Text<'a>,
+    data: &mut Object<'a>,
+) -> Typed<'a> {
     let status = data.open_word("status", CONVERSATION_STATUSES);
     let priority = data.open_word("priority", PRIORITIES);
     let channel = data.open_word("channel_type", CHANNELS);
-    let status_of_type = match kind {
-        EventType::ConversationResolved => Some(ConversationStatus::Resolved),
-        EventType::ConversationClosed => Some(ConversationStatus::Closed),
-        _ => None,
-    };
     let typed = ConversationData {
         status: status_of_type.or(status.known),
         status_raw: status.raw,

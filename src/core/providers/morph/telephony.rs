@@ -125,11 +125,12 @@ fn kind_of(
 
 /// Returns the event's time. The call's own time takes precedence over that of its record.
 fn time_of(kind: EventType, head: &Head<'_>, call: &CallData<'_>) -> Option<Timestamp> {
-    let own = match kind {
-        EventType::CallEnded => call.ended_at,
-        EventType::CallAnswered => call.answered_at,
-        EventType::CallInitiated => call.started_at,
-        _ => None,
+    let own = match kind.call_status() {
+        Some(CallStatus::Ended) => call.ended_at,
+        Some(CallStatus::InProgress) => call.answered_at,
+        Some(CallStatus::Initiated) => call.started_at,
+        // A planned call starts in the future.
+        Some(CallStatus::Scheduled | CallStatus::Ringing) | None => None,
     };
     own.or_else(|| head.time())
 }
