@@ -266,7 +266,8 @@ section! {
         /// channel over it. An event is some hundred bytes larger than its webhook: see
         /// `worker.event_bytes_max`. For the memory of workers see `worker.memory_max`.
         body_bytes_max: usize = size(1..=16 * MIB).default(MIB);
-        /// Headers to capture in addition to `traceparent`, `tracestate` and those that the provider documents.
+        /// Headers to capture in addition to `traceparent`, `tracestate` and those that the provider
+        /// documents.
         capture_headers: Vec<String> = harmless_headers().default(Vec::new());
         /// Body of a 200 response.
         answer_body: String = text().default(String::new());

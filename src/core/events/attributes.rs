@@ -70,84 +70,21 @@ pub(super) fn sequence(time: Timestamp, kind: EventType) -> String {
     format!("{:016}-{}", time.as_microsecond().max(0), stage(kind))
 }
 
-/// Returns the stage of a type, from 0 to 9: its place among events of the same instant about one object.
+/// Returns the stage of a type, from 0 to 9: its place among events of the same instant about one object. The
+/// last word of the type decides.
 fn stage(kind: EventType) -> u8 {
-    use EventType as E;
-    match kind {
-        E::CallScheduled => 0,
-        E::CallInitiated
-        | E::ConversationCreated
-        | E::ContactCreated
-        | E::CompanyCreated
-        | E::UserCreated
-        | E::WorkspaceCreated
-        | E::OpportunityCreated
-        | E::PipelineCreated
-        | E::StageCreated
-        | E::EngagementCreated
-        | E::InvoiceCreated
-        | E::InvoiceItemCreated
-        | E::InvoiceLineItemCreated
-        | E::SchedulingEventTypeCreated
-        | E::SchedulingSlotCreated
-        | E::SchedulingEventCreated
-        | E::WidgetCardViewCreated => 1,
-        E::CallRinging => 2,
-        E::CallEarlyMedia => 3,
-        E::CallAnswered => 4,
-        E::CallTransferred
-        | E::CallMedia
-        | E::CallInput
-        | E::TranscriptPartial
-        | E::MessageReceived
-        | E::MessageSent => 5,
-        E::CallEnded | E::ConversationResolved => 6,
-        E::CallOutcomeTagged
-        | E::CallTagged
-        | E::CallUntagged
-        | E::CallRecordingAvailable
-        | E::CallCostReported
-        | E::CallError
-        | E::TranscriptCompleted
-        | E::TranscriptFailed
-        | E::MessageDeliveryReported
-        | E::ConversationClosed => 7,
-        E::CallUpdated
-        | E::TranscriptUpdated
-        | E::ContactUpdated
-        | E::CompanyUpdated
-        | E::UserUpdated
-        | E::WorkspaceUpdated
-        | E::OpportunityUpdated
-        | E::PipelineUpdated
-        | E::StageUpdated
-        | E::EngagementUpdated
-        | E::InvoiceUpdated
-        | E::InvoiceItemUpdated
-        | E::InvoiceLineItemUpdated
-        | E::SchedulingEventTypeUpdated
-        | E::SchedulingSlotUpdated
-        | E::SchedulingEventUpdated
-        | E::WidgetCardViewUpdated
-        | E::SourcePing
-        | E::ProviderUnmapped => 8,
-        E::CallDeleted
-        | E::TranscriptDeleted
-        | E::ContactDeleted
-        | E::CompanyDeleted
-        | E::UserDeleted
-        | E::WorkspaceDeleted
-        | E::OpportunityDeleted
-        | E::PipelineDeleted
-        | E::StageDeleted
-        | E::EngagementDeleted
-        | E::InvoiceDeleted
-        | E::InvoiceItemDeleted
-        | E::InvoiceLineItemDeleted
-        | E::SchedulingEventTypeDeleted
-        | E::SchedulingSlotDeleted
-        | E::SchedulingEventDeleted
-        | E::WidgetCardViewDeleted => 9,
+    match kind.as_str().rsplit('.').next().unwrap_or_default() {
+        "scheduled" => 0,
+        "initiated" | "created" => 1,
+        "ringing" => 2,
+        "early_media" => 3,
+        "answered" => 4,
+        "transferred" | "media" | "input" | "partial" | "received" | "sent" => 5,
+        "ended" | "resolved" => 6,
+        "updated" => 8,
+        "deleted" => 9,
+        // What becomes known of something that is over: transcripts, tags, costs, reports, errors.
+        _ => 7,
     }
 }
 
@@ -235,6 +172,26 @@ mod tests {
         ];
         assert!(sorted.is_sorted_by(|a, b| a < b), "{sorted:?}");
         assert_eq!(sorted[5], "1767258736608000-6");
+    }
+
+    #[test]
+    fn the_types_of_a_call_are_staged_in_the_order_of_its_life() {
+        let mut calls: Vec<_> = EventType::ALL
+            .iter()
+            .map(|kind| (stage(*kind), kind.as_str()))
+            .filter(|(_, kind)| kind.starts_with("call."))
+            .collect();
+        calls.sort_unstable();
+        let of = |stage: u8| {
+            calls.iter().filter(|(of, _)| *of == stage).map(|(_, kind)| *kind).collect::<Vec<_>>()
+        };
+        assert_eq!(of(1), ["call.initiated"]);
+        assert_eq!(of(4), ["call.answered"]);
+        assert_eq!(of(5), ["call.input", "call.media", "call.transcript.partial", "call.transferred"]);
+        assert_eq!(of(6), ["call.ended"]);
+        assert!(of(7).contains(&"call.transcript.completed") && of(7).contains(&"call.cost_reported"));
+        assert_eq!(of(8), ["call.transcript.updated", "call.updated"]);
+        assert_eq!(of(9), ["call.deleted", "call.transcript.deleted"]);
     }
 
     #[test]
