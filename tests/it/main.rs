@@ -23,6 +23,7 @@ mod many_letters;
 mod memory;
 mod outages;
 mod poison;
+mod policies;
 mod processes;
 #[path = "../support/proxy.rs"]
 mod proxy;

@@ -209,6 +209,11 @@ impl World {
         self.changed("[redis]\n", "[redis]\ntimeout = \"30s\"\n").await
     }
 
+    /// Returns the name of its virtual host.
+    pub fn vhost(&self) -> String {
+        self.config.amqp.urls[0].reveal().rsplit_once('/').unwrap().1.to_owned()
+    }
+
     /// Creates its topology.
     pub async fn apply(&self) {
         Topology::of(&self.config).apply(&self.connect().await).await.unwrap();

@@ -105,8 +105,9 @@ fn dead_lettering(exchange: &str) -> Vec<(&'static str, Argument)> {
     ]
 }
 
-/// Returns the arguments of a queue without a delivery limit. If a policy limits its length it refuses new
-/// messages, whose publishers wait: by default it would drop its oldest ones.
+/// Returns the arguments of a queue without a delivery limit. If a policy limits its length, and does not
+/// set `overflow` as well, it refuses new messages, whose publishers wait: by default it would drop its
+/// oldest ones.
 fn unlimited() -> Vec<(&'static str, Argument)> {
     vec![
         ("x-queue-type", text("quorum")),
