@@ -22,12 +22,12 @@ use crate::{
 const EXAMPLES: &str = "OLD and NEW are each one of:
   - what a build recorded with `hookswitch normalize --webhooks …`
   - a file of `hookswitch dead-letters export`: this build normalizes its webhooks now
-  - a folder of cases, <provider>/<case>/{body.json, headers.txt, expected.json}, such as tests/golden: what
-    expected.json says; this build normalizes the cases without one
+  - a folder of cases, <provider>/<case>/{body.json, headers.txt, expected.json}, such as tests/golden: \
+    what expected.json says; this build normalizes the cases without one
 
-Webhooks are matched by letter id or case, their events by type and place among those of the type, as event
-ids are. Neither broker nor Redis is needed. Sources take their settings (phone_region, unsupported) from the
-configuration, if they are in it.
+Webhooks are matched by letter id or case, their events by type and place among those of the type, as event \
+ids are. Neither broker nor Redis is needed. Sources take their settings (phone_region, unsupported) from \
+the configuration, if they are in it.
 
 Examples:
   hookswitch-0.1 normalize --webhooks letters.ndjson > old.ndjson

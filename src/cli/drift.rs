@@ -22,16 +22,16 @@ use crate::{
 };
 
 const NOTES: &str =
-    "A value has drifted if the adapter does not expect its field, or its type there. Nothing is lost: an
-event carries it under `unmapped`. No value is shown or kept: `length` is a class, of the first such value, in
-characters of a text or digits of a number.
+    "A value has drifted if the adapter does not expect its field, or its type there. Nothing is lost: an \
+event carries it under `unmapped`. No value is shown or kept: `length` is a class, of the first such value, \
+in characters of a text or digits of a number.
 
-Workers record drift in Redis every 10 seconds and at their end. The record is not exact: what Redis does not
-take, as during an outage, is not recorded again (hookswitch_schema_drift_total counts it). 200 paths of a
-source are kept, until no drift of it has come for 90 days; what is new beyond them is one row, `(others)`.
-Times are those of receipt.
+Workers record drift in Redis every 10 seconds and at their end. The record is not exact: what Redis does \
+not take, as during an outage, is not recorded again (hookswitch_schema_drift_total counts it). 200 paths \
+of a source are kept, until no drift of it has come for 90 days; what is new beyond them is one row, \
+`(others)`. Times are those of receipt.
 
-What to do: see in an event what it is (`hookswitch tail --source S --reveal --note …`), and whether the
+What to do: see in an event what it is (`hookswitch tail --source S --reveal --note …`), and whether the \
 provider documents it. Once an upgrade knows the field, --forget begins the list anew.
 
 Exit codes:

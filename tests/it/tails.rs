@@ -1,12 +1,14 @@
 //! `hookswitch tail`: what it shows of events, live and from a stream, and what it leaves where it is.
 
+use std::time::Duration;
+
 use lapin::{
     options::{QueueBindOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable},
 };
 use serde_json::Value;
 
-use super::support::{World, call, program::Program};
+use super::support::{World, call, program::Program, until};
 
 /// Declares a stream that takes all events.
 pub(super) async fn declare_stream(world: &World, name: &str) {
@@ -79,6 +81,11 @@ async fn personal_data_in_a_tail_is_shown_only_on_record() {
     assert!(row.out.contains("+905555555555 -> +905555555554"), "{row:?}");
     let event = &tool.ok(&format!("{from} --json --reveal --note ticket-8")).await.lines()[0];
     assert_eq!(event["data"]["from"]["raw"], "+905555555555");
+    let interrupted = tool.start("tail --from 1h --stream events.history --reveal --note ticket-9");
+    until("it is recorded", async || tool.ok("dead-letters jobs --json").await.lines().len() == 3).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    interrupted.signal("INT");
+    assert_eq!(interrupted.end().await.code, Some(0));
 
     let jobs = tool.ok("dead-letters jobs --json").await;
     assert!(!jobs.out.contains("90555"), "{jobs:?}");
@@ -86,5 +93,6 @@ async fn personal_data_in_a_tail_is_shown_only_on_record() {
     let job = |n: usize| (&jobs[n]["kind"], &jobs[n]["actor"], &jobs[n]["note"], &jobs[n]["handled"]);
     assert_eq!(job(0), (&"reveal".into(), &"ann".into(), &"ticket-7".into(), &1.into()), "{jobs:?}");
     assert_eq!(job(1), (&"reveal".into(), &"ann".into(), &"ticket-8".into(), &1.into()), "{jobs:?}");
+    assert_eq!((&jobs[2]["outcome"], &jobs[2]["handled"]), (&"finished".into(), &1.into()), "{jobs:?}");
     assert!(jobs[0]["filter"].as_str().unwrap().contains("--where from.raw=…"), "{jobs:?}");
 }

@@ -31,14 +31,14 @@ const SILENCE: Duration = Duration::from_secs(2);
 
 const NOTES: &str = "It says what is recorded, and what follows from it:
   - a delivery id holds its time of receipt
-  - the log of dead letters (90 days) and the journal of jobs (400 days): every death, and who sent the letter
-    back or discarded it
-  - the mark of the idempotency key in Redis (dedup.lease, dedup.done_ttl). The key is the one that this build
-    derives from a dead letter's body, that an event carries, or that you give
+  - the log of dead letters (90 days) and the journal of jobs (400 days): every death, and who sent the \
+    letter back or discarded it
+  - the mark of the idempotency key in Redis (dedup.lease, dedup.done_ttl). The key is the one that this \
+    build derives from a dead letter's body, that an event carries, or that you give
   - with --stream, the events in a stream that is bound to them
 
-It does not know more: a webhook that is queued, waits for a retry or is in work is nowhere on record by its
-id, duplicates are counted and not listed, and an event's id does not lead back to its webhook without a
+It does not know more: a webhook that is queued, waits for a retry or is in work is nowhere on record by its \
+id, duplicates are counted and not listed, and an event's id does not lead back to its webhook without a \
 stream. The keys themselves are not shown, since they can be made of personal data.
 
 Examples:

@@ -152,7 +152,8 @@ fn has(value: &Value, path: &[String], expected: &str) -> bool {
         (Value::Number(number), []) => {
             number.to_string() == expected || expected.parse::<f64>().ok() == number.as_f64()
         }
-        (Value::Bool(_) | Value::Null, []) => value.to_string() == expected,
+        (Value::Bool(flag), []) => expected.parse() == Ok(*flag),
+        (Value::Null, []) => expected == "null",
         _ => false,
     }
 }

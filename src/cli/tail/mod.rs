@@ -14,13 +14,11 @@ use self::{
 };
 use super::{
     connect::block_on,
-    dead_letters::{
-        session::{Session, stop_on_signals},
-        who::Who,
-    },
-    exit::{OK, Unreachable, Usage},
+    dead_letters::{session::Session, who::Who},
+    exit::{INTERRUPTED, OK, Unreachable, Usage},
     moment,
     output::{Out, eprint_line},
+    signals::stop_on_signals,
 };
 use crate::{
     config::Config,
@@ -35,9 +33,9 @@ const EXAMPLES: &str = "Examples:
   hookswitch tail --from 2h --stream events.history      the last two hours, then what comes
   hookswitch tail --json --count 10 --reveal --note 'ticket 7' > events.ndjson
 
-Personal data is masked, in --json too: what is shown is a closed list of typed fields (types, ids, times,
-lengths, words of closed lists); anything else, all of `unmapped` included, is replaced by its type and
-length. --reveal shows everything and is recorded like a job on dead letters (`dead-letters jobs`). --where
+Personal data is masked, in --json too: what is shown is a closed list of typed fields (types, ids, times, \
+lengths, words of closed lists); anything else, all of `unmapped` included, is replaced by its type and \
+length. --reveal shows everything and is recorded like a job on dead letters (`dead-letters jobs`). --where \
 compares the real values.
 
 Rows come in the order of publishing; their time is the provider's.
@@ -46,7 +44,8 @@ Exit codes:
   0   ended by --count, --idle, Ctrl-C, or a reader that stopped early
   1   the broker refused (no such exchange or stream, no permission), or the output could not be written
   64  the command line or the configuration is wrong
-  69  the broker is unreachable, or the connection was lost";
+  69  the broker is unreachable, or the connection was lost
+  130 a second Ctrl-C before the end was recorded";
 
 /// Follow the normalized events without consuming them from any queue
 ///
@@ -153,7 +152,10 @@ fn not_read(stream: &str, error: amqp::Error) -> anyhow::Error {
         amqp::Error::Refused(_) => {
             anyhow::anyhow!("{error}; --stream needs the name of a queue that is a stream, not `{stream}`")
         }
-        error => anyhow::anyhow!("stream `{stream}` cannot be read: {error}"),
+        error @ (amqp::Error::Missing(_)
+        | amqp::Error::Denied(_)
+        | amqp::Error::Locked(_)
+        | amqp::Error::Replaced(_)) => anyhow::anyhow!("stream `{stream}` cannot be read: {error}"),
     }
 }
 
@@ -164,7 +166,7 @@ async fn show(
     mut rows: Rows,
     shown: &mut u64,
 ) -> anyhow::Result<()> {
-    let stop = stop_on_signals()?;
+    let stop = stop_on_signals(|| (), || INTERRUPTED)?;
     let patience = args.idle.map_or(Duration::MAX, Duration::from_secs);
     let mut out = Out::new();
     while args.count.is_none_or(|count| *shown < count) {
