@@ -20,11 +20,12 @@ use super::{
     section::section,
     values::{
         content_type, delays, harmless_headers, header_name, log_filter, patterns, phone_region, queue_name,
-        redis_namespace, shard_by, socket_address, source_name, source_names, text,
+        redis_namespace, schema_base, shard_by, socket_address, source_name, source_names, text,
     },
 };
 use crate::core::{
     auth::{Algorithm, Auth, Encoding},
+    contract::family::SCHEMA_BASE,
     delivery::{fault::Reason, retry::Schedule},
     events::phone::PhoneRegion,
     providers::Provider,
@@ -59,6 +60,8 @@ section! {
         retry: Retry = table();
         /// `[dedup]`
         dedup: Dedup = table();
+        /// `[events]`
+        events: Events = table();
         /// `[log]`
         log: Log = table();
         /// `[sources.<name>]`
@@ -162,7 +165,7 @@ section! {
 section! {
     /// The HTTP server for operators.
     pub struct Admin {
-        /// Address that serves `/livez`, `/readyz` and `/metrics`. Keep it private.
+        /// Address that serves `/livez`, `/readyz`, `/metrics` and `/schemas`. Keep it private.
         listen: SocketAddr = socket_address().default(([127, 0, 0, 1], 9464).into());
     }
 }
@@ -224,6 +227,16 @@ section! {
         lease: Duration = duration(SECOND..=HOUR).default(30 * SECOND);
         /// How long a processed webhook is remembered. Providers redeliver and replay for days.
         done_ttl: Duration = duration(MINUTE..=365 * DAY).default(7 * DAY);
+    }
+}
+
+section! {
+    /// The events that workers publish.
+    pub struct Events {
+        /// Start of the ids of the events' schemas, which `dataschema` names. Set it to where your consumers
+        /// can read them: a copy of the folder that `hookswitch schema --all --out` writes, or `/schemas` at
+        /// `admin.listen`. The default identifies the schemas, but no host has that name.
+        schema_base: String = schema_base().default(SCHEMA_BASE.to_owned());
     }
 }
 

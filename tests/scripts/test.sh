@@ -27,6 +27,8 @@ tests/scripts/check-deployment.sh
 [ "${1:-}" = quick ] && exit 0
 say "tests, against a private RabbitMQ and Redis that they start themselves"
 cargo test --locked
+say "the contract: events under validators and SDKs that are not ours"
+tests/scripts/contract.sh 5000
 say "mutants: each known mistake must be noticed by a test"
 tests/scripts/mutants.sh
 say "every fault once under load, with every webhook accounted for"
