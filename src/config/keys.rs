@@ -22,11 +22,12 @@ use super::{
     subscription::Subscription,
     values::{
         content_type, delays, harmless_headers, header_name, log_filter, phone_region, queue_name,
-        redis_namespace, shard_by, socket_address, source_name, source_names, text,
+        redis_namespace, schema_base, shard_by, socket_address, source_name, source_names, text,
     },
 };
 use crate::core::{
     auth::{Algorithm, Auth, Encoding},
+    contract::family::SCHEMA_BASE,
     delivery::{fault::Reason, retry::Schedule},
     events::phone::PhoneRegion,
     providers::Provider,
@@ -166,7 +167,7 @@ section! {
 section! {
     /// The HTTP server for operators.
     pub struct Admin {
-        /// Address that serves `/livez`, `/readyz` and `/metrics`. Keep it private.
+        /// Address that serves `/livez`, `/readyz`, `/metrics` and `/schemas`. Keep it private.
         listen: SocketAddr = socket_address().default(([127, 0, 0, 1], 9464).into());
     }
 }
@@ -239,6 +240,10 @@ section! {
         /// then, or they are kept in `events.unrouted`.
         test_routing: TestRouting = one_of([("same", TestRouting::Same), ("apart", TestRouting::Apart)])
             .default(TestRouting::Same);
+        /// Start of the ids of the events' schemas, which `dataschema` names. Set it to where your consumers
+        /// can read them: a copy of the folder that `hookswitch schema --all --out` writes, or `/schemas` at
+        /// `admin.listen`. The default identifies the schemas, but no host has that name.
+        schema_base: String = schema_base().default(SCHEMA_BASE.to_owned());
     }
 }
 

@@ -21,7 +21,7 @@ const HALF: &str = "half a pair";
 const CHANGES_MAX: usize = 6;
 
 /// Returns the events of a webhook as they are published; none if it cannot be normalized.
-fn events_of(webhook: &Webhook, region: Option<&str>) -> Vec<Bytes> {
+pub(crate) fn events_of(webhook: &Webhook, region: Option<&str>) -> Vec<Bytes> {
     let Ok(mut normalized) = providers::normalize(webhook) else { return Vec::new() };
     if let Some(region) = region {
         normalized.add_e164(region.parse().unwrap());

@@ -3,6 +3,10 @@
 
 #[path = "../support/golden.rs"]
 mod cases;
+mod compare;
 mod events;
+#[path = "../support/pretty.rs"]
+mod pretty;
 mod published;
+mod reference;
 mod validate;

@@ -68,7 +68,7 @@ fn hookswitch(arguments: &[&str]) -> (i32, String) {
 
 #[test]
 fn the_commands_need_no_configuration_and_give_the_committed_files() {
-    let committed = files_in(&Path::new(ROOT).join("schemas"));
+    let committed = expected();
     assert_eq!(hookswitch(&["asyncapi"]), (0, committed["asyncapi.json"].clone()));
     assert_eq!(hookswitch(&["schema", "call"]), (0, committed["data/call/1.json"].clone()));
     let out = tempfile::tempdir().unwrap();

@@ -28,6 +28,8 @@ tests/scripts/check-deployment.sh
 say "tests, against a private RabbitMQ and Redis that they start themselves"
 # Most of them wait most of the time.
 RUST_TEST_THREADS=$((2 * $(nproc))) cargo test --locked
+say "the contract: events under validators and SDKs that are not ours"
+tests/scripts/contract.sh 5000
 say "mutants: each known mistake must be noticed by a test"
 tests/scripts/mutants.sh
 say "every fault once under load, with every webhook accounted for"

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::core::{
     events::{cloudevent::CONTENT_TYPE, event::EventType},
-    json::{Tree, describe::Record},
+    json::Tree,
 };
 
 const ABOUT: &str = "Telephony and CRM webhooks as normalized events. Each event is a CloudEvent 1.0 in JSON, \
@@ -76,7 +76,7 @@ fn message(kind: EventType) -> (String, Tree) {
             "properties",
             Tree::object([
                 ("type", Tree::object([("const", kind.as_str().into())])),
-                ("data", reference("#/components/schemas/", Family::of_type(kind).data().name)),
+                ("data", reference("#/components/schemas/data.", Family::of_type(kind).name)),
             ]),
         ),
     ]);
@@ -93,10 +93,12 @@ fn message(kind: EventType) -> (String, Tree) {
 fn schemas() -> Vec<(String, Tree)> {
     let mut shapes = Shapes::new("#/components/schemas/", Unknown::Allowed);
     let event = event(&mut shapes);
-    let records: Vec<Record> = Family::ALL.iter().map(|family| family.data()).collect();
-    let data: Vec<_> = records
+    let data: Vec<_> = Family::ALL
         .iter()
-        .map(|record| (record.name.to_owned(), shapes.record(about(record.about), record)))
+        .map(|family| {
+            let record = family.data();
+            (format!("data.{}", family.name), shapes.record(about(record.about), &record))
+        })
         .collect();
     let mut all = shapes.into_definitions();
     all.push(("Event".to_owned(), event));

@@ -3,7 +3,9 @@
 
 mod asyncapi;
 mod attributes;
+pub mod compare;
 pub mod family;
+mod limits;
 mod schema;
 mod shapes;
 

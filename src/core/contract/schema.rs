@@ -38,6 +38,14 @@ impl<'a> Schemas<'a> {
         data.chain(events).collect()
     }
 
+    /// Returns the schema at a path below the base; `None` if there is none.
+    pub fn at(&self, path: &str) -> Option<Tree> {
+        if let Some(family) = Family::ALL.iter().find(|family| family.path == path) {
+            return Some(self.data(family));
+        }
+        EventType::ALL.iter().find(|kind| Self::path(**kind) == path).map(|kind| self.event(*kind))
+    }
+
     /// Returns the schema of a family's data.
     pub fn data(&self, family: &Family) -> Tree {
         let record = family.data();
