@@ -2,7 +2,7 @@
  * Folds the events of a call into its current state: in any order, each any number of times, one result.
  *
  * Each part of the state keeps the value of the event with the highest rank, so nothing needs to be sorted or
- * awaited. The rules are in docs/consuming.md. A state is plain JSON: store it under the event's `correlationid`.
+ * awaited. The rules are in docs/consuming.md. A state is plain JSON: store it under the `correlationid`.
  */
 import type { CallData, CallEvent, Segment, TranscriptEvent } from './events.js';
 
@@ -17,13 +17,19 @@ export type Call = Omit<CallData, 'tag'> & {
   transcript?: Partial<TranscriptEvent['data']>;
 };
 
-/** The types that tell how the call stands. The others tell something about it, and only complete what these say. */
-const LIFE = ['scheduled', 'initiated', 'ringing', 'early_media', 'answered', 'transferred', 'ended', 'updated'];
+/** The types that tell how the call stands. The others only complete what these say. */
+const LIFE = [
+  'scheduled', 'initiated', 'ringing', 'early_media', 'answered', 'transferred', 'ended', 'updated',
+];
 const STATUSES = ['scheduled', 'initiated', 'ringing', 'in_progress', 'ended'];
 /** Fields that have rules of their own, or are true of the event alone. */
-const APART = ['status', 'status_raw', 'tag', 'recordings', 'media', 'digits', 'snapshot', 'derived', 'unmapped'];
+const APART = [
+  'status', 'status_raw', 'tag', 'recordings', 'media', 'digits', 'snapshot', 'derived', 'unmapped',
+];
 /** What a transcript says of itself. The rest of its data is about the call. */
-const OF_TRANSCRIPT = ['transcript', 'full_text', 'participants', 'transcript_seconds', 'transcript_id', 'error'];
+const OF_TRANSCRIPT = [
+  'transcript', 'full_text', 'participants', 'transcript_seconds', 'transcript_id', 'error',
+];
 
 /** Yields what an event about a transcript says. */
 function* ofTranscript({ type, id, data }: TranscriptEvent): Generator<Fact> {
@@ -31,7 +37,9 @@ function* ofTranscript({ type, id, data }: TranscriptEvent): Generator<Fact> {
     yield [`lines/${id}`, '', data.transcript ?? []];
   } else {
     const own = Object.entries(data).filter(([name]) => OF_TRANSCRIPT.includes(name));
-    if (own.length > 0 || type === 'call.transcript.deleted') yield ['transcript', '', Object.fromEntries(own)];
+    if (own.length > 0 || type === 'call.transcript.deleted') {
+      yield ['transcript', '', Object.fromEntries(own)];
+    }
   }
   for (const [name, value] of Object.entries(data)) {
     if (!OF_TRANSCRIPT.includes(name) && !APART.includes(name)) yield [name, '10', value];
@@ -64,8 +72,8 @@ const isOfTranscript = (event: CallEvent | TranscriptEvent): event is Transcript
 
 /** Takes an event into the state of its call. */
 export function fold(state: State, event: CallEvent | TranscriptEvent): void {
-  // `sequence` sorts by the time at the provider, then by the stage of the type; `recordedtime` is the receipt.
-  // Without its Z, a time with a shorter fraction sorts before one with a longer.
+  // `sequence` sorts by the time at the provider, then by the stage of the type; `recordedtime` is the time
+  // of receipt. Without its Z, a time with a shorter fraction sorts before one with a longer.
   const moment = `${event.sequence} ${event.recordedtime.replace('Z', '')} ${event.id}`;
   for (const [part, first, value] of isOfTranscript(event) ? ofTranscript(event) : ofCall(event)) {
     const rank = `${first} ${moment}`;

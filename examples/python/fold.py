@@ -1,7 +1,7 @@
 """Folds the events of a call into its current state: in any order, each any number of times, one result.
 
 Each part of the state keeps the value of the event with the highest rank, so nothing needs to be sorted or
-awaited. The rules are in docs/consuming.md. A state is plain JSON: store it under the event's `correlationid`.
+awaited. The rules are in docs/consuming.md. A state is plain JSON: store it under the `correlationid`.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ State = dict[str, list[Any]]
 # A part of the state, the first part of its rank, and its value.
 Fact = tuple[str, str, object]
 
-# The types that tell how the call stands. The others tell something about it, and only complete what these say.
+# The types that tell how the call stands. The others only complete what these say.
 LIFE = ("scheduled", "initiated", "ringing", "early_media", "answered", "transferred", "ended", "updated")
 STATUSES = ("scheduled", "initiated", "ringing", "in_progress", "ended")
 # Fields that have rules of their own, or are true of the event alone.
@@ -58,8 +58,8 @@ def of_call(event: CallEvent) -> Iterator[Fact]:
 
 def fold(state: State, event: CallEvent | TranscriptEvent) -> None:
     """Takes an event into the state of its call."""
-    # `sequence` sorts by the time at the provider, then by the stage of the type; `recordedtime` is the receipt.
-    # Without its Z, a time with a shorter fraction sorts before one with a longer.
+    # `sequence` sorts by the time at the provider, then by the stage of the type; `recordedtime` is the time
+    # of receipt. Without its Z, a time with a shorter fraction sorts before one with a longer.
     moment = f"{event['sequence']} {event['recordedtime'].rstrip('Z')} {event['id']}"
     if event["type"].startswith("call.transcript."):
         facts = of_transcript(cast(TranscriptEvent, event))

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs the consumers of examples/ against a private RabbitMQ, Redis and hookswitch, and checks what they print:
-# every event of a call once, also if they are killed, if their connections are cut, and if an event comes
-# again. Checks the types that are generated from the schemas, with the compilers of both languages.
+# Runs the consumers of examples/ against a private RabbitMQ, Redis and hookswitch, and checks what they
+# print: every event of a call once, also if they are killed, if their connections are cut, and if an event
+# comes again. Checks the types that are generated from the schemas, with the compilers of both languages.
 #
 # What npm and pip install goes to .run/examples, once.
 set -euo pipefail
@@ -74,9 +74,10 @@ start() { # NAME COMMAND …
     started=$!
     pids+=("$started")
 }
-# Waits half a minute for COMMAND to succeed.
+# Waits two minutes at most for COMMAND to succeed.
 await() {
-    for _ in $(seq 300); do
+    local until=$((SECONDS + 120))
+    while [ "$SECONDS" -lt "$until" ]; do
         "$@" >/dev/null 2>&1 && return 0
         sleep 0.1
     done
@@ -101,15 +102,29 @@ languages=(rust python node)
     done
 } >"$HOOKSWITCH_CONFIG"
 
+# Consumers have no more rights than docs/permissions.md grants.
+cat >"$dir/definitions.json" <<'JSON'
+{
+  "vhosts": [{"name": "/"}],
+  "users": [
+    {"name": "guest", "password": "guest", "tags": "administrator"},
+    {"name": "consumer", "password": "consumer", "tags": ""}
+  ],
+  "permissions": [
+    {"user": "guest", "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"},
+    {"user": "consumer", "vhost": "/", "configure": "^$", "write": "^$", "read": "^crm\\.(rust|python|node)$"}
+  ]
+}
+JSON
+export HOOKSWITCH_RABBITMQ_CONF="definitions.import_backend = local_filesystem
+definitions.local.path = $dir/definitions.json"
 start rabbitmq deploy/local/rabbitmq-server.sh "$dir/rabbitmq" "$amqp_port"
 start redis deploy/local/redis-server.sh "$dir/redis" "$redis_port"
-await redis-cli -p "$redis_port" ping
-await "$program" topology apply
+answers() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+await answers "$redis_port"
+await answers "$amqp_port"
+"$program" topology apply
 start hookswitch "$program" all
-rabbitmqctl() { tests/scripts/rabbitmqctl.sh "$dir/rabbitmq" --quiet "$@" >/dev/null; }
-# Consumers have no more rights than docs/permissions.md grants.
-rabbitmqctl add_user consumer consumer
-rabbitmqctl set_permissions consumer '^$' '^$' '^crm\.(rust|python|node)$'
 await "$program" health --url "http://127.0.0.1:$admin_port/readyz"
 
 # Follows the events of calls.
@@ -170,8 +185,8 @@ send
 say "with their connections cut, and other events"
 # Each says on standard error that it reconnects.
 are_cut() {
-    rabbitmqctl close_all_user_connections consumer 'cut by the test' || return 1
     local language
+    tests/scripts/rabbitmqctl.sh "$dir/rabbitmq" close_all_user_connections consumer 'by the test' || return 1
     for language in "${languages[@]}"; do [ -s "$dir/$language.err" ] || return 1; done
 }
 await are_cut

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Generates the types of events for consumers from the schemas in schemas/: types.sh NODE_TOOLS PYTHON_TOOLS TO
-# The tools are those that examples.sh installs. TO/events.ts and TO/events.py are written.
+# Generates the types of events for consumers from schemas/: types.sh NODE_TOOLS PYTHON_TOOLS TO
+#
+# The tools are those that examples.sh installs. Writes TO/events.ts and TO/events.py.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 node_tools=$1 python_tools=$2 to=$3
