@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .PHONY: help up down clean-data secrets build test test-rabbitmq-4 check map million faults faults-long cluster simulate
-.PHONY: contract release-contract mutants bench bench-node bench-latency bench-growth bench-fairness bench-flame bench-micro fmt lint doc
+.PHONY: examples types contract release-contract mutants bench bench-node bench-latency bench-growth bench-fairness bench-flame bench-micro fmt lint doc
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-15s %s\n", $$1, $$2 }'
@@ -25,6 +25,12 @@ test: ## Run everything that CI checks: format, lints, docs, licences, deploymen
 
 test-rabbitmq-4: ## Test against Debian 13's RabbitMQ 4, Redis 8 and Valkey 8; SUITE=forky for newer versions
 	@tests/scripts/test-services.sh $(SUITE)
+
+examples: ## Run the consumers of examples/ against a private broker, and check what they print and their types
+	@tests/scripts/examples.sh
+
+types: ## Generate the types of events for consumers from schemas/: examples/python/events.py, examples/node/events.ts
+	@tests/scripts/examples.sh types
 
 cluster: ## Kill, stop, cut off and freeze RabbitMQ cluster nodes and a Redis master, under load
 	@deploy/local/install.sh rabbitmq-server redis-server iproute2

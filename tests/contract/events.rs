@@ -26,10 +26,7 @@ pub(crate) fn events_of(webhook: &Webhook, region: Option<&str>) -> Vec<Bytes> {
     if let Some(region) = region {
         normalized.add_e164(region.parse().unwrap());
     }
-    let events = normalized.events.iter().enumerate();
-    events
-        .map(|(position, event)| cloudevent::encode(webhook, &normalized.key, position, event).body)
-        .collect()
+    cloudevent::encode(webhook, &normalized.key, &normalized.events).map(|encoded| encoded.body).collect()
 }
 
 fn golden_webhooks() -> impl Iterator<Item = Webhook> {
