@@ -90,12 +90,24 @@ impl Told {
     }
 }
 
+/// Returns the family of a type, of which all types have the same fields.
+fn family(kind: &str) -> &str {
+    match kind.split_once('.').unwrap() {
+        ("call", rest) if rest.starts_with("transcript") => "transcript",
+        ("company" | "user" | "workspace" | "opportunity" | "pipeline" | "stage" | "engagement", _) => {
+            "record"
+        }
+        ("source" | "provider", _) => "plain",
+        (family, _) => family,
+    }
+}
+
 fn told(case: &str, webhook: &Webhook) -> Vec<Told> {
     let Ok(normalized) = providers::normalize(webhook) else { return Vec::new() };
     let encoded = cloudevent::encode(webhook, &normalized.key, &normalized.events);
     let tell = |(position, (event, encoded)): (usize, (&Event<'_>, Encoded))| Told {
         case: format!("{} {case} {position}", webhook.provider),
-        family: event.data.family().to_owned(),
+        family: family(event.kind.as_str()).to_owned(),
         event: serde_json::from_slice(&encoded.body).unwrap(),
     };
     normalized.events.iter().zip(encoded).enumerate().map(tell).collect()

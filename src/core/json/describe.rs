@@ -162,6 +162,7 @@ impl<T: Describe> Describe for Vec<T> {
 }
 
 #[cfg(test)]
+#[expect(dead_code, unreachable_pub, reason = "only the descriptions are tested, and the macros write `pub`")]
 mod tests {
     use super::*;
     use crate::core::json::{json_object, json_words};
@@ -173,7 +174,6 @@ mod tests {
             /// Like a
             /// cherry.
             Red = "red",
-            #[expect(dead_code, reason = "only its description is tested")]
             Blue = "blue",
         }
     }
