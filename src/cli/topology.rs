@@ -136,7 +136,7 @@ fn show_effects(topology: &Topology, policies: &Policies) -> io::Result<u8> {
         return Ok(OK);
     }
     print_line(
-        "no policy may change these queues: narrow its pattern, or shield them as docs/design/topology.md says",
+        "no policy may change these: narrow its pattern, or shield them as docs/design/topology.md says",
     )?;
     Ok(FAILED)
 }

@@ -26,6 +26,16 @@ pub enum Role {
     Worker,
 }
 
+impl Role {
+    /// Returns the name of its user in the broker and in the documentation of permissions.
+    pub fn user(self) -> &'static str {
+        match self {
+            Self::Receiver => "receiver",
+            Self::Worker => "worker",
+        }
+    }
+}
+
 /// One place in the fleet. Its successive processes share ports and log.
 struct Slot {
     role: Role,

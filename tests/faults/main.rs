@@ -180,6 +180,7 @@ fn main() -> ExitCode {
     let book = Arc::new(Book::new(Traffic::new(seed), &dir));
     let services = Services::start();
     let config = services.configure(&dir);
+    services.add_users();
     world::apply_topology(&config);
     let world = World::start(options, runtime.handle().clone(), dir, services, config, book);
     let report = run(&world, seed, began);

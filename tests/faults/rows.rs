@@ -13,13 +13,14 @@ use lapin::{
 
 use super::{
     book::Wrong,
-    fleet::{OTHER_CLOCK, wait_for},
+    fleet::{OTHER_CLOCK, Role, wait_for},
     hostile::{Hostile, poisons},
     memory::large_bodies_at_once,
     proxy::Moment,
     sender::for_a_while,
+    services::documented,
     traffic::Dice,
-    world::{EVENTS, LEASE, NEW_QUEUES_ARE_SAFE_AFTER, VHOST, World},
+    world::{EVENTS, LEASE, NEW_QUEUES_ARE_SAFE_AFTER, VHOST, World, allow},
 };
 
 /// One kind of fault.
@@ -124,6 +125,7 @@ pub static OTHERS: &[Row] = &[
         world.broker.ctl(&["close_all_connections", "-p", VHOST, "a fault"]);
         Ok(())
     }),
+    row("8p", "broker: each permission of workers and receivers revoked for seconds", permissions),
     row("9", "broker: memory alarm", |world, dice| {
         world.broker.ctl(&["set_vm_memory_high_watermark", "0.00001"]);
         pause(dice, 2_000, 5_000);
@@ -197,6 +199,13 @@ pub static OTHERS: &[Row] = &[
         world.broker.ctl(&["clear_policy", "-p", VHOST, "full"]);
         Ok(())
     }),
+    row("17p", "a policy on every queue that our arguments withstand, set and cleared", |world, dice| {
+        let set = ["set_policy", "-p", VHOST, "--apply-to", "queues", "all", ".*", WITHSTOOD];
+        world.broker.ctl(&set);
+        pause(dice, 3_000, 6_000);
+        world.broker.ctl(&["clear_policy", "-p", VHOST, "all"]);
+        Ok(())
+    }),
     strict("17s", "consumer: slow", |world, _| {
         for_a_while(&world.tap, 20, Duration::from_secs(4));
         Ok(())
@@ -266,6 +275,35 @@ pub fn all() -> impl Iterator<Item = &'static Row> {
 
 /// Permissions whose loss ends the scripts at different steps.
 const LOSABLE: [&str; 5] = ["-evalsha", "-set", "-hincrby", "-bitfield", "-sadd"];
+
+/// A policy that makes publishers wait, and says otherwise about dead letters than our arguments do.
+const WITHSTOOD: &str = r#"{"max-length":20,"delivery-limit":1000000000,"dead-letter-exchange":"nowhere",
+    "dead-letter-strategy":"at-most-once"}"#;
+
+/// Revokes each permission of each role in turn, and then all at once. The broker asks for permissions when a
+/// channel is opened, so connections are closed.
+fn permissions(world: &World, dice: &mut Dice) -> Result<(), String> {
+    let without = |role: Role, lost: &[usize]| {
+        let mut patterns = documented(role.user());
+        lost.iter().for_each(|n| patterns[*n] = "^$".to_owned());
+        allow(&world.broker, role, &patterns);
+    };
+    let (write, read) = (1, 2);
+    let each: [&[(Role, &[usize])]; 4] = [
+        &[(Role::Worker, &[write])],
+        &[(Role::Worker, &[read])],
+        &[(Role::Receiver, &[write])],
+        &[(Role::Worker, &[write, read]), (Role::Receiver, &[write])],
+    ];
+    for revoked in each {
+        revoked.iter().for_each(|(role, lost)| without(*role, lost));
+        world.broker.ctl(&["close_all_connections", "-p", VHOST, "a permission is gone"]);
+        pause(dice, 2_000, 4_000);
+        revoked.iter().for_each(|(role, _)| without(*role, &[]));
+        wait_for(|| world.fleet.ready().is_ok()).map_err(|()| "no process became ready again")?;
+    }
+    Ok(())
+}
 
 fn pause(dice: &mut Dice, from_ms: u64, to_ms: u64) {
     std::thread::sleep(Duration::from_millis(from_ms + dice.below(to_ms - from_ms)));

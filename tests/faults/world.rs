@@ -22,7 +22,7 @@ use super::{
     proxy::Proxy,
     rows::{Row, Tally},
     sender::Sender,
-    services::{Broker, Redis},
+    services::{Broker, Redis, documented},
     traffic::{Dice, EVENT_BYTES_MAX},
 };
 
@@ -83,20 +83,34 @@ impl Links {
         Self { broker: Proxy::amqp(broker).await, redis: Proxy::plain(redis).await }
     }
 
-    fn env(&self, broker: &Broker, redis: &Redis) -> Vec<(String, String)> {
+    fn env(&self, broker: String, redis: String) -> Vec<(String, String)> {
         let through = |url: String, proxy: &Proxy| {
             let (from, to) = (format!(":{}/", port(&url)), format!(":{}/", proxy.port()));
             url.replace(&from, &to)
         };
         vec![
-            ("HOOKSWITCH_AMQP_URL".to_owned(), through(broker.url(1), &self.broker)),
-            ("HOOKSWITCH_REDIS_URL".to_owned(), through(redis.url(0), &self.redis)),
+            (BROKER_URL.to_owned(), through(broker, &self.broker)),
+            ("HOOKSWITCH_REDIS_URL".to_owned(), through(redis, &self.redis)),
         ]
     }
 }
 
 fn port(url: &str) -> u16 {
     url::Url::parse(url).unwrap().port().unwrap()
+}
+
+/// Environment variable with the address of the broker.
+const BROKER_URL: &str = "HOOKSWITCH_AMQP_URL";
+
+/// Gives the user of a role these permissions: configure, write, read.
+pub fn allow(broker: &Broker, role: Role, patterns: &[String; 3]) {
+    let [configure, write, read] = patterns;
+    broker.ctl(&["set_permissions", "-p", VHOST, role.user(), configure, write, read]);
+}
+
+/// Returns the broker's address for a role.
+fn url_of(broker: &Broker, role: Role) -> String {
+    broker.url(1).replace("guest:guest", &format!("{}:secret", role.user()))
 }
 
 /// Addresses of the services, for the harness and most processes.
@@ -111,6 +125,14 @@ impl Services {
             let broker = scope.spawn(|| Broker::start(1));
             Self { redis: Redis::start(), broker: broker.join().unwrap() }
         })
+    }
+
+    /// Makes a user for each role, with the documented permissions.
+    pub fn add_users(&self) {
+        for role in [Role::Receiver, Role::Worker] {
+            self.broker.ctl(&["add_user", role.user(), "secret"]);
+            allow(&self.broker, role, &documented(role.user()));
+        }
     }
 
     /// Writes the configuration of the run.
@@ -173,8 +195,12 @@ impl World {
         let Services { broker, redis } = services;
         let links = runtime.block_on(Links::open(&broker, &redis));
         let env = |role, n| {
-            let through = if n == Links::FIRST { links.env(&broker, &redis) } else { Vec::new() };
-            [options.env(role, n), through].concat()
+            let url = url_of(&broker, role);
+            let links = match n {
+                Links::FIRST => links.env(url, redis.url(0)),
+                _ => vec![(BROKER_URL.to_owned(), url)],
+            };
+            [options.env(role, n), links].concat()
         };
         let program = options.old_binary.clone().unwrap_or_else(|| PathBuf::from(PROGRAM));
         let fleet = Fleet::start(

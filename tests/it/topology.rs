@@ -1,5 +1,7 @@
 //! The topology: created by the program, checked with clear messages, never worked around.
 
+use std::time::Duration;
+
 use hookswitch::{
     app::process::ProcessError,
     edge::amqp::{
@@ -205,7 +207,7 @@ async fn a_queue_is_replaced_under_load_and_no_webhook_is_lost_or_processed_twic
             other => panic!("{other}"),
         }
         n += 1;
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     println!("{} accepted, {refused} refused: {}", accepted.len(), replaced.await.unwrap().out);
     assert!(refused > 0);
@@ -234,6 +236,42 @@ async fn a_dead_letter_queue_of_another_type_is_replaced_with_its_letters() {
         let error = Topology::of(&world.config).replace(&connection, queue, PATIENCE).await.unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replacement_killed_at_any_moment_is_finished_by_running_it_again_and_loses_nothing() {
+    const MANY: usize = 2_000;
+    // Each kill may cost a delivery of what was on its way.
+    let unapplied = World::unapplied().await;
+    let world = World::of_toml(unapplied.toml.replace("delivery_limit = 5", "delivery_limit = 100"));
+    world.apply().await;
+    world.accept("salpre", (0..MANY).map(call)).await;
+    let changed = World::of_toml(world.toml.replace("delivery_limit = 100", "delivery_limit = 70"));
+    let program = Program::of(&changed);
+    program.ok("topology replace raw.other").await;
+    let mut killed = 0;
+    // The queue is known to be free after two seconds or three; then its messages move there and back.
+    for round in 0..8_u64 {
+        let replacing = program.start("topology replace raw.salpre");
+        tokio::time::sleep(Duration::from_millis(1_500 + 250 * round)).await;
+        match replacing.kill() {
+            Ok(()) => killed += 1,
+            Err(said) => println!("over before the kill of round {round}: {said:?}"),
+        }
+        let said = program.run("topology check").await;
+        let interrupted = said.out.contains("run `hookswitch topology replace raw.salpre`");
+        println!("round {round}: code {:?}, interrupted: {interrupted}", said.code);
+        assert!(interrupted || said.code == Some(0), "{said:?}");
+    }
+    assert!(killed > 3, "{killed} killed");
+    let said = program.ok("topology replace raw.salpre").await;
+    println!("{}", said.out);
+    let said = program.ok("topology check").await;
+    assert!(!said.out.contains("replac"), "{said:?}");
+    let worker = changed.worker();
+    assert_eq!(calls(&world.events(MANY).await), (0..MANY).collect::<Vec<_>>());
+    assert_eq!(world.dead("salpre", 0).await.len(), 0);
+    worker.finish().await;
 }
 
 async fn bodies(world: &World, queue: &str) -> Vec<Vec<u8>> {

@@ -30,6 +30,29 @@ fi
 "$tools/prometheus/usr/bin/promtool" check rules deploy/prometheus/alerts.yaml >/dev/null
 "$tools/prometheus/usr/bin/promtool" test rules tests/scripts/alerts_test.yaml >/dev/null
 
+# Each alert names a section of the runbook that exists, and the command in the file's head sets the address of all.
+alerts=deploy/prometheus/alerts.yaml
+anchors=$(sed -n 's|^ *runbook_url: https://example.com/hookswitch/docs/runbook.md#||p' "$alerts")
+if [ "$(grep -c -- '- alert: ' "$alerts")" != "$(wc -l <<<"$anchors")" ]; then
+    echo "$alerts: an alert has no runbook_url that begins as the head of the file says" >&2
+    exit 1
+fi
+while read -r anchor; do
+    if ! grep -qiE "^#+ ${anchor//-/ }\$" docs/runbook.md; then
+        echo "$alerts: docs/runbook.md has no section #$anchor" >&2
+        exit 1
+    fi
+done <<<"$anchors"
+elsewhere=$(mktemp --suffix .yaml)
+command=$(sed -n "s/^#   \(sed .*\) alerts.yaml >.*/\1/p" "$alerts")
+bash -c "$command \"\$0\"" "$alerts" >"$elsewhere"
+if sed '/^#/d' "$elsewhere" | grep -q example.com; then
+    echo "$alerts: the command in its head leaves a placeholder" >&2
+    exit 1
+fi
+"$tools/prometheus/usr/bin/promtool" check rules "$elsewhere" >/dev/null
+rm "$elsewhere"
+
 mapfile -t scripts < <(find .ci deploy tests -type f \( -name '*.sh' -o -path .ci/run \) | sort)
 "$bin/shellcheck" -x "${scripts[@]}"
 "$bin/yamllint" --strict -d '{extends: default, rules: {document-start: disable, line-length: disable}}' \

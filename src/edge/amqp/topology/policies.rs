@@ -2,8 +2,8 @@
 //!
 //! AMQP does not tell which policies are in effect, so they are read from what `rabbitmqctl list_policies`
 //! and `rabbitmqctl list_operator_policies` print as JSON. As in the broker, of each of the two kinds the
-//! policy with the highest priority among those that match is in effect. `tests/it/policies.rs` tries on a real
-//! broker what is said here.
+//! policy with the highest priority among those that match is in effect. `tests/it/policies.rs` tries on a
+//! real broker what is said here.
 
 use std::collections::BTreeMap;
 
