@@ -147,7 +147,7 @@ json_object! {
         pub direction: Option<Direction>,
         /// The direction in the provider's word, only where that is unknown.
         pub direction_raw: Option<Text<'a>>,
-        /// The state of the call. It follows from the event's type; in other types it is what the provider says.
+        /// The state of the call: of the event's type where that says one, else as the provider says.
         pub status: Option<CallStatus>,
         /// The state in the provider's own word.
         pub status_raw: Option<Text<'a>>,
@@ -214,15 +214,15 @@ json_object! {
 const ROUNDING_SECONDS: f64 = 1.0;
 
 impl CallData<'_> {
-    /// Returns true if a length may count from the start or from the answer: the call was answered, and its end
-    /// is not known.
+    /// Returns true if a length may count from the start or from the answer: the call was answered, and its
+    /// end is not known.
     pub fn has_open_length(&self) -> bool {
         self.answered_at.is_some() && self.ended_at.is_none()
     }
 
     /// Sets the length of a call of which the provider does not say whether it counts from the start or from
-    /// the answer. The times of the call decide; where they do not, it counts from the start. Returns the name
-    /// of the field.
+    /// the answer. The times of the call decide; where they do not, it counts from the start. Returns the
+    /// name of the field.
     pub fn set_length(&mut self, seconds: f64) -> &'static str {
         let fits = |start: Option<Timestamp>| {
             let length = start.zip(self.ended_at).map(|(start, end)| end.duration_since(start).as_secs_f64());

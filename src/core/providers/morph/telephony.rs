@@ -98,7 +98,8 @@ pub(super) fn call<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> {
 }
 
 /// Returns the event type, which is that of the call's state: a record tells how its call stands. Without a
-/// status, the times do. A call with an unknown status has neither begun nor ended, so its event is an update.
+/// status, the times do. A call with an unknown status has neither begun nor ended, so its event is an
+/// update.
 fn kind_of(
     action: Action,
     status: Option<CallStatus>,
