@@ -54,7 +54,7 @@ section! {
         /// restart them after a change, right after `hookswitch topology apply`. Until then a queue that had
         /// no filter before gets nothing.
         test: Option<bool> = boolean().optional("false");
-        /// Only calls and messages of this direction.
+        /// Only events with this direction: calls, messages and engagements have one.
         direction: Option<Direction> =
             one_of([("inbound", Direction::Inbound), ("outbound", Direction::Outbound)])
                 .optional(r#""inbound""#);

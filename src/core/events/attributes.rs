@@ -15,34 +15,26 @@ use super::{
 };
 use crate::core::webhook::{Headers, SourceName};
 
-/// The family in the subject of an event that has no object of its own.
-const OF_NO_OBJECT: &str = "webhook";
+/// The beginning of the subject of an event that has no object of its own.
+const OF_NO_OBJECT: &str = "webhook/";
+
+/// Room for tenant and connector, in bytes.
+const SCOPE_BYTES: usize = 64;
 
 /// Returns `correlationid`: what an event has in common with the others about the same call, conversation or
 /// record, and with no other. None for an event without an object of its own.
 ///
 /// It is `<source>/<family>/<id>`, with tenant and connector after the source where there is one of them:
 /// the ids of two connectors may be equal. Each part is percent-encoded, so that no slash in it counts.
-pub(super) fn correlation_id(source: &SourceName, event: &Event<'_>) -> Option<String> {
-    let (family, id) = match &event.data {
-        Data::Message(message) if message.conversation_id.is_some() => {
-            ("conversation", message.conversation_id.as_deref()?)
-        }
-        Data::Call(_)
-        | Data::Transcript(_)
-        | Data::Message(_)
-        | Data::Conversation(_)
-        | Data::Contact(_)
-        | Data::Record(_)
-        | Data::Invoice(_)
-        | Data::Scheduling(_)
-        | Data::Widget(_)
-        | Data::Empty {} => event.subject.split_once('/')?,
-    };
-    if family == OF_NO_OBJECT {
+/// `subject` is the event's, encoded already.
+pub(super) fn correlation_id(source: &SourceName, subject: &str, event: &Event<'_>) -> Option<String> {
+    let conversation =
+        if let Data::Message(message) = &event.data { &message.conversation_id } else { &None };
+    if conversation.is_none() && subject.starts_with(OF_NO_OBJECT) {
         return None;
     }
-    let mut correlation = source.as_str().to_owned();
+    let mut correlation = String::with_capacity(source.as_str().len() + subject.len() + SCOPE_BYTES);
+    correlation.push_str(source.as_str());
     let mut push = |part: &str| {
         correlation.push('/');
         percent::encode(part, percent::is_in_segment, &mut correlation);
@@ -52,8 +44,16 @@ pub(super) fn correlation_id(source: &SourceName, event: &Event<'_>) -> Option<S
         push(tenant.unwrap_or_default());
         push(connector.unwrap_or_default());
     }
-    push(family);
-    push(id);
+    match conversation {
+        Some(id) => {
+            push("conversation");
+            push(id);
+        }
+        None => {
+            correlation.push('/');
+            correlation.push_str(subject);
+        }
+    }
     Some(correlation)
 }
 
@@ -115,7 +115,7 @@ mod tests {
     }
 
     fn correlated(event: &Event<'_>) -> Option<String> {
-        correlation_id(&"morph".parse().expect("a name"), event)
+        correlation_id(&"morph".parse().expect("a name"), &event.subject, event)
     }
 
     #[test]

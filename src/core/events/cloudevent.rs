@@ -1,12 +1,18 @@
 //! Writes an [`Event`] as a CloudEvent 1.0 in JSON, structured mode.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::borrow::Cow;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{attributes, classification::classify, event::Event, key::IdempotencyKey, percent};
+use super::{
+    attributes,
+    classification::classify,
+    event::{Event, EventType},
+    key::IdempotencyKey,
+    percent,
+};
 use crate::core::{
     contract::family::{Family, SCHEMA_BASE},
     json::{Fields, write_field, write_object},
@@ -42,73 +48,78 @@ pub fn encode<'e>(
     key: &'e IdempotencyKey,
     events: &'e [Event<'e>],
 ) -> impl Iterator<Item = Encoded> {
-    let mut seen = HashMap::new();
+    let mut seen = [0; EventType::ALL.len()];
     events.iter().map(move |event| {
-        let count = seen.entry(event.kind).or_insert(0);
+        let count = &mut seen[event.kind as usize];
         let id = key.event_id(&webhook.source, event.kind, *count);
         *count += 1;
-        encode_one(webhook, key, id, event)
+        let time = event.time.unwrap_or(webhook.received_at);
+        let envelope = Envelope { webhook, key, id, time, subject: subject(&event.subject), event };
+        let mut body = Vec::with_capacity(ENVELOPE_BYTES + webhook.body.len());
+        write_object(&mut body, |out| {
+            envelope.write_context(out);
+            envelope.write_extensions(out);
+            out.extend_from_slice(b"\"data\":");
+            write_object(out, |out| {
+                event.data.write_fields(out);
+                write_field!(out, "unmapped", &event.unmapped);
+            });
+        });
+        let kind = event.kind.as_str();
+        let routing_key = [kind, ".", webhook.source.as_str()].concat();
+        Encoded { id, kind, time, routing_key, filtered_for: Vec::new(), body: body.into() }
     })
 }
 
-fn encode_one(webhook: &Webhook, key: &IdempotencyKey, id: Uuid, event: &Event<'_>) -> Encoded {
-    let kind = event.kind.as_str();
-    let time = event.time.unwrap_or(webhook.received_at);
-    let routing_key = [kind, ".", webhook.source.as_str()].concat();
-    let mut body = Vec::with_capacity(ENVELOPE_BYTES + webhook.body.len());
-    write_object(&mut body, |out| {
-        write_context(out, webhook, key, id, time, event);
-        write_extensions(out, webhook, time, event);
-        out.extend_from_slice(b"\"data\":");
-        write_object(out, |out| {
-            event.data.write_fields(out);
-            write_field!(out, "unmapped", &event.unmapped);
-        });
-    });
-    Encoded { id, kind, time, routing_key, filtered_for: Vec::new(), body: body.into() }
-}
-
-/// Writes the attributes of CloudEvents itself, and those that only hookswitch has.
-fn write_context(
-    out: &mut Vec<u8>,
-    webhook: &Webhook,
-    key: &IdempotencyKey,
+/// What the attributes of an event are made of.
+struct Envelope<'e> {
+    webhook: &'e Webhook,
+    key: &'e IdempotencyKey,
     id: Uuid,
     time: Timestamp,
-    event: &Event<'_>,
-) {
-    let (provider, source) = (webhook.provider.as_str(), webhook.source.as_str());
-    write_field!(out, "specversion", "1.0");
-    write_field!(out, "id", &id);
-    // Names of providers and sources need no escapes.
-    extend(out, &["\"source\":\"/hookswitch/", provider, "/", source, "\","]);
-    write_field!(out, "type", event.kind.as_str());
-    write_field!(out, "subject", &subject(&event.subject));
-    write_field!(out, "time", &time);
-    write_field!(out, "timesource", &event.time.is_none().then_some("received"));
-    write_field!(out, "datacontenttype", "application/json");
-    extend(out, &["\"dataschema\":\"", SCHEMA_BASE, "/", Family::of(&event.data).path, "\","]);
-    write_field!(out, "provider", provider);
-    write_field!(out, "providerevent", &attribute(&event.provider_event));
-    write_field!(out, "deliveryid", &webhook.delivery_id.uuid());
-    write_field!(out, "idempotencykey", key.as_str());
-    write_field!(out, "test", &event.test);
-    write_field!(out, "tenant", &event.tenant.as_deref().map(attribute));
-    write_field!(out, "connector", &event.connector.as_deref().map(attribute));
+    /// The subject as it is published.
+    subject: Cow<'e, str>,
+    event: &'e Event<'e>,
 }
 
-/// Writes the attributes of CloudEvents' own extensions.
-fn write_extensions(out: &mut Vec<u8>, webhook: &Webhook, time: Timestamp, event: &Event<'_>) {
-    let correlation_id = attributes::correlation_id(&webhook.source, event);
-    let (trace_parent, trace_state) = attributes::trace(&webhook.headers);
-    write_field!(out, "correlationid", &correlation_id);
-    write_field!(out, "partitionkey", &correlation_id.as_deref().map(attributes::partition_key));
-    write_field!(out, "sequence", &attributes::sequence(time, event.kind));
-    // Not the time of writing, which would be another one each time.
-    write_field!(out, "recordedtime", &webhook.received_at);
-    write_field!(out, "dataclassification", classify(event, webhook.provider.schema()));
-    write_field!(out, "traceparent", &trace_parent.map(attribute));
-    write_field!(out, "tracestate", &trace_state.as_deref().map(attribute));
+impl Envelope<'_> {
+    /// Writes the attributes of CloudEvents itself, and those that only hookswitch has.
+    fn write_context(&self, out: &mut Vec<u8>) {
+        let Self { webhook, event, .. } = self;
+        let (provider, source) = (webhook.provider.as_str(), webhook.source.as_str());
+        write_field!(out, "specversion", "1.0");
+        write_field!(out, "id", &self.id);
+        // Names of providers and sources need no escapes.
+        extend(out, &["\"source\":\"/hookswitch/", provider, "/", source, "\","]);
+        write_field!(out, "type", event.kind.as_str());
+        write_field!(out, "subject", &self.subject);
+        write_field!(out, "time", &self.time);
+        write_field!(out, "timesource", &event.time.is_none().then_some("received"));
+        write_field!(out, "datacontenttype", "application/json");
+        extend(out, &["\"dataschema\":\"", SCHEMA_BASE, "/", Family::of(&event.data).path, "\","]);
+        write_field!(out, "provider", provider);
+        write_field!(out, "providerevent", &attribute(&event.provider_event));
+        write_field!(out, "deliveryid", &webhook.delivery_id.uuid());
+        write_field!(out, "idempotencykey", self.key.as_str());
+        write_field!(out, "test", &event.test);
+        write_field!(out, "tenant", &event.tenant.as_deref().map(attribute));
+        write_field!(out, "connector", &event.connector.as_deref().map(attribute));
+    }
+
+    /// Writes the attributes of CloudEvents' own extensions.
+    fn write_extensions(&self, out: &mut Vec<u8>) {
+        let Self { webhook, event, .. } = self;
+        let correlation_id = attributes::correlation_id(&webhook.source, &self.subject, event);
+        let (trace_parent, trace_state) = attributes::trace(&webhook.headers);
+        write_field!(out, "correlationid", &correlation_id);
+        write_field!(out, "partitionkey", &correlation_id.as_deref().map(attributes::partition_key));
+        write_field!(out, "sequence", &attributes::sequence(self.time, event.kind));
+        // Not the time of writing, which would be another one each time.
+        write_field!(out, "recordedtime", &webhook.received_at);
+        write_field!(out, "dataclassification", classify(event, webhook.provider.schema()));
+        write_field!(out, "traceparent", &trace_parent.map(attribute));
+        write_field!(out, "tracestate", &trace_state.as_deref().map(attribute));
+    }
 }
 
 /// Returns a subject with its id percent-encoded like a path segment of a URI: an id may hold a slash or a
@@ -144,7 +155,7 @@ fn extend(out: &mut Vec<u8>, parts: &[&str]) {
 mod tests {
     use super::*;
     use crate::core::{
-        events::{data::Data, event::EventType},
+        events::data::Data,
         providers::Provider,
         webhook::{DeliveryId, Headers},
     };
