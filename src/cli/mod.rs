@@ -64,7 +64,6 @@ enum Command {
     DeadLetters(Box<dead_letters::Action>),
     /// Account for every accepted webhook: accepted = done + duplicate + discarded + dead + in system
     Ledger(ledger::Args),
-    /// Follow the normalized events without consuming them from any queue
     Tail(tail::Args),
     /// Post sample webhooks of all providers to a receiver
     SendSamples(send_samples::Args),

@@ -29,4 +29,5 @@ mod redis_refusals;
 mod rights;
 mod shards;
 mod support;
+mod tails;
 mod topology;

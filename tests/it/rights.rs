@@ -72,7 +72,7 @@ async fn the_documented_permissions_are_enough_for_each_part() {
     program.ok("dead-letters list").await;
     program.ok("ledger").await;
     assert_eq!(receiver.post("salpre", Box::leak(call(2).into_boxed_slice())).await, 200);
-    assert!(tail.next().await.is_some());
+    assert!(tail.next().await.unwrap().is_some());
 
     let checked = Topology::of(&world.config).check(&connection).await.unwrap();
     assert!(checked.whole == 0 && checked.by_name > 10, "{checked:?}");
