@@ -3,6 +3,7 @@
 mod config;
 mod connect;
 mod dead_letters;
+mod diff;
 mod exit;
 mod health;
 mod help;
@@ -11,6 +12,7 @@ mod load;
 mod moment;
 mod normalize;
 mod output;
+mod recorded;
 mod send_samples;
 mod serve;
 mod signals;
@@ -53,6 +55,7 @@ enum Command {
     /// Run receiver and worker in one process
     All,
     Normalize(normalize::Args),
+    Diff(diff::Args),
     /// Create or check exchanges, queues and bindings
     #[command(subcommand)]
     Topology(topology::Action),
@@ -106,7 +109,8 @@ fn serve(path: Option<&Path>, roles: serve::Roles) -> anyhow::Result<u8> {
 fn run(cli: Cli) -> anyhow::Result<u8> {
     let path = cli.config.as_deref();
     match cli.command {
-        Command::Normalize(args) => normalize::run(&args),
+        Command::Normalize(args) => normalize::run(&args, path),
+        Command::Diff(args) => diff::run(&args, &load(path)?),
         Command::Health(args) => health::run(&args, path),
         Command::Config(action) => config::run(&action, path),
         Command::Receiver => serve(path, serve::Roles { receiver: true, worker: false }),

@@ -30,6 +30,7 @@
 
 pub mod applied;
 pub mod auth;
+pub mod comparison;
 pub mod delivery;
 pub mod events;
 pub mod json;

@@ -11,6 +11,7 @@ mod cuts;
 mod dead_letters;
 mod dead_letters_cli;
 mod delivery;
+mod diff;
 #[path = "../support/frames.rs"]
 mod frames;
 #[path = "../support/hostile.rs"]

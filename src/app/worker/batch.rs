@@ -187,7 +187,7 @@ impl Processor {
     async fn read(&self, webhook: &Webhook) -> Result<NormalizedWebhook, Fault> {
         let is_former =
             !self.config.sources.contains_key(&webhook.source) && self.former.contains(&webhook.source);
-        let read: Read = if is_former { read::read_former } else { read::read };
+        let read: Read = if is_former { read::read_of_any_source } else { read::read };
         if webhook.body.len() < LARGE {
             return read(&self.config, self.normalize, webhook);
         }

@@ -49,17 +49,16 @@ pub fn read(config: &Config, normalize: Normalize, webhook: &Webhook) -> Result<
     read_with(config, normalize, webhook, Some(source))
 }
 
-/// Reads a webhook of a source that is configured no more, as [`read`] does for a source with default
-/// settings.
+/// Reads a webhook as [`read`] does if its source is configured, otherwise with default settings.
 ///
 /// # Errors
 /// [`Fault`]
-pub(super) fn read_former(
+pub fn read_of_any_source(
     config: &Config,
     normalize: Normalize,
     webhook: &Webhook,
 ) -> Result<NormalizedWebhook, Fault> {
-    read_with(config, normalize, webhook, None)
+    read_with(config, normalize, webhook, config.sources.get(&webhook.source))
 }
 
 fn read_with(
