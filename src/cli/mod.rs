@@ -4,6 +4,7 @@ mod config;
 mod connect;
 mod dead_letters;
 mod diff;
+mod drift;
 mod exit;
 mod health;
 mod help;
@@ -68,6 +69,7 @@ enum Command {
     /// Account for every accepted webhook: accepted = done + duplicate + discarded + dead + in system
     Ledger(ledger::Args),
     Tail(tail::Args),
+    Drift(drift::Args),
     /// Post sample webhooks of all providers to a receiver
     SendSamples(send_samples::Args),
     /// Query the health of a running process, for health checks
@@ -119,6 +121,7 @@ fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Topology(action) => topology::run(&action, &load(path)?),
         Command::DeadLetters(action) => dead_letters::run(&action, &load_with_sources(path)?),
         Command::Ledger(args) => ledger::run(&args, &load_with_sources(path)?),
+        Command::Drift(args) => drift::run(&args, &load_with_sources(path)?),
         Command::Tail(args) => tail::run(&args, &load(path)?),
         Command::SendSamples(args) => send_samples::run(&args, &load_with_sources(path)?),
     }

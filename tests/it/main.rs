@@ -12,6 +12,7 @@ mod dead_letters;
 mod dead_letters_cli;
 mod delivery;
 mod diff;
+mod drift;
 #[path = "../support/frames.rs"]
 mod frames;
 #[path = "../support/hostile.rs"]
