@@ -6,6 +6,7 @@ mod dead_letters;
 mod diff;
 mod drift;
 mod exit;
+mod explain;
 mod health;
 mod help;
 mod ledger;
@@ -70,6 +71,7 @@ enum Command {
     Ledger(ledger::Args),
     Tail(tail::Args),
     Drift(drift::Args),
+    Explain(explain::Args),
     /// Post sample webhooks of all providers to a receiver
     SendSamples(send_samples::Args),
     /// Query the health of a running process, for health checks
@@ -121,6 +123,7 @@ fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Topology(action) => topology::run(&action, &load(path)?),
         Command::DeadLetters(action) => dead_letters::run(&action, &load_with_sources(path)?),
         Command::Ledger(args) => ledger::run(&args, &load_with_sources(path)?),
+        Command::Explain(args) => explain::run(&args, &load_with_sources(path)?),
         Command::Drift(args) => drift::run(&args, &load_with_sources(path)?),
         Command::Tail(args) => tail::run(&args, &load(path)?),
         Command::SendSamples(args) => send_samples::run(&args, &load_with_sources(path)?),

@@ -13,6 +13,7 @@ mod dead_letters_cli;
 mod delivery;
 mod diff;
 mod drift;
+mod explain;
 #[path = "../support/frames.rs"]
 mod frames;
 #[path = "../support/hostile.rs"]

@@ -53,6 +53,11 @@ impl IdempotencyKey {
         Self::from_parts(&[&["body"], scope, &[&*digest]].concat())
     }
 
+    /// Wraps the text of a key that was made before, as an event's `idempotencykey` has it.
+    pub fn from_text(text: String) -> Self {
+        Self(text)
+    }
+
     /// Returns the key as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -18,7 +18,7 @@ mod store;
 mod waves;
 
 pub use self::{
-    dedup::{ToClaim, ToMark},
+    dedup::{Mark, ToClaim, ToMark},
     drift::OTHERS,
     error::StoreError,
     ledger::Ledger,

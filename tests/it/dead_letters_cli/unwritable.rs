@@ -64,6 +64,7 @@ async fn every_command_ends_quietly_without_a_reader_and_names_a_full_disk() {
         "ledger".to_owned(),
         "ledger --json".to_owned(),
         "drift".to_owned(),
+        format!("explain {id}"),
         "normalize --webhooks all.ndjson".to_owned(),
         "diff all.ndjson all.ndjson".to_owned(),
         "dead-letters stats".to_owned(),
