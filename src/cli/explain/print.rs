@@ -36,7 +36,7 @@ pub(super) fn lines(findings: &Findings, subject: &Subject, has_stream: bool) ->
     for found in &findings.marks {
         lines.push(format!("key           of {}: {}", found.source, mark_in_words(found)));
     }
-    if findings.marks.is_empty() {
+    if findings.marks.is_empty() && findings.letters.is_empty() {
         lines.push("key           not known: it follows from a dead letter, an event or --source".to_owned());
     }
     for event in &findings.events {

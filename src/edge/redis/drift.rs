@@ -14,10 +14,10 @@ use super::{
 };
 use crate::core::{providers::Sighting, webhook::SourceName};
 
-/// Most paths of a source that are kept; further ones are counted as one, [`OTHERS`].
+/// Most paths of a source that are kept; further ones are counted as one, `OTHERS`.
 const PATHS_MAX: usize = 200;
 
-/// The type under which the paths beyond [`PATHS_MAX`] are counted.
+/// The type under which the paths of a source beyond the most that are kept are counted.
 pub const OTHERS: &str = "others";
 
 /// The time for which the drift of a source is kept after its last.
