@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .PHONY: help up down clean-data secrets build test test-rabbitmq-4 check map million faults faults-long cluster simulate
-.PHONY: examples types mutants bench bench-node bench-latency bench-growth bench-fairness bench-flame bench-micro fmt lint doc
+.PHONY: examples types contract release-contract mutants bench bench-node bench-latency bench-growth bench-fairness bench-flame bench-micro fmt lint doc
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-15s %s\n", $$1, $$2 }'
@@ -54,6 +54,13 @@ faults: ## Inject every fault once under load and account for every webhook; tak
 faults-long: ## Inject faults at random for an hour; ARGS="--minutes 90 --until webhooks=1000000,worker_kills=300 --help"
 	@deploy/local/install.sh rabbitmq-server redis-server faketime
 	cargo test --release --locked --features faults --test faults -- --profile long $(or $(ARGS),--hours 1)
+
+contract: ## Validate 100,000 events with ajv, Python's jsonschema and two CloudEvents SDKs; COUNT=n for another number
+	@tests/scripts/contract.sh $(COUNT)
+
+release-contract: ## Take the schemas as those of this release: later changes must not break their readers
+	@rm -rf tests/contract/released
+	@cargo run --quiet --locked -- schema --all --out tests/contract/released/$$(cargo pkgid | sed 's/.*[@#]//')
 
 mutants: ## Build known mistakes in, one at a time, and check that a test notices each
 	@tests/scripts/mutants.sh

@@ -51,7 +51,10 @@ static EXAMPLE_ENABLED: LazyLock<Table> = LazyLock::new(|| {
         setting.unwrap_or(line).to_owned()
     };
     let enabled = config::example().lines().map(enable).collect::<Vec<_>>().join("\n");
-    enabled.parse().unwrap()
+    // Of what a subscription can be, the example shows one.
+    let more = "[subscriptions.history]\npatterns = ['#']\nkind = 'stream'\nretention = '7d'\n\
+                [subscriptions.either]\npatterns = ['#']\nbytes_max = '10GiB'\n";
+    format!("{enabled}\n{more}").parse().unwrap()
 });
 
 /// The variables that the example's sources name.
@@ -174,6 +177,7 @@ fn shown_table(shown: &str, path: &str) -> String {
 fn every_key_that_is_changed_is_shown() {
     // Of every kind of value two: one of them is accepted, and is not what the example says already.
     let mut candidates: Vec<Value> = [2, 3, 300].map(Value::from).into();
+    candidates.push(true.into());
     let texts = [
         "11s",
         "3m",
@@ -187,6 +191,10 @@ fn every_key_that_is_changed_is_shown() {
         "sha1",
         "base64",
         "pass_on",
+        "apart",
+        "outbound",
+        "stream",
+        "drop_oldest",
         "FR",
         "allo",
         "standard_webhooks",
@@ -225,7 +233,7 @@ fn every_declared_key_is_read() {
             let is_it = |line: &str| line.trim_start().starts_with(&format!("{path}.{name} = "));
             found.lines().any(|line| is_it(line) && !line.contains("not to be set"))
         };
-        assert!(with(&key, &Value::from(true)).into_iter().any(is_read), "{key} is not read");
+        assert!(with(&key, &Value::from(0.5)).into_iter().any(is_read), "{key} is not read");
         if !key.contains('<') {
             let variable = format!("HOOKSWITCH_{}", key.replace('.', "_").to_uppercase());
             let found = problems("", &env([(&variable, "=")]));
@@ -392,6 +400,25 @@ fn a_subscription_may_not_take_a_queue_of_ours() {
         assert_problem(&text, &["subscriptions.x.patterns"]);
     }
     assert_problem("[subscriptions.x]", &["subscriptions.x.patterns = (missing)"]);
+    for (keys, problem) in [
+        ("test = 'no'", "test = \"no\": expected `true` or `false`"),
+        ("direction = 'up'", "direction = \"up\": expected one of \"inbound\", \"outbound\""),
+        ("tenant = ''", "tenant = \"\": expected a string that is not empty"),
+        ("retention = '7d'", "retention = 7d: expected not to be set for a queue"),
+        (
+            "overflow = 'drop_oldest'",
+            "overflow = \"drop_oldest\": expected length_max or bytes_max beside it",
+        ),
+        ("kind = 'stream'", "retention = (missing): expected a duration"),
+        ("kind = 'stream'\nretention = '7d'\nlength_max = 5", "length_max = 5: expected not to be set"),
+        (
+            "kind = 'stream'\nretention = '7d'\noverflow = 'drop_oldest'",
+            "overflow = \"drop_oldest\": expected not to be set for a stream",
+        ),
+    ] {
+        let text = format!("[subscriptions.x]\npatterns = ['#']\n{keys}");
+        assert_problem(&text, &[&format!("subscriptions.x.{problem}")]);
+    }
     assert_problem(
         "[subscriptions.x]\npatterns = ['#']\nlength_max = 0",
         &["subscriptions.x.length_max = 0"],
@@ -614,6 +641,14 @@ fn the_memory_of_a_receiver_holds_two_of_the_largest_bodies_twice() {
     assert!(parse(text, &env([])).is_ok());
     let found = problems(&format!("{text}body_bytes_max = '1025KiB'"), &env([]));
     assert!(found.contains("receiver.memory_max = 4MiB: expected at least four times"), "{found}");
+}
+
+#[test]
+fn a_header_whose_name_no_message_can_hold_is_refused() {
+    let captured = |length| source(&format!("auth = 'none'\ncapture_headers = ['{}']", "x".repeat(length)));
+    assert!(parse(&captured(250), &Env::new()).is_ok());
+    let found = problems(&captured(251), &Env::new());
+    assert!(found.contains("expected a list of header names of at most 250 bytes"), "{found}");
 }
 
 #[test]

@@ -6,6 +6,8 @@
 
 #[path = "support/golden.rs"]
 mod cases;
+#[path = "support/pretty.rs"]
+mod pretty;
 
 use std::fs;
 
@@ -14,6 +16,7 @@ use hookswitch::core::{
     providers::{self, NormalizeError, Provider},
     webhook::{Headers, Webhook},
 };
+use pretty::pretty;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -42,60 +45,12 @@ struct Error {
     text: String,
 }
 
-/// Indents JSON without changing a number or a string.
-fn pretty(json: &str) -> String {
-    let (mut out, mut depth, mut in_string, mut escaped) = (String::new(), 0usize, false, false);
-    let mut chars = json.chars().peekable();
-    while let Some(c) = chars.next() {
-        if in_string {
-            out.push(c);
-            in_string = escaped || c != '"';
-            escaped = !escaped && c == '\\';
-            continue;
-        }
-        match c {
-            '"' => {
-                in_string = true;
-                out.push(c);
-            }
-            '{' | '[' if matches!(chars.peek(), Some('}' | ']')) => {
-                out.push(c);
-                out.extend(chars.next());
-            }
-            '{' | '[' => {
-                depth += 1;
-                out.push(c);
-                out.push('\n');
-                out.push_str(&"  ".repeat(depth));
-            }
-            '}' | ']' => {
-                depth -= 1;
-                out.push('\n');
-                out.push_str(&"  ".repeat(depth));
-                out.push(c);
-            }
-            ',' => {
-                out.push_str(",\n");
-                out.push_str(&"  ".repeat(depth));
-            }
-            ':' => out.push_str(": "),
-            c if c.is_ascii_whitespace() => {}
-            c => out.push(c),
-        }
-    }
-    out.push('\n');
-    out
-}
-
 /// Returns the content of a webhook's `expected.json`.
 fn outcome(webhook: &Webhook) -> String {
     let json = match providers::normalize(webhook) {
         Ok(normalized) => {
-            let encode = |(position, event)| {
-                let encoded = cloudevent::encode(webhook, &normalized.key, position, event);
-                serde_json::from_slice(&encoded.body).unwrap()
-            };
-            let events = normalized.events.iter().enumerate().map(encode).collect();
+            let encoded = cloudevent::encode(webhook, &normalized.key, &normalized.events);
+            let events = encoded.map(|event| serde_json::from_slice(&event.body).unwrap()).collect();
             let drift =
                 normalized.drift.into_iter().map(|d| Drift { path: d.path, class: d.class }).collect();
             serde_json::to_string(&Expected { key: normalized.key.to_string(), events, drift })
@@ -150,7 +105,7 @@ fn an_unknown_event_that_is_passed_on_keeps_its_name_and_the_adapters_key() {
             panic!("{provider}: the event is known");
         };
         let normalized = providers::pass_on(&webhook, *unknown).unwrap();
-        let event = cloudevent::encode(&webhook, &normalized.key, 0, &normalized.events[0]);
+        let event = cloudevent::encode(&webhook, &normalized.key, &normalized.events).next().unwrap();
         let event: serde_json::Value = serde_json::from_slice(&event.body).unwrap();
         assert_eq!(event["type"], "provider.unmapped");
         assert!(event["data"]["unmapped"].is_object(), "{event}");
@@ -212,7 +167,8 @@ fn equal_keys_give_equal_ids_and_subjects() {
         let mut webhook = cases::webhook(Provider::Allo, Headers::default(), body);
         webhook.delivery_id = delivery.parse().unwrap();
         let normalized = providers::normalize(&webhook).unwrap();
-        (normalized.key.event_id(&webhook.source, 0), normalized.events[0].subject.clone())
+        let event = &normalized.events[0];
+        (normalized.key.event_id(&webhook.source, event.kind, 0), event.subject.clone())
     };
     let first = subject(body, "01900000-0000-7000-8000-000000000001");
     assert_eq!(first, subject(again, "01900000-0000-7000-8000-000000000002"));

@@ -18,7 +18,7 @@ use serde_json::Value;
 /// Names and topics in the golden cases and samples, and the middle digits of their phone numbers.
 const PERSONAL_WORDS: &str = "\
     Ada Marsh Ben Okoye Cleo Ray Jane Doe Sam Acme roof Roof Elm Street Kitchen appointment Monday Greeting \
-    Hello example.com google spring CjwKCAjw SALPRE 5550 905555 20000 2500";
+    Hello example.com google spring CjwKCAjw SALPRE 5550 905555 20000 250000 2500.00";
 
 /// Field names, the last of a path, that hold personal data whichever provider sends them.
 const PERSONAL_FIELDS: &str = "\
@@ -54,8 +54,7 @@ fn webhooks() -> Vec<(String, Webhook)> {
 /// Returns the events of a webhook as they are published; none if it cannot be normalized.
 fn events(webhook: &Webhook) -> Vec<bytes::Bytes> {
     let Ok(normalized) = providers::normalize(webhook) else { return Vec::new() };
-    let encode = |(position, event)| cloudevent::encode(webhook, &normalized.key, position, event).body;
-    normalized.events.iter().enumerate().map(encode).collect()
+    cloudevent::encode(webhook, &normalized.key, &normalized.events).map(|event| event.body).collect()
 }
 
 /// Collects path and text of every string and number; a number as serde_json writes it.

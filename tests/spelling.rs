@@ -64,9 +64,9 @@ fn string(text: &str, escaped: bool, out: &mut String) {
 /// Returns key and events of a webhook.
 fn read(webhook: &Webhook) -> Option<(IdempotencyKey, Vec<Value>)> {
     let normalized = providers::normalize(webhook).ok()?;
-    let encode = |(position, event)| cloudevent::encode(webhook, &normalized.key, position, event).body;
-    let bodies = normalized.events.iter().enumerate().map(encode);
-    Some((normalized.key.clone(), bodies.map(|body| serde_json::from_slice(&body).unwrap()).collect()))
+    let events = cloudevent::encode(webhook, &normalized.key, &normalized.events);
+    let events = events.map(|event| serde_json::from_slice(&event.body).unwrap()).collect();
+    Some((normalized.key.clone(), events))
 }
 
 /// The webhooks of all golden cases.

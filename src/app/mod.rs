@@ -5,5 +5,6 @@ mod fairness;
 pub mod ledger;
 pub mod process;
 pub mod receiver;
+mod schemas;
 pub mod shards;
 pub mod worker;

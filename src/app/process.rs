@@ -20,6 +20,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use super::{
     ledger::Books,
     receiver::{Receiver, sink::RawExchangeSink},
+    schemas,
     shards::Shards,
     worker::{RefusedError, Worker, gate::Gate, read::Normalize},
 };
@@ -175,7 +176,7 @@ impl Process {
             (serving, reporting, books)
         });
         let admin_stop = CancellationToken::new();
-        let server = Server::new(router(status), limits(&config));
+        let server = Server::new(router(status, config.events.schema_base.clone()), limits(&config));
         let admin = spawn(server.serve(admin, admin_stop.clone().cancelled_owned()));
 
         let worked = match working {
@@ -309,7 +310,7 @@ fn limits(config: &Config) -> Limits {
 }
 
 /// Returns the routes of the admin listener.
-fn router(status: Status) -> Router {
+fn router(status: Status, schema_base: String) -> Router {
     let ready = {
         let status = status.clone();
         move || {
@@ -326,4 +327,5 @@ fn router(status: Status) -> Router {
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(move |headers: HeaderMap| async move { status.exposition(&headers) }))
+        .merge(schemas::routes(schema_base))
 }

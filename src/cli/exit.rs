@@ -40,6 +40,11 @@ pub(super) struct Usage(pub(super) String);
 #[error("{0}")]
 pub(super) struct Unreachable(pub(super) String);
 
+/// A file that the command reads is missing or wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct BadInput(pub(super) String);
+
 /// The configuration has no sources, and the command has nothing to work on without one.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoSources {
@@ -58,6 +63,8 @@ pub(super) enum NoSources {
 pub(super) fn code_of(error: &anyhow::Error) -> u8 {
     if error.is::<ConfigProblems>() || error.is::<NoSources>() || error.is::<Usage>() {
         USAGE
+    } else if error.is::<BadInput>() {
+        DATA
     } else if error.is::<Unreachable>() {
         UNAVAILABLE
     } else {

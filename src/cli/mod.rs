@@ -1,9 +1,13 @@
 //! The command line: one file per command, and what they share.
 
+mod asyncapi;
 mod config;
 mod connect;
 mod dead_letters;
+mod diff;
+mod drift;
 mod exit;
+mod explain;
 mod health;
 mod help;
 mod ledger;
@@ -11,6 +15,8 @@ mod load;
 mod moment;
 mod normalize;
 mod output;
+mod recorded;
+mod schema;
 mod send_samples;
 mod serve;
 mod signals;
@@ -53,6 +59,10 @@ enum Command {
     /// Run receiver and worker in one process
     All,
     Normalize(normalize::Args),
+    Diff(diff::Args),
+    Schema(schema::Args),
+    /// Print the AsyncAPI document of the events: exchange, routing keys, messages, schemas
+    Asyncapi,
     /// Create or check exchanges, queues and bindings
     #[command(subcommand)]
     Topology(topology::Action),
@@ -64,8 +74,9 @@ enum Command {
     DeadLetters(Box<dead_letters::Action>),
     /// Account for every accepted webhook: accepted = done + duplicate + discarded + dead + in system
     Ledger(ledger::Args),
-    /// Follow the normalized events without consuming them from any queue
     Tail(tail::Args),
+    Drift(drift::Args),
+    Explain(explain::Args),
     /// Post sample webhooks of all providers to a receiver
     SendSamples(send_samples::Args),
     /// Query the health of a running process, for health checks
@@ -107,7 +118,10 @@ fn serve(path: Option<&Path>, roles: serve::Roles) -> anyhow::Result<u8> {
 fn run(cli: Cli) -> anyhow::Result<u8> {
     let path = cli.config.as_deref();
     match cli.command {
-        Command::Normalize(args) => normalize::run(&args),
+        Command::Normalize(args) => normalize::run(&args, path),
+        Command::Diff(args) => diff::run(&args, &load(path)?),
+        Command::Schema(args) => schema::run(&args),
+        Command::Asyncapi => asyncapi::run(),
         Command::Health(args) => health::run(&args, path),
         Command::Config(action) => config::run(&action, path),
         Command::Receiver => serve(path, serve::Roles { receiver: true, worker: false }),
@@ -116,6 +130,8 @@ fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Topology(action) => topology::run(&action, &load(path)?),
         Command::DeadLetters(action) => dead_letters::run(&action, &load_with_sources(path)?),
         Command::Ledger(args) => ledger::run(&args, &load_with_sources(path)?),
+        Command::Explain(args) => explain::run(&args, &load_with_sources(path)?),
+        Command::Drift(args) => drift::run(&args, &load_with_sources(path)?),
         Command::Tail(args) => tail::run(&args, &load(path)?),
         Command::SendSamples(args) => send_samples::run(&args, &load_with_sources(path)?),
     }

@@ -1,21 +1,37 @@
 //! `hookswitch topology apply|check|prune|replace`
 
-use std::time::Duration;
+use std::{
+    io::{self, IsTerminal, Read},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::Subcommand;
 
 use super::{
     connect::{block_on, connect},
-    exit::{FAILED, OK},
-    output::{counted, print_line},
+    exit::{DATA, FAILED, OK, Usage},
+    output::{counted, eprint_line, print_line},
 };
 use crate::{
     config::Config,
     edge::amqp::{
-        Connection,
-        topology::{self, Applied, Checked, LeftOver, Pruned, Topology, TopologyError},
+        self, Connection,
+        topology::{
+            self, Applied, Checked, LeftOver, Policies, PoliciesError, PolicyEffect, Pruned, Topology,
+            TopologyError,
+        },
     },
 };
+
+const WITH_POLICIES: &str = "On the broker's machine, with the virtual host in place of /:
+  (rabbitmqctl list_policies -p / --formatter json
+   rabbitmqctl list_operator_policies -p / --formatter json) > policies.json
+then, where hookswitch runs:
+  hookswitch topology check --policies policies.json";
+
+/// How many exchanges and queues are named in a line.
+const NAMED_MAX: usize = 3;
 
 #[derive(Subcommand)]
 pub(super) enum Action {
@@ -23,8 +39,13 @@ pub(super) enum Action {
     /// change or delete anything else
     Apply,
     /// Compare exchanges and queues with the configuration and print the differences; change nothing.
-    /// Bindings cannot be read over AMQP: `apply` creates them all
-    Check,
+    /// Bindings cannot be read over AMQP: `apply` creates them all. Policies cannot, either: see --policies
+    #[command(after_help = WITH_POLICIES)]
+    Check {
+        /// Also check the broker's policies, as rabbitmqctl prints them; - for standard input
+        #[arg(long, value_name = "FILE")]
+        policies: Option<PathBuf>,
+    },
     /// Delete the queues that earlier configurations have left, if they are empty
     Prune,
     /// Replace a queue whose arguments differ, and keep its messages. Meanwhile receivers answer 503 to its
@@ -39,6 +60,16 @@ pub(super) enum Action {
 }
 
 pub(super) fn run(action: &Action, config: &Config) -> anyhow::Result<u8> {
+    let policies = match action {
+        Action::Check { policies: Some(path) } => match read_policies(path, config)? {
+            Ok(policies) => Some(policies),
+            Err(error) => {
+                eprint_line(&format!("hookswitch: {}: {error}", path.display()));
+                return Ok(DATA);
+            }
+        },
+        _ => None,
+    };
     block_on(async {
         let connection = connect(&config.amqp).await?;
         let topology = Topology::of(config);
@@ -46,8 +77,11 @@ pub(super) fn run(action: &Action, config: &Config) -> anyhow::Result<u8> {
             Action::Apply => {
                 finish(topology.apply(&connection).await.map(tell_applied), &connection, config).await
             }
-            Action::Check => {
-                finish(topology.check(&connection).await.map(describe), &connection, config).await
+            Action::Check { .. } => {
+                let checked = topology.check(&connection).await.map(describe);
+                let code = finish(checked, &connection, config).await?;
+                let policies = policies.map_or(Ok(OK), |policies| show_effects(&topology, &policies))?;
+                Ok(code.max(policies))
             }
             Action::Prune => {
                 let Pruned { deleted, kept } = topology.prune(&connection).await?;
@@ -67,6 +101,44 @@ pub(super) fn run(action: &Action, config: &Config) -> anyhow::Result<u8> {
             }
         }
     })
+}
+
+/// Reads what rabbitmqctl printed. The inner error says why it is not that.
+fn read_policies(path: &Path, config: &Config) -> anyhow::Result<Result<Policies, PoliciesError>> {
+    let text = if path == Path::new("-") {
+        if io::stdin().is_terminal() {
+            return Err(Usage(format!("--policies - reads standard input. {WITH_POLICIES}")).into());
+        }
+        let mut text = String::new();
+        io::stdin().read_to_string(&mut text)?;
+        text
+    } else {
+        std::fs::read_to_string(path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))?
+    };
+    Ok(Policies::read(&text, &amqp::vhost(&config.amqp)?))
+}
+
+/// Prints what policies do to the exchanges and queues, and returns the exit code.
+fn show_effects(topology: &Topology, policies: &Policies) -> io::Result<u8> {
+    let effects = topology.effects(policies);
+    for PolicyEffect { policy, what, objects } in &effects {
+        let named = objects.iter().take(NAMED_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let on = match objects.len().saturating_sub(NAMED_MAX) {
+            _ if objects.is_empty() => String::new(),
+            0 => format!(" ({named})"),
+            more => format!(" ({named} and {more} more)"),
+        };
+        print_line(&format!("policy {policy} {what}{on}"))?;
+    }
+    if effects.is_empty() {
+        let count = counted(policies.len() as u64, "policy", "policies");
+        print_line(&format!("{count} in the broker: nothing that hookswitch needs is changed by any"))?;
+        return Ok(OK);
+    }
+    print_line(
+        "no policy may change these queues: narrow its pattern, or shield them as docs/design/topology.md says",
+    )?;
+    Ok(FAILED)
 }
 
 /// Prints the result of applying or checking, and what is left of earlier configurations.
@@ -123,10 +195,11 @@ async fn show_left_over(connection: &Connection, config: &Config) -> anyhow::Res
         code = FAILED;
     }
     let left_over = Topology::of(config).left_over(connection, &declared).await?;
-    for LeftOver { name, look, is_applied, .. } in left_over {
-        let next = match is_applied {
-            true => "run `hookswitch topology apply`, and workers drain it if it is a raw queue",
-            false => "once it is empty, `hookswitch topology prune` deletes it",
+    for LeftOver { name, look, is_applied, stream, .. } in left_over {
+        let next = match (is_applied, stream) {
+            (true, _) => "run `hookswitch topology apply`, and workers drain it if it is a raw queue",
+            (false, false) => "once it is empty, `hookswitch topology prune` deletes it",
+            (false, true) => "it is a stream, so delete it by hand once its events are needed no more",
         };
         print_line(&format!(
             "queue {name} is left over from an earlier configuration, with {} and {}: {next}",

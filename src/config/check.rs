@@ -25,6 +25,9 @@ pub(super) fn check(reader: &Reader<'_>, config: &Config) {
     for (name, source) in &config.sources {
         check_source(reader, config.dedup.lease, name, source);
     }
+    for (name, subscription) in &config.subscriptions {
+        subscription.check(reader, name);
+    }
 }
 
 fn check_services(reader: &Reader<'_>, config: &Config) {

@@ -133,6 +133,30 @@ impl Format for Span {
     }
 }
 
+/// See [`boolean`].
+pub(super) struct Boolean;
+
+/// Declares `true` or `false`.
+pub(super) fn boolean() -> Boolean {
+    Boolean
+}
+
+impl Format for Boolean {
+    type Value = bool;
+
+    fn values(&self) -> String {
+        "`true` or `false`".to_owned()
+    }
+
+    fn parse(&self, given: &Given) -> Option<bool> {
+        given.boolean()
+    }
+
+    fn write(&self, value: &bool) -> String {
+        value.to_string()
+    }
+}
+
 /// See [`one_of`].
 pub(super) struct Words<T> {
     words: Vec<(&'static str, T)>,

@@ -17,7 +17,7 @@ pub(super) trait FormatItems: Format + Sized {
 
     /// Declares a key that has no effect if absent; `example` is a value as TOML.
     fn optional(self, example: &'static str) -> Optional<Self> {
-        Optional { format: self, example }
+        Optional { format: self, example, alternative: false }
     }
 
     /// Declares a key that must be set; `example` is a value as TOML.
@@ -70,13 +70,22 @@ impl<F: Format<Value: Clone>> Item for Defaulted<F> {
 pub(super) struct Optional<F> {
     format: F,
     example: &'static str,
+    alternative: bool,
+}
+
+impl<F> Optional<F> {
+    /// Declares that the rest of the example rules the key out.
+    pub(super) fn alternative(self) -> Self {
+        Self { alternative: true, ..self }
+    }
 }
 
 impl<F: Format> Item for Optional<F> {
     type Value = Option<F::Value>;
 
     fn declare(&self, name: &'static str, doc: &str) -> Vec<Declared> {
-        vec![Declared::Key(self.format.key(name, doc, Absent::Optional, self.example))]
+        let key = self.format.key(name, doc, Absent::Optional, self.example);
+        vec![Declared::Key(Key { alternative: self.alternative, ..key })]
     }
 
     fn read(&self, name: &'static str, section: &Section<'_>) -> Option<Option<F::Value>> {

@@ -1,4 +1,5 @@
-//! Every configuration key, declared once: its type, default, accepted values and meaning.
+//! Every configuration key, declared once: its type, default, accepted values and meaning. Those of
+//! subscriptions are in [`subscription`](super::subscription).
 //!
 //! A declaration is all there is: the field, its reader, `config check --show`, `config example`,
 //! `docs/configuration.md` and the "expected …" of error messages come from it. To add a key, add a
@@ -18,13 +19,15 @@ use super::{
     },
     secret::Secret,
     section::section,
+    subscription::Subscription,
     values::{
-        content_type, delays, harmless_headers, header_name, log_filter, patterns, phone_region, queue_name,
-        redis_namespace, shard_by, socket_address, source_name, source_names, text,
+        content_type, delays, harmless_headers, header_name, log_filter, phone_region, queue_name,
+        redis_namespace, schema_base, shard_by, socket_address, source_name, source_names, text,
     },
 };
 use crate::core::{
     auth::{Algorithm, Auth, Encoding},
+    contract::family::SCHEMA_BASE,
     delivery::{fault::Reason, retry::Schedule},
     events::phone::PhoneRegion,
     providers::Provider,
@@ -59,6 +62,8 @@ section! {
         retry: Retry = table();
         /// `[dedup]`
         dedup: Dedup = table();
+        /// `[events]`
+        events: Events = table();
         /// `[log]`
         log: Log = table();
         /// `[sources.<name>]`
@@ -162,7 +167,7 @@ section! {
 section! {
     /// The HTTP server for operators.
     pub struct Admin {
-        /// Address that serves `/livez`, `/readyz` and `/metrics`. Keep it private.
+        /// Address that serves `/livez`, `/readyz`, `/metrics` and `/schemas`. Keep it private.
         listen: SocketAddr = socket_address().default(([127, 0, 0, 1], 9464).into());
     }
 }
@@ -228,6 +233,21 @@ section! {
 }
 
 section! {
+    /// The events that workers publish.
+    pub struct Events {
+        /// Routing of the events that the provider marks as tests: as all others, or apart from them under
+        /// `test.<type>.<source>`, so that the pattern `call.#` does not match them. Bind a queue to `test.#`
+        /// then, or they are kept in `events.unrouted`.
+        test_routing: TestRouting = one_of([("same", TestRouting::Same), ("apart", TestRouting::Apart)])
+            .default(TestRouting::Same);
+        /// Start of the ids of the events' schemas, which `dataschema` names. Set it to where your consumers
+        /// can read them: a copy of the folder that `hookswitch schema --all --out` writes, or `/schemas` at
+        /// `admin.listen`. The default identifies the schemas, but no host has that name.
+        schema_base: String = schema_base().default(SCHEMA_BASE.to_owned());
+    }
+}
+
+section! {
     /// Logging.
     pub struct Log {
         /// Format of log lines: for people, or one JSON object per line. Lines for people are coloured on a
@@ -251,7 +271,8 @@ section! {
         /// channel over it. An event is some hundred bytes larger than its webhook: see
         /// `worker.event_bytes_max`. For the memory of workers see `worker.memory_max`.
         body_bytes_max: usize = size(1..=16 * MIB).default(MIB);
-        /// Headers to capture in addition to `traceparent` and those that the provider documents.
+        /// Headers to capture in addition to `traceparent`, `tracestate` and those that the provider
+        /// documents.
         capture_headers: Vec<String> = harmless_headers().default(Vec::new());
         /// Body of a 200 response.
         answer_body: String = text().default(String::new());
@@ -327,18 +348,6 @@ section! {
     }
 }
 
-section! {
-    /// A durable queue for a consumer, bound to the events.
-    /// Its name consists of 1 to 200 visible ASCII characters, and is none that hookswitch or RabbitMQ uses.
-    pub struct Subscription {
-        /// Patterns of the routing keys, which are `<type>.<source>`, as in `call.answered.varda-eu`.
-        /// `*` stands for one word and `#` for any number of words.
-        patterns: Vec<String> = patterns().required(r##"["call.#"]"##);
-        /// Messages that the queue accepts; further ones wait in the broker. No limit if absent.
-        length_max: Option<u32> = number(1..=u32::MAX).optional("1000000");
-    }
-}
-
 /// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
@@ -346,6 +355,15 @@ pub enum LogFormat {
     Pretty,
     /// One JSON object per line.
     Json,
+}
+
+/// The routing of tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TestRouting {
+    /// As all other events.
+    Same,
+    /// Under a routing key that begins with `test.`.
+    Apart,
 }
 
 /// The handling of an unknown event type.

@@ -15,6 +15,7 @@ mod secret;
 mod section;
 mod show;
 mod sources;
+mod subscription;
 pub mod units;
 mod values;
 
@@ -22,11 +23,12 @@ use std::{collections::BTreeMap, path::Path};
 
 pub use document::{example, keys, reference};
 pub use keys::{
-    Admin, Amqp, Config, Dedup, Log, LogFormat, Receiver, Redis, Retry, Source, Subscription, Unsupported,
-    Worker,
+    Admin, Amqp, Config, Dedup, Events, Log, LogFormat, Receiver, Redis, Retry, Source, TestRouting,
+    Unsupported, Worker,
 };
 pub use problem::{ConfigProblems, Problem};
 pub use secret::Secret;
+pub use subscription::{Kind, Overflow, Subscription};
 pub use values::HEADER_NAME_MAX;
 
 use self::{

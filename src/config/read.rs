@@ -132,6 +132,11 @@ impl Given {
         self.value.as_integer().or_else(|| text?.trim().parse().ok())
     }
 
+    pub(super) fn boolean(&self) -> Option<bool> {
+        let text = if self.from_env { self.text() } else { None };
+        self.value.as_bool().or_else(|| text?.trim().parse().ok())
+    }
+
     /// Returns the items of a list of strings; the environment separates them by commas.
     pub(super) fn list(&self) -> Option<Vec<&str>> {
         match &self.value {

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use hyper::http::{HeaderName, HeaderValue};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+use url::Url;
 
 use super::{
     format::{List, Parsed, list, parsed},
@@ -36,6 +37,11 @@ const PATTERN_BYTES_MAX: usize = 255;
 /// Declares any string.
 pub(super) fn text() -> Parsed<String> {
     parsed("a string", |text| Some(text.to_owned()), String::clone)
+}
+
+/// Declares a string that is not empty.
+pub(super) fn some_text() -> Parsed<String> {
+    parsed("a string that is not empty", |text| (!text.is_empty()).then(|| text.to_owned()), String::clone)
 }
 
 /// Declares an address to listen on.
@@ -85,6 +91,22 @@ fn is_log_filter(text: &str) -> bool {
     EnvFilter::try_new(text).is_ok()
         && names.iter().all(|name| is_level(name) || module(name))
         && names.iter().any(|name| is_level(name) || name.split("::").next() == Some("hookswitch"))
+}
+
+/// Declares the start of the ids of schemas: an address to which paths can be added. It is written into every
+/// event as it is, so it holds nothing that JSON or a URI would escape.
+pub(super) fn schema_base() -> Parsed<String> {
+    let values = "an address of the form https://… or http://… without a slash, `?` or `#` at its end";
+    let parse = |text: &str| {
+        let url = Url::parse(text).ok()?;
+        let is_plain = matches!(url.scheme(), "https" | "http")
+            && url.as_str().trim_end_matches('/') == text
+            && url.username().is_empty()
+            && url.password().is_none()
+            && !text.contains(['?', '#', '\\', '"']);
+        is_plain.then(|| text.to_owned())
+    };
+    parsed(values, parse, String::clone)
 }
 
 /// Declares the value of a `Content-Type` header.

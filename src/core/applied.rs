@@ -1,7 +1,7 @@
 //! The record of the queues that were ever declared in a broker, so that those that no configuration names
 //! any more are not forgotten.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Not};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,9 @@ pub struct DeclaredQueue {
     /// What it held raw webhooks of, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw: Option<RawQueueOf>,
+    /// Whether it is a stream. Records of earlier versions do not say it.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    pub stream: bool,
 }
 
 /// What a raw queue held webhooks of.
@@ -63,6 +66,9 @@ pub enum TopologyRecord {
         at: Timestamp,
         /// The queue's name.
         queue: String,
+        /// Whether it is a stream from now on.
+        #[serde(default, skip_serializing_if = "Not::not")]
+        stream: bool,
     },
 }
 
@@ -93,8 +99,11 @@ impl Declared {
             TopologyRecord::Replacing { at, queue } => {
                 self.replacing.insert(queue, at);
             }
-            TopologyRecord::Replaced { queue, .. } => {
+            TopologyRecord::Replaced { queue, stream, .. } => {
                 self.replacing.remove(&queue);
+                if let Some(declared) = self.current.get_mut(&queue) {
+                    declared.stream = stream;
+                }
             }
         }
     }
@@ -102,6 +111,11 @@ impl Declared {
     /// Returns whether consumers of `queue` must let go of it.
     pub fn is_replaced_at(&self, queue: &str, now: Timestamp) -> bool {
         self.replacing.get(queue).is_some_and(|began| now.duration_since(*began) < REPLACING_MAX)
+    }
+
+    /// Returns whether `queue` is a stream; none if it was never declared.
+    pub fn is_stream(&self, queue: &str) -> Option<bool> {
+        self.current.get(queue).or_else(|| self.left_over.get(queue)).map(|queue| queue.stream)
     }
 
     /// Returns the bindings that `queue` was given and does not need any more.
@@ -123,7 +137,7 @@ mod tests {
     fn applied(names: &[&str]) -> TopologyRecord {
         let queue = |name: &&str| {
             let bindings = vec![("x".to_owned(), (*name).to_owned())];
-            ((*name).to_owned(), DeclaredQueue { bindings, raw: None })
+            ((*name).to_owned(), DeclaredQueue { bindings, ..DeclaredQueue::default() })
         };
         TopologyRecord::Applied { at: Timestamp::UNIX_EPOCH, queues: names.iter().map(queue).collect() }
     }
@@ -163,8 +177,20 @@ mod tests {
         declared.add(TopologyRecord::Replacing { at: began, queue: queue.clone() });
         assert!(declared.is_replaced_at("raw.x", began) && !declared.is_replaced_at("raw.y", began));
         assert!(!declared.is_replaced_at("raw.x", after(1)));
-        declared.add(TopologyRecord::Replaced { at: began, queue });
+        declared.add(TopologyRecord::Replaced { at: began, queue, stream: false });
         assert!(!declared.is_replaced_at("raw.x", began));
+    }
+
+    #[test]
+    fn a_queue_that_was_replaced_by_a_stream_is_one() {
+        let mut declared = Declared::default();
+        declared.add(applied(&["a"]));
+        assert_eq!((declared.is_stream("a"), declared.is_stream("b")), (Some(false), None));
+        let (at, queue) = (Timestamp::UNIX_EPOCH, "a".to_owned());
+        declared.add(TopologyRecord::Replaced { at, queue, stream: true });
+        assert_eq!(declared.is_stream("a"), Some(true));
+        declared.add(applied(&["c"]));
+        assert_eq!(declared.is_stream("a"), Some(true));
     }
 
     #[test]
@@ -174,7 +200,7 @@ mod tests {
             provider: "wavix".to_owned(),
             shard: 2,
         };
-        let queue = DeclaredQueue { bindings: Vec::new(), raw: Some(raw) };
+        let queue = DeclaredQueue { raw: Some(raw), ..DeclaredQueue::default() };
         let queues = BTreeMap::from([("raw.wavix-eu.2".to_owned(), queue)]);
         let record = TopologyRecord::Applied { at: Timestamp::UNIX_EPOCH, queues };
         let text = serde_json::to_string(&record).expect("it serializes");

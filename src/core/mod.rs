@@ -30,6 +30,8 @@
 
 pub mod applied;
 pub mod auth;
+pub mod comparison;
+pub mod contract;
 pub mod delivery;
 pub mod events;
 pub mod json;

@@ -18,6 +18,7 @@ use hookswitch::{
         delivery::queued::{History, QueuedWebhook},
         events::{
             cloudevent::{self, Encoded},
+            event::EventType,
             key::{BodyHash, IdempotencyKey},
         },
         providers::{self, Provider},
@@ -44,8 +45,7 @@ impl Case {
     /// None if it cannot be normalized.
     fn new(webhook: Webhook) -> Option<Self> {
         let normalized = providers::normalize(&webhook).ok()?;
-        let encode = |(n, event)| cloudevent::encode(&webhook, &normalized.key, n, event);
-        let events = normalized.events.iter().enumerate().map(encode).collect();
+        let events = cloudevent::encode(&webhook, &normalized.key, &normalized.events).collect();
         let key = normalized.key;
         let content_type = Some("application/json".to_owned());
         let shard = Shard::FIRST;
@@ -106,13 +106,13 @@ const STEPS: &[(&str, Step)] = &[
     ("normalize_encode", |case| {
         let webhook = &case.queued.webhook;
         let normalized = providers::normalize(webhook).expect("it could be normalized before");
-        for (n, event) in normalized.events.iter().enumerate() {
-            black_box(cloudevent::encode(webhook, &normalized.key, n, event));
+        for event in cloudevent::encode(webhook, &normalized.key, &normalized.events) {
+            black_box(event);
         }
     }),
     ("event_id", |case| {
         for n in 0..case.events.len() {
-            black_box(case.key.event_id(&case.queued.webhook.source, n));
+            black_box(case.key.event_id(&case.queued.webhook.source, EventType::CallEnded, n));
         }
     }),
     ("store_key", |case| {

@@ -102,7 +102,7 @@ pub struct Book {
 struct Head<'a> {
     id: &'a str,
     deliveryid: &'a str,
-    receivedtime: Timestamp,
+    recordedtime: Timestamp,
 }
 
 /// The last deliveries of a consumer's connection. The broker may redeliver these, since their acks may be
@@ -215,7 +215,7 @@ impl Book {
                 format!("{number}: the delivery id is {body} in the body and {header} in the header"),
             );
         }
-        (webhook.delivery_id, webhook.received_at) = (delivery_id, head.receivedtime);
+        (webhook.delivery_id, webhook.received_at) = (delivery_id, head.recordedtime);
         let Expected::Events(events) = self.traffic.expected(&webhook) else {
             return self
                 .complain(Wrong::Misrouted, format!("{number}: a poison webhook has an event: {}", text()));
@@ -256,7 +256,7 @@ impl Book {
         }
         self.last_event.fetch_max(at, Ordering::Relaxed);
         // The timestamp of a receiver with a wrong clock is meaningless.
-        let received = u64::try_from(head.receivedtime.as_millisecond()).unwrap_or(0);
+        let received = u64::try_from(head.recordedtime.as_millisecond()).unwrap_or(0);
         if received <= at {
             self.last_received.fetch_max(received, Ordering::Relaxed);
         }

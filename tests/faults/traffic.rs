@@ -225,10 +225,7 @@ impl Traffic {
             Ok(normalized) => normalized,
             Err(error) => return Expected::Dead(error.reason()),
         };
-        let events = normalized.events.iter().enumerate();
-        let events: Vec<_> = events
-            .map(|(position, event)| cloudevent::encode(webhook, &normalized.key, position, event))
-            .collect();
+        let events: Vec<_> = cloudevent::encode(webhook, &normalized.key, &normalized.events).collect();
         if events.iter().any(|event| event.body.len() > EVENT_BYTES_MAX) {
             return Expected::Dead(Reason::EventTooLarge);
         }

@@ -11,6 +11,9 @@ mod cuts;
 mod dead_letters;
 mod dead_letters_cli;
 mod delivery;
+mod diff;
+mod drift;
+mod explain;
 #[path = "../support/frames.rs"]
 mod frames;
 #[path = "../support/hostile.rs"]
@@ -20,6 +23,7 @@ mod many_letters;
 mod memory;
 mod outages;
 mod poison;
+mod policies;
 mod processes;
 #[path = "../support/proxy.rs"]
 mod proxy;
@@ -28,5 +32,7 @@ mod redis_keys;
 mod redis_refusals;
 mod rights;
 mod shards;
+mod subscriptions;
 mod support;
+mod tails;
 mod topology;

@@ -25,11 +25,17 @@ pub struct Process {
 
 impl Process {
     pub fn start(world: &World, role: &str) -> Self {
+        Self::start_with(world, role, &["env"])
+    }
+
+    /// Starts it by another program, which becomes it.
+    fn start_with(world: &World, role: &str, by: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let config = write_config(world, dir.path());
         let (admin, address) = (free_port(), free_port());
-        let child = Command::new(PROGRAM)
-            .args([role, "--config"])
+        let child = Command::new(by[0])
+            .args(&by[1..])
+            .args([PROGRAM, role, "--config"])
             .arg(config)
             .env("HOOKSWITCH_ADMIN_LISTEN", format!("127.0.0.1:{admin}"))
             .env("HOOKSWITCH_RECEIVER_LISTEN", format!("127.0.0.1:{address}"))
@@ -202,6 +208,32 @@ async fn sigterm_finishes_what_is_in_flight_and_exits_0() {
     let worker = world.worker();
     assert_eq!(calls(&world.events(500).await), (0..500).collect::<Vec<_>>());
     worker.finish().await;
+}
+
+#[tokio::test]
+async fn sighup_stops_a_server_as_sigterm_does_unless_nohup_has_it_ignored() {
+    let world = World::new().await;
+    let process = Process::start(&world, "all");
+    process.ready().await;
+    let client = Client::new(PATIENCE);
+    let url = format!("{}/in/salpre", process.address);
+    for n in 0..50 {
+        let reply = client.post(&url, &[], Bytes::from(call(n))).await.unwrap();
+        assert_eq!(reply.status, 200);
+    }
+    process.signal("HUP");
+    assert_eq!(process.exit_code().await, Some(0));
+    let worker = world.worker();
+    assert_eq!(calls(&world.events(50).await), (0..50).collect::<Vec<_>>());
+    worker.finish().await;
+
+    let process = Process::start_with(&world, "all", &["sh", "-c", "trap '' HUP; exec \"$@\"", "sh"]);
+    process.ready().await;
+    process.signal("HUP");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    process.ready().await;
+    process.signal("TERM");
+    assert_eq!(process.exit_code().await, Some(0));
 }
 
 #[tokio::test]

@@ -45,6 +45,8 @@ async fn another_virtual_host_refuses_to_start_on_a_namespace_in_use_and_says_wh
     {
         assert!(error.to_string().contains(part), "{error}");
     }
+    // Its store would take the keys over once nobody owns them.
+    drop(foreign);
     // It has taken nothing, and a worker of the first goes on.
     second.wait_for_depth("raw.salpre", 1).await;
     first.accept("salpre", [call(2)]).await;

@@ -8,6 +8,7 @@ use hookswitch::{
 };
 
 use super::{
+    drift::call_with,
     ledger::balance,
     support::{World, call, calls, services::Redis, until},
 };
@@ -70,7 +71,7 @@ async fn the_documented_permissions_are_enough_and_each_of_them_is_needed() {
     let receiver = world.receiver().await;
     receiver.ready().await;
     let worker = world.worker();
-    for body in [call(1), call(1), call(2), b"not json".to_vec()] {
+    for body in [call(1), call(1), call_with(2, "\"mood\":1"), b"not json".to_vec()] {
         assert_eq!(receiver.post("salpre", body.leak()).await, 200);
     }
     let settled =
@@ -81,6 +82,8 @@ async fn the_documented_permissions_are_enough_and_each_of_them_is_needed() {
     world.wait_for_depth("hookswitch.ledger", 0).await;
     worker.finish().await;
     balance(&world, settled).await;
+    let drift = world.store().await.drift_of(&"salpre".parse().unwrap()).await.unwrap();
+    assert_eq!(drift.len(), 1, "{drift:?}");
 
     let rules = documented();
     // `CONFIG` is only for a warning, and the database is 0.

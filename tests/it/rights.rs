@@ -9,21 +9,7 @@ use hookswitch::edge::{
     trouble::Trouble,
 };
 
-use super::support::{World, call, calls, program::Program, shared, until};
-
-/// Returns the permissions that the documentation gives a user: configure, write, read.
-fn documented(user: &str) -> [String; 3] {
-    let page = include_str!("../../docs/permissions.md");
-    let start = format!("rabbitmqctl set_permissions -p / hookswitch-{user} ");
-    let line = page.lines().find_map(|line| line.strip_prefix(&start)).unwrap();
-    let patterns: Vec<_> = line.split('\'').skip(1).step_by(2).map(str::to_owned).collect();
-    patterns.try_into().unwrap()
-}
-
-/// Returns the number in the name of a world's vhost.
-fn vhost(world: &World) -> String {
-    world.config.amqp.urls[0].reveal().rsplit_once('/').unwrap().1.to_owned()
-}
+use super::support::{World, call, calls, program::Program, services::documented, shared, until};
 
 async fn eval(erlang: String) {
     tokio::task::spawn_blocking(move || shared().broker.ctl(&["eval", &erlang])).await.unwrap();
@@ -31,7 +17,7 @@ async fn eval(erlang: String) {
 
 /// Sets a user's permissions in the world's vhost, and creates the user first if there is none.
 async fn grant(world: &World, user: &str, patterns: &[String; 3]) {
-    let vhost = vhost(world);
+    let vhost = world.vhost();
     let [configure, write, read] = patterns.each_ref().map(|text| text.replace('\\', "\\\\"));
     eval(format!(
         "catch rabbit_auth_backend_internal:add_user(<<\"{user}-{vhost}\">>, <<\"secret\">>, <<\"t\">>), \
@@ -43,7 +29,7 @@ async fn grant(world: &World, user: &str, patterns: &[String; 3]) {
 
 /// Returns the world as a user sees it.
 fn seen_by(world: &World, user: &str) -> World {
-    World::of_toml(world.toml.replace("guest:guest@", &format!("{user}-{}:secret@", vhost(world))))
+    World::of_toml(world.toml.replace("guest:guest@", &format!("{user}-{}:secret@", world.vhost())))
 }
 
 async fn user(world: &World, user: &str) -> World {
@@ -72,7 +58,7 @@ async fn the_documented_permissions_are_enough_for_each_part() {
     program.ok("dead-letters list").await;
     program.ok("ledger").await;
     assert_eq!(receiver.post("salpre", Box::leak(call(2).into_boxed_slice())).await, 200);
-    assert!(tail.next().await.is_some());
+    assert!(tail.next().await.unwrap().is_some());
 
     let checked = Topology::of(&world.config).check(&connection).await.unwrap();
     assert!(checked.whole == 0 && checked.by_name > 10, "{checked:?}");
@@ -124,7 +110,7 @@ async fn a_missing_permission_is_named_with_the_exchange_or_queue_it_is_missing_
 async fn a_refused_login_and_a_refused_virtual_host_are_named() {
     let world = World::new().await;
     grant(&world, "receiver", &documented("receiver")).await;
-    let (vhost, address) = (vhost(&world), world.config.amqp.urls[0].reveal().to_owned());
+    let (vhost, address) = (world.vhost(), world.config.amqp.urls[0].reveal().to_owned());
     for (wrong, trouble) in [
         (address.replace("guest:guest@", "guest:wrong@"), Trouble::BrokerLogin),
         (address.replace("guest:guest@", "nobody:guest@"), Trouble::BrokerLogin),

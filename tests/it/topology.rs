@@ -90,7 +90,7 @@ async fn an_event_that_no_queue_wants_is_kept_as_unrouted_even_during_a_tail() {
     world.accept("salpre", [call(1)]).await;
     let worker = world.worker();
     assert_eq!(world.drain("events.unrouted", 1).await.len(), 1);
-    assert!(tail.next().await.is_some());
+    assert!(tail.next().await.unwrap().is_some());
     worker.finish().await;
 }
 

@@ -76,14 +76,14 @@ fn normalize(case: &Path) -> Value {
             return json!({ "error": { "reason": error.reason().as_str(), "text": error.to_string() } });
         }
     };
-    let event = |(position, event)| {
-        let encoded = cloudevent::encode(&webhook, &normalized.key, position, event);
+    let event = |encoded: cloudevent::Encoded| {
         let cloud_event: Value = serde_json::from_slice(&encoded.body).unwrap();
         let attribute = |name: &str| cloud_event[name].clone();
         json!({ "type": attribute("type"), "subject": attribute("subject"), "time": attribute("time"),
             "providerevent": attribute("providerevent"), "data": attribute("data") })
     };
-    let events: Vec<_> = normalized.events.iter().enumerate().map(event).collect();
+    let events: Vec<_> =
+        cloudevent::encode(&webhook, &normalized.key, &normalized.events).map(event).collect();
     let drift = |drift: &Drift| json!({ "path": drift.path, "class": drift.class });
     let drift: Vec<_> = normalized.drift.iter().map(drift).collect();
     json!({ "key": normalized.key.to_string(), "events": events, "drift": drift })

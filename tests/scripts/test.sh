@@ -26,7 +26,10 @@ say "deployment files and scripts"
 tests/scripts/check-deployment.sh
 [ "${1:-}" = quick ] && exit 0
 say "tests, against a private RabbitMQ and Redis that they start themselves"
-cargo test --locked
+# Most of them wait most of the time.
+RUST_TEST_THREADS=$((2 * $(nproc))) cargo test --locked
+say "the contract: events under validators and SDKs that are not ours"
+tests/scripts/contract.sh 5000
 say "mutants: each known mistake must be noticed by a test"
 tests/scripts/mutants.sh
 say "every fault once under load, with every webhook accounted for"

@@ -66,12 +66,12 @@ impl DeadLetters<'_> {
     }
 }
 
-fn empty() -> Journal {
+pub(super) fn empty() -> Journal {
     let now = Timestamp::now();
     Journal::since(now.saturating_sub(FORGOTTEN).unwrap_or(now))
 }
 
-fn record(stored: &Stored) -> Option<JournalRecord> {
+pub(super) fn record(stored: &Stored) -> Option<JournalRecord> {
     let record = serde_json::from_slice(&stored.body).ok();
     if record.is_none() {
         tracing::warn!(

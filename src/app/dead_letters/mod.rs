@@ -24,6 +24,7 @@ mod recover;
 mod reindex;
 mod replay;
 mod reveal;
+mod trace;
 mod trial;
 
 pub use self::{
@@ -40,5 +41,6 @@ pub use self::{
     reindex::Reindexed,
     replay::{Canary, Replay, Replayed, Stopped},
     reveal::Reveal,
+    trace::Traced,
     trial::Trial,
 };

@@ -68,7 +68,7 @@ pub(super) fn capture(source: &Source, headers: &HeaderMap, bytes_max: usize) ->
         Some(ShardBy::Pointer(_)) | None => None,
     };
     let contract = source.provider.headers().iter().copied();
-    let wanted = contract.chain(["traceparent"]).chain(shard_by).chain(allowed);
+    let wanted = contract.chain(["traceparent", "tracestate"]).chain(shard_by).chain(allowed);
     let (mut captured, mut seen, mut left_out, mut used) = (Headers::default(), Vec::new(), 0, 0);
     for name in wanted {
         let secret = NEVER_CAPTURED.contains(&name) || source.auth.proof_header() == Some(name);

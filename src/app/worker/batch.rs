@@ -11,6 +11,7 @@ use futures_util::future::join_all;
 
 use super::{
     dead_log::DeadLog,
+    drift_log::DriftLog,
     former::FormerSources,
     gate::Gate,
     in_work::{InWork, Plan, RawQueue},
@@ -53,6 +54,7 @@ pub(super) struct Processor {
     pub(super) gate: Gate,
     pub(super) metrics: Arc<WorkerMetrics>,
     pub(super) dead_log: DeadLog,
+    pub(super) drift_log: Arc<DriftLog>,
     pub(super) normalize: Normalize,
     /// Held while a large body is read, so that one at a time takes the memory for that.
     pub(super) reading: Arc<tokio::sync::Mutex<()>>,
@@ -171,6 +173,7 @@ impl Processor {
             return Err(Fault::Permanent { reason: Reason::DeliveryLimit, error });
         }
         let read = self.read(webhook).await?;
+        self.drift_log.note(webhook, &read.drift);
         for drift in &read.drift {
             if self.metrics.drifted(webhook.provider, drift) {
                 let (path, class) = (&drift.path, drift.class);
@@ -187,7 +190,7 @@ impl Processor {
     async fn read(&self, webhook: &Webhook) -> Result<NormalizedWebhook, Fault> {
         let is_former =
             !self.config.sources.contains_key(&webhook.source) && self.former.contains(&webhook.source);
-        let read: Read = if is_former { read::read_former } else { read::read };
+        let read: Read = if is_former { read::read_of_any_source } else { read::read };
         if webhook.body.len() < LARGE {
             return read(&self.config, self.normalize, webhook);
         }

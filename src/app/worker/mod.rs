@@ -5,6 +5,7 @@
 
 mod batch;
 mod dead_log;
+mod drift_log;
 mod follow;
 mod former;
 pub mod gate;
@@ -36,9 +37,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    batch::Processor, dead_log::DeadLog, follow::Follower, former::FormerSources, gate::Gate,
-    in_work::RawQueue, lane::Lane, memory::Memory, owners::Owners, read::Normalize, unmarked::Unmarked,
-    unroutable::Unroutable,
+    batch::Processor, dead_log::DeadLog, drift_log::DriftLog, follow::Follower, former::FormerSources,
+    gate::Gate, in_work::RawQueue, lane::Lane, memory::Memory, owners::Owners, read::Normalize,
+    unmarked::Unmarked, unroutable::Unroutable,
 };
 use super::{fairness::Fairness, ledger::Keeper};
 use crate::{
@@ -62,8 +63,9 @@ use crate::{
 /// The time that checking the topology and starting to consume may take, in times for connecting.
 const SET_UP_PATIENCE: u32 = 6;
 
-/// The tasks of a connection beside its lanes: one keeps the ledger, one follows the record of the topology.
-const BESIDE_LANES: usize = 2;
+/// The tasks of a connection beside its lanes: one keeps the ledger, one follows the record of the topology,
+/// one records schema drift.
+const BESIDE_LANES: usize = 3;
 
 /// The worker pool of one process.
 pub struct Worker {
@@ -134,6 +136,7 @@ impl Worker {
         let processor = Processor {
             schedule: config.retry.schedule(),
             dead_log: DeadLog::new(config.amqp.clone(), metrics.clone()),
+            drift_log: DriftLog::new(store.clone()),
             config: Arc::new(config),
             publisher,
             store,
@@ -203,6 +206,7 @@ impl Worker {
             }
         }
         self.processor.dead_log.finish(config.worker.grace).await;
+        self.processor.drift_log.write().await;
         Ok(())
     }
 
@@ -294,6 +298,7 @@ impl Worker {
         let (processor, fairness) = (self.processor.clone(), self.fairness.clone());
         let follower = Follower { processor, fairness, memory, connection: connection.clone(), releases };
         lanes.spawn(follower.run(stop.clone()));
+        lanes.spawn(self.processor.drift_log.clone().run(stop.clone()));
         let (config, store, metrics) = (Config::clone(config), store.clone(), metrics.clone());
         let (connection, owner) = (connection.clone(), self.processor.owners.next());
         let settings = serde_json::json!(read::settings(&config)).to_string();

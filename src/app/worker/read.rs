@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    config::{Config, Source, Unsupported},
+    config::{Config, Source, Subscription, TestRouting, Unsupported},
     core::{
         delivery::fault::{Fault, Reason},
         events::{
             cloudevent::{self, Encoded},
+            event::Event,
             key::IdempotencyKey,
+            topic,
         },
         providers::{self, Drift, NormalizeError, Normalized},
         webhook::Webhook,
@@ -23,6 +25,9 @@ pub type Normalize = for<'a> fn(&'a Webhook) -> Result<Normalized<'a>, Normalize
 /// The most characters of an error text. It names paths whose length the sender chooses, and it travels in
 /// the headers of a message, which must fit into one frame.
 const ERROR_CHARS_MAX: usize = 1_000;
+
+/// The word before the routing key of a test that is kept apart.
+const TEST_PREFIX: &str = "test.";
 
 /// The events of a webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,17 +54,16 @@ pub fn read(config: &Config, normalize: Normalize, webhook: &Webhook) -> Result<
     read_with(config, normalize, webhook, Some(source))
 }
 
-/// Reads a webhook of a source that is configured no more, as [`read`] does for a source with default
-/// settings.
+/// Reads a webhook as [`read`] does if its source is configured, otherwise with default settings.
 ///
 /// # Errors
 /// [`Fault`]
-pub(super) fn read_former(
+pub fn read_of_any_source(
     config: &Config,
     normalize: Normalize,
     webhook: &Webhook,
 ) -> Result<NormalizedWebhook, Fault> {
-    read_with(config, normalize, webhook, None)
+    read_with(config, normalize, webhook, config.sources.get(&webhook.source))
 }
 
 fn read_with(
@@ -84,23 +88,38 @@ fn read_with(
         .map_err(|location| Fault::Panicked { location })?
         .map_err(|error| permanent(error.reason(), error.to_string()))?;
     let mut events = Vec::with_capacity(normalized.events.len());
-    for (position, event) in normalized.events.iter().enumerate() {
-        let encoded = cloudevent::encode(webhook, &normalized.key, position, event);
+    let encoded = cloudevent::encode(webhook, &normalized.key, &normalized.events);
+    for (event, mut encoded) in normalized.events.iter().zip(encoded) {
         let (size, max) = (encoded.body.len(), config.worker.event_bytes_max);
         if size > max {
             let error = format!("an event has {size} bytes, more than worker.event_bytes_max ({max})");
             return Err(permanent(Reason::EventTooLarge, error));
         }
+        route(config, event, &mut encoded);
         events.push(encoded);
     }
     Ok(NormalizedWebhook { key: normalized.key, events, drift: normalized.drift })
+}
+
+/// Keeps a test apart if that is configured, and finds the subscriptions with a filter that get the event.
+fn route(config: &Config, event: &Event<'_>, encoded: &mut Encoded) {
+    if event.test && config.events.test_routing == TestRouting::Apart {
+        encoded.routing_key.insert_str(0, TEST_PREFIX);
+    }
+    let gets = |subscription: &Subscription| {
+        !subscription.filter.is_empty()
+            && subscription.filter.accepts(event)
+            && subscription.patterns.iter().any(|pattern| topic::is_match(pattern, &encoded.routing_key))
+    };
+    let filtered = config.subscriptions.iter().filter(|(_, subscription)| gets(subscription));
+    encoded.filtered_for = filtered.map(|(name, _)| name.clone()).collect();
 }
 
 /// Returns the version and the settings on which the result of [`read`] depends.
 pub fn settings(config: &Config) -> BTreeMap<String, String> {
     let decides = |name: &str| {
         let of_source = ["provider", "unsupported", "phone_region"];
-        name == "worker.event_bytes_max"
+        ["worker.event_bytes_max", "events.test_routing"].contains(&name)
             || name.starts_with("sources.") && of_source.iter().any(|key| name.ends_with(&format!(".{key}")))
     };
     let mut settings = config.values();

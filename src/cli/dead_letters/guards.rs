@@ -47,6 +47,11 @@ impl Guards {
         self.export.is_some()
     }
 
+    /// Returns true if an option says something about a file.
+    pub(super) fn says_file(&self) -> bool {
+        self.names_file() || self.no_export
+    }
+
     /// Returns the file to save letters in; none if none is wanted.
     pub(super) fn file(&self) -> anyhow::Result<Option<LetterFile>> {
         if self.no_export {

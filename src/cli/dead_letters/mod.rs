@@ -17,12 +17,12 @@ mod progress;
 mod reindex;
 mod replay;
 mod selection;
-mod session;
+pub(super) mod session;
 mod settings;
 mod show;
 mod stats;
 mod r#try;
-mod who;
+pub(super) mod who;
 
 use clap::Subcommand;
 

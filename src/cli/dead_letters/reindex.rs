@@ -63,6 +63,11 @@ impl Args {
 }
 
 pub(super) async fn run(config: &Config, args: &Args) -> anyhow::Result<u8> {
+    if !args.forget_missing && args.guards.says_file() {
+        let error = "--export and --no-export are about the letters of --forget-missing: without \
+                     --forget-missing no letter is taken off the list, and there is nothing to save";
+        return Err(Usage(error.to_owned()).into());
+    }
     let filter = args.filter.filter(config)?;
     let request = args.request(&filter, None)?;
     let file = if args.forget_missing { args.guards.file()? } else { None };

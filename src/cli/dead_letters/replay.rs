@@ -36,8 +36,8 @@ pub(in crate::cli) struct Args {
     /// Time to wait for the outcomes of a wave, at most 20m
     #[arg(long, default_value = "60s", value_name = "TIME", value_parser = patience)]
     wait: Duration,
-    /// Send all letters at once, without waiting for outcomes. With --all it needs --note, asks, and writes
-    /// the letters to a file first
+    /// Send all letters at once, without waiting for outcomes. It needs --note, asks, and writes the letters
+    /// to a file first
     #[arg(long, conflicts_with_all = ["max_failing", "wait"])]
     no_canary: bool,
     /// Also send letters whose idempotency key is done by a webhook with another body. They are skipped
@@ -85,7 +85,7 @@ fn patience(text: &str) -> Result<Duration, String> {
 impl Args {
     /// Returns true if nothing but these guards would stop a mistake.
     fn is_guarded(&self) -> bool {
-        self.target.all && self.no_canary && !self.target.dry_run
+        self.no_canary && !self.target.dry_run
     }
 
     fn request(&self, filter: &Filter, letters: Option<u64>) -> Result<JobRequest, Usage> {

@@ -21,22 +21,26 @@ use crate::{
 };
 
 /// A command's connection to the broker.
-pub(super) struct Session<'a> {
+pub(in crate::cli) struct Session<'a> {
     config: &'a Config,
     connection: Connection,
 }
 
 impl<'a> Session<'a> {
-    pub(super) async fn open(config: &'a Config) -> Result<Self, Unreachable> {
+    pub(in crate::cli) async fn open(config: &'a Config) -> Result<Self, Unreachable> {
         Ok(Self { config, connection: connect(&config.amqp).await? })
     }
 
-    pub(super) fn dead_letters(&self) -> DeadLetters<'_> {
+    pub(in crate::cli) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    pub(in crate::cli) fn dead_letters(&self) -> DeadLetters<'_> {
         DeadLetters::new(&self.connection, self.config)
     }
 
     /// Starts a publisher and waits until the broker accepts messages.
-    pub(super) async fn publisher(&self) -> Result<Publisher, Unreachable> {
+    pub(in crate::cli) async fn publisher(&self) -> Result<Publisher, Unreachable> {
         let publisher = Publisher::start(self.config.amqp.clone(), "dead letters", LinkMetrics::unexported());
         let mut trouble = publisher.watch();
         let limit: Duration = self.config.amqp.connect_timeout;
@@ -47,28 +51,28 @@ impl<'a> Session<'a> {
     }
 
     /// Connects to everything that a job needs.
-    pub(super) async fn job_services(&self) -> anyhow::Result<JobServices> {
+    pub(in crate::cli) async fn job_services(&self) -> anyhow::Result<JobServices> {
         let (publisher, store) = (self.publisher().await?, open_store(self.config).await?);
         Ok(JobServices { publisher, store, stop: stop_on_signals()? })
     }
 }
 
 /// The services of a job, owned by its command.
-pub(super) struct JobServices {
+pub(in crate::cli) struct JobServices {
     publisher: Publisher,
     store: Store,
     stop: CancellationToken,
 }
 
 impl JobServices {
-    pub(super) fn borrow(&self) -> Services<'_> {
+    pub(in crate::cli) fn borrow(&self) -> Services<'_> {
         Services { publisher: &self.publisher, store: &self.store, stop: &self.stop }
     }
 }
 
 /// Returns a token that a signal cancels, which stops a job after the letters in hand. A second signal ends
 /// the process at once, which loses nothing either.
-pub(super) fn stop_on_signals() -> io::Result<CancellationToken> {
+pub(in crate::cli) fn stop_on_signals() -> io::Result<CancellationToken> {
     let say = || eprint_line("stopping after the letters in hand; press Ctrl-C again to stop at once");
     signals::stop_on_signals(say, || INTERRUPTED)
 }

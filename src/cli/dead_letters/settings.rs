@@ -18,11 +18,11 @@ pub(super) struct Compared {
 }
 
 impl Compared {
-    /// Asks Redis which settings workers use, if there is one to ask.
-    pub(super) async fn ask(config: &Config, store: Option<&Store>) -> Self {
+    /// Asks Redis which settings workers use; or takes the reason why it cannot be asked.
+    pub(super) async fn ask(config: &Config, store: Result<&Store, &'static str>) -> Self {
         let workers = match store {
-            None => Err("Redis was not asked"),
-            Some(store) => match store.settings_said(Timestamp::now()).await {
+            Err(why) => Err(why),
+            Ok(store) => match store.settings_said(Timestamp::now()).await {
                 Err(_) => Err("Redis does not say"),
                 Ok(said) => {
                     let said: BTreeSet<_> =

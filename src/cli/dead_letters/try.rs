@@ -36,7 +36,8 @@ use crate::{
 /// Run this build's normalizer on dead letters without publishing: how many would succeed now?
 #[derive(clap::Args)]
 pub(in crate::cli) struct Args {
-    /// Try the letters of this file instead of those on the broker; needs neither broker nor Redis
+    /// Try the letters of this file instead of those on the broker; needs neither broker nor Redis, and
+    /// compares nothing with the settings of running workers
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// Print the events that each letter would give, without personal data unless --reveal is given
@@ -70,7 +71,8 @@ pub(super) async fn run(config: &Config, args: &Args) -> anyhow::Result<u8> {
         Some(path) => match try_file(config, path, (&filter, args), &mut each).await? {
             Some((trial, read)) => {
                 let none = if trial.letters == 0 { no_match_in(path, read, &filter) } else { OK };
-                (trial, none, Compared::ask(config, None).await)
+                let settings = Compared::ask(config, Err("with --file, Redis is not asked")).await;
+                (trial, none, settings)
             }
             None => return Ok(DATA),
         },
@@ -83,7 +85,8 @@ pub(super) async fn run(config: &Config, args: &Args) -> anyhow::Result<u8> {
             let store = store.ok();
             let trial = try_listed(&session, store.as_ref(), (&filter, args), &mut each).await?;
             let none = if trial.letters == 0 { no_match(&session, &filter, "").await? } else { OK };
-            (trial, none, Compared::ask(config, store.as_ref()).await)
+            let store = store.as_ref().ok_or("Redis cannot be reached");
+            (trial, none, Compared::ask(config, store).await)
         }
     };
     printed?;

@@ -4,7 +4,7 @@ use crate::{app::dead_letters::JobRequest, cli::exit::Usage, core::letters::JobK
 
 /// The operator's name and note, recorded with the job.
 #[derive(clap::Args, Clone)]
-pub(super) struct Who {
+pub(in crate::cli) struct Who {
     /// Your name [default: HOOKSWITCH_ACTOR, SUDO_USER or USER]; recorded with the job
     #[arg(long, value_name = "NAME")]
     actor: Option<String>,
@@ -15,7 +15,7 @@ pub(super) struct Who {
 
 impl Who {
     /// Returns a request for a job. The operator's name must be known.
-    pub(super) fn request(
+    pub(in crate::cli) fn request(
         &self,
         kind: JobKind,
         filter: String,
@@ -34,7 +34,7 @@ impl Who {
     }
 
     /// Returns a request for a job that requires a note.
-    pub(super) fn request_with_note(
+    pub(in crate::cli) fn request_with_note(
         &self,
         kind: JobKind,
         filter: String,
@@ -49,7 +49,7 @@ impl Who {
 
 /// The former spelling of `--note`, of commands that select no letters by reason.
 #[derive(clap::Args, Clone)]
-pub(super) struct FormerNote {
+pub(in crate::cli) struct FormerNote {
     #[arg(long, hide = true, value_parser = former_note)]
     reason: Option<String>,
 }

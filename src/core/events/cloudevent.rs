@@ -1,13 +1,14 @@
 //! Writes an [`Event`] as a CloudEvent 1.0 in JSON, structured mode.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashMap};
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::{event::Event, key::IdempotencyKey, percent};
+use super::{attributes, classification::classify, event::Event, key::IdempotencyKey, percent};
 use crate::core::{
+    contract::family::{Family, SCHEMA_BASE},
     json::{Fields, write_field, write_object},
     webhook::Webhook,
 };
@@ -16,7 +17,7 @@ use crate::core::{
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";
 
 /// The approximate size of an event's own attributes, in bytes.
-const ENVELOPE_BYTES: usize = 720;
+const ENVELOPE_BYTES: usize = 900;
 
 /// An event as it is published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,24 +28,48 @@ pub struct Encoded {
     pub kind: &'static str,
     /// The CloudEvent's `time`.
     pub time: Timestamp,
-    /// The routing key: `<type>.<source>`.
+    /// The routing key: `<type>.<source>`, or `test.<type>.<source>` for a test that is kept apart.
     pub routing_key: String,
+    /// The subscriptions with a filter that get the event.
+    pub filtered_for: Vec<String>,
     /// The JSON text.
     pub body: Bytes,
 }
 
-/// Encodes the event at `position` of those that `webhook` yielded.
-pub fn encode(webhook: &Webhook, key: &IdempotencyKey, position: usize, event: &Event<'_>) -> Encoded {
-    let id = key.event_id(&webhook.source, position);
+/// Encodes the events that `webhook` yielded.
+pub fn encode<'e>(
+    webhook: &'e Webhook,
+    key: &'e IdempotencyKey,
+    events: &'e [Event<'e>],
+) -> impl Iterator<Item = Encoded> {
+    let mut seen = HashMap::new();
+    events.iter().map(move |event| {
+        let count = seen.entry(event.kind).or_insert(0);
+        let id = key.event_id(&webhook.source, event.kind, *count);
+        *count += 1;
+        encode_one(webhook, key, id, event)
+    })
+}
+
+fn encode_one(webhook: &Webhook, key: &IdempotencyKey, id: Uuid, event: &Event<'_>) -> Encoded {
     let kind = event.kind.as_str();
     let time = event.time.unwrap_or(webhook.received_at);
     let routing_key = [kind, ".", webhook.source.as_str()].concat();
     let mut body = Vec::with_capacity(ENVELOPE_BYTES + webhook.body.len());
-    write_object(&mut body, |out| write_cloud_event(out, webhook, key, id, time, event));
-    Encoded { id, kind, time, routing_key, body: body.into() }
+    write_object(&mut body, |out| {
+        write_context(out, webhook, key, id, time, event);
+        write_extensions(out, webhook, time, event);
+        out.extend_from_slice(b"\"data\":");
+        write_object(out, |out| {
+            event.data.write_fields(out);
+            write_field!(out, "unmapped", &event.unmapped);
+        });
+    });
+    Encoded { id, kind, time, routing_key, filtered_for: Vec::new(), body: body.into() }
 }
 
-fn write_cloud_event(
+/// Writes the attributes of CloudEvents itself, and those that only hookswitch has.
+fn write_context(
     out: &mut Vec<u8>,
     webhook: &Webhook,
     key: &IdempotencyKey,
@@ -62,21 +87,28 @@ fn write_cloud_event(
     write_field!(out, "time", &time);
     write_field!(out, "timesource", &event.time.is_none().then_some("received"));
     write_field!(out, "datacontenttype", "application/json");
-    extend(out, &["\"dataschema\":\"urn:hookswitch:schema:", event.data.family(), ":1\","]);
+    extend(out, &["\"dataschema\":\"", SCHEMA_BASE, "/", Family::of(&event.data).path, "\","]);
     write_field!(out, "provider", provider);
     write_field!(out, "providerevent", &attribute(&event.provider_event));
     write_field!(out, "deliveryid", &webhook.delivery_id.uuid());
     write_field!(out, "idempotencykey", key.as_str());
-    write_field!(out, "receivedtime", &webhook.received_at);
     write_field!(out, "test", &event.test);
     write_field!(out, "tenant", &event.tenant.as_deref().map(attribute));
     write_field!(out, "connector", &event.connector.as_deref().map(attribute));
-    write_field!(out, "traceparent", &webhook.headers.get("traceparent").map(attribute));
-    out.extend_from_slice(b"\"data\":");
-    write_object(out, |out| {
-        event.data.write_fields(out);
-        write_field!(out, "unmapped", &event.unmapped);
-    });
+}
+
+/// Writes the attributes of CloudEvents' own extensions.
+fn write_extensions(out: &mut Vec<u8>, webhook: &Webhook, time: Timestamp, event: &Event<'_>) {
+    let correlation_id = attributes::correlation_id(&webhook.source, event);
+    let (trace_parent, trace_state) = attributes::trace(&webhook.headers);
+    write_field!(out, "correlationid", &correlation_id);
+    write_field!(out, "partitionkey", &correlation_id.as_deref().map(attributes::partition_key));
+    write_field!(out, "sequence", &attributes::sequence(time, event.kind));
+    // Not the time of writing, which would be another one each time.
+    write_field!(out, "recordedtime", &webhook.received_at);
+    write_field!(out, "dataclassification", classify(event, webhook.provider.schema()));
+    write_field!(out, "traceparent", &trace_parent.map(attribute));
+    write_field!(out, "tracestate", &trace_state.as_deref().map(attribute));
 }
 
 /// Returns a subject with its id percent-encoded like a path segment of a URI: an id may hold a slash or a
@@ -131,19 +163,62 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_providers_name_of_an_event_holds_no_control_character() {
-        let webhook = Webhook {
+    fn webhook() -> Webhook {
+        Webhook {
             delivery_id: DeliveryId::new(Uuid::nil()),
             source: "allo".parse().expect("a name"),
             provider: Provider::Allo,
             received_at: Timestamp::UNIX_EPOCH,
             headers: Headers::default(),
             body: Bytes::new(),
-        };
-        let event = Event::new(EventType::ProviderUnmapped, "webhook/1".to_owned(), "a\nb", Data::Empty {});
-        let encoded = encode(&webhook, &IdempotencyKey::from_parts(&["1"]), 0, &event);
+        }
+    }
+
+    fn event(kind: EventType) -> Event<'static> {
+        Event::new(kind, "webhook/1".to_owned(), "a\nb", Data::Empty {})
+    }
+
+    #[test]
+    fn the_providers_name_of_an_event_holds_no_control_character() {
+        let (webhook, key) = (webhook(), IdempotencyKey::from_parts(&["1"]));
+        let events = [event(EventType::ProviderUnmapped)];
+        let encoded = encode(&webhook, &key, &events).next().expect("an event");
         assert!(String::from_utf8_lossy(&encoded.body).contains(r#""providerevent":"a%0Ab""#));
+    }
+
+    #[test]
+    fn an_event_keeps_its_id_when_events_of_other_types_come_before_it() {
+        use EventType::{CallEnded, CallTagged};
+        let (webhook, key) = (webhook(), IdempotencyKey::from_parts(&["1"]));
+        let ids = |kinds: &[EventType]| {
+            let events: Vec<_> = kinds.iter().copied().map(event).collect();
+            encode(&webhook, &key, &events).map(|encoded| encoded.id).collect::<Vec<_>>()
+        };
+        let [ended, tagged, again] = ids(&[CallEnded, CallTagged, CallTagged])[..] else { panic!("three") };
+        assert_eq!(ids(&[CallTagged, CallEnded, CallTagged]), [tagged, ended, again]);
+        assert!(ended != tagged && tagged != again && again != ended);
+    }
+
+    #[test]
+    fn every_name_of_an_attribute_is_one_that_cloudevents_allows() {
+        let mut webhook = webhook();
+        webhook.headers = Headers::from_iter([("traceparent", "00-1"), ("tracestate", "a=1")]);
+        let mut full = event(EventType::CallEnded);
+        (full.subject, full.tenant, full.connector) = ("call/1".into(), Some("t".into()), Some("c".into()));
+        let (key, events) = (IdempotencyKey::from_parts(&["1"]), [full]);
+        let encoded = encode(&webhook, &key, &events).next().expect("an event");
+        let json: serde_json::Value = serde_json::from_slice(&encoded.body).expect("JSON");
+        let attributes = json.as_object().expect("an object");
+        assert_eq!(attributes.len(), 24, "{json}");
+        for (name, value) in attributes {
+            let is_valid = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+            assert!((1..=20).contains(&name.len()) && name.bytes().all(is_valid), "{name}");
+            let is_empty = value.as_str().is_some_and(str::is_empty);
+            assert!(
+                !is_empty && (value.is_string() || value.is_boolean() || name == "data"),
+                "{name}: {value}"
+            );
+        }
     }
 
     #[test]

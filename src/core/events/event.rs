@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 
-use super::data::Data;
+use super::data::{CallStatus, Data};
 use crate::core::json::Value;
 
 /// One normalized fact. A webhook yields one or more, in the order of publishing.
@@ -76,6 +76,7 @@ macro_rules! event_types {
 }
 
 event_types! {
+    CallScheduled = "call.scheduled",
     CallInitiated = "call.initiated",
     CallRinging = "call.ringing",
     CallEarlyMedia = "call.early_media",
@@ -85,6 +86,7 @@ event_types! {
     CallUpdated = "call.updated",
     CallDeleted = "call.deleted",
     CallMedia = "call.media",
+    CallRecordingAvailable = "call.recording.available",
     CallInput = "call.input",
     CallOutcomeTagged = "call.outcome_tagged",
     CallTagged = "call.tagged",
@@ -151,4 +153,22 @@ event_types! {
     SourcePing = "source.ping",
     /// An event of unknown type from a source that passes such events on.
     ProviderUnmapped = "provider.unmapped",
+}
+
+/// The types that say in which state a call is.
+const CALL_STATES: [(EventType, CallStatus); 6] = [
+    (EventType::CallScheduled, CallStatus::Scheduled),
+    (EventType::CallInitiated, CallStatus::Initiated),
+    (EventType::CallRinging, CallStatus::Ringing),
+    (EventType::CallEarlyMedia, CallStatus::Ringing),
+    (EventType::CallAnswered, CallStatus::InProgress),
+    (EventType::CallEnded, CallStatus::Ended),
+];
+
+impl EventType {
+    /// Returns the state of a call that follows from the type; none for a type that is about a call in any
+    /// state.
+    pub fn call_status(self) -> Option<CallStatus> {
+        CALL_STATES.iter().find(|(kind, _)| *kind == self).map(|(_, status)| *status)
+    }
 }

@@ -6,7 +6,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use uuid::{Builder, Uuid};
 
-use super::percent;
+use super::{event::EventType, percent};
 use crate::core::{json::Object, webhook::names::SourceName};
 
 /// The longest key that is kept as text, in bytes; a longer one is replaced by its hash.
@@ -53,6 +53,11 @@ impl IdempotencyKey {
         Self::from_parts(&[&["body"], scope, &[&*digest]].concat())
     }
 
+    /// Wraps the text of a key that was made before, as an event's `idempotencykey` has it.
+    pub fn from_text(text: String) -> Self {
+        Self(text)
+    }
+
     /// Returns the key as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -68,8 +73,10 @@ impl IdempotencyKey {
         key
     }
 
-    /// Derives the id of the event at `position` of this webhook. The same webhook always gives the same ids.
-    pub fn event_id(&self, source: &SourceName, position: usize) -> Uuid {
+    /// Derives the id of an event of this webhook. `ordinal` is its index among those of its type, so that an
+    /// event keeps its id when a later version makes more events of the same webhook. The same webhook always
+    /// gives the same ids.
+    pub fn event_id(&self, source: &SourceName, kind: EventType, ordinal: usize) -> Uuid {
         // Equal to `Uuid::new_v5`, which takes twice as long (0.9 µs instead of 0.4): its SHA-1 does not use
         // the processor's own instructions.
         let digest = Sha1::new()
@@ -77,7 +84,9 @@ impl IdempotencyKey {
             .chain_update(source.as_str())
             .chain_update("\n")
             .chain_update(&self.0)
-            .chain_update(format!("\n{position}"))
+            .chain_update("\n")
+            .chain_update(kind.as_str())
+            .chain_update(format!("\n{ordinal}"))
             .finalize();
         let mut id = [0; 16];
         id.copy_from_slice(&digest[..16]);
@@ -199,9 +208,12 @@ mod tests {
         let key = IdempotencyKey::from_parts(&["1"]);
         let (a, b) = ("a".parse().expect("a name"), "b".parse().expect("a name"));
         assert_ne!(key.store_key(&a), key.store_key(&b));
-        assert_ne!(key.event_id(&a, 0), key.event_id(&b, 0));
-        assert_ne!(key.event_id(&a, 0), key.event_id(&a, 1));
-        assert_eq!(key.event_id(&a, 0), key.event_id(&a, 0));
-        assert_eq!(key.event_id(&a, 12), Uuid::new_v5(&EVENT_NAMESPACE, b"a\n1\n12"));
+        let (ended, transcript) = (EventType::CallEnded, EventType::TranscriptCompleted);
+        assert_ne!(key.event_id(&a, ended, 0), key.event_id(&b, ended, 0));
+        assert_ne!(key.event_id(&a, ended, 0), key.event_id(&a, ended, 1));
+        assert_ne!(key.event_id(&a, ended, 0), key.event_id(&a, transcript, 0));
+        assert_eq!(key.event_id(&a, ended, 0), key.event_id(&a, ended, 0));
+        let name = b"a\n1\ncall.ended\n12";
+        assert_eq!(key.event_id(&a, ended, 12), Uuid::new_v5(&EVENT_NAMESPACE, name));
     }
 }

@@ -1,8 +1,12 @@
 //! Normalized events: their data, types, ids and envelope.
 
+mod attributes;
+mod classification;
 pub mod cloudevent;
 pub mod data;
 pub mod event;
+pub mod filter;
 pub mod key;
 mod percent;
 pub mod phone;
+pub mod topic;

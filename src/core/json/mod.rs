@@ -5,6 +5,7 @@
 //! taken, so it is kept too. What strict readers refuse is carried in a form that they take; see `carry`.
 
 mod carry;
+pub mod describe;
 mod document;
 mod error;
 mod number;
@@ -15,14 +16,16 @@ mod reader;
 mod scan;
 mod text;
 pub mod time;
+mod tree;
 pub(in crate::core) mod write;
 
 pub(in crate::core) use self::write::{json_object, json_words, present, write_field, write_object};
 pub use self::{
     document::{Document, ROOT, without_mark},
     error::JsonError,
-    object::{DUPLICATE_KEY, Object},
+    object::{DUPLICATE_KEY, Object, Word},
     raw::{Raw, Value},
     reader::DEPTH_MAX,
+    tree::Tree,
     write::{Fields, Json},
 };

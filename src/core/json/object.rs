@@ -14,6 +14,38 @@ use super::{
 /// The problem with a key that an object has twice.
 pub const DUPLICATE_KEY: &str = "duplicate key: it is ambiguous which value applies";
 
+/// A word that a provider sends, beside the word of a closed list that it stands for.
+#[derive(Clone, Debug)]
+pub struct Word<'a, T> {
+    /// The word of the list; none if the provider sends none or an unknown one.
+    pub known: Option<T>,
+    /// The word as the provider wrote it.
+    pub raw: Option<Cow<'a, str>>,
+}
+
+impl<T> Default for Word<'_, T> {
+    fn default() -> Self {
+        Self { known: None, raw: None }
+    }
+}
+
+impl<'a, T> Word<'a, T> {
+    /// Looks up what the provider sent in a closed list.
+    pub fn of(raw: Option<Cow<'a, str>>, list: &[(&str, T)]) -> Self
+    where
+        T: Copy,
+    {
+        let known = list.iter().find(|(word, _)| raw.as_deref() == Some(*word)).map(|(_, known)| *known);
+        Self { known, raw }
+    }
+
+    /// Returns the word of the list, or else the provider's.
+    pub fn known_or_raw(self) -> (Option<T>, Option<Cow<'a, str>>) {
+        let raw = if self.known.is_none() { self.raw } else { None };
+        (self.known, raw)
+    }
+}
+
 /// A JSON object whose fields are taken one by one; what is never taken is [unmapped](Object::into_unmapped).
 #[derive(Debug)]
 pub struct Object<'a> {
@@ -201,6 +233,22 @@ impl<'a> Object<'a> {
             let value = raw.text()?;
             list.iter().find(|(name, _)| *name == value).map(|(_, known)| *known)
         })
+    }
+
+    /// Reads a word of a closed list and takes it. An unknown word stays, and is `raw` all the same.
+    pub fn word<T: Copy>(&mut self, key: &str, list: &[(&str, T)]) -> Word<'a, T> {
+        let found = self.find_value(key).and_then(|(node, raw)| Some((node, raw.text()?)));
+        let Some((node, raw)) = found.filter(|(_, raw)| !raw.is_empty()) else { return Word::default() };
+        let word = Word::of(Some(raw), list);
+        if word.known.is_some() {
+            self.mark_taken(node);
+        }
+        word
+    }
+
+    /// Takes a word of a list that is not complete: an unknown word is taken too.
+    pub fn open_word<T: Copy>(&mut self, key: &str, list: &[(&str, T)]) -> Word<'a, T> {
+        Word::of(self.id(key), list)
     }
 
     /// Takes the strings and numbers of a list, which may be empty. The other elements stay, each at its own

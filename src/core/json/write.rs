@@ -58,18 +58,19 @@ macro_rules! write_field {
     };
 }
 
-/// Defines a record whose fields are written under their own names and in order. Absent fields are omitted.
+/// Defines a record whose fields are written under their own names and in order, and described by their doc
+/// comments. Absent fields are omitted.
 macro_rules! json_object {
     ($(
-        $(#[$attribute:meta])*
+        $(#[$($attribute:tt)*])*
         pub struct $record:ident<'a> {
-            $($(#[$field_attribute:meta])* pub $field:ident: $type:ty,)*
+            $($(#[$($field_attribute:tt)*])* pub $field:ident: $type:ty,)*
         }
     )*) => {
         $(
-            $(#[$attribute])*
+            $(#[$($attribute)*])*
             pub struct $record<'a> {
-                $($(#[$field_attribute])* pub $field: $type,)*
+                $($(#[$($field_attribute)*])* pub $field: $type,)*
             }
 
             impl $crate::core::json::write::Fields for $record<'_> {
@@ -89,22 +90,45 @@ macro_rules! json_object {
                     true $(&& $crate::core::json::write::Json::is_absent(&self.$field))*
                 }
             }
+
+            impl<'a> $crate::core::json::describe::Describe for $record<'a> {
+                const MAY_BE_ABSENT: bool =
+                    true $(&& <$type as $crate::core::json::describe::Describe>::MAY_BE_ABSENT)*;
+
+                fn shape() -> $crate::core::json::describe::Shape {
+                    use $crate::core::json::describe::DescribeRecord;
+                    $crate::core::json::describe::Shape::Record(Self::record())
+                }
+            }
+
+            impl<'a> $crate::core::json::describe::DescribeRecord for $record<'a> {
+                fn record() -> $crate::core::json::describe::Record {
+                    $crate::core::json::describe::Record {
+                        name: stringify!($record),
+                        about: $crate::core::json::describe::doc_text!($(#[$($attribute)*])*).trim(),
+                        fields: vec![$($crate::core::json::describe::Field::of::<$type>(
+                            stringify!($field),
+                            $crate::core::json::describe::doc_text!($(#[$($field_attribute)*])*),
+                        ),)*],
+                    }
+                }
+            }
         )*
     };
 }
 
-/// Defines a closed list of words that are written as strings.
+/// Defines a closed list of words that are written as strings, and described by their doc comments.
 macro_rules! json_words {
     ($(
-        $(#[$attribute:meta])*
+        $(#[$($attribute:tt)*])*
         pub enum $list:ident {
-            $($(#[$word_attribute:meta])* $variant:ident = $word:literal,)*
+            $($(#[$($word_attribute:tt)*])* $variant:ident = $word:literal,)*
         }
     )*) => {
         $(
-            $(#[$attribute])*
+            $(#[$($attribute)*])*
             pub enum $list {
-                $($(#[$word_attribute])* $variant,)*
+                $($(#[$($word_attribute)*])* $variant,)*
             }
 
             impl $crate::core::json::write::Json for $list {
@@ -112,6 +136,19 @@ macro_rules! json_words {
                     out.extend_from_slice(match self {
                         $(Self::$variant => concat!("\"", $word, "\"").as_bytes(),)*
                     });
+                }
+            }
+
+            impl $crate::core::json::describe::Describe for $list {
+                fn shape() -> $crate::core::json::describe::Shape {
+                    $crate::core::json::describe::Shape::Words($crate::core::json::describe::Words {
+                        name: stringify!($list),
+                        about: $crate::core::json::describe::doc_text!($(#[$($attribute)*])*).trim(),
+                        words: vec![$((
+                            $word,
+                            $crate::core::json::describe::doc_text!($(#[$($word_attribute)*])*).trim(),
+                        ),)*],
+                    })
                 }
             }
         )*

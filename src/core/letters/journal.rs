@@ -46,7 +46,7 @@ pub enum JobKind {
     Replay,
     /// Removes letters for good.
     Discard,
-    /// Shows letters with their personal data.
+    /// Shows letters, or the events of a tail, with their personal data.
     Reveal,
     /// Writes letters to a file, with their personal data.
     Export,

@@ -46,9 +46,13 @@ pub struct Normalized<'a> {
 impl Normalized<'_> {
     /// Adds the E.164 form of the numbers that are written as in `region`. A number that has one keeps it.
     pub fn add_e164(&mut self, region: PhoneRegion) {
-        for party in self.events.iter_mut().flat_map(|event| event.data.parties_mut()) {
-            if party.e164.is_none() {
-                party.e164 = party.raw.as_deref().and_then(|raw| region.e164(raw)).map(Into::into);
+        let e164 = |raw: &str| region.e164(raw).map(Into::into);
+        for event in &mut self.events {
+            for party in event.data.parties_mut().filter(|party| party.e164.is_none()) {
+                party.e164 = party.raw.as_deref().and_then(e164);
+            }
+            for phone in event.data.phones_mut().filter(|phone| phone.e164.is_none()) {
+                phone.e164 = e164(&phone.raw);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::core::{
     events::event::Event,
-    json::{Value, path},
+    json::{Raw, Value, path},
 };
 
 /// An unexpected leaf: a new field, or a value that does not fit its field.
@@ -13,6 +13,26 @@ pub struct Drift {
     /// The value's type: `string`, `number`, `boolean`, `object` or `array`; `unreadable` for a string that
     /// some readers refuse, as with half a surrogate pair.
     pub class: &'static str,
+    /// The class of the length of the first such value: of a text in characters, of a number in digits; `-`
+    /// for others.
+    pub length: &'static str,
+}
+
+/// Returns the class of the length of a value.
+fn length_class(raw: Raw<'_>) -> &'static str {
+    let length = match (raw.text(), raw.class()) {
+        (Some(text), _) => text.chars().count(),
+        (None, "number") => raw.get().bytes().filter(u8::is_ascii_digit).count(),
+        (None, _) => return "-",
+    };
+    match length {
+        0 => "0",
+        1 => "1",
+        2..=10 => "2-10",
+        11..=100 => "11-100",
+        101..=1_000 => "101-1000",
+        _ => "1001+",
+    }
 }
 
 /// Maximum number of drifts reported per webhook. Without a limit the sender would choose it.
@@ -50,7 +70,7 @@ fn find_at(
             let is_known = |drift: &Drift| drift.path == *path && drift.class == class;
             if !matches!(raw.get(), "null" | "[]" | "{}") && !found.iter().any(is_known) {
                 let path = path.chars().take(DRIFT_PATH_CHARS_MAX).collect();
-                found.push(Drift { path, class });
+                found.push(Drift { path, class, length: length_class(*raw) });
             }
         }
         Value::Object(entries) => {

@@ -12,6 +12,7 @@ pub mod drift;
 pub mod error;
 pub mod provider;
 pub mod schema;
+pub mod sightings;
 
 mod allo;
 mod morph;
@@ -26,6 +27,7 @@ pub use self::{
     error::{NormalizeError, UnknownEvent},
     provider::{Provider, UnknownProvider},
     schema::Schema,
+    sightings::{Sighting, Sightings},
 };
 use super::{
     events::{

@@ -14,9 +14,7 @@ use super::{
 };
 use crate::core::{
     events::{
-        data::{
-            CallData, CallStatus, Data, Direction, EndReason, Party, Segment, Speaker, Text, TranscriptData,
-        },
+        data::{CallData, Data, Direction, Moment, Party, Segment, Speaker, Text, TranscriptData},
         event::{Event, EventType},
         key::{IdempotencyKey, digest_hex},
     },
@@ -128,58 +126,46 @@ fn event<'a>(
     }
 }
 
-/// The two ends of a call. Some payloads have them at the top level, others under `call`.
-struct Parties<'a> {
-    direction: Option<Direction>,
-    from: Option<Party<'a>>,
-    to: Option<Party<'a>>,
-}
-
-fn parties<'a>(call: &mut Object<'a>) -> Parties<'a> {
-    Parties {
-        direction: call.one_of("direction", DIRECTIONS),
+/// Takes what the provider says of a call. Some payloads have it at the top level, others under `call`.
+fn call_data<'a>(call_id: &Text<'a>, call: &mut Object<'a>) -> CallData<'a> {
+    let (direction, direction_raw) = call.word("direction", DIRECTIONS).known_or_raw();
+    CallData {
+        call_id: Some(call_id.clone()),
+        direction,
+        direction_raw,
         from: Party::new(call.scalar("from"), None),
         to: Party::new(call.scalar("to"), None),
+        ..CallData::default()
     }
 }
 
 fn call<'a>(head: &Head<'a>, mut root: Object<'a>, mut payload: Object<'a>) -> Read<'a> {
     let call_id = payload.require_id("call_id")?;
-    let Parties { direction, from, to } = parties(&mut payload);
-    let mut data = CallData { call_id: Some(call_id.clone()), direction, from, to, ..CallData::default() };
+    let mut data = call_data(&call_id, &mut payload);
     // The event's time is the only one that the provider gives.
     let kind = match head.name.as_ref() {
         "call_initiated" => {
-            (data.status, data.started_at) = (Some(CallStatus::Initiated), Some(head.time));
+            data.started_at = Some(head.time);
             data.derived.push("started_at");
             EventType::CallInitiated
         }
-        "call_ringing" => {
-            data.status = Some(CallStatus::Ringing);
-            EventType::CallRinging
-        }
+        "call_ringing" => EventType::CallRinging,
         "call_answered" => {
-            (data.status, data.answered_at) = (Some(CallStatus::InProgress), Some(head.time));
+            data.answered_at = Some(head.time);
             data.derived.push("answered_at");
             EventType::CallAnswered
         }
         _ => {
-            (data.status, data.ended_at) = (Some(CallStatus::Ended), Some(head.time));
-            data.end_reason = Some(EndReason::Unknown);
+            data.ended_at = Some(head.time);
             data.derived.push("ended_at");
             EventType::CallEnded
         }
     };
+    data.status = kind.call_status();
     let spoken = if kind == EventType::CallEnded { spoken(&mut payload) } else { None };
     root.keep("payload", payload);
-    let transcript = spoken.map(|transcript| TranscriptData {
-        call_id: data.call_id.clone(),
-        direction: data.direction,
-        from: data.from.clone(),
-        to: data.to.clone(),
-        transcript: Some(transcript),
-        ..TranscriptData::default()
-    });
+    let transcript = spoken
+        .map(|transcript| TranscriptData { transcript: Some(transcript), ..TranscriptData::of_call(&data) });
     let mut events = vec![event(head, kind, &call_id, Data::Call(Box::new(data)), root.into_unmapped())];
     if let Some(transcript) = transcript {
         let data = Data::Transcript(Box::new(transcript));
@@ -191,8 +177,10 @@ fn call<'a>(head: &Head<'a>, mut root: Object<'a>, mut payload: Object<'a>) -> R
 /// Takes the final transcript of a call. An empty transcript, or one of another shape, stays unmapped.
 fn spoken<'a>(payload: &mut Object<'a>) -> Option<Vec<Segment<'a>>> {
     let mut lines = payload.objects("transcript")?;
-    let segments =
-        lines.iter_mut().filter_map(|line| segment(line, "message", "utc_timestamp")).collect::<Vec<_>>();
+    let segment = |(position, line): (i64, &mut Object<'a>)| {
+        Some(Segment { sequence: Some(position), ..segment(line, "message", "utc_timestamp")? })
+    };
+    let segments = (0..).zip(&mut lines).filter_map(segment).collect::<Vec<_>>();
     payload.keep_all("transcript", lines);
     (!segments.is_empty()).then_some(segments)
 }
@@ -200,31 +188,26 @@ fn spoken<'a>(payload: &mut Object<'a>) -> Option<Vec<Segment<'a>>> {
 /// Takes one line of a transcript. A line without a text stays unmapped as a whole.
 fn segment<'a>(line: &mut Object<'a>, text: &str, at: &str) -> Option<Segment<'a>> {
     let text = line.text(text)?;
-    let speaker = line.one_of("type", SPEAKERS).unwrap_or(Speaker::Unknown);
-    Some(Segment { speaker, text, at: line.scalar(at), until: None, speaker_id: None })
+    let speaker = line.word("type", SPEAKERS);
+    // The provider's own sample has a number that is no time of this century: only a certain one is read.
+    let segment = Segment::new(text, Moment::of_time(line.scalar(at)), Moment::default());
+    Some(Segment { speaker: speaker.known, speaker_raw: speaker.raw, ..segment })
 }
 
 /// Reads one line of a call in progress. Several lines can share a second, so the key includes the line.
 fn transcript<'a>(head: &Head<'a>, mut root: Object<'a>, mut payload: Object<'a>) -> Read<'a> {
     let mut call = payload.require_object("call")?;
     let call_id = call.require_id("id")?;
-    let Parties { direction, from, to } = parties(&mut call);
+    let data = call_data(&call_id, &mut call);
     payload.keep("call", call);
     let speaker = payload.peek("type").and_then(Raw::text_or_number).unwrap_or_default();
     let Some(line) = segment(&mut payload, "transcript", "timestamp_utc") else {
         return Err(NormalizeError::invalid("payload.transcript", "missing, expected a string"));
     };
-    let at = line.at.clone().unwrap_or_default();
+    let at = line.at_raw.clone().unwrap_or_default();
     let key = key(head, &call_id, &[&speaker, &at, &digest_hex(&payload.canonical_field("transcript"))]);
     root.keep("payload", payload);
-    let data = TranscriptData {
-        call_id: Some(call_id.clone()),
-        direction,
-        from,
-        to,
-        transcript: Some(vec![line]),
-        ..TranscriptData::default()
-    };
+    let data = TranscriptData { transcript: Some(vec![line]), ..TranscriptData::of_call(&data) };
     let data = Data::Transcript(Box::new(data));
     Ok((key, vec![event(head, EventType::TranscriptPartial, &call_id, data, root.into_unmapped())]))
 }
@@ -233,19 +216,11 @@ fn transcript<'a>(head: &Head<'a>, mut root: Object<'a>, mut payload: Object<'a>
 fn error<'a>(head: &Head<'a>, mut root: Object<'a>, mut payload: Object<'a>) -> Read<'a> {
     let mut call = payload.require_object("call")?;
     let call_id = call.require_id("id")?;
-    let Parties { direction, from, to } = parties(&mut call);
+    let data = call_data(&call_id, &mut call);
     payload.keep("call", call);
-    let message: Option<Text<'a>> = payload.text("error_message");
+    let error = payload.text("error_message");
     let key = key(head, &call_id, &[&digest_hex(&payload.canonical_field("error_message"))]);
     root.keep("payload", payload);
-    let data = CallData {
-        call_id: Some(call_id.clone()),
-        direction,
-        from,
-        to,
-        error: message,
-        ..CallData::default()
-    };
-    let data = Data::Call(Box::new(data));
+    let data = Data::Call(Box::new(CallData { error, ..data }));
     Ok((key, vec![event(head, EventType::CallError, &call_id, data, root.into_unmapped())]))
 }

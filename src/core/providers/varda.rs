@@ -11,13 +11,14 @@ use super::{
 use crate::core::{
     events::{
         data::{
-            CallData, CallOutcome, CallStatus, CallValue, ContactData, ConversationData, Data, Direction,
-            EndReason, MessageData, Money, Participant, Party, Text,
+            CallData, CallOutcome, CallStatus, CallValue, Channel, ContactData, ConversationData,
+            ConversationStatus, Data, Direction, EndReason, MessageData, MessageKind, Money, OutcomeKind,
+            Participant, Party, Phone, Priority, Reference, Role, Side, Text,
         },
         event::{Event, EventType},
         key::IdempotencyKey,
     },
-    json::{Object, Raw, present},
+    json::{Object, Raw, Word, present},
 };
 
 pub(super) const ADAPTER: Adapter = Adapter {
@@ -62,8 +63,59 @@ const DISPOSITIONS: &[(&str, EndReason)] = &[
     ("voicemail", EndReason::Voicemail),
 ];
 
-const OUTCOMES: &[&str] =
-    &["booked", "quoted", "follow_up", "not_interested", "no_answer", "spam", "wrong_number", "other"];
+const OUTCOMES: &[(&str, OutcomeKind)] = &[
+    ("booked", OutcomeKind::Booked),
+    ("quoted", OutcomeKind::Quoted),
+    ("follow_up", OutcomeKind::FollowUp),
+    ("not_interested", OutcomeKind::NotInterested),
+    ("no_answer", OutcomeKind::NoAnswer),
+    ("spam", OutcomeKind::Spam),
+    ("wrong_number", OutcomeKind::WrongNumber),
+    ("other", OutcomeKind::Other),
+];
+
+// The documents show only some of the words below, so that others are no drift.
+
+const CHANNELS: &[(&str, Channel)] = &[
+    ("phone", Channel::Phone),
+    ("webchat", Channel::Webchat),
+    ("sms", Channel::Sms),
+    ("email", Channel::Email),
+    ("whatsapp", Channel::WhatsApp),
+];
+
+const CONVERSATION_STATUSES: &[(&str, ConversationStatus)] = &[
+    ("open", ConversationStatus::Open),
+    ("pending", ConversationStatus::Pending),
+    ("resolved", ConversationStatus::Resolved),
+    ("closed", ConversationStatus::Closed),
+];
+
+const PRIORITIES: &[(&str, Priority)] = &[
+    ("low", Priority::Low),
+    ("normal", Priority::Normal),
+    ("medium", Priority::Normal),
+    ("high", Priority::High),
+    ("urgent", Priority::Urgent),
+];
+
+const MESSAGE_KINDS: &[(&str, MessageKind)] = &[
+    ("text", MessageKind::Text),
+    ("sms", MessageKind::Sms),
+    ("mms", MessageKind::Mms),
+    ("whatsapp", MessageKind::WhatsApp),
+];
+
+const SENDERS: &[(&str, Role)] = &[
+    ("contact", Role::Customer),
+    ("customer", Role::Customer),
+    ("visitor", Role::Customer),
+    ("lead", Role::Customer),
+    ("agent", Role::Agent),
+    ("user", Role::Agent),
+    ("bot", Role::Ai),
+    ("ai", Role::Ai),
+];
 
 fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
     let mut root = Object::root(input.body)?;
@@ -99,9 +151,15 @@ type Reader = for<'a> fn(Text<'a>, &mut Object<'a>) -> Result<Typed<'a>, Normali
 
 fn reader(name: &str) -> Option<Reader> {
     Some(match name {
-        "conversation.created" => |id, data| Ok(conversation(EventType::ConversationCreated, id, data)),
-        "conversation.resolved" => |id, data| Ok(conversation(EventType::ConversationResolved, id, data)),
-        "conversation.closed" => |id, data| Ok(conversation(EventType::ConversationClosed, id, data)),
+        "conversation.created" => |id, data| Ok(conversation(EventType::ConversationCreated, None, id, data)),
+        "conversation.resolved" => |id, data| {
+            let status = Some(ConversationStatus::Resolved);
+            Ok(conversation(EventType::ConversationResolved, status, id, data))
+        },
+        "conversation.closed" => |id, data| {
+            let status = Some(ConversationStatus::Closed);
+            Ok(conversation(EventType::ConversationClosed, status, id, data))
+        },
         "message.created" => |id, data| Ok(message(id, data)),
         "call.started" => |id, data| Ok(call(EventType::CallInitiated, id, data)),
         "call.ended" => |id, data| Ok(call(EventType::CallEnded, id, data)),
@@ -114,13 +172,25 @@ fn reader(name: &str) -> Option<Reader> {
 
 type Typed<'a> = (EventType, String, Data<'a>);
 
-fn conversation<'a>(kind: EventType, id: Text<'a>, data: &mut Object<'a>) -> Typed<'a> {
+/// Reads a conversation, whose status is that of the event's type if that says one.
+fn conversation<'a>(
+    kind: EventType,
+    status_of_type: Option<ConversationStatus>,
+    id: Text<'a>,
+    data: &mut Object<'a>,
+) -> Typed<'a> {
+    let status = data.open_word("status", CONVERSATION_STATUSES);
+    let priority = data.open_word("priority", PRIORITIES);
+    let channel = data.open_word("channel_type", CHANNELS);
     let typed = ConversationData {
-        status: data.text("status"),
-        priority: data.text("priority"),
+        status: status_of_type.or(status.known),
+        status_raw: status.raw,
+        priority: priority.known,
+        priority_raw: priority.raw,
         channel_id: data.id("channel_id"),
-        channel: data.text("channel_type"),
-        contact: contact_inside(data),
+        channel: channel.known,
+        channel_raw: channel.raw,
+        participants: contact_inside(data, None).into_iter().collect(),
         attribution: data.any("attribution"),
         created_at: data.time("created_at"),
         updated_at: data.time("updated_at"),
@@ -130,18 +200,25 @@ fn conversation<'a>(kind: EventType, id: Text<'a>, data: &mut Object<'a>) -> Typ
 }
 
 fn message<'a>(id: Text<'a>, data: &mut Object<'a>) -> Typed<'a> {
-    let direction = data.one_of("direction", DIRECTIONS);
-    let is_from_contact = data.peek("sender_type").and_then(Raw::text).is_none_or(|kind| is_outside(&kind));
+    let (direction, direction_raw) = data.word("direction", DIRECTIONS).known_or_raw();
+    let (message_kind, channel) =
+        (data.open_word("message_type", MESSAGE_KINDS), data.open_word("channel_type", CHANNELS));
+    let sender = data.open_word("sender_type", SENDERS);
+    // Agents, bots and the system itself are on the customer's side.
+    let is_from_contact = sender.raw.is_none() || sender.known == Some(Role::Customer);
+    let name = data.text("sender_name");
     let typed = MessageData {
         conversation_id: data.id("conversation_id"),
         direction,
-        kind: data.text("message_type"),
-        channel: data.text("channel_type"),
-        from: Party::new(None, data.text("sender_name")),
-        sender_kind: data.text("sender_type"),
+        direction_raw,
+        kind: message_kind.known,
+        kind_raw: message_kind.raw,
+        channel: channel.known,
+        channel_raw: channel.raw,
+        from: Party::new(None, name.clone()),
         content: data.text("content"),
         sent_at: data.time("created_at"),
-        contact: contact_inside(data),
+        participants: correspondents(data, sender, name, direction),
         attribution: data.any("attribution"),
         message_id: Some(id.clone()),
         ..MessageData::default()
@@ -154,53 +231,81 @@ fn message<'a>(id: Text<'a>, data: &mut Object<'a>) -> Typed<'a> {
     (kind, format!("message/{id}"), Data::Message(Box::new(typed)))
 }
 
-/// Returns true for a sender who is not on the customer's side. Agents, bots and the system itself are.
-fn is_outside(sender_type: &str) -> bool {
-    matches!(sender_type, "contact" | "customer" | "visitor" | "lead")
+/// Returns the sender of a message, and the contact: one person if the contact is the sender.
+fn correspondents<'a>(
+    data: &mut Object<'a>,
+    sender: Word<'a, Role>,
+    name: Option<Text<'a>>,
+    direction: Option<Direction>,
+) -> Vec<Participant<'a>> {
+    let side = match sender.known {
+        Some(Role::Customer) => Some(Side::From),
+        Some(_) => Some(Side::To),
+        None => direction.map(Side::of_customer),
+    };
+    let contact = contact_inside(data, side);
+    let role_raw = sender.raw;
+    if sender.known == Some(Role::Customer)
+        && let Some(contact) = contact
+    {
+        return vec![Participant { role_raw, name: contact.name.or(name), ..contact }];
+    }
+    let sender = (name.is_some() || role_raw.is_some()).then(|| Participant {
+        role: sender.known,
+        role_raw,
+        party: Some(Side::From),
+        name,
+        ..Participant::default()
+    });
+    sender.into_iter().chain(contact).collect()
 }
 
 fn call<'a>(kind: EventType, id: Text<'a>, data: &mut Object<'a>) -> Typed<'a> {
-    let mut typed = call_fields(data);
+    let mut typed = call_fields(kind, data);
     typed.call_id = Some(id.clone());
     if kind == EventType::CallEnded {
-        typed.end_reason = Some(data.one_of("disposition", DISPOSITIONS).unwrap_or(EndReason::Unknown));
+        let disposition = data.word("disposition", DISPOSITIONS);
+        (typed.end_reason, typed.end_reason_raw) = (disposition.known, disposition.raw);
     }
     (kind, format!("call/{id}"), Data::Call(Box::new(typed)))
 }
 
-fn call_fields<'a>(data: &mut Object<'a>) -> CallData<'a> {
-    CallData {
-        direction: data.one_of("direction", DIRECTIONS),
-        status: data.one_of("status", STATUSES),
+fn call_fields<'a>(kind: EventType, data: &mut Object<'a>) -> CallData<'a> {
+    let (direction, direction_raw) = data.word("direction", DIRECTIONS).known_or_raw();
+    let status = data.word("status", STATUSES);
+    let mut call = CallData {
+        direction,
+        direction_raw,
+        status: kind.call_status().or(status.known),
+        status_raw: status.raw,
         from: Party::new(data.scalar("from_number"), None),
         to: Party::new(data.scalar("to_number"), None),
         started_at: data.time("started_at"),
         answered_at: data.time("answered_at"),
         ended_at: data.time("ended_at"),
-        duration_seconds: data.float("duration_seconds"),
-        participants: participant(data).into_iter().collect(),
+        participants: contact_inside(data, direction.map(Side::of_customer)).into_iter().collect(),
         attribution: data.any("attribution"),
         ..CallData::default()
+    };
+    if let Some(seconds) = data.float("duration_seconds") {
+        call.set_length(seconds);
     }
+    call
 }
 
 /// Reads an agent's outcome tag for a call: `data.id` is the tag's id, `call_session_id` the call's.
 fn outcome<'a>(id: Text<'a>, data: &mut Object<'a>) -> Result<Typed<'a>, NormalizeError> {
     let call_id = data.require_id("call_session_id")?;
-    let known = OUTCOMES.iter().map(|name| (*name, *name)).collect::<Vec<_>>();
-    let cents = |minor_units| Money { minor_units: Some(minor_units), ..Money::default() };
     let [estimated, actual, revenue] = ["estimated_value_cents", "actual_value_cents", "revenue_cents"]
-        .map(|key| data.integer(key).map(cents));
-    let outcome = CallOutcome {
-        id: Some(id),
-        kind: data.one_of("outcome_type", &known).map(Into::into),
-        notes: data.text("notes"),
-    };
+        .map(|key| data.integer(key).map(Money::of_cents));
+    let word = data.word("outcome_type", OUTCOMES);
+    let outcome =
+        CallOutcome { id: Some(id), kind: word.known, kind_raw: word.raw, notes: data.text("notes") };
     let typed = CallData {
         call_id: Some(call_id.clone()),
         outcome: Some(outcome),
         value: present(CallValue { estimated, actual, revenue }),
-        ..call_fields(data)
+        ..call_fields(EventType::CallOutcomeTagged, data)
     };
     Ok((EventType::CallOutcomeTagged, format!("call/{call_id}"), Data::Call(Box::new(typed))))
 }
@@ -208,45 +313,28 @@ fn outcome<'a>(id: Text<'a>, data: &mut Object<'a>) -> Result<Typed<'a>, Normali
 fn contact<'a>(kind: EventType, id: Text<'a>, data: &mut Object<'a>) -> Typed<'a> {
     let typed = ContactData {
         contact_id: Some(id.clone()),
+        name: data.text("name"),
+        first_name: data.text("first_name"),
+        last_name: data.text("last_name"),
+        company: data.text("company"),
+        emails: data.text("email").map(|email| vec![email]),
+        phones: data.id("phone").map(|phone| vec![Phone::new(phone)]),
         created_at: data.time("created_at"),
         updated_at: data.time("updated_at"),
-        ..contact_fields(data)
     };
     (kind, format!("contact/{id}"), Data::Contact(Box::new(typed)))
 }
 
-fn contact_fields<'a>(contact: &mut Object<'a>) -> ContactData<'a> {
-    ContactData {
-        contact_id: contact.id("id"),
-        name: contact.text("name"),
-        first_name: contact.text("first_name"),
-        last_name: contact.text("last_name"),
-        company: contact.text("company"),
-        emails: contact.text("email").map(|email| vec![email]),
-        phones: contact.id("phone").map(|phone| vec![phone]),
-        ..ContactData::default()
-    }
-}
-
-/// Takes the contact inside a message or conversation.
-fn contact_inside<'a>(data: &mut Object<'a>) -> Option<ContactData<'a>> {
+/// Takes the contact of a call, a message or a conversation, who is at the given end.
+fn contact_inside<'a>(data: &mut Object<'a>, party: Option<Side>) -> Option<Participant<'a>> {
     let mut contact = data.object("contact")?;
-    let fields = contact_fields(&mut contact);
-    data.keep("contact", contact);
-    present(fields)
-}
-
-/// Takes the contact of a call.
-fn participant<'a>(data: &mut Object<'a>) -> Option<Participant<'a>> {
-    let mut contact = data.object("contact")?;
-    let participant = Participant {
-        id: contact.id("id"),
+    let person = Participant {
+        reference: contact.id("id").map(Reference::to_contact),
         name: contact.text("name"),
-        email: contact.text("email"),
-        phone: contact.id("phone"),
+        emails: contact.text("email").into_iter().collect(),
+        phones: contact.id("phone").map(Phone::new).into_iter().collect(),
         ..Participant::default()
     };
     data.keep("contact", contact);
-    let participant = present(participant)?;
-    Some(Participant { role: Some("external"), kind: Some("contact".into()), ..participant })
+    person.known(Some(Role::Customer), party)
 }

@@ -23,6 +23,11 @@ pub fn event(cloud_event: &[u8]) -> String {
     page::show(Document::Event, cloud_event)
 }
 
+/// Shows a published event in one line of JSON, whole. What is not JSON becomes a marker.
+pub fn event_in_one_line(cloud_event: &[u8]) -> String {
+    page::show_in_one_line(Document::Event, cloud_event)
+}
+
 /// Shows the value of a captured HTTP header: the value if it is public, else its length. Signatures and
 /// tokens are never public.
 pub fn header(provider: Provider, name: &str, value: &str) -> String {

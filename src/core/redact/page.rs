@@ -1,4 +1,4 @@
-//! Writes a document line by line, with markers in place of what is not public.
+//! Writes a document, in lines for people or in one line, with markers in place of what is not public.
 
 use super::{leaf, policy::Document};
 use crate::core::json::{self, ROOT, path};
@@ -13,12 +13,22 @@ const VALUES_MAX: usize = SHOWN_MAX_BYTES / 4;
 /// Writes a document, indented. Text that is not JSON is masked.
 pub(super) fn show(document: Document, text: &[u8]) -> String {
     let Ok(json) = json::Document::parse_head(text, VALUES_MAX) else { return mask(text) };
-    let mut page = Page { document, json: &json, text: String::new(), path: String::new(), left_out: None };
+    let mut page = Page::new(document, &json, Layout::Lines);
     page.value(ROOT, true, 0, "", "");
     match page.left_out {
         None => page.text,
         Some(bytes) => format!("{}\n… bytes left out: {bytes}", page.text),
     }
+}
+
+/// Writes a whole document in one line of JSON. Text that is not JSON becomes a marker.
+pub(super) fn show_in_one_line(document: Document, text: &[u8]) -> String {
+    let Ok(json) = json::Document::parse(text) else {
+        return format!("\"{}\"", leaf::text_marker(&String::from_utf8_lossy(text)));
+    };
+    let mut page = Page::new(document, &json, Layout::OneLine);
+    page.value(ROOT, true, 0, "", "");
+    page.text
 }
 
 /// Keeps JSON's punctuation and whitespace, and replaces every other byte by its class. One byte stays one
@@ -42,10 +52,20 @@ fn mask(text: &[u8]) -> String {
     masked
 }
 
+/// The form of what is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    /// A value a line, indented, and at most [`SHOWN_MAX_BYTES`].
+    Lines,
+    /// Everything in one line.
+    OneLine,
+}
+
 /// A document that is being written.
 struct Page<'a> {
     document: Document,
     json: &'a json::Document<'a>,
+    layout: Layout,
     text: String,
     /// The path of the value that is being written, as far as it is known.
     path: String,
@@ -53,14 +73,18 @@ struct Page<'a> {
     left_out: Option<usize>,
 }
 
-impl Page<'_> {
+impl<'a> Page<'a> {
+    fn new(document: Document, json: &'a json::Document<'a>, layout: Layout) -> Self {
+        Self { document, json, layout, text: String::new(), path: String::new(), left_out: None }
+    }
+
     /// Writes the value at `node` between `label` and `end`. A value whose path is unknown is not shown, and
     /// neither are the keys in it.
     fn value(&mut self, node: usize, is_known: bool, depth: usize, label: &str, end: &str) {
         if self.left_out.is_some() {
             return;
         }
-        if self.text.len() > SHOWN_MAX_BYTES {
+        if self.layout == Layout::Lines && self.text.len() > SHOWN_MAX_BYTES {
             self.left_out = Some(self.json.bytes_from(node));
             return;
         }
@@ -119,10 +143,12 @@ impl Page<'_> {
     }
 
     fn line(&mut self, depth: usize, parts: &[&str]) {
-        if !self.text.is_empty() {
-            self.text.push('\n');
+        if self.layout == Layout::Lines {
+            if !self.text.is_empty() {
+                self.text.push('\n');
+            }
+            self.text.extend(std::iter::repeat_n("  ", depth));
         }
-        self.text.extend(std::iter::repeat_n("  ", depth));
         self.text.extend(parts.iter().copied());
     }
 }

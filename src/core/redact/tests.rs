@@ -128,6 +128,25 @@ fn an_event_shows_its_subject_but_no_party_and_nothing_unmapped() {
 }
 
 #[test]
+fn an_event_in_one_line_is_whole_and_shows_what_its_page_shows() {
+    let lines = (0..9_000).map(|n| format!(r#"{{"speaker":"agent","text":"Ada {n}","at":"{n}"}}"#));
+    let lines = lines.collect::<Vec<_>>().join(",");
+    let text = format!(
+        r#"{{"type":"call.ended", "data":{{"name":"Ada\nMarsh","none":[],"transcript":[{lines}]}}}}"#
+    );
+    let shown = event_in_one_line(text.as_bytes());
+    assert!(shown.len() > SHOWN_MAX_BYTES && !shown.contains('\n') && !shown.contains("Ada"));
+    let value: serde_json::Value = serde_json::from_str(&shown).expect("JSON");
+    assert_eq!(value["data"]["name"], "‹text, 9 characters›");
+    assert_eq!(value["data"]["transcript"].as_array().map(Vec::len), Some(9_000));
+    let short =
+        br#"{"subject":"call/1","data":{"direction":"inbound","from":{"raw":"204","no name":[1,{}]}}}"#;
+    let page: serde_json::Value = serde_json::from_str(&event(short)).expect("JSON");
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&event_in_one_line(short)).expect("JSON"), page);
+    assert_eq!(event_in_one_line(b"Ada {"), "\"‹text, 5 characters›\"");
+}
+
+#[test]
 fn invalid_json_is_masked_and_keeps_every_column() {
     let masked = |text: &[u8]| body(Provider::Varda, text);
     assert_eq!(masked(b"{\"to\": +1800,\r\n\t\"caf\xc3\xa9\\n\xff"), "{\"xx\": ?9999,\r\n\t\"xxx??\\x?");

@@ -116,6 +116,15 @@ pub(super) fn parse(url: &str) -> Option<AMQPUri> {
     Some(uri)
 }
 
+/// Returns the virtual host that `amqp.url` names.
+///
+/// # Errors
+/// [`ConnectError::Address`]
+pub fn vhost(config: &Amqp) -> Result<String, ConnectError> {
+    let uri = config.urls.first().and_then(|url| parse(url.reveal()));
+    uri.map(|uri| uri.vhost).ok_or(ConnectError::Address)
+}
+
 /// Time that an address may take before the next is tried in parallel: a node that is frozen or cut off never
 /// answers.
 const HEAD_START: Duration = Duration::from_secs(1);

@@ -19,7 +19,7 @@ pub mod routes;
 pub mod topology;
 
 pub use self::{
-    connect::{ConnectError, Connection, connect},
+    connect::{ConnectError, Connection, connect, vhost},
     error::Error,
     identity::identity,
 };

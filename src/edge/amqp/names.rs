@@ -36,6 +36,9 @@ pub const TOPOLOGY_LOG: &str = "hookswitch.topology";
 /// Stream with the journal of dead-letter jobs: who did what to which letters.
 pub const DEAD_JOBS: &str = "hookswitch.dead-jobs";
 
+/// The streams that hookswitch itself reads.
+pub const OWN_STREAMS: [&str; 3] = [DEAD_LOG, DEAD_JOBS, TOPOLOGY_LOG];
+
 /// Exclusive queue that a job holds while it moves dead letters.
 pub const DEAD_LOCK: &str = "hookswitch.dead-lock";
 
@@ -63,6 +66,15 @@ pub fn raw_key(source: &SourceName, shard: Shard) -> String {
 /// Returns the queue of a source's dead letters.
 pub fn dead_queue(source: &SourceName) -> String {
     format!("{DEAD_PREFIX}{source}")
+}
+
+/// Returns the routing key by which a subscription with a filter gets its events: a worker that publishes an
+/// event adds the keys of those that it is for.
+///
+/// It is one word, which no type of event and no pattern of another subscription begins with. A queue's name
+/// holds no space.
+pub fn filtered_key(queue: &str) -> String {
+    format!("for {}", queue.replace('.', " "))
 }
 
 /// Returns the queue that holds the messages of another while that is being replaced.

@@ -379,7 +379,8 @@ mod tests {
         let mut registry = Registry::new();
         let metrics = WorkerMetrics::register(&mut registry);
         for n in 0..1_000 {
-            metrics.drifted(Provider::Wavix, &Drift { path: format!("field{n}"), class: "string" });
+            metrics
+                .drifted(Provider::Wavix, &Drift { path: format!("field{n}"), class: "string", length: "1" });
         }
         let text = registry.encode();
         let lines = text.lines().filter(|line| line.starts_with("hookswitch_schema_drift_total")).count();

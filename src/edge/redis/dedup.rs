@@ -40,7 +40,47 @@ pub struct ToMark {
     pub entry: Option<Entry>,
 }
 
+/// What Redis holds under a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// Nothing: no webhook with this key is in work or was done within the time that marks are kept.
+    Nothing,
+    /// A worker's claim.
+    Claimed,
+    /// The mark that a webhook with this body was done.
+    Done(BodyHash),
+    /// A value that hookswitch did not write.
+    Unreadable,
+}
+
 impl Store {
+    /// Returns what is held under a key, and for how much longer.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn mark_of(
+        &self,
+        source: &SourceName,
+        key: &IdempotencyKey,
+    ) -> Result<(Mark, Option<Duration>), StoreError> {
+        let key = key.store_key(source);
+        let reading = self.within_deadline(async |link| {
+            let name = link.names.mark(key);
+            let value: Option<Vec<u8>> =
+                redis::cmd("GET").arg(name).query_async(&mut link.connection).await?;
+            let left: i64 = redis::cmd("PTTL").arg(name).query_async(&mut link.connection).await?;
+            Ok((value, left))
+        });
+        let (value, left) = reading.await?;
+        let mark = match value.as_deref().map(str::from_utf8) {
+            None => Mark::Nothing,
+            Some(Ok(text)) if text.starts_with('o') => Mark::Claimed,
+            Some(Ok(text)) => text.parse().map_or(Mark::Unreadable, Mark::Done),
+            Some(Err(_)) => Mark::Unreadable,
+        };
+        Ok((mark, u64::try_from(left).ok().map(Duration::from_millis)))
+    }
+
     /// Claims keys, up to `CALL_MAX` in one round trip, and returns an answer for each. A webhook whose key
     /// is done is recorded in the ledger as a duplicate.
     ///

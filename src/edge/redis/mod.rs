@@ -1,10 +1,11 @@
-//! Redis: the memory of what is claimed and what is done, the ledger, and the fates of replayed letters.
+//! Redis: the memory of what is claimed and what is done, the ledger, the fates of replayed letters, drift.
 //!
 //! The redis crate does not leave this module. An infrastructure error always means "unknown", never "not a
 //! duplicate": the caller waits. A key that holds a value of another program is an error of that key alone
 //! and holds up no other.
 
 mod dedup;
+mod drift;
 mod error;
 mod ledger;
 mod link;
@@ -17,7 +18,8 @@ mod store;
 mod waves;
 
 pub use self::{
-    dedup::{ToClaim, ToMark},
+    dedup::{Mark, ToClaim, ToMark},
+    drift::OTHERS,
     error::StoreError,
     ledger::Ledger,
     link::Link,

@@ -5,13 +5,14 @@
 //! | `<namespace>:d:<16 bytes>` | a claim or a done mark: see [`super::dedup`] |
 //! | `<namespace>:ledger`, `<namespace>:ledger:…` | see [`super::ledger`] |
 //! | `<namespace>:wave:<wave>` | the fates of a wave's letters |
+//! | `<namespace>:drift:<source>` | the schema drift of a source: see [`super::drift`] |
 //! | `<namespace>:settings:<minute>` | the settings of each worker that ran in this minute |
 //! | `<namespace>:owner` | whom the namespace belongs to, and how its marks are named: see [`super::owner`] |
 //! | `<namespace>:probe:…` | tried and deleted when a connection is opened |
 
 use redis::{RedisWrite, ToRedisArgs};
 
-use crate::core::events::key::StoreKey;
+use crate::core::{events::key::StoreKey, webhook::SourceName};
 
 /// The names of the keys of one namespace.
 #[derive(Clone, Debug)]
@@ -91,6 +92,11 @@ impl Names {
         format!("{}:wave:{wave}", self.namespace)
     }
 
+    /// Names the hash of a source's schema drift.
+    pub(super) fn drift(&self, source: &SourceName) -> String {
+        format!("{}:drift:{source}", self.namespace)
+    }
+
     /// Names the hash of the settings that workers use in a minute.
     pub(super) fn settings(&self, minute: i64) -> String {
         format!("{}:settings:{minute}", self.namespace)
@@ -130,8 +136,15 @@ mod tests {
             let names = Names::new(namespace, MarkNames::Prefixed);
             let prefix = format!("{namespace}:");
             assert_eq!(written(&names), [prefix.as_bytes(), key.as_bytes()].concat());
-            let all =
-                [names.wave("w"), names.settings(1), names.probe("p"), names.exporter(), ledger(namespace)];
+            let source = "wavix-eu".parse().expect("a name");
+            let all = [
+                names.wave("w"),
+                names.drift(&source),
+                names.settings(1),
+                names.probe("p"),
+                names.exporter(),
+                ledger(namespace),
+            ];
             assert!(
                 all.iter().chain([&names.shown_mark(key)]).all(|name| name.starts_with(&prefix)),
                 "{all:?}"

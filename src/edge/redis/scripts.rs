@@ -17,6 +17,7 @@ pub(super) struct Scripts {
     pub(super) mark: Script,
     pub(super) sum_up: Script,
     pub(super) note_fate: Script,
+    pub(super) note_drift: Script,
 }
 
 impl Scripts {
@@ -29,6 +30,7 @@ impl Scripts {
             mark: Script::new(include_str!("scripts/mark.lua")),
             sum_up: Script::new(include_str!("scripts/sum_up.lua")),
             note_fate: Script::new(include_str!("scripts/note_fate.lua")),
+            note_drift: Script::new(include_str!("scripts/note_drift.lua")),
         }
     }
 }

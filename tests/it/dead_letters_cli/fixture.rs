@@ -87,10 +87,17 @@ pub(super) async fn jobs(tool: &Program) -> Vec<Value> {
     tool.ok("dead-letters jobs --json --limit 1000").await.lines()
 }
 
-/// Checks that `stats` finds the list and the queues in agreement.
+/// Checks that `stats` finds the list and the queues in agreement. A busy broker counts a letter for a moment
+/// after its ack.
 pub(super) async fn assert_in_agreement(tool: &Program) {
-    let stats = tool.ok("dead-letters stats --json").await;
-    assert_eq!(stats.err, "");
+    let began = Instant::now();
+    loop {
+        let stats = tool.ok("dead-letters stats --json").await;
+        if stats.err.is_empty() {
+            break;
+        }
+        assert!(began.elapsed() < PATIENCE, "{}", stats.err);
+    }
 }
 /// The beginning of the error while another job holds the lock.
 pub(super) const BUSY: &str = "another job is working on dead letters";

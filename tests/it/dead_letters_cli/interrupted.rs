@@ -87,6 +87,7 @@ async fn nohup_lets_a_job_outlive_its_terminal() {
     let mut command = std::process::Command::new("sh");
     command.args(["-c", "trap '' HUP; exec \"$@\"", "sh", PROGRAM]);
     command.args(["dead-letters", "replay", "--source", "salpre", "--no-canary", "--rate", "10", "--json"]);
+    command.args(["--yes", "--no-export", "--note", "mended"]);
     command.env("HOOKSWITCH_CONFIG", tool.file("hookswitch.toml")).env("HOOKSWITCH_ACTOR", "ann");
     let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
     until("the replay has begun", async || sent(&connection).await >= 1).await;

@@ -85,10 +85,11 @@ async fn a_replay_killed_at_any_moment_and_run_again_sends_every_letter_and_give
     world.bury(&of_two_kinds(MANY)).await;
     let mut others = all_dead(&world).await;
     others.values_mut().for_each(|l| l.retain(|(_, l)| l.history.error.as_deref() == Some(OTHER)));
+    let guarded = "dead-letters replay --no-canary --yes --no-export --note fixed";
     let line = |n: usize| {
         // Some are slow and are killed between two batches, and some within one.
         let rate = if n.is_multiple_of(3) { "--rate 300" } else { "" };
-        format!("dead-letters replay --no-canary --fingerprint {} {rate}", fingerprint(FIXED))
+        format!("{guarded} --fingerprint {} {rate}", fingerprint(FIXED))
     };
     let killed = kill_often(&world, &tool, &mut dice, (7, Duration::from_millis(250)), line).await;
     let last = finish(&tool, |_| line(1)).await;

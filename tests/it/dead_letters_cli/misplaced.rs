@@ -72,20 +72,29 @@ async fn missing_letters_are_forgotten_only_with_a_note_a_yes_and_a_file_and_can
 }
 
 #[tokio::test]
-async fn a_replay_of_everything_at_once_asks_and_saves_the_letters_first() {
+async fn a_replay_of_letters_at_once_asks_and_saves_them_first() {
     let world = World::new().await;
     let tool = Program::of(&world);
     world.bury(&letters(0..20, FIXED)).await;
-    let said = tool.run("dead-letters replay --all --no-canary --note mended").await;
-    assert_eq!(said.code, Some(64), "{said:?}");
-    assert!(said.err.contains("would be replayed at once: add --yes"), "{said:?}");
-    let said = tool.ok("dead-letters replay --all --no-canary --note mended --yes --export r.ndjson").await;
-    assert!(
-        said.out.contains("20 letters replayed") && said.out.contains("they are in r.ndjson"),
-        "{said:?}"
-    );
-    assert_eq!(letters_of(&tool.file("r.ndjson")).len(), 20);
-    assert_eq!(jobs(&tool).await[0]["note"], "mended");
+    for (which, letters) in [("--source salpre", 10), ("--all", 10)] {
+        let line = format!("dead-letters replay {which} --no-canary");
+        let said = tool.run(&line).await;
+        assert!(said.code == Some(64) && said.err.contains("--note"), "{said:?}");
+        let said = tool.run(&format!("{line} --note mended")).await;
+        assert_eq!(said.code, Some(64), "{said:?}");
+        assert!(said.err.contains("would be replayed at once: add --yes"), "{said:?}");
+        let file = format!("{}.ndjson", which.len());
+        let said = tool.ok(&format!("{line} --note mended --yes --export {file}")).await;
+        assert!(said.out.contains(&format!("{letters} letters replayed")), "{said:?}");
+        assert!(said.out.contains(&format!("they are in {file}")), "{said:?}");
+        assert_eq!(letters_of(&tool.file(&file)).len(), letters);
+        assert_eq!(jobs(&tool).await[0]["note"], "mended");
+        let said = tool.ok(&format!("dead-letters try --file {file}")).await;
+        assert!(
+            said.out.contains("not compared with the settings of running workers: with --file"),
+            "{said:?}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -165,6 +165,10 @@ async fn a_wrong_filter_is_refused_and_the_message_says_what_is_expected() {
         ("discard --yes --reason malformed_json", "say why you do this with --note"),
         ("export x.ndjson", "say why you do this with --note"),
         ("replay --all --no-canary", "say why you do this with --note"),
+        ("replay --source salpre --no-canary", "say why you do this with --note"),
+        ("reindex --export x.ndjson", "without --forget-missing no letter is taken off the list"),
+        ("reindex --no-export", "without --forget-missing no letter is taken off the list"),
+        ("import y.ndjson --export x.ndjson", "unexpected argument '--export'"),
         ("reindex --forget-missing", "say why you do this with --note"),
         // Former spellings.
         ("discard --yes --reason ticket-7", "to say why you do this, use --note"),

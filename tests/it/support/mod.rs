@@ -7,7 +7,7 @@ pub mod services;
 use std::{
     collections::BTreeMap,
     sync::{
-        Once, OnceLock,
+        Mutex, Once, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -51,15 +51,38 @@ use services::{Broker, Redis};
 use tokio_util::sync::CancellationToken;
 
 /// The time after which a test gives up on anything: far more than it ever needs.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Vhosts created when the shared broker starts; each test takes one.
-const VHOSTS: usize = 120;
+/// Vhosts that the shared broker starts with, and that are added at a time. Each takes the broker a tenth of a
+/// second and more, so none is made that no world needs.
+const VHOSTS: usize = 40;
 
 pub struct Shared {
     pub broker: Broker,
     pub redis: Redis,
     next: AtomicUsize,
+    vhosts: Mutex<usize>,
+}
+
+impl Shared {
+    /// Returns the number of a vhost and a database of Redis that no other world uses.
+    fn place(&self) -> usize {
+        let n = self.next.fetch_add(1, Ordering::Relaxed);
+        let mut vhosts = self.vhosts.lock().unwrap();
+        if n > *vhosts {
+            let add = format!(
+                "[begin ok = rabbit_vhost:add(V, <<\"test\">>), \
+                 rabbit_auth_backend_internal:set_permissions(<<\"guest\">>, V, <<\".*\">>, <<\".*\">>, \
+                 <<\".*\">>, <<\"test\">>) end || N <- lists:seq({}, {}), \
+                 V <- [<<\"t\", (integer_to_binary(N))/binary>>]].",
+                *vhosts + 1,
+                *vhosts + VHOSTS
+            );
+            self.broker.ctl(&["eval", &add]);
+            *vhosts += VHOSTS;
+        }
+        n
+    }
 }
 
 /// Returns the services that most tests share.
@@ -68,7 +91,7 @@ pub fn shared() -> &'static Shared {
     SHARED.get_or_init(|| {
         // Redis comes first, so that it is seconds older than everything that its ledger counts.
         let redis = Redis::start();
-        Shared { broker: Broker::start(VHOSTS), redis, next: AtomicUsize::new(1) }
+        Shared { broker: Broker::start(VHOSTS), redis, next: AtomicUsize::new(1), vhosts: Mutex::new(VHOSTS) }
     })
 }
 
@@ -124,12 +147,10 @@ impl World {
         Self::configured(&shared.broker.url(n), &shared.redis.url(n), "")
     }
 
-    /// Returns the shared services, and the number of a vhost and a database that no other test uses.
+    /// Returns the shared services, and the number of a vhost and a database that no other world uses.
     async fn place() -> (&'static Shared, usize) {
-        let shared = tokio::task::spawn_blocking(shared).await.unwrap();
-        let n = shared.next.fetch_add(1, Ordering::Relaxed);
-        assert!(n <= VHOSTS, "more tests than vhosts");
-        (shared, n)
+        let placing = tokio::task::spawn_blocking(|| (shared(), shared().place()));
+        placing.await.unwrap()
     }
 
     /// Creates a world on the shared broker and a Redis of its own, which may be killed.
@@ -188,6 +209,11 @@ impl World {
         self.changed("[redis]\n", "[redis]\ntimeout = \"30s\"\n").await
     }
 
+    /// Returns the name of its virtual host.
+    pub fn vhost(&self) -> String {
+        self.config.amqp.urls[0].reveal().rsplit_once('/').unwrap().1.to_owned()
+    }
+
     /// Creates its topology.
     pub async fn apply(&self) {
         Topology::of(&self.config).apply(&self.connect().await).await.unwrap();
@@ -221,14 +247,19 @@ impl World {
     /// Starts a publisher, and waits until it is connected.
     pub async fn publisher(&self) -> Publisher {
         let publisher = Publisher::start(self.config.amqp.clone(), "test", LinkMetrics::unexported());
-        publisher.watch().wait_for(Option::is_none).await.unwrap();
+        let mut trouble = publisher.watch();
+        let connected = tokio::time::timeout(PATIENCE, trouble.wait_for(Option::is_none)).await;
+        assert!(connected.is_ok(), "no broker after {PATIENCE:?}");
         publisher
     }
 
     /// Starts a store, and waits until it is connected.
     pub async fn store(&self) -> Store {
         let store = Store::start(&self.config.redis, LinkMetrics::unexported()).unwrap();
-        store.watch().wait_for(Result::is_ok).await.unwrap();
+        let mut link = store.watch();
+        if tokio::time::timeout(PATIENCE, link.wait_for(Result::is_ok)).await.is_err() {
+            panic!("no Redis after {PATIENCE:?}: {:?}", store.watch().borrow().as_ref().err());
+        }
         store
     }
 

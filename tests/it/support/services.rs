@@ -97,6 +97,15 @@ impl Drop for Service {
     }
 }
 
+/// Returns the permissions that the documentation gives a user: configure, write, read.
+pub fn documented(user: &str) -> [String; 3] {
+    let page = include_str!("../../../docs/permissions.md");
+    let start = format!("rabbitmqctl set_permissions -p / hookswitch-{user} ");
+    let line = page.lines().find_map(|line| line.strip_prefix(&start)).unwrap();
+    let patterns: Vec<_> = line.split('\'').skip(1).step_by(2).map(str::to_owned).collect();
+    patterns.try_into().unwrap()
+}
+
 /// A private RabbitMQ.
 pub struct Broker {
     service: Service,
@@ -228,7 +237,7 @@ impl Redis {
         command
             .arg(self.service.dir.path())
             .arg(self.service.port.to_string())
-            .args(["--databases", "100", "--appendfsync", "always"])
+            .args(["--databases", "1000", "--appendfsync", "always"])
             .args(&self.options)
             .stdout(out.try_clone().unwrap())
             .stderr(out);

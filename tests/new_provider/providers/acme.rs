@@ -48,6 +48,7 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
     };
     let data = CallData {
         call_id: Some(id.clone()),
+        status: kind.call_status(),
         from: Party::new(call.scalar("from"), None),
         to: Party::new(call.scalar("to"), None),
         duration_seconds: call.float("seconds"),

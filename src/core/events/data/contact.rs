@@ -2,30 +2,30 @@
 
 use jiff::Timestamp;
 
-use super::parts::Text;
+use super::{parts::Text, person::Phone};
 use crate::core::json::json_object;
 
 json_object! {
-    /// The data of `contact.*`, and the contact inside other data.
+    /// The data of `contact.*`.
     #[derive(Clone, Debug, Default)]
     pub struct ContactData<'a> {
-        /// The provider's id.
+        /// The contact's id at the provider, an opaque string.
         pub contact_id: Option<Text<'a>>,
         /// The full name, where the provider sends it as one.
         pub name: Option<Text<'a>>,
-        /// The first name.
+        /// The first name, where the provider sends it by itself.
         pub first_name: Option<Text<'a>>,
-        /// The last name.
+        /// The last name, where the provider sends it by itself.
         pub last_name: Option<Text<'a>>,
-        /// The company's name.
+        /// The name of the contact's company.
         pub company: Option<Text<'a>>,
-        /// E-mail addresses.
+        /// E-mail addresses; empty if the provider says that there are none.
         pub emails: Option<Vec<Text<'a>>>,
-        /// Phone numbers as written.
-        pub phones: Option<Vec<Text<'a>>>,
-        /// The time of creation.
+        /// Phone numbers; empty if the provider says that there are none.
+        pub phones: Option<Vec<Phone<'a>>>,
+        /// The time at which the contact was created at the provider, RFC 3339 in UTC.
         pub created_at: Option<Timestamp>,
-        /// The time of the last change.
+        /// The time of the contact's last change at the provider, RFC 3339 in UTC.
         pub updated_at: Option<Timestamp>,
     }
 }

@@ -2,21 +2,40 @@
 
 use jiff::Timestamp;
 
-use super::parts::{Link, Money, Text};
-use crate::core::json::json_object;
+use super::{
+    money::Money,
+    parts::{Link, Text},
+    person::Participant,
+};
+use crate::core::json::{json_object, json_words};
+
+json_words! {
+    /// The state of an invoice.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[expect(missing_docs, reason = "the words are self-explanatory")]
+    pub enum InvoiceStatus {
+        Draft = "draft",
+        Pending = "pending",
+        Overdue = "overdue",
+        Paid = "paid",
+        Void = "void",
+    }
+}
 
 json_object! {
     /// The data of `invoice.*`: invoices, the items that can be billed, and the lines of an invoice.
     #[derive(Clone, Debug, Default)]
     pub struct InvoiceData<'a> {
-        /// The provider's id.
+        /// The record's id at the provider, an opaque string.
         pub record_id: Option<Text<'a>>,
         /// The number of an invoice, or the code of an item, as people know it.
         pub code: Option<Text<'a>>,
         /// The name of an item.
         pub name: Option<Text<'a>>,
-        /// The status of an invoice, in the provider's word.
-        pub status: Option<Text<'a>>,
+        /// The state of an invoice.
+        pub status: Option<InvoiceStatus>,
+        /// The state in the provider's own word.
+        pub status_raw: Option<Text<'a>>,
         /// A free-text description or note.
         pub description: Option<Text<'a>>,
         /// The total amount.
@@ -31,19 +50,21 @@ json_object! {
         pub balance: Option<Money<'a>>,
         /// The price of one unit, before tax.
         pub unit_price: Option<Money<'a>>,
-        /// The number of units: a decimal, as a string.
+        /// The number of units: a decimal as a string.
         pub quantity: Option<Text<'a>>,
-        /// The time of issue.
+        /// The time of issue, RFC 3339 in UTC.
         pub issued_at: Option<Timestamp>,
-        /// The time by which it must be paid.
+        /// The time by which it must be paid, RFC 3339 in UTC.
         pub due_at: Option<Timestamp>,
-        /// The time of payment.
+        /// The time of payment, RFC 3339 in UTC.
         pub paid_at: Option<Timestamp>,
-        /// Related objects by role: `contact`, `company`, `invoice`, `item`, `line_items`.
+        /// The people who get the invoice.
+        pub participants: Vec<Participant<'a>>,
+        /// Related objects that are no people, by role: `company`, `invoice`, `item`, `line_items`.
         pub links: Vec<Link<'a>>,
-        /// The time of creation.
+        /// The time at which the record was created at the provider, RFC 3339 in UTC.
         pub created_at: Option<Timestamp>,
-        /// The time of the last change.
+        /// The time of the record's last change at the provider, RFC 3339 in UTC.
         pub updated_at: Option<Timestamp>,
     }
 }

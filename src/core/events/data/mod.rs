@@ -7,21 +7,27 @@ mod call;
 mod contact;
 mod invoice;
 mod message;
+mod money;
 mod parts;
+mod person;
 mod record;
 mod scheduling;
 mod transcript;
 mod widget;
 
 pub use self::{
-    call::{CallData, CallOutcome, CallStatus, CallValue, EndReason, Transfer},
+    call::{CallData, CallOutcome, CallStatus, CallValue, EndReason, OutcomeKind, Recording, Transfer},
     contact::ContactData,
-    invoice::InvoiceData,
-    message::{ConversationData, MessageData},
-    parts::{Cost, Direction, Link, Money, Participant, Party, Reference, Text},
-    record::RecordData,
+    invoice::{InvoiceData, InvoiceStatus},
+    message::{
+        Channel, ConversationData, ConversationStatus, MessageData, MessageKind, MessageStatus, Priority,
+    },
+    money::{Cost, Money},
+    parts::{Direction, Link, ObjectKind, Reference, Text},
+    person::{Participant, Party, Phone, Role, Side},
+    record::{RecordData, RecordKind, RecordStatus},
     scheduling::SchedulingData,
-    transcript::{Segment, Speaker, TranscriptData},
+    transcript::{Moment, Segment, Speaker, TranscriptData},
     widget::WidgetData,
 };
 use crate::core::json::Fields;
@@ -68,24 +74,35 @@ impl<'a> Data<'a> {
         };
         ends.into_iter().flatten()
     }
+
+    /// Returns the phone numbers of people and contacts.
+    pub fn phones_mut(&mut self) -> impl Iterator<Item = &mut Phone<'a>> {
+        let (people, transfer) = match self {
+            Self::Call(data) => (&mut data.participants[..], data.transfer.as_mut()),
+            Self::Transcript(data) => (&mut data.participants[..], None),
+            Self::Message(data) => (&mut data.participants[..], None),
+            Self::Conversation(data) => (&mut data.participants[..], None),
+            Self::Record(data) => (&mut data.participants[..], None),
+            Self::Invoice(data) => (&mut data.participants[..], None),
+            Self::Scheduling(data) => (&mut data.participants[..], None),
+            Self::Widget(data) => (&mut data.participants[..], None),
+            Self::Contact(data) => {
+                let phones = data.phones.as_deref_mut().unwrap_or_default();
+                return phones.iter_mut().chain(of_people(&mut [], None));
+            }
+            Self::Empty {} => (&mut [][..], None),
+        };
+        [].iter_mut().chain(of_people(people, transfer))
+    }
 }
 
-impl Data<'_> {
-    /// Returns the family's name, the next-to-last part of the schema's URN.
-    pub fn family(&self) -> &'static str {
-        match self {
-            Self::Call(_) => "call",
-            Self::Transcript(_) => "transcript",
-            Self::Message(_) => "message",
-            Self::Conversation(_) => "conversation",
-            Self::Contact(_) => "contact",
-            Self::Record(_) => "record",
-            Self::Invoice(_) => "invoice",
-            Self::Scheduling(_) => "scheduling",
-            Self::Widget(_) => "widget",
-            Self::Empty {} => "plain",
-        }
-    }
+/// Returns the phone numbers of people, and of those between whom a call was transferred.
+fn of_people<'d, 'a>(
+    people: &'d mut [Participant<'a>],
+    transfer: Option<&'d mut Transfer<'a>>,
+) -> impl Iterator<Item = &'d mut Phone<'a>> {
+    let transfer = transfer.into_iter().flat_map(|transfer| [&mut transfer.from, &mut transfer.to]);
+    people.iter_mut().chain(transfer.flatten()).flat_map(|person| &mut person.phones)
 }
 
 impl Fields for Data<'_> {

@@ -2,14 +2,56 @@
 
 use jiff::Timestamp;
 
-use super::parts::{Direction, Link, Money, Text};
-use crate::core::json::json_object;
+use super::{
+    money::Money,
+    parts::{Direction, Link, Text},
+    person::Participant,
+};
+use crate::core::json::{json_object, json_words};
+
+json_words! {
+    /// The kind of an engagement or a stage.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum RecordKind {
+        /// A call.
+        Call = "call",
+        /// A meeting.
+        Meeting = "meeting",
+        /// An e-mail.
+        Email = "email",
+        /// A task.
+        Task = "task",
+        /// A note.
+        Note = "note",
+        /// A stage in which an opportunity is open.
+        Open = "open",
+        /// A stage in which an opportunity is won.
+        Won = "won",
+        /// A stage in which an opportunity is lost.
+        Lost = "lost",
+    }
+}
+
+json_words! {
+    /// The state of an engagement.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum RecordStatus {
+        /// Planned.
+        Planned = "planned",
+        /// Going on.
+        InProgress = "in_progress",
+        /// Done.
+        Completed = "completed",
+        /// Canceled.
+        Canceled = "canceled",
+    }
+}
 
 json_object! {
     /// The data of CRM records: companies, users, workspaces, opportunities, pipelines, stages, engagements.
     #[derive(Clone, Debug, Default)]
     pub struct RecordData<'a> {
-        /// The provider's id.
+        /// The record's id at the provider, an opaque string.
         pub record_id: Option<Text<'a>>,
         /// The name or title.
         pub name: Option<Text<'a>>,
@@ -17,29 +59,37 @@ json_object! {
         pub first_name: Option<Text<'a>>,
         /// A user's last name.
         pub last_name: Option<Text<'a>>,
-        /// A user's e-mail address.
-        pub email: Option<Text<'a>>,
-        /// The kind of an engagement or a stage, in the provider's word.
-        pub kind: Option<Text<'a>>,
-        /// The direction of an engagement.
+        /// A user's e-mail addresses.
+        pub emails: Option<Vec<Text<'a>>>,
+        /// The kind of an engagement or a stage.
+        pub kind: Option<RecordKind>,
+        /// The kind in the provider's own word.
+        pub kind_raw: Option<Text<'a>>,
+        /// The direction of an engagement, seen from the provider's customer.
         pub direction: Option<Direction>,
-        /// The status, in the provider's word.
-        pub status: Option<Text<'a>>,
+        /// The direction in the provider's word, only where that is unknown.
+        pub direction_raw: Option<Text<'a>>,
+        /// The state of an engagement.
+        pub status: Option<RecordStatus>,
+        /// The state in the provider's own word.
+        pub status_raw: Option<Text<'a>>,
         /// A free-text description.
         pub description: Option<Text<'a>>,
         /// An opportunity's amount.
         pub amount: Option<Money<'a>>,
-        /// The time of the start.
+        /// The time at which an engagement starts, RFC 3339 in UTC.
         pub started_at: Option<Timestamp>,
-        /// The time of the end.
+        /// The time at which an engagement ends, RFC 3339 in UTC.
         pub ended_at: Option<Timestamp>,
-        /// The duration in seconds.
+        /// The length of an engagement in seconds.
         pub duration_seconds: Option<f64>,
-        /// Related objects by role: `owner`, `stage`, `contacts`, …
+        /// The people of the record.
+        pub participants: Vec<Participant<'a>>,
+        /// Related objects that are no people, by role: `stage`, `pipeline`, `companies`, …
         pub links: Vec<Link<'a>>,
-        /// The time of creation.
+        /// The time at which the record was created at the provider, RFC 3339 in UTC.
         pub created_at: Option<Timestamp>,
-        /// The time of the last change.
+        /// The time of the record's last change at the provider, RFC 3339 in UTC.
         pub updated_at: Option<Timestamp>,
     }
 }

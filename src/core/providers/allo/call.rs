@@ -4,12 +4,13 @@ use jiff::SignedDuration;
 
 use super::{
     fields::{DIRECTIONS, any_of, names, party},
+    people::{end_of_transfer, people},
     topic::{Edition, Fact, Stage},
     transcript::transcript,
 };
 use crate::core::{
     events::{
-        data::{CallData, CallStatus, Data, Direction, EndReason, Participant, Transfer},
+        data::{CallData, Data, Direction, EndReason, Recording, Transfer},
         event::EventType as E,
     },
     json::{Object, Raw, present},
@@ -27,24 +28,34 @@ pub(super) fn call<'a>(
         None if stage == Stage::Ended && edition.has_ids => Some(data.require_id("id")?),
         found => found,
     };
+    let direction = any_of(data, names::CALL_DIRECTION, |data, name| {
+        Some(data.word(name, DIRECTIONS)).filter(|word| word.raw.is_some())
+    });
+    let (direction, direction_raw) = direction.unwrap_or_default().known_or_raw();
+    let result = data.word("result", RESULTS);
     let mut call = CallData {
         call_id,
-        direction: any_of(data, names::CALL_DIRECTION, |data, name| data.one_of(name, DIRECTIONS)),
+        direction,
+        direction_raw,
+        end_reason: result.known.flatten(),
+        end_reason_raw: result.raw,
         from: party(data, names::FROM, names::FROM_NAME),
         to: party(data, names::TO, names::TO_NAME),
         started_at: any_of(data, names::STARTED_AT, Object::time),
         answered_at: any_of(data, names::ANSWERED_AT, Object::time),
         ended_at: any_of(data, names::ENDED_AT, Object::time),
-        recording_url: any_of(data, names::RECORDING, Object::text),
+        recordings: Recording::at(any_of(data, names::RECORDING, Object::text)),
         // A removed tag is not the call's tag: it stays unmapped.
         tag: if stage == Stage::TagRemoved { None } else { any_of(data, names::TAG, Object::text) },
-        participants: user(data),
         transfer: transfer(data),
         summary: data.text("summary"),
         short_summary: any_of(data, names::ONE_SENTENCE, Object::text),
+        // The provider sums a call up when it is over.
+        snapshot: (stage == Stage::Summarized).then_some(true),
         ..CallData::default()
     };
     derive(stage, &mut call, data);
+    call.participants = people(data, call.direction, call.from.as_ref(), call.to.as_ref());
     let (kind, time) = match stage {
         Stage::Ringing => (E::CallRinging, call.started_at),
         Stage::Initiated => (E::CallInitiated, call.started_at),
@@ -54,6 +65,7 @@ pub(super) fn call<'a>(
         Stage::TagRemoved => (E::CallUntagged, None),
         Stage::Summarized => (E::CallUpdated, None),
     };
+    call.status = kind.call_status();
     let subject = call.call_id.as_ref().map(|id| format!("call/{id}"));
     let transcript = if stage == Stage::Ended { transcript(&call, edition, data) } else { None };
     let mut facts = vec![Fact { kind, subject: subject.clone(), time, data: Data::Call(Box::new(call)) }];
@@ -66,35 +78,32 @@ pub(super) fn call<'a>(
 
 /// Sets the fields that follow from the topic or can be computed.
 fn derive(stage: Stage, call: &mut CallData<'_>, data: &Object<'_>) {
-    let (status, direction) = match stage {
-        Stage::Ringing => (Some(CallStatus::Ringing), Some(Direction::Inbound)),
-        Stage::Initiated => (Some(CallStatus::Initiated), Some(Direction::Outbound)),
-        Stage::Answered => (Some(CallStatus::InProgress), None),
-        Stage::Ended => (Some(CallStatus::Ended), None),
-        Stage::TagAdded | Stage::TagRemoved | Stage::Summarized => (None, None),
+    let direction = match stage {
+        Stage::Ringing => Some(Direction::Inbound),
+        Stage::Initiated => Some(Direction::Outbound),
+        Stage::Answered | Stage::Ended | Stage::TagAdded | Stage::TagRemoved | Stage::Summarized => None,
     };
-    call.status = status;
-    call.end_reason = if stage == Stage::Ended { end_reason(data) } else { None };
+    // A direction in an unknown word must not be overruled.
     if call.direction.is_none() && direction.is_some() && !says_direction(data) {
         call.direction = direction;
         call.derived.push("direction");
     }
-    if let Some(minutes) = minutes(data) {
-        // Fractions of a minute are not exact in seconds; a millisecond is finer than the provider measures.
-        let seconds = (minutes * 60_000.0).round() / 1_000.0;
-        call.duration_seconds = Some(seconds);
-        call.derived.push("duration_seconds");
-        if let (None, Some(started_at)) = (call.ended_at, call.started_at) {
-            let length = SignedDuration::try_from_secs_f64(seconds).ok();
-            call.ended_at = length.and_then(|length| started_at.checked_add(length).ok());
-            if call.ended_at.is_some() {
-                call.derived.push("ended_at");
-            }
+    let Some(minutes) = minutes(data) else { return };
+    // Fractions of a minute are not exact in seconds; a millisecond is finer than the provider measures.
+    let seconds = (minutes * 60_000.0).round() / 1_000.0;
+    let field = call.set_length(seconds);
+    call.derived.push(field);
+    if let (None, Some(started_at)) = (call.ended_at, call.started_at) {
+        let length = SignedDuration::try_from_secs_f64(seconds).ok();
+        call.ended_at = length.and_then(|length| started_at.checked_add(length).ok());
+        if call.ended_at.is_some() {
+            call.derived.push("ended_at");
         }
     }
 }
 
-/// The results of a call. A transfer says where the call went, not how it ended.
+/// The results of a call. A transfer says where the call went, not how it ended. A call without a result has
+/// no reason: that it is finished does not tell whether it was answered.
 const RESULTS: &[(&str, Option<EndReason>)] = &[
     ("ANSWERED", Some(EndReason::Completed)),
     ("COMPLETED", Some(EndReason::Completed)),
@@ -113,17 +122,6 @@ const RESULTS: &[(&str, Option<EndReason>)] = &[
     ("TRANSFERRED_EXTERNAL", None),
 ];
 
-pub(super) fn known_result(result: Raw<'_>) -> Option<Option<EndReason>> {
-    let word = result.text()?;
-    RESULTS.iter().find(|(known, _)| *known == word).map(|(_, reason)| *reason)
-}
-
-/// Returns what the provider's own word says, without taking it. A call without a result has no reason: that
-/// it is finished does not tell whether it was answered.
-fn end_reason(data: &Object<'_>) -> Option<EndReason> {
-    known_result(data.peek("result")?).unwrap_or(Some(EndReason::Unknown))
-}
-
 /// Reads the call's length in minutes without taking it.
 pub(super) fn minutes(data: &Object<'_>) -> Option<f64> {
     let minutes = |name: &&str| data.peek(name).and_then(Raw::float);
@@ -136,17 +134,10 @@ fn says_direction(data: &Object<'_>) -> bool {
     names::CALL_DIRECTION.iter().any(|name| data.peek(name).is_some())
 }
 
-/// Returns the user whose phone it is.
-fn user<'a>(data: &mut Object<'a>) -> Vec<Participant<'a>> {
-    let email = any_of(data, names::USER_EMAIL, Object::text);
-    let user = |email| Participant { role: Some("internal"), email: Some(email), ..Participant::default() };
-    email.map(user).into_iter().collect()
-}
-
 fn transfer<'a>(data: &mut Object<'a>) -> Option<Transfer<'a>> {
     present(Transfer {
-        from: any_of(data, names::TRANSFER_FROM, Object::any),
-        to: any_of(data, names::TRANSFER_TO, Object::any),
+        from: end_of_transfer(data, names::TRANSFER_FROM),
+        to: end_of_transfer(data, names::TRANSFER_TO),
         original_call_id: any_of(data, names::FIRST_CALL, Object::id),
     })
 }

@@ -24,6 +24,7 @@ pub(super) mod names {
     pub(in super::super) const ONE_SENTENCE: Names = &["one_sentence_summary", "oneSentenceSummary"];
     pub(in super::super) const FULL_TEXT: Names = &["concatenated_transcript", "concatenatedTranscript"];
     pub(in super::super) const USER_EMAIL: Names = &["user_email", "userEmail"];
+    pub(in super::super) const USER_NAME: Names = &["user_name", "userName"];
     pub(in super::super) const TRANSFER_FROM: Names = &["transfer_from", "transferFrom"];
     pub(in super::super) const TRANSFER_TO: Names = &["transfer_to", "transferTo"];
     pub(in super::super) const FIRST_CALL: Names = &["transfer_original_call_id", "transferOriginalCallId"];

@@ -6,12 +6,14 @@
 
 mod call;
 mod fields;
+mod people;
 mod topic;
 mod transcript;
 
 use self::{
-    call::{call, known_result, minutes},
+    call::{call, minutes},
     fields::{DIRECTIONS, any_of, names, party},
+    people::people,
     topic::{Edition, Fact, Stage, Topic, parse_topic},
 };
 
@@ -23,7 +25,7 @@ use super::{
 };
 use crate::core::{
     events::{
-        data::{ContactData, Data, Direction, MessageData, Text},
+        data::{ContactData, Data, Direction, MessageData, MessageKind, Phone, Text},
         event::{Event, EventType as E},
         key::{IdempotencyKey, digest_hex},
     },
@@ -94,10 +96,8 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
         Topic::Message(kind) => vec![message(kind, edition, &mut data)?],
         Topic::Contact(kind) => vec![contact(kind, &mut data)?],
     };
-    // Only the written length, in minutes, is exact; the seconds are derived from it. Several results are the
-    // same reason.
+    // Only the written length, in minutes, is exact; the seconds are derived from it.
     let has_minutes = minutes(&data).is_some();
-    let has_result = data.peek("result").and_then(known_result).is_some();
     let is_untagged = matches!(parsed, Topic::Call(Stage::TagRemoved));
     let has_time = root.peek("timestamp").and_then(Raw::time).is_some();
     root.keep(envelope, data);
@@ -121,7 +121,6 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
             Some(path) => {
                 CARRIED.contains(&path)
                     || (has_minutes && names::MINUTES.contains(&path))
-                    || (has_result && path == "result")
                     || (is_untagged && names::TAG.contains(&path))
             }
             None => path == "version" || (has_time && path == "timestamp"),
@@ -178,18 +177,26 @@ fn key(input: Input<'_>, parsed: Topic, topic: &str, root: &Object<'_>, data: &O
     }
 }
 
-const KINDS: &[(&str, &str)] = &[("SMS", "SMS"), ("MMS", "MMS"), ("WHATSAPP", "WHATSAPP")];
+const KINDS: &[(&str, MessageKind)] =
+    &[("SMS", MessageKind::Sms), ("MMS", MessageKind::Mms), ("WHATSAPP", MessageKind::WhatsApp)];
 
 /// Reads a message. `direction` takes precedence over the topic, which has been sent for both directions.
 fn message<'a>(kind: E, edition: Edition, data: &mut Object<'a>) -> Result<Fact<'a>, NormalizeError> {
     let id = if edition.has_ids { Some(data.require_id("id")?) } else { data.id("id") };
     let subject = id.as_ref().map(|id| format!("message/{id}"));
+    let (direction, direction_raw) = data.word("direction", DIRECTIONS).known_or_raw();
+    let word = data.word("type", KINDS);
+    let from = party(data, names::FROM, names::FROM_NAME);
+    let to = party(data, names::TO, names::TO_NAME);
     let message = MessageData {
         message_id: id,
-        direction: data.one_of("direction", DIRECTIONS),
-        kind: data.one_of("type", KINDS).map(Into::into),
-        from: party(data, names::FROM, names::FROM_NAME),
-        to: party(data, names::TO, names::TO_NAME),
+        direction,
+        direction_raw,
+        kind: word.known,
+        kind_raw: word.raw,
+        participants: people(data, direction, from.as_ref(), to.as_ref()),
+        from,
+        to,
         content: data.text("content"),
         sent_at: any_of(data, names::SENT_AT, Object::time),
         ..MessageData::default()
@@ -212,7 +219,7 @@ fn contact<'a>(kind: E, data: &mut Object<'a>) -> Result<Fact<'a>, NormalizeErro
         last_name: any_of(data, names::LAST_NAME, Object::text),
         company: data.text("company"),
         emails: data.scalars("emails"),
-        phones: data.scalars("numbers"),
+        phones: data.scalars("numbers").map(|numbers| numbers.into_iter().map(Phone::new).collect()),
         ..ContactData::default()
     };
     Ok(Fact { kind, subject, time: None, data: Data::Contact(Box::new(contact)) })

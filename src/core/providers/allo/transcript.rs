@@ -5,7 +5,7 @@ use super::{
     topic::Edition,
 };
 use crate::core::{
-    events::data::{CallData, Segment, Speaker, Text, TranscriptData},
+    events::data::{CallData, Moment, Segment, Speaker, Text, TranscriptData},
     json::{Object, Raw},
 };
 
@@ -32,19 +32,17 @@ pub(super) fn transcript<'a>(
             true => THREE_SPEAKERS,
             false => TWO_SPEAKERS,
         };
-        for entry in &mut entries {
+        for (position, entry) in (0..).zip(&mut entries) {
             // An entry without a text stays unmapped.
             let Some(text) = entry.text("text") else { continue };
-            let speaker = entry.one_of("source", speakers).unwrap_or(Speaker::Unknown);
-            // Seconds beside a time would be its end in another unit.
-            let (at, until) = match entry.id("time") {
-                None => {
-                    let at = any_of(entry, names::START_SECONDS, Object::id);
-                    (at, any_of(entry, names::END_SECONDS, Object::id))
-                }
-                at => (at, None),
-            };
-            segments.push(Segment { speaker, text, at, until, speaker_id: None });
+            let speaker = entry.word("source", speakers);
+            let end = Moment::of_seconds(any_of(entry, names::END_SECONDS, Object::id));
+            segments.push(Segment {
+                sequence: Some(position),
+                speaker: speaker.known,
+                speaker_raw: speaker.raw,
+                ..Segment::new(text, start(entry), end)
+            });
         }
         data.keep_all("transcriptions", entries);
     }
@@ -53,17 +51,24 @@ pub(super) fn transcript<'a>(
         return None;
     }
     Some(TranscriptData {
-        call_id: call.call_id.clone(),
-        direction: call.direction,
-        from: call.from.clone(),
-        to: call.to.clone(),
         transcript: (!segments.is_empty()).then_some(segments),
         full_text,
-        ..TranscriptData::default()
+        ..TranscriptData::of_call(call)
     })
 }
 
 fn filled_text<'a>(data: &mut Object<'a>, name: &str) -> Option<Text<'a>> {
     let is_filled = data.peek(name).and_then(Raw::text).is_some_and(|text| !text.is_empty());
     if is_filled { data.text(name) } else { None }
+}
+
+/// Takes the start of an utterance: a time, or else seconds into the call. Seconds beside a time stay, since
+/// an utterance has one text of its start; their meaning is certain all the same.
+fn start<'a>(entry: &mut Object<'a>) -> Moment<'a> {
+    let time = Moment::of_time(entry.id("time"));
+    if time.raw.is_none() {
+        return Moment::of_seconds(any_of(entry, names::START_SECONDS, Object::id));
+    }
+    let seconds = names::START_SECONDS.iter().find_map(|name| entry.peek(name).and_then(Raw::id));
+    Moment { offset_ms: Moment::of_seconds(seconds).offset_ms, ..time }
 }

@@ -1,8 +1,8 @@
 //! Invoices, the items that can be billed, and the lines of an invoice.
 
-use super::resource::{Fact, Head, links, word};
+use super::resource::{Fact, Head, links, people};
 use crate::core::{
-    events::data::{Data, InvoiceData, Money, Text},
+    events::data::{Data, InvoiceData, InvoiceStatus, Money, Role, Text},
     json::Object,
 };
 
@@ -29,23 +29,34 @@ pub(super) const ITEM: &[&str] = &["name", "description", "code", "price", "curr
 pub(super) const LINE_ITEM: &[&str] =
     &["invoice", "item", "description", "pricePerUnit", "quantity", "totalAmount"];
 
-const STATUSES: &[&str] = &["draft", "paid", "void", "overdue", "pending"];
+const STATUSES: &[(&str, InvoiceStatus)] = &[
+    ("draft", InvoiceStatus::Draft),
+    ("pending", InvoiceStatus::Pending),
+    ("overdue", InvoiceStatus::Overdue),
+    ("paid", InvoiceStatus::Paid),
+    ("void", InvoiceStatus::Void),
+];
 
 /// Takes the amounts under `keys`, all in the same currency. A currency without any amount stays.
-fn amounts<'a, const N: usize>(fields: &mut Object<'a>, keys: [&str; N]) -> [Option<Money<'a>>; N] {
+pub(super) fn amounts<'a, const N: usize>(
+    fields: &mut Object<'a>,
+    keys: [&str; N],
+) -> [Option<Money<'a>>; N] {
     let amounts = keys.map(|key| fields.decimal(key));
     let currency: Option<Text<'a>> =
         if amounts.iter().any(Option::is_some) { fields.text("currency") } else { None };
-    amounts.map(|amount| Some(Money { amount: Some(amount?), minor_units: None, currency: currency.clone() }))
+    amounts.map(|amount| Some(Money::new(amount?, currency.clone())))
 }
 
 pub(super) fn invoice<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> {
-    let roles = [("customerContact", "contact"), ("customerCompany", "company"), ("lineItems", "line_items")];
+    let roles = [("customerCompany", "company"), ("lineItems", "line_items")];
+    let status = fields.word("status", STATUSES);
     let [total, pre_tax, tax, balance] =
         amounts(fields, ["totalAmount", "preTaxAmount", "taxAmount", "balance"]);
     let data = InvoiceData {
         code: fields.id("invoiceCode"),
-        status: word(fields, "status", STATUSES),
+        status: status.known,
+        status_raw: status.raw,
         description: fields.text("note"),
         total,
         pre_tax,
@@ -55,6 +66,7 @@ pub(super) fn invoice<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> 
         issued_at: fields.time("issuedAt"),
         due_at: fields.time("dueAt"),
         paid_at: fields.time("paidAt"),
+        participants: people(fields, &[("customerContact", Role::Customer)]),
         links: links(fields, &roles),
         ..InvoiceData::default()
     };

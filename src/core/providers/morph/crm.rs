@@ -1,12 +1,13 @@
 //! Contacts, companies, users, workspaces and the CRM's own records.
 
 use super::{
-    resource::{Fact, Head, links, word},
+    accounting::amounts,
+    resource::{Fact, Head, links, people},
     telephony,
 };
 use crate::core::{
-    events::data::{ContactData, Data, Money, RecordData},
-    json::{Object, present},
+    events::data::{ContactData, Data, Phone, RecordData, RecordKind, RecordStatus, Role},
+    json::Object,
 };
 
 pub(super) const OPPORTUNITY: &[&str] =
@@ -35,7 +36,7 @@ pub(super) fn contact<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> 
         last_name: fields.text("lastName"),
         company: fields.text("companyName"),
         emails: fields.text("email").map(|email| vec![email]),
-        phones: fields.id("phone").map(|phone| vec![phone]),
+        phones: fields.id("phone").map(|phone| vec![Phone::new(phone)]),
         created_at: head.created_at,
         updated_at: head.updated_at,
         ..ContactData::default()
@@ -53,7 +54,7 @@ pub(super) fn user<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> {
     let data = RecordData {
         first_name: fields.text("firstName"),
         last_name: fields.text("lastName"),
-        email: fields.text("email"),
+        emails: fields.text("email").map(|email| vec![email]),
         ..RecordData::default()
     };
     record(head, data)
@@ -63,15 +64,14 @@ pub(super) fn opportunity<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<
     let roles = [
         ("stage", "stage"),
         ("pipeline", "pipeline"),
-        ("owner", "owner"),
-        ("contacts", "contacts"),
         ("companies", "companies"),
         ("engagements", "engagements"),
     ];
-    let (amount, currency) = (fields.decimal("amount"), fields.text("currency"));
+    let [amount] = amounts(fields, ["amount"]);
     let data = RecordData {
         name: fields.text("name"),
-        amount: present(Money { amount, minor_units: None, currency }),
+        amount,
+        participants: people(fields, &[("owner", Role::Owner), ("contacts", Role::Customer)]),
         links: links(fields, &roles),
         ..RecordData::default()
     };
@@ -84,34 +84,59 @@ pub(super) fn pipeline<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a>
     record(head, RecordData { name, links, ..RecordData::default() })
 }
 
+/// The types of a stage. One that the provider does not know is no kind.
+const STAGES: &[(&str, Option<RecordKind>)] = &[
+    ("open", Some(RecordKind::Open)),
+    ("won", Some(RecordKind::Won)),
+    ("lost", Some(RecordKind::Lost)),
+    ("unknown", None),
+];
+
 pub(super) fn stage<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> {
+    let kind = fields.word("type", STAGES);
     let data = RecordData {
         name: fields.text("name"),
-        kind: word(fields, "type", &["open", "won", "lost", "unknown"]),
+        kind: kind.known.flatten(),
+        kind_raw: kind.raw,
         links: links(fields, &[("pipeline", "pipeline")]),
         ..RecordData::default()
     };
     record(head, data)
 }
 
+const ENGAGEMENTS: &[(&str, RecordKind)] = &[
+    ("call", RecordKind::Call),
+    ("meeting", RecordKind::Meeting),
+    ("email", RecordKind::Email),
+    ("task", RecordKind::Task),
+    ("note", RecordKind::Note),
+];
+
+const STATUSES: &[(&str, RecordStatus)] = &[
+    ("planned", RecordStatus::Planned),
+    ("inProgress", RecordStatus::InProgress),
+    ("completed", RecordStatus::Completed),
+    ("canceled", RecordStatus::Canceled),
+];
+
 pub(super) fn engagement<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> {
-    let roles = [
-        ("owner", "owner"),
-        ("users", "users"),
-        ("companies", "companies"),
-        ("contacts", "contacts"),
-        ("opportunities", "opportunities"),
-    ];
+    let (kind, status) = (fields.word("type", ENGAGEMENTS), fields.word("status", STATUSES));
+    let (direction, direction_raw) = fields.word("direction", telephony::DIRECTIONS).known_or_raw();
+    let roles = [("owner", Role::Owner), ("users", Role::Agent), ("contacts", Role::Customer)];
     let data = RecordData {
         name: fields.text("title"),
-        kind: word(fields, "type", &["call", "meeting", "email", "task", "note"]),
-        direction: fields.one_of("direction", telephony::DIRECTIONS),
-        status: word(fields, "status", &["planned", "inProgress", "completed", "canceled"]),
+        kind: kind.known,
+        kind_raw: kind.raw,
+        direction,
+        direction_raw,
+        status: status.known,
+        status_raw: status.raw,
         description: fields.text("description"),
         started_at: fields.time("startedAt"),
         ended_at: fields.time("endedAt"),
         duration_seconds: fields.float("duration"),
-        links: links(fields, &roles),
+        participants: people(fields, &roles),
+        links: links(fields, &[("companies", "companies"), ("opportunities", "opportunities")]),
         ..RecordData::default()
     };
     record(head, data)

@@ -182,6 +182,9 @@ fn is_expected(model: &Model, path: &str, events: &[Event<'_>]) -> bool {
     !model.fields.contains(&name)
         || CARRIED_OF_REFERENCE.contains(&rest.strip_prefix("[]").unwrap_or(rest))
         || telephony::CARRIED.iter().any(|carried| path.strip_prefix(carried).is_some_and(at_a_boundary))
+        || events
+            .iter()
+            .any(|event| matches!(&event.data, Data::Call(call) if telephony::is_carried(call, path)))
 }
 
 fn at_a_boundary(rest: &str) -> bool {

@@ -4,10 +4,10 @@ use jiff::Timestamp;
 
 use crate::core::{
     events::{
-        data::{Data, Link, Reference, Text},
+        data::{Data, Link, ObjectKind, Participant, Reference, Role, Text},
         event::EventType as E,
     },
-    json::{Object, Raw},
+    json::Object,
 };
 
 /// The part of an event's name that says what happened to the resource.
@@ -63,11 +63,30 @@ impl<'a> Fact<'a> {
     }
 }
 
-/// Takes a word from a closed list as it was written. An unknown word stays unmapped.
-pub(super) fn word<'a>(fields: &mut Object<'a>, key: &str, known: &[&str]) -> Option<Text<'a>> {
-    let is_known = fields.peek(key).and_then(Raw::text).is_some_and(|word| known.contains(&word.as_ref()));
-    if is_known { fields.text(key) } else { None }
-}
+/// The models by which references name the kind of an object: those of the API, and the short names that some
+/// systems behind it use.
+const KINDS: &[(&str, ObjectKind)] = &[
+    ("genericContact", ObjectKind::Contact),
+    ("genericUser", ObjectKind::User),
+    ("genericCompany", ObjectKind::Company),
+    ("contact", ObjectKind::Contact),
+    ("user", ObjectKind::User),
+    ("company", ObjectKind::Company),
+    ("genericWorkspace", ObjectKind::Workspace),
+    ("workspace", ObjectKind::Workspace),
+    ("crmOpportunity", ObjectKind::Opportunity),
+    ("crmPipeline", ObjectKind::Pipeline),
+    ("crmStage", ObjectKind::Stage),
+    ("crmEngagement", ObjectKind::Engagement),
+    ("telephonyCall", ObjectKind::Call),
+    ("telephonyCallTranscript", ObjectKind::Transcript),
+    ("accountingInvoice", ObjectKind::Invoice),
+    ("accountingInvoiceItem", ObjectKind::InvoiceItem),
+    ("accountingInvoiceLineItem", ObjectKind::InvoiceLineItem),
+    ("schedulingEventType", ObjectKind::EventType),
+    ("schedulingSlot", ObjectKind::Slot),
+    ("schedulingEvent", ObjectKind::BookedEvent),
+];
 
 /// Takes a reference or a list of references. Everything else stays unmapped, and so do an empty list and
 /// what an expanded reference has beside model and id.
@@ -86,7 +105,26 @@ pub(super) fn references<'a>(fields: &mut Object<'a>, key: &'static str) -> Vec<
 /// Takes the fields of a reference.
 pub(super) fn reference<'a>(object: &mut Object<'a>) -> Option<Reference<'a>> {
     let id = object.id("id")?;
-    Some(Reference { id, kind: object.text("model") })
+    let kind = object.open_word("model", KINDS);
+    Some(Reference { id, kind: kind.known, kind_raw: kind.raw })
+}
+
+/// Takes a single reference. A list of references stays unmapped.
+pub(super) fn one_reference<'a>(fields: &mut Object<'a>, key: &'static str) -> Option<Reference<'a>> {
+    let mut child = fields.object(key)?;
+    let found = reference(&mut child);
+    fields.keep(key, child);
+    found
+}
+
+/// Takes the references under each key of `roles`, which pairs keys with the roles of people.
+pub(super) fn people<'a>(fields: &mut Object<'a>, roles: &[(&'static str, Role)]) -> Vec<Participant<'a>> {
+    let mut found = Vec::new();
+    for (key, role) in roles {
+        let people = references(fields, key).into_iter();
+        found.extend(people.map(|reference| Participant::of_record(*role, None, reference)));
+    }
+    found
 }
 
 /// Takes the references under each key of `roles`, which pairs keys with roles.

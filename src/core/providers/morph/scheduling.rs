@@ -1,10 +1,10 @@
 //! Event types, slots and booked events; and the widget's card views, which are too small for a file of their
 //! own.
 
-use super::resource::{Fact, Head, links};
+use super::resource::{Fact, Head, links, one_reference, people};
 use crate::core::{
-    events::data::{Data, SchedulingData, WidgetData},
-    json::{Object, Raw, time},
+    events::data::{Data, Participant, Phone, Role, SchedulingData, WidgetData},
+    json::{Object, Raw, present, time},
 };
 
 pub(super) const EVENT_TYPE: &[&str] =
@@ -48,11 +48,12 @@ pub(super) const CARD_VIEW: &[&str] = &[
 pub(super) fn event_type<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> {
     let data = SchedulingData {
         name: fields.text("name"),
-        status: fields.text("status"),
+        status_raw: fields.text("status"),
         durations: fields.any("durations"),
         questions: fields.any("questions"),
         scheduling_url: fields.text("schedulingUrl"),
-        links: links(fields, &[("slots", "slots"), ("owner", "owner")]),
+        participants: people(fields, &[("owner", Role::Owner)]),
+        links: links(fields, &[("slots", "slots")]),
         ..SchedulingData::default()
     };
     scheduling(head, data)
@@ -65,7 +66,7 @@ pub(super) fn slot<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> {
         .and_then(Raw::text_or_number)
         .is_some_and(|start| time::parse_absolute(&start).is_some());
     let data = SchedulingData {
-        status: fields.text("status"),
+        status_raw: fields.text("status"),
         starts_at: if is_absolute { fields.time("startTime") } else { None },
         date: fields.text("date"),
         timezone: fields.text("timezone"),
@@ -76,20 +77,43 @@ pub(super) fn slot<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> {
 }
 
 pub(super) fn event<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> {
-    let roles = [("eventType", "event_type"), ("attendees", "attendees"), ("organizer", "organizer")];
+    let mut participants = people(fields, &[("organizer", Role::Organizer), ("attendees", Role::Agent)]);
+    participants.extend(external_attendees(fields));
     let data = SchedulingData {
         name: fields.text("title"),
-        status: fields.text("status"),
+        status_raw: fields.text("status"),
         description: fields.text("description"),
         starts_at: fields.time("startTime"),
         ends_at: fields.time("endTime"),
         duration_minutes: fields.float("duration"),
         answers: fields.any("answers"),
-        links: links(fields, &roles),
-        external_attendees: fields.any("externalAttendees"),
+        participants,
+        links: links(fields, &[("eventType", "event_type")]),
         ..SchedulingData::default()
     };
     scheduling(head, data)
+}
+
+/// Takes the attendees who are no users: objects with a name and an address, or addresses alone.
+fn external_attendees<'a>(fields: &mut Object<'a>) -> Vec<Participant<'a>> {
+    const KEY: &str = "externalAttendees";
+    let people: Vec<_> = if let Some(mut children) = fields.objects(KEY) {
+        let person = |child: &mut Object<'a>| {
+            present(Participant {
+                name: child.text("name"),
+                emails: child.text("email").into_iter().collect(),
+                phones: child.id("phone").map(Phone::new).into_iter().collect(),
+                ..Participant::default()
+            })
+        };
+        let people = children.iter_mut().filter_map(person).collect();
+        fields.keep_all(KEY, children);
+        people
+    } else {
+        let emails = fields.scalars(KEY).unwrap_or_default().into_iter();
+        emails.map(|email| Participant { emails: vec![email], ..Participant::default() }).collect()
+    };
+    people.into_iter().filter_map(|person| person.known(Some(Role::Customer), None)).collect()
 }
 
 fn scheduling<'a>(head: &Head<'a>, data: SchedulingData<'a>) -> Fact<'a> {
@@ -104,26 +128,32 @@ fn scheduling<'a>(head: &Head<'a>, data: SchedulingData<'a>) -> Fact<'a> {
 
 pub(super) fn card_view<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> {
     // Documented by the names of the models, sent by their short names too.
+    let people = people(
+        fields,
+        &[
+            ("genericContact", Role::Customer),
+            ("contact", Role::Customer),
+            ("genericUser", Role::Agent),
+            ("user", Role::Agent),
+            ("owner", Role::Owner),
+        ],
+    );
     let roles = [
-        ("genericContact", "contact"),
         ("genericCompany", "company"),
-        ("genericUser", "user"),
         ("genericWorkspace", "workspace"),
         ("crmOpportunity", "opportunity"),
         ("crmEngagement", "engagement"),
         ("telephonyCall", "call"),
-        ("contact", "contact"),
         ("company", "company"),
         ("opportunity", "opportunity"),
         ("engagement", "engagement"),
-        ("user", "user"),
-        ("owner", "owner"),
         ("workspace", "workspace"),
         ("call", "call"),
     ];
     let data = WidgetData {
         widget_id: Some(head.id.clone()),
-        triggered_by: fields.any("triggeredBy"),
+        triggered_by: one_reference(fields, "triggeredBy"),
+        participants: people,
         links: links(fields, &roles),
         created_at: head.created_at,
         updated_at: head.updated_at,

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use super::resource::{Action, Fact, Head, reference, references};
+use super::resource::{Action, Fact, Head, one_reference, references};
 use crate::core::{
     events::{
         data::{
-            CallData, CallStatus, Data, Direction, EndReason, Participant, Party, Reference, Segment,
-            Speaker, Text, TranscriptData,
+            CallData, CallStatus, Data, Direction, EndReason, Moment, Participant, Party, Phone, Recording,
+            Role, Segment, Side, Speaker, TranscriptData,
         },
         event::EventType,
     },
@@ -34,14 +34,24 @@ pub(super) const CALL: &[&str] = &[
 pub(super) const TRANSCRIPT: &[&str] = &["call", "duration", "segments", "speakers"];
 
 /// Documented paths under `fields` that stay unmapped and are no drift: a transcript's call is always a call,
-/// and a speaker is identified by the transcript's own id rather than by their record.
-pub(super) const CARRIED: &[&str] = &["call.model", "speakers[].user", "speakers[].contact"];
+/// a speaker is one record, and a currency without an amount says nothing.
+pub(super) const CARRIED: &[&str] = &["call.model", "speakers[].user", "speakers[].contact", "currency"];
+
+/// Returns true if a field of `call` stays and is no drift: what is planned, and a length of which cannot be
+/// told from when it counts.
+pub(super) fn is_carried(call: &CallData<'_>, field: &str) -> bool {
+    match field {
+        "endedAt" | "answeredAt" => call.scheduled_at.is_some(),
+        "duration" => call.scheduled_at.is_some() || call.has_open_length(),
+        _ => false,
+    }
+}
 
 pub(super) const DIRECTIONS: &[(&str, Direction)] =
     &[("inbound", Direction::Inbound), ("outbound", Direction::Outbound)];
 
 const STATUSES: &[(&str, (CallStatus, Option<EndReason>))] = &[
-    ("planned", (CallStatus::Planned, None)),
+    ("planned", (CallStatus::Scheduled, None)),
     ("inProgress", (CallStatus::InProgress, None)),
     ("completed", (CallStatus::Ended, Some(EndReason::Completed))),
     ("missed", (CallStatus::Ended, Some(EndReason::Missed))),
@@ -49,94 +59,105 @@ const STATUSES: &[(&str, (CallStatus, Option<EndReason>))] = &[
 ];
 
 pub(super) fn call<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> {
-    let known_status = fields.one_of("status", STATUSES);
-    let has_unknown_status = fields.peek("status").is_some();
+    let word = fields.word("status", STATUSES);
+    let has_unknown_status = word.known.is_none() && fields.peek("status").is_some();
+    let (status, end_reason) = word.known.unzip();
+    let end_reason = end_reason.flatten();
+    let (direction, direction_raw) = fields.word("direction", DIRECTIONS).known_or_raw();
     let mut call = CallData {
         call_id: Some(head.id.clone()),
-        direction: fields.one_of("direction", DIRECTIONS),
-        status: known_status
-            .map(|(status, _)| status)
-            .or_else(|| has_unknown_status.then_some(CallStatus::Unknown)),
-        end_reason: known_status.and_then(|(_, reason)| reason),
-        started_at: fields.time("startedAt"),
-        answered_at: fields.time("answeredAt"),
-        ended_at: fields.time("endedAt"),
-        duration_seconds: fields.float("duration"),
-        recording_url: fields.text("recordingUrl"),
-        participants: participants(fields, "users", "internal"),
+        direction,
+        direction_raw,
+        end_reason,
+        end_reason_raw: end_reason.and_then(|_| word.raw.clone()),
+        status_raw: word.raw,
+        recordings: Recording::at(fields.text("recordingUrl")),
         transcript_ref: one_reference(fields, "transcript"),
         ..CallData::default()
     };
-    call.participants.extend(participants(fields, "contacts", "external"));
-    set_numbers(&mut call, fields.id("externalNumber"), fields.id("internalNumber"));
-    let kind = kind_of(head.action, &call);
+    if status == Some(CallStatus::Scheduled) {
+        call.scheduled_at = fields.time("startedAt");
+    } else {
+        call.started_at = fields.time("startedAt");
+        call.answered_at = fields.time("answeredAt");
+        call.ended_at = fields.time("endedAt");
+        // The systems behind the API count differently, so what cannot be told stays.
+        let is_open = call.has_open_length();
+        if let Some(seconds) = if is_open { None } else { fields.float("duration") } {
+            call.set_length(seconds);
+        }
+    }
+    set_people(&mut call, fields);
+    let kind = kind_of(head.action, status, has_unknown_status, &call);
+    call.status = kind.call_status().or(status);
+    // The same record is sent with every change, so its end may have been told before.
+    let is_over = kind == EventType::CallEnded || call.ended_at.is_some();
+    call.snapshot = (is_over && head.action == Action::Updated).then_some(true);
     let time = time_of(kind, head, &call);
     Fact { kind: Some(kind), subject: None, time, data: Data::Call(Box::new(call)) }
 }
 
-/// Returns the event type. A call with an unknown status has neither begun nor ended, so its event is an
-/// update.
-fn kind_of(action: Action, call: &CallData<'_>) -> EventType {
-    match (action, call.status) {
+/// Returns the event type, which is that of the call's state: a record tells how its call stands. Without a
+/// status, the times do. A call with an unknown status has neither begun nor ended, so its event is an update.
+fn kind_of(
+    action: Action,
+    status: Option<CallStatus>,
+    has_unknown_status: bool,
+    call: &CallData<'_>,
+) -> EventType {
+    let is_answered = call.answered_at.is_some();
+    let by_times = || match (call.ended_at, call.answered_at) {
+        (Some(_), _) => Some(CallStatus::Ended),
+        (None, Some(_)) => Some(CallStatus::InProgress),
+        (None, None) if action == Action::Created => Some(CallStatus::Initiated),
+        (None, None) => None,
+    };
+    let status = if has_unknown_status { None } else { status.or_else(by_times) };
+    match (action, status) {
         (Action::Deleted, _) => EventType::CallDeleted,
         (_, Some(CallStatus::Ended)) => EventType::CallEnded,
-        (Action::Created, None | Some(CallStatus::Planned | CallStatus::InProgress)) => {
-            EventType::CallInitiated
-        }
-        (Action::Updated, Some(CallStatus::InProgress)) if call.answered_at.is_some() => {
-            EventType::CallAnswered
-        }
-        _ => EventType::CallUpdated,
+        (_, Some(CallStatus::InProgress)) if is_answered => EventType::CallAnswered,
+        (Action::Created, Some(CallStatus::Scheduled)) => EventType::CallScheduled,
+        (Action::Created, Some(_)) => EventType::CallInitiated,
+        (Action::Created, None) | (Action::Updated, _) => EventType::CallUpdated,
     }
 }
 
 /// Returns the event's time. The call's own time takes precedence over that of its record.
 fn time_of(kind: EventType, head: &Head<'_>, call: &CallData<'_>) -> Option<Timestamp> {
-    let own = match (kind, call.status) {
-        (EventType::CallEnded, _) => call.ended_at,
-        (EventType::CallAnswered, _) => call.answered_at,
+    let own = match kind.call_status() {
+        Some(CallStatus::Ended) => call.ended_at,
+        Some(CallStatus::InProgress) => call.answered_at,
+        Some(CallStatus::Initiated) => call.started_at,
         // A planned call starts in the future.
-        (EventType::CallInitiated, Some(CallStatus::InProgress)) => call.started_at,
-        _ => None,
+        Some(CallStatus::Scheduled | CallStatus::Ringing) | None => None,
     };
     own.or_else(|| head.time())
 }
 
-/// Sets caller and callee by the call's direction. Without a direction, the numbers become participants.
-fn set_numbers<'a>(call: &mut CallData<'a>, external: Option<Text<'a>>, internal: Option<Text<'a>>) {
-    let (external_party, internal_party) = match call.direction {
-        Some(Direction::Inbound) => (&mut call.from, &mut call.to),
-        Some(Direction::Outbound) => (&mut call.to, &mut call.from),
-        None => {
-            for (role, phone) in [("internal", internal), ("external", external)] {
-                if phone.is_some() {
-                    let role = Some(role);
-                    call.participants.push(Participant { role, phone, ..Participant::default() });
-                }
-            }
-            return;
+/// Sets the people, and caller and callee by the call's direction. Without a direction, the numbers are those
+/// of people.
+fn set_people<'a>(call: &mut CallData<'a>, fields: &mut Object<'a>) {
+    let sides = [
+        (Role::Agent, call.direction.map(Side::of_agent), "users"),
+        (Role::Customer, call.direction.map(Side::of_customer), "contacts"),
+    ];
+    for (role, side, key) in sides {
+        let people = references(fields, key).into_iter();
+        call.participants.extend(people.map(|reference| Participant::of_record(role, side, reference)));
+    }
+    let numbers = [(sides[0], fields.id("internalNumber")), (sides[1], fields.id("externalNumber"))];
+    for ((role, side, _), number) in numbers {
+        match side {
+            Some(Side::From) => call.from = Party::new(number, None),
+            Some(Side::To) => call.to = Party::new(number, None),
+            None => call.participants.extend(number.map(|number| Participant {
+                role: Some(role),
+                phones: vec![Phone::new(number)],
+                ..Participant::default()
+            })),
         }
-    };
-    *external_party = Party::new(external, None);
-    *internal_party = Party::new(internal, None);
-}
-
-/// Takes a single reference. A list of references stays unmapped.
-fn one_reference<'a>(fields: &mut Object<'a>, key: &'static str) -> Option<Reference<'a>> {
-    let mut child = fields.object(key)?;
-    let found = reference(&mut child);
-    fields.keep(key, child);
-    found
-}
-
-fn participants<'a>(fields: &mut Object<'a>, key: &'static str, role: &'static str) -> Vec<Participant<'a>> {
-    let participant = |reference: Reference<'a>| Participant {
-        role: Some(role),
-        id: Some(reference.id),
-        kind: reference.kind,
-        ..Participant::default()
-    };
-    references(fields, key).into_iter().map(participant).collect()
+    }
 }
 
 pub(super) fn transcript<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> {
@@ -150,27 +171,30 @@ pub(super) fn transcript<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'
         transcript_id: Some(head.id.clone()),
         call_id,
         transcript: segments(fields, &speakers),
-        duration_seconds: fields.float("duration"),
-        speakers,
+        transcript_seconds: fields.float("duration"),
+        participants: speakers,
         ..TranscriptData::default()
     };
     let subject = data.call_id.as_ref().map(|id| format!("call/{id}"));
     Fact { subject, ..Fact::new(head, Data::Transcript(Box::new(data))) }
 }
 
-const ORIGINS: &[(&str, &str)] =
-    &[("internal", "internal"), ("external", "external"), ("unknown", "unknown")];
+const ORIGINS: &[(&str, Option<Speaker>)] =
+    &[("internal", Some(Speaker::Agent)), ("external", Some(Speaker::Customer)), ("unknown", None)];
 
 fn speakers<'a>(fields: &mut Object<'a>) -> Vec<Participant<'a>> {
     let Some(mut children) = fields.objects("speakers") else { return Vec::new() };
     let speaker = |child: &mut Object<'a>| {
+        let origin = child.word("origin", ORIGINS);
         present(Participant {
-            role: child.one_of("origin", ORIGINS),
-            id: child.id("id"),
-            kind: None,
+            role: origin.known.flatten().map(Role::from),
+            role_raw: origin.raw,
+            party: None,
+            speaker_id: child.id("id"),
+            reference: one_reference(child, "user").or_else(|| one_reference(child, "contact")),
             name: child.text("name"),
-            email: child.text("email"),
-            phone: child.id("phone"),
+            emails: child.text("email").into_iter().collect(),
+            phones: child.id("phone").map(Phone::new).into_iter().collect(),
         })
     };
     let speakers = children.iter_mut().filter_map(speaker).collect();
@@ -178,29 +202,36 @@ fn speakers<'a>(fields: &mut Object<'a>) -> Vec<Participant<'a>> {
     speakers
 }
 
-/// Takes the segments of a transcript. A segment without a text stays unmapped.
+/// Takes the segments of a transcript. A segment without a text stays unmapped. The provider does not say in
+/// which unit its starts and ends are.
 fn segments<'a>(fields: &mut Object<'a>, speakers: &[Participant<'a>]) -> Option<Vec<Segment<'a>>> {
     // The first of two speakers with the same id counts. A search through them for each segment would take
     // the square of the webhook's length.
-    let mut roles = HashMap::with_capacity(speakers.len());
-    for Participant { id, role, .. } in speakers {
-        if let Some(id) = id {
-            roles.entry(id.as_ref()).or_insert(*role);
+    let mut known = HashMap::with_capacity(speakers.len());
+    for speaker in speakers {
+        if let Some(id) = &speaker.speaker_id {
+            known.entry(id.as_ref()).or_insert(speaker);
         }
     }
     let mut children = fields.objects("segments")?;
-    let segment = |child: &mut Object<'a>| {
+    let segment = |(position, child): (i64, &mut Object<'a>)| {
         let text = child.text("text")?;
         let speaker_id = child.id("speakerId");
-        let known = speaker_id.as_deref().and_then(|id| roles.get(id));
-        let speaker = match known.copied().flatten() {
-            Some("internal") => Speaker::Agent,
-            Some("external") => Speaker::Customer,
-            _ => Speaker::Unknown,
-        };
-        Some(Segment { speaker, text, at: child.id("start"), until: child.id("end"), speaker_id })
+        let speaker = speaker_id.as_deref().and_then(|id| known.get(id));
+        let [start, end] = ["start", "end"].map(|key| Moment::unknown(child.id(key)));
+        Some(Segment {
+            sequence: Some(position),
+            speaker: speaker.and_then(|speaker| match speaker.role? {
+                Role::Agent => Some(Speaker::Agent),
+                Role::Customer => Some(Speaker::Customer),
+                Role::Ai | Role::Owner | Role::Organizer => None,
+            }),
+            speaker_raw: speaker.and_then(|speaker| speaker.role_raw.clone()),
+            speaker_id,
+            ..Segment::new(text, start, end)
+        })
     };
-    let segments: Vec<_> = children.iter_mut().filter_map(segment).collect();
+    let segments: Vec<_> = (0..).zip(&mut children).filter_map(segment).collect();
     fields.keep_all("segments", children);
     (!segments.is_empty()).then_some(segments)
 }

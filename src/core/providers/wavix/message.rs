@@ -3,22 +3,38 @@
 use super::parts::{Read, money};
 use crate::core::{
     events::{
-        data::{Cost, Data, Direction, MessageData, Party},
+        data::{Cost, Data, Direction, MessageData, MessageKind, MessageStatus, Party},
         event::{Event, EventType},
         key::IdempotencyKey,
     },
-    json::Object,
+    json::{Object, Word},
 };
+
+const KINDS: &[(&str, MessageKind)] = &[("sms", MessageKind::Sms), ("mms", MessageKind::Mms)];
+
+/// The states of a delivery. Another word is no drift.
+const STATUSES: &[(&str, MessageStatus)] = &[
+    ("accepted", MessageStatus::Accepted),
+    ("pending", MessageStatus::Pending),
+    ("sent", MessageStatus::Sent),
+    ("delivered", MessageStatus::Delivered),
+    ("undelivered", MessageStatus::Undelivered),
+    ("expired", MessageStatus::Expired),
+    ("dlr_expired", MessageStatus::Expired),
+    ("rejected", MessageStatus::Rejected),
+];
 
 /// Reads a message that was received. It has no event type.
 pub(super) fn received(mut root: Object<'_>) -> Read<'_> {
     let id = root.require_id("message_id")?;
     let key = IdempotencyKey::from_parts(&["message", &id]);
     let mut body = root.require_object("message_body")?;
+    let kind = root.open_word("message_type", KINDS);
     let data = MessageData {
         message_id: Some(id.clone()),
         direction: Some(Direction::Inbound),
-        kind: root.text("message_type"),
+        kind: kind.known,
+        kind_raw: kind.raw,
         from: Party::without_plus(root.scalar("from")),
         to: Party::without_plus(root.scalar("to")),
         content: body.text("text"),
@@ -44,15 +60,18 @@ pub(super) fn received(mut root: Object<'_>) -> Read<'_> {
 pub(super) fn delivery_report(mut root: Object<'_>) -> Read<'_> {
     let id = root.require_id("message_id")?;
     let key = IdempotencyKey::of_content(&["delivery_report", &id], &root);
-    let status = root.require_text("status")?;
+    let status = Word::of(Some(root.require_text("status")?), STATUSES);
+    let kind = root.open_word("message_type", KINDS);
     let total = root.decimal("charge").map(money);
     let data = MessageData {
         message_id: Some(id.clone()),
         direction: Some(Direction::Outbound),
-        kind: root.text("message_type"),
+        kind: kind.known,
+        kind_raw: kind.raw,
         from: Party::without_plus(root.scalar("from")),
         to: Party::without_plus(root.scalar("to")),
-        status: Some(status),
+        status: status.known,
+        status_raw: status.raw,
         sent_at: root.time("sent"),
         delivered_at: root.time("delivered"),
         cost: total.map(|total| Cost { total: Some(total), per_minute: None }),

@@ -1,7 +1,7 @@
 //! Wavix: a communications platform (CPaaS).
 //!
 //! Call events are flat. The other callbacks have no event type and are recognized by their shape: the bill
-//! after a call, a message, the report of its delivery, a transcription.
+//! after a call, a message, the report of its delivery, a transcription, a recording.
 
 mod message;
 mod parts;
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::core::{
     events::{
-        data::{CallData, CallStatus, Cost, Data, Direction, EndReason, Party},
+        data::{CallData, Cost, Data, Direction, EndReason, Party, Recording, Text},
         event::{Event, EventType},
         key::{IdempotencyKey, digest_hex},
     },
@@ -91,6 +91,7 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
         Shape::Message => message::received(root)?,
         Shape::DeliveryReport => message::delivery_report(root)?,
         Shape::Transcription => transcription::read(root)?,
+        Shape::Recording => recording(root)?,
     };
     let events = vec![event];
     // A transcript has no cost.
@@ -106,6 +107,7 @@ enum Shape {
     Message,
     DeliveryReport,
     Transcription,
+    Recording,
 }
 
 impl Shape {
@@ -119,6 +121,8 @@ impl Shape {
             Self::Transcription
         } else if has_any(&["charge", "per_minute", "disposition"]) {
             Self::PostCall
+        } else if root.has("recording_url") {
+            Self::Recording
         } else if root.has("status") {
             Self::Transcription
         } else {
@@ -127,21 +131,21 @@ impl Shape {
     }
 }
 
-/// Maps an event's name to its type, the call's status, and the reason for its end.
-fn classify(name: &str) -> Option<(EventType, Option<CallStatus>, Option<EndReason>)> {
-    let ended = |reason| (EventType::CallEnded, Some(CallStatus::Ended), Some(reason));
+/// Maps an event's name to its type and the reason for the call's end.
+fn classify(name: &str) -> Option<(EventType, Option<EndReason>)> {
+    let ended = |reason| (EventType::CallEnded, Some(reason));
     Some(match name {
-        "call_setup" => (EventType::CallInitiated, Some(CallStatus::Initiated), None),
-        "ringing" => (EventType::CallRinging, Some(CallStatus::Ringing), None),
-        "early_media" => (EventType::CallEarlyMedia, Some(CallStatus::Ringing), None),
-        "answered" => (EventType::CallAnswered, Some(CallStatus::InProgress), None),
+        "call_setup" => (EventType::CallInitiated, None),
+        "ringing" => (EventType::CallRinging, None),
+        "early_media" => (EventType::CallEarlyMedia, None),
+        "answered" => (EventType::CallAnswered, None),
         "completed" => ended(EndReason::Completed),
         "busy" => ended(EndReason::Busy),
         "cancelled" => ended(EndReason::Canceled),
         "rejected" => ended(EndReason::Rejected),
         "failed" => ended(EndReason::Failed),
-        "transfer" => (EventType::CallTransferred, None, None),
-        "on_call_event" => (EventType::CallUpdated, None, None),
+        "transfer" => (EventType::CallTransferred, None),
+        "on_call_event" => (EventType::CallUpdated, None),
         _ => return None,
     })
 }
@@ -163,19 +167,19 @@ fn key(root: &Object<'_>, uuid: &str, name: &str) -> IdempotencyKey {
 
 fn call_event(mut root: Object<'_>) -> Read<'_> {
     let name = root.require_text("event_type")?;
-    let Some((mut kind, status, end_reason)) = classify(&name) else {
+    let Some((mut kind, end_reason)) = classify(&name) else {
         return Err(unknown(&mut root, &name).into());
     };
     let uuid = call_id(&mut root)?;
     let key = key(&root, &uuid, &name);
     let time = root.require_time("event_time")?;
-    let mut data = CallData { call_id: Some(uuid.clone()), status, end_reason, ..CallData::default() };
+    let mut data = call_data(&uuid, &mut root);
+    data.end_reason = end_reason;
+    data.end_reason_raw = end_reason.map(|_| name.clone());
     if name == "on_call_event" {
         kind = during_call(&mut root, &mut data);
     }
-    data.direction = root.one_of("direction", DIRECTIONS);
-    data.from = Party::without_plus(root.scalar("from"));
-    data.to = Party::without_plus(root.scalar("to"));
+    data.status = kind.call_status();
     data.started_at = root.time("call_started");
     data.answered_at = root.time("call_answered");
     data.ended_at = root.time("call_completed");
@@ -187,6 +191,20 @@ fn call_event(mut root: Object<'_>) -> Read<'_> {
         ..Event::new(kind, format!("call/{uuid}"), name, Data::Call(Box::new(data)))
     };
     Ok((key, event))
+}
+
+/// Takes what every callback about a call may say.
+fn call_data<'a>(uuid: &Text<'a>, root: &mut Object<'a>) -> CallData<'a> {
+    let (direction, direction_raw) = root.word("direction", DIRECTIONS).known_or_raw();
+    CallData {
+        call_id: Some(uuid.clone()),
+        direction,
+        direction_raw,
+        from: Party::without_plus(root.scalar("from")),
+        to: Party::without_plus(root.scalar("to")),
+        recordings: Recording::at(root.text("recording_url")),
+        ..CallData::default()
+    }
 }
 
 /// Reads an event during the call: media was played, keys were pressed, or an unknown kind of update.
@@ -215,15 +233,13 @@ fn post_call(mut root: Object<'_>) -> Read<'_> {
     let uuid = call_id(&mut root)?;
     let cost =
         Cost { total: root.decimal("charge").map(money), per_minute: root.decimal("per_minute").map(money) };
+    let disposition = root.word("disposition", DISPOSITIONS);
     let data = CallData {
-        call_id: Some(uuid.clone()),
-        direction: root.one_of("direction", DIRECTIONS),
-        from: Party::without_plus(root.scalar("from")),
-        to: Party::without_plus(root.scalar("to")),
-        duration_seconds: root.float("duration"),
-        end_reason: root.one_of("disposition", DISPOSITIONS),
+        billed_seconds: root.float("duration"),
+        end_reason: disposition.known,
+        end_reason_raw: disposition.raw,
         cost: present(cost),
-        ..CallData::default()
+        ..call_data(&uuid, &mut root)
     };
     let event = Event {
         time: root.time("date"),
@@ -236,4 +252,29 @@ fn post_call(mut root: Object<'_>) -> Read<'_> {
         )
     };
     Ok((IdempotencyKey::from_parts(&["post_call", &uuid]), event))
+}
+
+/// Reads a callback that tells nothing of a call but where its recording is. The provider's documents have
+/// the address in the bill; by itself it announces the recording.
+fn recording(mut root: Object<'_>) -> Read<'_> {
+    let uuid = call_id(&mut root)?;
+    let key = IdempotencyKey::of_content(&["recording", &uuid], &root);
+    let mut data = call_data(&uuid, &mut root);
+    if data.recordings.is_empty() {
+        return Err(NormalizeError::invalid("recording_url", "expected a string"));
+    }
+    for recording in &mut data.recordings {
+        recording.duration_seconds = root.float("duration");
+    }
+    let event = Event {
+        time: root.time("date"),
+        unmapped: root.into_unmapped(),
+        ..Event::new(
+            EventType::CallRecordingAvailable,
+            format!("call/{uuid}"),
+            "recording",
+            Data::Call(Box::new(data)),
+        )
+    };
+    Ok((key, event))
 }

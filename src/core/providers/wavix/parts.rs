@@ -29,5 +29,5 @@ pub(super) fn call_id<'a>(root: &mut Object<'a>) -> Result<Text<'a>, NormalizeEr
 }
 
 pub(super) fn money(amount: Text<'_>) -> Money<'_> {
-    Money { amount: Some(amount), minor_units: None, currency: Some(CURRENCY.into()) }
+    Money::new(amount, Some(CURRENCY.into()))
 }

@@ -4,11 +4,11 @@
 use super::parts::{Read, call_id};
 use crate::core::{
     events::{
-        data::{Data, Segment, Speaker, TranscriptData},
+        data::{Data, Moment, Segment, Speaker, TranscriptData},
         event::{Event, EventType},
         key::IdempotencyKey,
     },
-    json::Object,
+    json::{Object, Word},
 };
 
 const STATUSES: &[(&str, EventType)] =
@@ -38,7 +38,7 @@ pub(super) fn read(mut root: Object<'_>) -> Read<'_> {
     let subject = format!("{family}/{id}");
     let data = TranscriptData {
         transcript: turns(&mut root),
-        duration_seconds: root.float("duration"),
+        transcript_seconds: root.float("duration"),
         error: root.text("error"),
         transcript_id,
         call_id,
@@ -55,14 +55,25 @@ pub(super) fn read(mut root: Object<'_>) -> Read<'_> {
 /// Takes what was said. Start and end are milliseconds into the call.
 fn turns<'a>(root: &mut Object<'a>) -> Option<Vec<Segment<'a>>> {
     let mut turns = root.objects("turns")?;
-    let segment = |turn: &mut Object<'a>| {
+    let segment = |(position, turn): (i64, &mut Object<'a>)| {
         let text = turn.text("text")?;
-        // Otherwise `type` is a number, which is no id of a speaker.
-        let speaker = turn.one_of("type", SPEAKERS).or_else(|| turn.one_of("speaker", SPEAKERS));
-        let speaker = speaker.unwrap_or(Speaker::Unknown);
-        Some(Segment { speaker, text, at: turn.id("s"), until: turn.id("e"), speaker_id: turn.id("speaker") })
+        // Otherwise `type` is the speaker's phone number, which is no id of a speaker.
+        let mut speaker = turn.word("type", SPEAKERS);
+        if speaker.known.is_none()
+            && let word @ Word { known: Some(_), .. } = turn.word("speaker", SPEAKERS)
+        {
+            speaker = word;
+        }
+        let [start, end] = ["s", "e"].map(|key| Moment::of_milliseconds(turn.id(key)));
+        Some(Segment {
+            sequence: Some(position),
+            speaker: speaker.known,
+            speaker_raw: speaker.raw,
+            speaker_id: turn.id("speaker"),
+            ..Segment::new(text, start, end)
+        })
     };
-    let segments: Vec<_> = turns.iter_mut().filter_map(segment).collect();
+    let segments: Vec<_> = (0..).zip(&mut turns).filter_map(segment).collect();
     root.keep_all("turns", turns);
     (!segments.is_empty()).then_some(segments)
 }

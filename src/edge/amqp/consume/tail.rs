@@ -1,24 +1,40 @@
 //! Following the normalized events without taking any from their consumers.
 //!
 //! A temporary queue is bound to the exchange to which workers publish, not to the one to which consumers
-//! bind: otherwise an event without a subscription would count as delivered while a tail runs.
+//! bind: otherwise an event without a subscription would count as delivered while a tail runs. Past events
+//! come from a subscription that is a stream, which reading leaves as it is.
 
 use futures_util::StreamExt;
+use jiff::Timestamp;
 use lapin::{
-    Consumer, ExchangeKind,
-    options::{ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
+    Channel, Consumer, ExchangeKind,
+    message::Delivery,
+    options::{
+        BasicAckOptions, ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+    },
     types::{AMQPValue, FieldTable},
 };
 
 use super::{Mode, consume};
-use crate::edge::amqp::{Connection, Error, names};
+use crate::edge::amqp::{Connection, Error, message, names};
 
 /// Most events kept for a slow reader. Older ones are dropped, so that a tail never holds up a worker.
 const BACKLOG_MAX: i64 = 10_000;
 
-/// The events as they are published.
+/// Most events of a stream that are unacked at a time. A consumer of a stream acks only to get more.
+const AHEAD: u16 = 128;
+
+/// The events as they are published, or as a stream has kept them.
 pub struct Tail {
     consumer: Consumer,
+    stream: Option<StreamAcks>,
+}
+
+/// The acks of a stream's events, and the patterns by which they are selected.
+struct StreamAcks {
+    channel: Channel,
+    patterns: Vec<String>,
+    unacked: u16,
 }
 
 impl Tail {
@@ -60,11 +76,100 @@ impl Tail {
         let (to, from) = (filter.as_str().into(), names::PUBLISHED_EXCHANGE.into());
         channel.exchange_bind(to, from, "".into(), options, FieldTable::default()).await?;
         let (_, consumer) = consume(connection, queue.as_str(), Mode::Exclusive).await?;
-        Ok(Self { consumer })
+        Ok(Self { consumer, stream: None })
+    }
+
+    /// Starts reading a stream at the events that were written at `from` or a little before, and goes on with
+    /// those that come. Selects by `patterns`, as [`Tail::open`] does.
+    ///
+    /// # Errors
+    /// [`Error`]: there is no such queue, it is no stream, or the user may not read it.
+    pub async fn open_stream(
+        connection: &Connection,
+        stream: &str,
+        from: Timestamp,
+        patterns: &[String],
+    ) -> Result<Self, Error> {
+        let offset = AMQPValue::Timestamp(u64::try_from(from.as_second()).unwrap_or(0));
+        let (channel, consumer) =
+            consume(connection, stream, Mode::Stream { prefetch: AHEAD, offset }).await?;
+        let acks = StreamAcks { channel, patterns: patterns.to_vec(), unacked: 0 };
+        Ok(Self { consumer, stream: Some(acks) })
     }
 
     /// Waits for the next event and returns its JSON text; none when the connection is gone.
-    pub async fn next(&mut self) -> Option<Vec<u8>> {
-        self.consumer.next().await?.ok().map(|delivery| delivery.data)
+    ///
+    /// # Errors
+    /// [`Error::Refused`]: the queue is no stream. Its messages stay in it.
+    pub async fn next(&mut self) -> Result<Option<Vec<u8>>, Error> {
+        while let Some(Ok(delivery)) = self.consumer.next().await {
+            let selected = match &mut self.stream {
+                Some(stream) => stream.take(&delivery).await?,
+                None => true,
+            };
+            if selected {
+                return Ok(Some(delivery.data));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl StreamAcks {
+    /// Takes a message, and returns whether it is selected.
+    async fn take(&mut self, delivery: &Delivery) -> Result<bool, Error> {
+        if message::stream_offset(&delivery.properties).is_none() {
+            // An ack would take the message from its consumers.
+            return Err(Error::Refused("this queue is no stream".to_owned()));
+        }
+        self.unacked += 1;
+        if self.unacked >= AHEAD / 2 {
+            let options = BasicAckOptions { multiple: true };
+            self.channel.basic_ack(delivery.delivery_tag, options).await?;
+            self.unacked = 0;
+        }
+        let key = delivery.routing_key.as_str();
+        Ok(self.patterns.iter().any(|pattern| is_match(pattern, key)))
+    }
+}
+
+/// Returns whether a routing key matches a pattern of a topic exchange: `*` stands for one word, `#` for any
+/// number.
+fn is_match(pattern: &str, key: &str) -> bool {
+    fn rest(patterns: &[&str], words: &[&str]) -> bool {
+        match (patterns, words) {
+            ([], words) => words.is_empty(),
+            (["#", patterns @ ..], words) => (0..=words.len()).any(|n| rest(patterns, &words[n..])),
+            ([_, ..], []) => false,
+            ([pattern, patterns @ ..], [word, words @ ..]) => {
+                (*pattern == "*" || pattern == word) && rest(patterns, words)
+            }
+        }
+    }
+    let (patterns, words): (Vec<_>, Vec<_>) = (pattern.split('.').collect(), key.split('.').collect());
+    rest(&patterns, &words)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_match;
+
+    #[test]
+    fn a_pattern_matches_as_in_a_topic_exchange() {
+        for (pattern, key, expected) in [
+            ("#", "call.ended.wavix", true),
+            ("call.#", "call.ended.wavix", true),
+            ("call.#", "call", true),
+            ("call.*", "call.ended.wavix", false),
+            ("call.*.wavix", "call.ended.wavix", true),
+            ("#.wavix", "call.transcript.completed.wavix", true),
+            ("#.wavix", "call.ended.wavix-eu", false),
+            ("call.#.wavix", "call.wavix", true),
+            ("message.#", "call.ended.wavix", false),
+            ("*", "call.ended", false),
+            ("call.ended.wavix", "call.ended.wavix", true),
+        ] {
+            assert_eq!(is_match(pattern, key), expected, "{pattern} {key}");
+        }
     }
 }

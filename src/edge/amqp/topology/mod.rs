@@ -2,6 +2,8 @@
 
 mod declare;
 mod difference;
+mod effects;
+mod policies;
 mod prune;
 mod raw_shards;
 mod record;
@@ -11,6 +13,7 @@ mod spec;
 pub use self::{
     declare::{Applied, Checked},
     difference::{Difference, TopologyError},
+    policies::{Policies, PoliciesError, PolicyEffect},
     prune::{LeftOver, Pruned},
     raw_shards::raw_shards,
     record::declared,

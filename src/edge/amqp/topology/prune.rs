@@ -33,6 +33,8 @@ pub struct LeftOver {
     pub is_applied: bool,
     /// What it holds raw webhooks of, if it does.
     pub raw: Option<RawQueueOf>,
+    /// Whether it is a stream, which is never empty.
+    pub stream: bool,
     bindings: Vec<(String, String)>,
 }
 
@@ -61,10 +63,10 @@ impl Topology {
             if self.queues.iter().any(|needed| needed.name == *name) {
                 continue;
             }
-            let DeclaredQueue { bindings, raw } = queue.clone();
+            let DeclaredQueue { bindings, raw, stream } = queue.clone();
             let (name, is_applied) = (name.clone(), declared.current.contains_key(name));
             match depths.look(&name).await {
-                Ok(look) => found.push(LeftOver { name, look, is_applied, raw, bindings }),
+                Ok(look) => found.push(LeftOver { name, look, is_applied, raw, stream, bindings }),
                 Err(Error::Missing(_)) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -104,6 +106,9 @@ impl Topology {
                 None if queue.raw.is_some() && waiting > 0 => Some(format!(
                     "{waiting} messages wait in delay queues and may come back to it: try again later"
                 )),
+                None if queue.stream => {
+                    Some("it is a stream, whose events are history: delete it by hand".to_owned())
+                }
                 None => delete(connection, &queue).await?,
             };
             match why {

@@ -18,7 +18,7 @@ use lapin::{
 
 use super::{
     declare::{bind_queue, declare_queue, delete_queue},
-    difference::TopologyError,
+    difference::{Difference, TopologyError},
     record::{add, declared, unbind},
     spec::{Queue, Topology},
 };
@@ -90,7 +90,8 @@ impl Topology {
     ) -> Result<u64, ReplaceError> {
         let queue = self.queues.iter().find(|queue| queue.name == name);
         let queue = queue.ok_or_else(|| ReplaceError::Unknown(name.to_owned()))?;
-        if queue.is_stream() {
+        let was_stream = declared(connection).await?.is_stream(name).unwrap_or_else(|| queue.is_stream());
+        if was_stream || names::OWN_STREAMS.contains(&name) {
             return Err(ReplaceError::Stream(name.to_owned()));
         }
         let lock = match name.starts_with(names::DEAD_PREFIX) {
@@ -102,8 +103,9 @@ impl Topology {
         let outcome = self.exchange(connection, queue, patience).await;
         // After any other failure some messages may be in the other queue: the record says so.
         if matches!(outcome, Ok(_) | Err(ReplaceError::InUse(..))) {
-            add(connection, &TopologyRecord::Replaced { at: Timestamp::now(), queue: name.to_owned() })
-                .await?;
+            let (at, queue_name, stream) =
+                (Timestamp::now(), name.to_owned(), outcome.is_ok() && queue.is_stream());
+            add(connection, &TopologyRecord::Replaced { at, queue: queue_name, stream }).await?;
         }
         if let Some(lock) = lock {
             lock.release().await;
@@ -121,7 +123,9 @@ impl Topology {
         let hold = queue.held();
         declare_queue(&channel, &hold, false).await?;
         let mut moved = 0;
-        if exists(connection, &queue.name).await? {
+        // A new stream that a killed run has made already holds the messages that came back.
+        let is_made = queue.is_stream() && is_as_needed(connection, queue).await?;
+        if !is_made && exists(connection, &queue.name).await? {
             let declared = declared(connection).await?;
             unbind(&channel, &queue.name, declared.outdated(&queue.name, &[])).await?;
             unbind(&channel, &queue.name, queue.bindings.iter()).await?;
@@ -146,6 +150,15 @@ impl Topology {
 async fn take_lock(connection: &Connection) -> Result<Lock, ReplaceError> {
     let taken = Lock::take(connection).await;
     if matches!(taken, Err(Error::Locked(_))) { Err(ReplaceError::Busy) } else { Ok(taken?) }
+}
+
+/// Returns whether a queue has the arguments that it needs. One that is missing is created.
+async fn is_as_needed(connection: &Connection, queue: &Queue) -> Result<bool, TopologyError> {
+    let channel = connection.channel().await.map_err(Error::from)?;
+    match declare_queue(&channel, queue, false).await {
+        Ok(()) => Ok(true),
+        Err(error) => Difference::of(format!("queue {}", queue.name), "queue", error).map(|_| false),
+    }
 }
 
 async fn exists(connection: &Connection, queue: &str) -> Result<bool, Error> {

@@ -3,7 +3,7 @@
 use lapin::ExchangeKind;
 
 use crate::{
-    config::{Config, Source, Subscription},
+    config::{Config, Kind, Overflow, Source, Subscription},
     core::{
         applied::{DeclaredQueue, RawQueueOf},
         delivery::retry::Tier,
@@ -43,7 +43,7 @@ pub struct Queue {
 impl Queue {
     /// Returns it as the record of the topology lists it.
     pub(super) fn declared(&self) -> DeclaredQueue {
-        DeclaredQueue { bindings: self.bindings.clone(), raw: self.raw.clone() }
+        DeclaredQueue { bindings: self.bindings.clone(), raw: self.raw.clone(), stream: self.is_stream() }
     }
 
     /// Returns the queue that holds its messages while it is being replaced.
@@ -105,8 +105,9 @@ fn dead_lettering(exchange: &str) -> Vec<(&'static str, Argument)> {
     ]
 }
 
-/// Returns the arguments of a queue without a delivery limit. If a policy limits its length it refuses new
-/// messages, whose publishers wait: by default it would drop its oldest ones.
+/// Returns the arguments of a queue without a delivery limit. If a policy limits its length, and does not
+/// set `overflow` as well, it refuses new messages, whose publishers wait: by default it would drop its
+/// oldest ones.
 fn unlimited() -> Vec<(&'static str, Argument)> {
     vec![
         ("x-queue-type", text("quorum")),
@@ -115,15 +116,21 @@ fn unlimited() -> Vec<(&'static str, Argument)> {
     ]
 }
 
-/// Returns a stream, with retention by age if there is a maximum.
+/// Returns a stream of hookswitch's own, with retention by age if there is a maximum.
 ///
-/// A stream drops whole segments only; they are small, since dead letters are few. A letter older than the
-/// log's retention is still in its queue, and `dead-letters reindex` lists it in the log again.
+/// A letter older than the log's retention is still in its queue, and `dead-letters reindex` lists it in the
+/// log again.
 fn stream(name: &str, age_max: Option<&str>) -> Queue {
+    let arguments = kept_for(age_max);
+    Queue { name: name.to_owned(), arguments, bindings: Vec::new(), raw: None }
+}
+
+/// Returns the arguments of a stream. It drops whole segments only, so they are small.
+fn kept_for(age_max: Option<&str>) -> Vec<(&'static str, Argument)> {
     let mut arguments = vec![("x-queue-type", text("stream"))];
     arguments.extend(age_max.map(|age_max| ("x-max-age", text(age_max))));
     arguments.push(("x-stream-max-segment-size-bytes", Argument::Number(STREAM_SEGMENT)));
-    Queue { name: name.to_owned(), arguments, bindings: Vec::new(), raw: None }
+    arguments
 }
 
 impl Topology {
@@ -218,11 +225,28 @@ fn delay_queue(tier: Tier) -> Queue {
 }
 
 fn subscribed_queue(name: &str, subscription: &Subscription) -> Queue {
-    let mut arguments = unlimited();
+    let mut arguments = match subscription.kind {
+        Kind::Queue => unlimited(),
+        Kind::Stream => {
+            let age_max = subscription.retention.map(|retention| format!("{}s", retention.as_secs()));
+            kept_for(age_max.as_deref())
+        }
+    };
+    if subscription.overflow == Overflow::DropOldest {
+        arguments.retain(|(name, _)| *name != "x-overflow");
+        arguments.push(("x-overflow", text("drop-head")));
+    }
     if let Some(length_max) = subscription.length_max {
         arguments.push(("x-max-length", Argument::Number(length_max.into())));
     }
-    let bind = |pattern: &String| (names::EVENTS_EXCHANGE.to_owned(), pattern.clone());
-    let bindings = subscription.patterns.iter().map(bind).collect();
+    if let Some(bytes_max) = subscription.bytes_max {
+        let bytes_max = i64::try_from(bytes_max).unwrap_or(i64::MAX);
+        arguments.push(("x-max-length-bytes", Argument::Number(bytes_max)));
+    }
+    let keys = match subscription.filter.is_empty() {
+        true => subscription.patterns.clone(),
+        false => vec![names::filtered_key(name)],
+    };
+    let bindings = keys.into_iter().map(|key| (names::EVENTS_EXCHANGE.to_owned(), key)).collect();
     Queue { name: name.to_owned(), arguments, bindings, raw: None }
 }

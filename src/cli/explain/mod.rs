@@ -1,0 +1,146 @@
+//! `hookswitch explain`
+
+mod findings;
+mod print;
+mod subject;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use uuid::Uuid;
+
+use self::{
+    findings::{Findings, FoundEvent, FoundMark},
+    subject::Subject,
+};
+use super::{
+    connect::{block_on, open_store},
+    dead_letters::session::Session,
+    exit::{FAILED, OK},
+    output::Out,
+};
+use crate::{
+    config::Config,
+    core::{events::key::IdempotencyKey, json::Document, webhook::SourceName},
+    edge::amqp::consume::tail::Tail,
+};
+
+/// The silence of a stream that counts as its end.
+const SILENCE: Duration = Duration::from_secs(2);
+
+const NOTES: &str = "It says what is recorded, and what follows from it:
+  - a delivery id holds its time of receipt
+  - the log of dead letters (90 days) and the journal of jobs (400 days): every death, and who sent the \
+    letter back or discarded it
+  - the mark of the idempotency key in Redis (dedup.lease, dedup.done_ttl). The key is the one that this \
+    build derives from a dead letter's body, that an event carries, or that you give
+  - with --stream, the events in a stream that is bound to them
+
+It does not know more: a webhook that is queued, waits for a retry or is in work is nowhere on record by its \
+id, duplicates are counted and not listed, and an event's id does not lead back to its webhook without a \
+stream. The keys themselves are not shown, since they can be made of personal data.
+
+Examples:
+  hookswitch explain 01932c5e-7d1e-7a3c-9f0e-3f1b2a4c5d6e
+  hookswitch explain 3b0e2f5a-1c7d-5e8f-9a6b-0c1d2e3f4a5b --stream events.history
+  hookswitch explain delivery:d-17 --source varda-eu
+
+Exit codes:
+  0   something is recorded
+  1   nothing is recorded, or the output could not be written
+  64  the command line or the configuration is wrong
+  69  the broker or Redis is unreachable";
+
+/// Explain what is recorded of one webhook: its deaths, its key's mark, its events, where it is
+#[derive(clap::Args)]
+#[command(after_help = NOTES)]
+pub(super) struct Args {
+    /// A delivery id, a letter id, an event id, or with --source an idempotency key
+    id: String,
+    /// The source whose idempotency key ID is
+    #[arg(long, value_name = "SOURCE")]
+    source: Option<SourceName>,
+    /// A stream of events to search as well: the name of a subscription's queue that is a stream
+    #[arg(long, value_name = "QUEUE")]
+    stream: Option<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
+    block_on(explain(args, config))
+}
+
+async fn explain(args: &Args, config: &Config) -> anyhow::Result<u8> {
+    let subject = Subject::of(&args.id, args.source.as_ref())?;
+    let session = Session::open(config).await?;
+    let store = open_store(config).await?;
+    let mut findings = Findings { received_at: received_at(&subject), ..Findings::default() };
+    if let Some(stream) = &args.stream {
+        findings.events = search(&session, stream, &subject).await?;
+    }
+    let mut ids: Vec<Uuid> = findings.events.iter().map(|event| event.delivery).collect();
+    ids.extend(if let Subject::Delivery(id) = &subject { Some(*id) } else { None });
+    ids.sort();
+    ids.dedup();
+    for id in ids {
+        findings.letters.extend(session.dead_letters().trace(id).await?);
+    }
+    for (source, key) in keys(&subject, &findings) {
+        let (mark, left) = store.mark_of(&source, &key).await?;
+        findings.marks.push(FoundMark { source, mark, left });
+    }
+    let mut out = Out::new();
+    if args.json {
+        out.line(&print::as_json(&findings).to_string())?;
+    } else {
+        for line in print::lines(&findings, &subject, args.stream.is_some()) {
+            out.line(&line)?;
+        }
+    }
+    out.finish()?;
+    Ok(if findings.is_empty() { FAILED } else { OK })
+}
+
+/// Returns the time in a delivery id; none if it may be a letter's id, or is none.
+fn received_at(subject: &Subject) -> Option<Timestamp> {
+    let Subject::Delivery(id) = subject else { return None };
+    let (seconds, nanoseconds) = id.get_timestamp()?.to_unix();
+    Timestamp::new(i64::try_from(seconds).ok()?, i32::try_from(nanoseconds).ok()?).ok()
+}
+
+/// Searches a stream for events.
+async fn search(session: &Session<'_>, stream: &str, subject: &Subject) -> anyhow::Result<Vec<FoundEvent>> {
+    let wrong = |error| anyhow::anyhow!("stream `{stream}` cannot be read: {error}");
+    let all = ["#".to_owned()];
+    let opening = Tail::open_stream(session.connection(), stream, Timestamp::UNIX_EPOCH, &all).await;
+    let mut tail = opening.map_err(wrong)?;
+    let mut found: Vec<FoundEvent> = Vec::new();
+    while let Ok(next) = tokio::time::timeout(SILENCE, tail.next()).await {
+        let Some(event) = next.map_err(wrong)? else { break };
+        let readable = Document::parse(&event).map(|document| document.readable()).ok();
+        let event = readable.and_then(|event| serde_json::from_slice::<Value>(&event).ok());
+        if let Some(event) = event.filter(|event| subject.has(event)) {
+            found.extend(FoundEvent::of(&event));
+        }
+    }
+    Ok(found)
+}
+
+/// Returns the keys that are known of a subject, each once.
+fn keys(subject: &Subject, findings: &Findings) -> Vec<(SourceName, IdempotencyKey)> {
+    let mut keys = Vec::new();
+    if let Subject::Key(source, key) = subject {
+        keys.push((source.clone(), IdempotencyKey::from_text(key.clone())));
+    }
+    keys.extend(findings.events.iter().map(|event| (event.source.clone(), event.key.clone())));
+    for traced in &findings.letters {
+        let source = &traced.letter.queued.webhook.source;
+        keys.extend(traced.key.as_ref().ok().map(|key| (source.clone(), key.clone())));
+    }
+    let mut seen = std::collections::HashSet::new();
+    keys.retain(|key| seen.insert(key.clone()));
+    keys
+}

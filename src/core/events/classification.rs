@@ -1,0 +1,100 @@
+//! `dataclassification`, of the extension document Data Classification: whether an event may hold personal
+//! data.
+
+use super::event::{Event, EventType};
+use crate::core::{
+    json::{Document, Json, ROOT, path},
+    providers::Schema,
+};
+
+/// Returns `internal` for an event that holds no personal data, and `confidential` for all others.
+///
+/// An event is internal if its type describes no person, and whatever it carries under `unmapped` is public
+/// by the schema of its provider. What is new there is not, so the event is confidential.
+pub(super) fn classify(event: &Event<'_>, schema: &Schema) -> &'static str {
+    let is_internal = is_impersonal(event.kind) && (event.unmapped.is_empty() || is_public(event, schema));
+    if is_internal { "internal" } else { "confidential" }
+}
+
+/// Returns whether the typed fields of a type hold no personal data: they describe how a business is set up.
+fn is_impersonal(kind: EventType) -> bool {
+    use EventType as E;
+    matches!(
+        kind,
+        E::SourcePing
+            | E::PipelineCreated
+            | E::PipelineUpdated
+            | E::PipelineDeleted
+            | E::StageCreated
+            | E::StageUpdated
+            | E::StageDeleted
+            | E::InvoiceItemCreated
+            | E::InvoiceItemUpdated
+            | E::InvoiceItemDeleted
+            | E::SchedulingSlotCreated
+            | E::SchedulingSlotUpdated
+            | E::SchedulingSlotDeleted
+    )
+}
+
+/// Returns whether everything under `unmapped` is public.
+fn is_public(event: &Event<'_>, schema: &Schema) -> bool {
+    let mut unmapped = Vec::new();
+    event.unmapped.write(&mut unmapped);
+    // What was just written can be read.
+    Document::parse(&unmapped).is_ok_and(|json| Leaves { json: &json, schema }.are_public(ROOT, ""))
+}
+
+/// The values of a document, judged by a schema.
+struct Leaves<'a> {
+    json: &'a Document<'a>,
+    schema: &'a Schema,
+}
+
+impl Leaves<'_> {
+    /// Returns whether every value in the one at `node`, which has the path `at`, is public, and every key.
+    fn are_public(&self, node: usize, at: &str) -> bool {
+        let mut children = self.json.children(node);
+        match self.json.raw(node).class() {
+            "null" => true,
+            "array" => children.all(|child| self.are_public(child, &format!("{at}[]"))),
+            "object" => children.all(|child| {
+                let (key, mut at) = (self.json.key(child), at.to_owned());
+                let is_name = path::is_field_name(&key) && !self.schema.is_keyed(&at);
+                path::push_key(&mut at, &key);
+                is_name && self.are_public(child, &at)
+            }),
+            _ => self.schema.is_public(at),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::{events::data::Data, json::Object, providers::Provider};
+
+    fn class(kind: EventType, unmapped: &str) -> &'static str {
+        let unmapped = Object::root(unmapped.as_bytes()).expect("an object").into_unmapped();
+        let event = Event { unmapped, ..Event::new(kind, "stage/1".to_owned(), "x", Data::Empty {}) };
+        classify(&event, Provider::Morph.schema())
+    }
+
+    #[test]
+    fn an_event_is_internal_only_if_its_type_and_all_that_it_carries_are_impersonal() {
+        use EventType::{CallEnded, StageUpdated};
+        assert_eq!(class(StageUpdated, "{}"), "internal");
+        let known = r#"{"data":{"object":"resource","rawResource":null,"warnings":[],
+            "fields":{"stages":[{"object":"resourceRef"}]}}}"#;
+        assert_eq!(class(StageUpdated, known), "internal");
+        for new in [
+            r#"{"data":{"nick":"Ada"}}"#,
+            r#"{"data":{"rawResource":{"ada@example.com":null}}}"#,
+            r#"{"data":{"+15550100123":null}}"#,
+            r#"{"data":{"fields":{"stages":[{"object":{"name":"Ada"}}]}}}"#,
+        ] {
+            assert_eq!(class(StageUpdated, new), "confidential", "{new}");
+        }
+        assert_eq!(class(CallEnded, "{}"), "confidential");
+    }
+}
