@@ -29,7 +29,9 @@ export type CallEvent = Attributes & {
     | "call.input"
     | "call.media"
     | "call.outcome_tagged"
+    | "call.recording.available"
     | "call.ringing"
+    | "call.scheduled"
     | "call.tagged"
     | "call.transferred"
     | "call.untagged"
@@ -197,6 +199,30 @@ export interface Attributes {
    */
   idempotencykey: string;
   /**
+   * What the event has in common with the others about the same object.
+   */
+  correlationid?: string;
+  /**
+   * 32 bits of the hash of `correlationid`.
+   */
+  partitionkey?: string;
+  /**
+   * Sorts the events about one object.
+   */
+  sequence: string;
+  /**
+   * The time at which the webhook was received.
+   */
+  recordedtime: string;
+  /**
+   * The sensitivity of the data.
+   */
+  dataclassification: string;
+  /**
+   * The state of the trace.
+   */
+  tracestate?: string;
+  /**
    * True if the provider marks the event as a test.
    */
   test: boolean;
@@ -212,90 +238,99 @@ export interface Attributes {
    * The trace that the webhook belongs to, in the format of W3C.
    */
   traceparent?: string;
-  /**
-   * The time at which the webhook was received.
-   */
-  recordedtime: string;
-  sequence: string;
-  correlationid?: string;
 }
 /**
  * The data of `call.*`.
  */
 export interface CallData {
   /**
-   * The provider's id, opaque. One provider's early events have none.
+   * The call's id at the provider, an opaque string. The first events of one provider have none.
    */
   call_id?: string;
   /**
-   * The direction.
+   * The direction, seen from the provider's customer.
    */
   direction?: "inbound" | "outbound";
   /**
-   * The state of the call.
+   * The direction in the provider's word, only where that is unknown.
    */
-  status?: "planned" | "initiated" | "ringing" | "in_progress" | "ended" | "unknown" | "scheduled";
+  direction_raw?: string;
   /**
-   * The reason for its end.
+   * The state of the call. It follows from the event's type; in other types it is what the provider says.
+   */
+  status?: "scheduled" | "initiated" | "ringing" | "in_progress" | "ended";
+  /**
+   * The state in the provider's own word.
+   */
+  status_raw?: string;
+  /**
+   * The reason why the call ended, absent where the provider does not say it.
    */
   end_reason?:
-    | "completed"
-    | "busy"
-    | "canceled"
-    | "rejected"
-    | "no_answer"
-    | "missed"
-    | "voicemail"
-    | "abandoned"
-    | "failed"
-    | "unknown";
+    "completed" | "busy" | "canceled" | "rejected" | "no_answer" | "missed" | "voicemail" | "abandoned" | "failed";
+  /**
+   * The reason in the provider's own word.
+   */
+  end_reason_raw?: string;
   from?: Party;
   to?: Party1;
   /**
-   * The time of the start.
+   * The time for which the call is planned, RFC 3339 in UTC.
+   */
+  scheduled_at?: string;
+  /**
+   * The time at which the call was set up, RFC 3339 in UTC.
    */
   started_at?: string;
   /**
-   * The time of the answer.
+   * The time of the answer, RFC 3339 in UTC.
    */
   answered_at?: string;
   /**
-   * The time of the end.
+   * The time at which the call ended, RFC 3339 in UTC.
    */
   ended_at?: string;
   /**
-   * The duration in seconds.
+   * The length of the call in seconds, from its start to its end.
    */
   duration_seconds?: number;
   /**
-   * The address of the recording.
+   * The length of the conversation in seconds, from the answer to the end.
    */
-  recording_url?: string;
+  talk_seconds?: number;
   /**
-   * A label that a person put on the call.
+   * The length in seconds that the provider bills.
+   */
+  billed_seconds?: number;
+  /**
+   * The recordings of the call.
+   */
+  recordings?: Recording[];
+  /**
+   * A label that a person or the provider's customer put on the call.
    */
   tag?: string;
   /**
-   * True if a machine answered.
+   * True if a machine answered, such as a voicemail.
    */
   machine_detected?: boolean;
   /**
-   * The participants.
+   * The people in the call.
    */
   participants?: Participant[];
   transfer?: Transfer;
   /**
-   * A summary.
+   * A summary of what was said, a free text.
    */
   summary?: string;
   /**
    * A summary in one sentence.
    */
   short_summary?: string;
-  transcript_ref?: Reference;
+  transcript_ref?: Reference1;
   outcome?: CallOutcome;
   /**
-   * The marketing attribution of the caller, as written.
+   * The marketing attribution of the caller, as the provider wrote it.
    */
   attribution?: {
     [k: string]: unknown;
@@ -303,21 +338,25 @@ export interface CallData {
   value?: CallValue;
   cost?: Cost;
   /**
-   * The error, in the provider's words.
+   * The error in the provider's words, a free text.
    */
   error?: string;
   /**
-   * The media that was played during the call, as written.
+   * The media that was played during the call, as the provider wrote it.
    */
   media?: {
     [k: string]: unknown;
   };
   /**
-   * The keys that were pressed. Sensitive.
+   * The keys that were pressed during the call. They may be a PIN.
    */
   digits?: string;
   /**
-   * The names of the fields above that were computed.
+   * True if the event states how a call stands that may have been told to be over before.
+   */
+  snapshot?: boolean;
+  /**
+   * The names of the fields of this event that hookswitch computed.
    */
   derived?: string[];
   /**
@@ -326,25 +365,21 @@ export interface CallData {
   unmapped?: {
     [k: string]: unknown;
   };
-  recordings?: {
-    id?: string;
-    url?: string;
-  }[];
 }
 /**
  * The caller.
  */
 export interface Party {
   /**
-   * The address as the provider wrote it: a number, a SIP URI, `anonymous`, …
+   * The address as the provider wrote it: a number, a SIP URI, an extension, `anonymous`, …
    */
   raw?: string;
   /**
-   * The number with `+`, if `raw` is unambiguously an E.164 number.
+   * The number in E.164 with `+`, where it is certain.
    */
   e164?: string;
   /**
-   * The party's name.
+   * The name that the provider has for the address.
    */
   name?: string;
 }
@@ -353,100 +388,254 @@ export interface Party {
  */
 export interface Party1 {
   /**
-   * The address as the provider wrote it: a number, a SIP URI, `anonymous`, …
+   * The address as the provider wrote it: a number, a SIP URI, an extension, `anonymous`, …
    */
   raw?: string;
   /**
-   * The number with `+`, if `raw` is unambiguously an E.164 number.
+   * The number in E.164 with `+`, where it is certain.
    */
   e164?: string;
   /**
-   * The party's name.
+   * The name that the provider has for the address.
    */
   name?: string;
 }
 /**
- * A participant of a call or a speaker of a transcript.
+ * A recording of a call.
  */
-export interface Participant {
+export interface Recording {
   /**
-   * `internal`, `external` or `unknown`, where the provider says so.
-   */
-  role?: string;
-  /**
-   * The id at the provider.
+   * The recording's id at the provider, an opaque string.
    */
   id?: string;
   /**
-   * The type of object that the id belongs to, in the provider's word.
+   * The address of the recording, a URL that may need the provider's credentials.
    */
-  kind?: string;
+  url?: string;
   /**
-   * The name.
+   * The time at which the recording starts, RFC 3339 in UTC.
+   */
+  started_at?: string;
+  /**
+   * The length of the recording in seconds.
+   */
+  duration_seconds?: number;
+}
+/**
+ * A person in a call, a transcript, a message, a conversation or a record.
+ */
+export interface Participant {
+  /**
+   * The person's part, absent where the provider does not say it.
+   */
+  role?: "agent" | "customer" | "ai" | "owner" | "organizer";
+  /**
+   * The person's part in the provider's own word.
+   */
+  role_raw?: string;
+  /**
+   * The end of the call or message at which the person is, where it is known.
+   */
+  party?: "from" | "to";
+  /**
+   * The person's id among the speakers of this transcript, to which `transcript[].speaker_id` refers.
+   */
+  speaker_id?: string;
+  reference?: Reference;
+  /**
+   * The full name.
    */
   name?: string;
   /**
-   * The e-mail address.
+   * E-mail addresses.
    */
-  email?: string;
+  emails?: string[];
   /**
-   * The phone number as written.
+   * Phone numbers.
    */
-  phone?: string;
+  phones?: Phone[];
 }
 /**
- * The transfer.
+ * The person's record at the provider.
+ */
+export interface Reference {
+  /**
+   * The object's id at the provider, an opaque string.
+   */
+  id: string;
+  /**
+   * The kind of object, absent where the provider sends none or an unknown word.
+   */
+  kind?:
+    | "contact"
+    | "company"
+    | "user"
+    | "workspace"
+    | "opportunity"
+    | "pipeline"
+    | "stage"
+    | "engagement"
+    | "invoice"
+    | "invoice_item"
+    | "invoice_line_item"
+    | "event_type"
+    | "slot"
+    | "event"
+    | "call"
+    | "transcript";
+  /**
+   * The kind of object in the provider's own word.
+   */
+  kind_raw?: string;
+}
+/**
+ * A phone number of a person.
+ */
+export interface Phone {
+  /**
+   * The number as the provider wrote it.
+   */
+  raw: string;
+  /**
+   * The number in E.164 with `+`, where it is certain.
+   */
+  e164?: string;
+}
+/**
+ * The transfer of the call.
  */
 export interface Transfer {
+  from?: Participant1;
+  to?: Participant2;
   /**
-   * The transferring party, as written.
-   */
-  from?: {
-    [k: string]: unknown;
-  };
-  /**
-   * The receiving party, as written.
-   */
-  to?: {
-    [k: string]: unknown;
-  };
-  /**
-   * The id of the first call in the chain.
+   * The id of the first call in the chain of transfers.
    */
   original_call_id?: string;
 }
 /**
- * The transcript, where it is a separate object.
+ * A person in a call, a transcript, a message, a conversation or a record.
  */
-export interface Reference {
+export interface Participant1 {
   /**
-   * The object's id at the provider.
+   * The person's part, absent where the provider does not say it.
+   */
+  role?: "agent" | "customer" | "ai" | "owner" | "organizer";
+  /**
+   * The person's part in the provider's own word.
+   */
+  role_raw?: string;
+  /**
+   * The end of the call or message at which the person is, where it is known.
+   */
+  party?: "from" | "to";
+  /**
+   * The person's id among the speakers of this transcript, to which `transcript[].speaker_id` refers.
+   */
+  speaker_id?: string;
+  reference?: Reference;
+  /**
+   * The full name.
+   */
+  name?: string;
+  /**
+   * E-mail addresses.
+   */
+  emails?: string[];
+  /**
+   * Phone numbers.
+   */
+  phones?: Phone[];
+}
+/**
+ * A person in a call, a transcript, a message, a conversation or a record.
+ */
+export interface Participant2 {
+  /**
+   * The person's part, absent where the provider does not say it.
+   */
+  role?: "agent" | "customer" | "ai" | "owner" | "organizer";
+  /**
+   * The person's part in the provider's own word.
+   */
+  role_raw?: string;
+  /**
+   * The end of the call or message at which the person is, where it is known.
+   */
+  party?: "from" | "to";
+  /**
+   * The person's id among the speakers of this transcript, to which `transcript[].speaker_id` refers.
+   */
+  speaker_id?: string;
+  reference?: Reference;
+  /**
+   * The full name.
+   */
+  name?: string;
+  /**
+   * E-mail addresses.
+   */
+  emails?: string[];
+  /**
+   * Phone numbers.
+   */
+  phones?: Phone[];
+}
+/**
+ * The transcript, where it is an object of its own at the provider.
+ */
+export interface Reference1 {
+  /**
+   * The object's id at the provider, an opaque string.
    */
   id: string;
   /**
-   * The object's type, in the provider's word.
+   * The kind of object, absent where the provider sends none or an unknown word.
    */
-  kind?: string;
+  kind?:
+    | "contact"
+    | "company"
+    | "user"
+    | "workspace"
+    | "opportunity"
+    | "pipeline"
+    | "stage"
+    | "engagement"
+    | "invoice"
+    | "invoice_item"
+    | "invoice_line_item"
+    | "event_type"
+    | "slot"
+    | "event"
+    | "call"
+    | "transcript";
+  /**
+   * The kind of object in the provider's own word.
+   */
+  kind_raw?: string;
 }
 /**
- * The outcome.
+ * The outcome, as an agent tagged it.
  */
 export interface CallOutcome {
   /**
-   * The tag's id.
+   * The id of the tag.
    */
   id?: string;
   /**
-   * `booked`, `spam`, …
+   * The outcome, absent where the provider sends an unknown word.
    */
-  kind?: string;
+  kind?: "booked" | "quoted" | "follow_up" | "not_interested" | "no_answer" | "spam" | "wrong_number" | "other";
   /**
-   * Free text.
+   * The outcome in the provider's own word.
+   */
+  kind_raw?: string;
+  /**
+   * The agent's notes, a free text.
    */
   notes?: string;
 }
 /**
- * The value.
+ * The value of the call for the provider's customer.
  */
 export interface CallValue {
   estimated?: Money;
@@ -458,54 +647,54 @@ export interface CallValue {
  */
 export interface Money {
   /**
-   * The amount in major units: a decimal, as a string.
+   * The amount in major units, such as dollars: a decimal as a string, to the provider's last digit.
    */
-  amount?: string;
+  amount: string;
   /**
-   * The amount in minor units, such as cents.
-   */
-  minor_units?: number;
-  /**
-   * The currency: ISO 4217, or as the provider wrote it.
+   * The currency, an ISO 4217 code or as the provider wrote it, absent where it says none.
    */
   currency?: string;
+  /**
+   * The same amount as an integer in minor units, such as cents, where the provider sends those.
+   */
+  minor_units?: number;
 }
 /**
  * The actual value.
  */
 export interface Money1 {
   /**
-   * The amount in major units: a decimal, as a string.
+   * The amount in major units, such as dollars: a decimal as a string, to the provider's last digit.
    */
-  amount?: string;
+  amount: string;
   /**
-   * The amount in minor units, such as cents.
-   */
-  minor_units?: number;
-  /**
-   * The currency: ISO 4217, or as the provider wrote it.
+   * The currency, an ISO 4217 code or as the provider wrote it, absent where it says none.
    */
   currency?: string;
+  /**
+   * The same amount as an integer in minor units, such as cents, where the provider sends those.
+   */
+  minor_units?: number;
 }
 /**
  * The revenue.
  */
 export interface Money2 {
   /**
-   * The amount in major units: a decimal, as a string.
+   * The amount in major units, such as dollars: a decimal as a string, to the provider's last digit.
    */
-  amount?: string;
+  amount: string;
   /**
-   * The amount in minor units, such as cents.
-   */
-  minor_units?: number;
-  /**
-   * The currency: ISO 4217, or as the provider wrote it.
+   * The currency, an ISO 4217 code or as the provider wrote it, absent where it says none.
    */
   currency?: string;
+  /**
+   * The same amount as an integer in minor units, such as cents, where the provider sends those.
+   */
+  minor_units?: number;
 }
 /**
- * The cost.
+ * The cost of the call.
  */
 export interface Cost {
   total?: Money3;
@@ -516,71 +705,75 @@ export interface Cost {
  */
 export interface Money3 {
   /**
-   * The amount in major units: a decimal, as a string.
+   * The amount in major units, such as dollars: a decimal as a string, to the provider's last digit.
    */
-  amount?: string;
+  amount: string;
   /**
-   * The amount in minor units, such as cents.
-   */
-  minor_units?: number;
-  /**
-   * The currency: ISO 4217, or as the provider wrote it.
+   * The currency, an ISO 4217 code or as the provider wrote it, absent where it says none.
    */
   currency?: string;
+  /**
+   * The same amount as an integer in minor units, such as cents, where the provider sends those.
+   */
+  minor_units?: number;
 }
 /**
  * The cost per minute.
  */
 export interface Money4 {
   /**
-   * The amount in major units: a decimal, as a string.
+   * The amount in major units, such as dollars: a decimal as a string, to the provider's last digit.
    */
-  amount?: string;
+  amount: string;
   /**
-   * The amount in minor units, such as cents.
-   */
-  minor_units?: number;
-  /**
-   * The currency: ISO 4217, or as the provider wrote it.
+   * The currency, an ISO 4217 code or as the provider wrote it, absent where it says none.
    */
   currency?: string;
+  /**
+   * The same amount as an integer in minor units, such as cents, where the provider sends those.
+   */
+  minor_units?: number;
 }
 /**
  * The data of `call.transcript.*`.
  */
 export interface TranscriptData {
   /**
-   * The transcript's own id, where it has one.
+   * The transcript's own id at the provider, an opaque string, where it has one.
    */
   transcript_id?: string;
   /**
-   * The call's id.
+   * The call's id at the provider, an opaque string. A transcript of a file has none.
    */
   call_id?: string;
   /**
-   * The direction of the call.
+   * The direction of the call, seen from the provider's customer.
    */
   direction?: "inbound" | "outbound";
+  /**
+   * The direction in the provider's word, only where that is unknown.
+   */
+  direction_raw?: string;
   from?: Party2;
   to?: Party3;
   /**
-   * The utterances, in the provider's order.
+   * The utterances in the provider's order. One utterance in a partial transcript.
    */
   transcript?: Segment[];
   /**
-   * The transcript as one text, where the provider sends it.
+   * The whole transcript as one text, where the provider sends it.
    */
   full_text?: string;
   /**
    * The speakers.
    */
-  speakers?: Participant[];
+  participants?: Participant[];
   /**
-   * The duration in seconds.
+   * The length in seconds of what was transcribed, which need not be that of the call.
    */
-  duration_seconds?: number;
+  transcript_seconds?: number;
   /**
-   * The error, in the provider's words.
+   * The error in the provider's words, a free text.
    */
   error?: string;
   /**
@@ -595,15 +788,15 @@ export interface TranscriptData {
  */
 export interface Party2 {
   /**
-   * The address as the provider wrote it: a number, a SIP URI, `anonymous`, …
+   * The address as the provider wrote it: a number, a SIP URI, an extension, `anonymous`, …
    */
   raw?: string;
   /**
-   * The number with `+`, if `raw` is unambiguously an E.164 number.
+   * The number in E.164 with `+`, where it is certain.
    */
   e164?: string;
   /**
-   * The party's name.
+   * The name that the provider has for the address.
    */
   name?: string;
 }
@@ -612,15 +805,15 @@ export interface Party2 {
  */
 export interface Party3 {
   /**
-   * The address as the provider wrote it: a number, a SIP URI, `anonymous`, …
+   * The address as the provider wrote it: a number, a SIP URI, an extension, `anonymous`, …
    */
   raw?: string;
   /**
-   * The number with `+`, if `raw` is unambiguously an E.164 number.
+   * The number in E.164 with `+`, where it is certain.
    */
   e164?: string;
   /**
-   * The party's name.
+   * The name that the provider has for the address.
    */
   name?: string;
 }
@@ -629,32 +822,56 @@ export interface Party3 {
  */
 export interface Segment {
   /**
-   * The role of the speaker.
+   * The utterance's position in the provider's list, from 0. Absent in a partial transcript.
    */
-  speaker: "agent" | "customer" | "ai" | "unknown";
+  sequence?: number;
+  /**
+   * The role of the speaker, absent where the provider does not say it.
+   */
+  speaker?: "agent" | "customer" | "ai";
+  /**
+   * The speaker in the provider's own word.
+   */
+  speaker_raw?: string;
+  /**
+   * The speaker's id, where speakers have ids: see `participants[].speaker_id`.
+   */
+  speaker_id?: string;
   /**
    * The spoken text.
    */
   text: string;
   /**
-   * The start, as the provider wrote it: a time, seconds into the call, or a number of unknown unit.
+   * The time of the utterance's start, RFC 3339 in UTC, where it is certain.
    */
   at?: string;
   /**
-   * The end, likewise.
+   * The utterance's start in whole milliseconds since the start of the call, where it is certain.
+   */
+  offset_ms?: number;
+  /**
+   * The utterance's start in the provider's own text.
+   */
+  at_raw?: string;
+  /**
+   * The time of the utterance's end, RFC 3339 in UTC, where it is certain.
    */
   until?: string;
   /**
-   * The id of the speaker, where speakers have ids.
+   * The utterance's end in whole milliseconds since the start of the call, where it is certain.
    */
-  speaker_id?: string;
+  until_offset_ms?: number;
+  /**
+   * The utterance's end in the provider's own text.
+   */
+  until_raw?: string;
 }
 /**
  * The data of CRM records: companies, users, workspaces, opportunities, pipelines, stages, engagements.
  */
 export interface RecordData {
   /**
-   * The provider's id.
+   * The record's id at the provider, an opaque string.
    */
   record_id?: string;
   /**
@@ -670,48 +887,64 @@ export interface RecordData {
    */
   last_name?: string;
   /**
-   * A user's e-mail address.
+   * A user's e-mail addresses.
    */
-  email?: string;
+  emails?: string[];
   /**
-   * The kind of an engagement or a stage, in the provider's word.
+   * The kind of an engagement or a stage.
    */
-  kind?: string;
+  kind?: "call" | "meeting" | "email" | "task" | "note" | "open" | "won" | "lost";
   /**
-   * The direction of an engagement.
+   * The kind in the provider's own word.
+   */
+  kind_raw?: string;
+  /**
+   * The direction of an engagement, seen from the provider's customer.
    */
   direction?: "inbound" | "outbound";
   /**
-   * The status, in the provider's word.
+   * The direction in the provider's word, only where that is unknown.
    */
-  status?: string;
+  direction_raw?: string;
+  /**
+   * The state of an engagement.
+   */
+  status?: "planned" | "in_progress" | "completed" | "canceled";
+  /**
+   * The state in the provider's own word.
+   */
+  status_raw?: string;
   /**
    * A free-text description.
    */
   description?: string;
   amount?: Money5;
   /**
-   * The time of the start.
+   * The time at which an engagement starts, RFC 3339 in UTC.
    */
   started_at?: string;
   /**
-   * The time of the end.
+   * The time at which an engagement ends, RFC 3339 in UTC.
    */
   ended_at?: string;
   /**
-   * The duration in seconds.
+   * The length of an engagement in seconds.
    */
   duration_seconds?: number;
   /**
-   * Related objects by role: `owner`, `stage`, `contacts`, …
+   * The people of the record.
+   */
+  participants?: Participant[];
+  /**
+   * Related objects that are no people, by role: `stage`, `pipeline`, `companies`, …
    */
   links?: Link[];
   /**
-   * The time of creation.
+   * The time at which the record was created at the provider, RFC 3339 in UTC.
    */
   created_at?: string;
   /**
-   * The time of the last change.
+   * The time of the record's last change at the provider, RFC 3339 in UTC.
    */
   updated_at?: string;
   /**
@@ -726,17 +959,17 @@ export interface RecordData {
  */
 export interface Money5 {
   /**
-   * The amount in major units: a decimal, as a string.
+   * The amount in major units, such as dollars: a decimal as a string, to the provider's last digit.
    */
-  amount?: string;
+  amount: string;
   /**
-   * The amount in minor units, such as cents.
-   */
-  minor_units?: number;
-  /**
-   * The currency: ISO 4217, or as the provider wrote it.
+   * The currency, an ISO 4217 code or as the provider wrote it, absent where it says none.
    */
   currency?: string;
+  /**
+   * The same amount as an integer in minor units, such as cents, where the provider sends those.
+   */
+  minor_units?: number;
 }
 /**
  * A reference and its role.
@@ -747,20 +980,40 @@ export interface Link {
    */
   role: string;
   /**
-   * The object's id at the provider.
+   * The object's id at the provider, an opaque string.
    */
   id: string;
   /**
-   * The object's type, in the provider's word.
+   * The kind of object, absent where the provider sends none or an unknown word.
    */
-  kind?: string;
+  kind?:
+    | "contact"
+    | "company"
+    | "user"
+    | "workspace"
+    | "opportunity"
+    | "pipeline"
+    | "stage"
+    | "engagement"
+    | "invoice"
+    | "invoice_item"
+    | "invoice_line_item"
+    | "event_type"
+    | "slot"
+    | "event"
+    | "call"
+    | "transcript";
+  /**
+   * The kind of object in the provider's own word.
+   */
+  kind_raw?: string;
 }
 /**
- * The data of `contact.*`, and the contact inside other data.
+ * The data of `contact.*`.
  */
 export interface ContactData {
   /**
-   * The provider's id.
+   * The contact's id at the provider, an opaque string.
    */
   contact_id?: string;
   /**
@@ -768,31 +1021,31 @@ export interface ContactData {
    */
   name?: string;
   /**
-   * The first name.
+   * The first name, where the provider sends it by itself.
    */
   first_name?: string;
   /**
-   * The last name.
+   * The last name, where the provider sends it by itself.
    */
   last_name?: string;
   /**
-   * The company's name.
+   * The name of the contact's company.
    */
   company?: string;
   /**
-   * E-mail addresses.
+   * E-mail addresses; empty if the provider says that there are none.
    */
   emails?: string[];
   /**
-   * Phone numbers as written.
+   * Phone numbers; empty if the provider says that there are none.
    */
-  phones?: string[];
+  phones?: Phone[];
   /**
-   * The time of creation.
+   * The time at which the contact was created at the provider, RFC 3339 in UTC.
    */
   created_at?: string;
   /**
-   * The time of the last change.
+   * The time of the contact's last change at the provider, RFC 3339 in UTC.
    */
   updated_at?: string;
   /**
@@ -807,37 +1060,53 @@ export interface ContactData {
  */
 export interface ConversationData {
   /**
-   * The provider's id.
+   * The conversation's id at the provider, an opaque string.
    */
   conversation_id?: string;
   /**
-   * The status, in the provider's word.
+   * The state of the conversation.
    */
-  status?: string;
+  status?: "open" | "pending" | "resolved" | "closed";
   /**
-   * The priority, in the provider's word.
+   * The state of the conversation in the provider's own word.
    */
-  priority?: string;
+  status_raw?: string;
   /**
-   * The channel's id.
+   * The priority.
+   */
+  priority?: "low" | "normal" | "high" | "urgent";
+  /**
+   * The priority in the provider's own word.
+   */
+  priority_raw?: string;
+  /**
+   * The channel's id at the provider, an opaque string.
    */
   channel_id?: string;
   /**
-   * `webchat`, `phone`, …
+   * The channel.
    */
-  channel?: string;
+  channel?: "phone" | "sms" | "webchat" | "email" | "whatsapp";
   /**
-   * The marketing attribution of the contact, as written.
+   * The channel in the provider's own word.
+   */
+  channel_raw?: string;
+  /**
+   * The people in the conversation.
+   */
+  participants?: Participant[];
+  /**
+   * The marketing attribution of the contact, as the provider wrote it.
    */
   attribution?: {
     [k: string]: unknown;
   };
   /**
-   * The time of creation.
+   * The time at which the conversation began, RFC 3339 in UTC.
    */
   created_at?: string;
   /**
-   * The time of the last change.
+   * The time of the conversation's last change, RFC 3339 in UTC.
    */
   updated_at?: string;
   /**
@@ -852,7 +1121,7 @@ export interface ConversationData {
  */
 export interface InvoiceData {
   /**
-   * The provider's id.
+   * The record's id at the provider, an opaque string.
    */
   record_id?: string;
   /**
@@ -864,9 +1133,13 @@ export interface InvoiceData {
    */
   name?: string;
   /**
-   * The status of an invoice, in the provider's word.
+   * The state of an invoice.
    */
-  status?: string;
+  status?: "draft" | "pending" | "overdue" | "paid" | "void";
+  /**
+   * The state in the provider's own word.
+   */
+  status_raw?: string;
   /**
    * A free-text description or note.
    */
@@ -881,31 +1154,35 @@ export interface InvoiceData {
   balance?: Money9;
   unit_price?: Money10;
   /**
-   * The number of units: a decimal, as a string.
+   * The number of units: a decimal as a string.
    */
   quantity?: string;
   /**
-   * The time of issue.
+   * The time of issue, RFC 3339 in UTC.
    */
   issued_at?: string;
   /**
-   * The time by which it must be paid.
+   * The time by which it must be paid, RFC 3339 in UTC.
    */
   due_at?: string;
   /**
-   * The time of payment.
+   * The time of payment, RFC 3339 in UTC.
    */
   paid_at?: string;
   /**
-   * Related objects by role: `contact`, `company`, `invoice`, `item`, `line_items`.
+   * The people who get the invoice.
+   */
+  participants?: Participant[];
+  /**
+   * Related objects that are no people, by role: `company`, `invoice`, `item`, `line_items`.
    */
   links?: Link[];
   /**
-   * The time of creation.
+   * The time at which the record was created at the provider, RFC 3339 in UTC.
    */
   created_at?: string;
   /**
-   * The time of the last change.
+   * The time of the record's last change at the provider, RFC 3339 in UTC.
    */
   updated_at?: string;
   /**
@@ -920,140 +1197,152 @@ export interface InvoiceData {
  */
 export interface Money6 {
   /**
-   * The amount in major units: a decimal, as a string.
+   * The amount in major units, such as dollars: a decimal as a string, to the provider's last digit.
    */
-  amount?: string;
+  amount: string;
   /**
-   * The amount in minor units, such as cents.
-   */
-  minor_units?: number;
-  /**
-   * The currency: ISO 4217, or as the provider wrote it.
+   * The currency, an ISO 4217 code or as the provider wrote it, absent where it says none.
    */
   currency?: string;
+  /**
+   * The same amount as an integer in minor units, such as cents, where the provider sends those.
+   */
+  minor_units?: number;
 }
 /**
  * The amount before tax.
  */
 export interface Money7 {
   /**
-   * The amount in major units: a decimal, as a string.
+   * The amount in major units, such as dollars: a decimal as a string, to the provider's last digit.
    */
-  amount?: string;
+  amount: string;
   /**
-   * The amount in minor units, such as cents.
-   */
-  minor_units?: number;
-  /**
-   * The currency: ISO 4217, or as the provider wrote it.
+   * The currency, an ISO 4217 code or as the provider wrote it, absent where it says none.
    */
   currency?: string;
+  /**
+   * The same amount as an integer in minor units, such as cents, where the provider sends those.
+   */
+  minor_units?: number;
 }
 /**
  * The tax.
  */
 export interface Money8 {
   /**
-   * The amount in major units: a decimal, as a string.
+   * The amount in major units, such as dollars: a decimal as a string, to the provider's last digit.
    */
-  amount?: string;
+  amount: string;
   /**
-   * The amount in minor units, such as cents.
-   */
-  minor_units?: number;
-  /**
-   * The currency: ISO 4217, or as the provider wrote it.
+   * The currency, an ISO 4217 code or as the provider wrote it, absent where it says none.
    */
   currency?: string;
+  /**
+   * The same amount as an integer in minor units, such as cents, where the provider sends those.
+   */
+  minor_units?: number;
 }
 /**
  * The amount that is not paid yet.
  */
 export interface Money9 {
   /**
-   * The amount in major units: a decimal, as a string.
+   * The amount in major units, such as dollars: a decimal as a string, to the provider's last digit.
    */
-  amount?: string;
+  amount: string;
   /**
-   * The amount in minor units, such as cents.
-   */
-  minor_units?: number;
-  /**
-   * The currency: ISO 4217, or as the provider wrote it.
+   * The currency, an ISO 4217 code or as the provider wrote it, absent where it says none.
    */
   currency?: string;
+  /**
+   * The same amount as an integer in minor units, such as cents, where the provider sends those.
+   */
+  minor_units?: number;
 }
 /**
  * The price of one unit, before tax.
  */
 export interface Money10 {
   /**
-   * The amount in major units: a decimal, as a string.
+   * The amount in major units, such as dollars: a decimal as a string, to the provider's last digit.
    */
-  amount?: string;
+  amount: string;
   /**
-   * The amount in minor units, such as cents.
-   */
-  minor_units?: number;
-  /**
-   * The currency: ISO 4217, or as the provider wrote it.
+   * The currency, an ISO 4217 code or as the provider wrote it, absent where it says none.
    */
   currency?: string;
+  /**
+   * The same amount as an integer in minor units, such as cents, where the provider sends those.
+   */
+  minor_units?: number;
 }
 /**
  * The data of `message.*`.
  */
 export interface MessageData {
   /**
-   * The provider's id.
+   * The message's id at the provider, an opaque string. The oldest edition of one provider has none.
    */
   message_id?: string;
   /**
-   * The id of the conversation.
+   * The id of the conversation at the provider, an opaque string.
    */
   conversation_id?: string;
   /**
-   * The direction.
+   * The direction, seen from the provider's customer.
    */
   direction?: "inbound" | "outbound";
   /**
-   * `SMS`, `MMS`, `text`, …
+   * The direction in the provider's word, only where that is unknown.
    */
-  kind?: string;
+  direction_raw?: string;
   /**
-   * `webchat`, `phone`, …
+   * The kind of message.
    */
-  channel?: string;
+  kind?: "sms" | "mms" | "whatsapp" | "text";
+  /**
+   * The kind of message in the provider's own word.
+   */
+  kind_raw?: string;
+  /**
+   * The channel.
+   */
+  channel?: "phone" | "sms" | "webchat" | "email" | "whatsapp";
+  /**
+   * The channel in the provider's own word.
+   */
+  channel_raw?: string;
   from?: Party4;
   to?: Party5;
   /**
-   * The type of the sender: `contact`, …
-   */
-  sender_kind?: string;
-  /**
-   * The text.
+   * The text of the message.
    */
   content?: string;
   /**
-   * The attached media, as written.
+   * The attached media, as the provider wrote it.
    */
   media?: {
     [k: string]: unknown;
   };
   /**
-   * The state of the delivery, in the provider's word.
+   * The state of the delivery.
    */
-  status?: string;
+  status?: "accepted" | "pending" | "sent" | "delivered" | "undelivered" | "expired" | "rejected";
   /**
-   * The time of sending.
+   * The state of the delivery in the provider's own word.
+   */
+  status_raw?: string;
+  /**
+   * The time of sending, RFC 3339 in UTC.
    */
   sent_at?: string;
   /**
-   * The time of receipt by the provider.
+   * The time of receipt by the provider, RFC 3339 in UTC.
    */
   received_at?: string;
   /**
-   * The time of the last state of the delivery.
+   * The time of the last state of the delivery, RFC 3339 in UTC.
    */
   delivered_at?: string;
   cost?: Cost1;
@@ -1062,11 +1351,15 @@ export interface MessageData {
    */
   tag?: string;
   /**
-   * The error, in the provider's words.
+   * The error in the provider's words, a free text.
    */
   error?: string;
   /**
-   * The marketing attribution of the sender, as written.
+   * The people who wrote and got the message.
+   */
+  participants?: Participant[];
+  /**
+   * The marketing attribution of the sender, as the provider wrote it.
    */
   attribution?: {
     [k: string]: unknown;
@@ -1083,15 +1376,15 @@ export interface MessageData {
  */
 export interface Party4 {
   /**
-   * The address as the provider wrote it: a number, a SIP URI, `anonymous`, …
+   * The address as the provider wrote it: a number, a SIP URI, an extension, `anonymous`, …
    */
   raw?: string;
   /**
-   * The number with `+`, if `raw` is unambiguously an E.164 number.
+   * The number in E.164 with `+`, where it is certain.
    */
   e164?: string;
   /**
-   * The party's name.
+   * The name that the provider has for the address.
    */
   name?: string;
 }
@@ -1100,20 +1393,20 @@ export interface Party4 {
  */
 export interface Party5 {
   /**
-   * The address as the provider wrote it: a number, a SIP URI, `anonymous`, …
+   * The address as the provider wrote it: a number, a SIP URI, an extension, `anonymous`, …
    */
   raw?: string;
   /**
-   * The number with `+`, if `raw` is unambiguously an E.164 number.
+   * The number in E.164 with `+`, where it is certain.
    */
   e164?: string;
   /**
-   * The party's name.
+   * The name that the provider has for the address.
    */
   name?: string;
 }
 /**
- * The cost.
+ * The cost of the message.
  */
 export interface Cost1 {
   total?: Money3;
@@ -1135,7 +1428,7 @@ export interface PlainData {
  */
 export interface SchedulingData {
   /**
-   * The provider's id.
+   * The object's id at the provider, an opaque string.
    */
   scheduling_id?: string;
   /**
@@ -1143,71 +1436,69 @@ export interface SchedulingData {
    */
   name?: string;
   /**
-   * The status, in the provider's word.
+   * The state in the provider's own word, of which no list is known.
    */
-  status?: string;
+  status_raw?: string;
   /**
    * A free-text description.
    */
   description?: string;
   /**
-   * The time of the start.
+   * The time of the start, RFC 3339 in UTC.
    */
   starts_at?: string;
   /**
-   * The time of the end.
+   * The time of the end, RFC 3339 in UTC.
    */
   ends_at?: string;
   /**
-   * A slot's day, as the provider wrote it.
+   * The day of a slot, as the provider wrote it.
    */
   date?: string;
   /**
-   * A slot's time zone.
+   * The time zone of a slot, as the provider wrote it.
    */
   timezone?: string;
   /**
-   * The duration in minutes, as the provider sends it.
+   * The length of an event in minutes.
    */
   duration_minutes?: number;
   /**
-   * The durations that an event type offers, in minutes, as written.
+   * The lengths in minutes that an event type offers, as the provider wrote them.
    */
   durations?: {
     [k: string]: unknown;
   };
   /**
-   * The questions of an event type, as written.
+   * The questions of an event type, as the provider wrote them.
    */
   questions?: {
     [k: string]: unknown;
   };
   /**
-   * The answers of a booked event, as written.
+   * The answers of a booked event, as the provider wrote them.
    */
   answers?: {
     [k: string]: unknown;
   };
   /**
-   * The address of the booking page.
+   * The address of the booking page, a URL.
    */
   scheduling_url?: string;
   /**
-   * Related objects by role.
+   * The people of the object.
+   */
+  participants?: Participant[];
+  /**
+   * Related objects that are no people, by role: `event_type`, `slots`.
    */
   links?: Link[];
   /**
-   * The external attendees, as written.
-   */
-  external_attendees?: {
-    [k: string]: unknown;
-  };
-  /**
-   * The time of creation.
+   * The time at which the object was created at the provider, RFC 3339 in UTC.
    */
   created_at?: string;
   /**
-   * The time of the last change.
+   * The time of the object's last change at the provider, RFC 3339 in UTC.
    */
   updated_at?: string;
   /**
@@ -1222,25 +1513,24 @@ export interface SchedulingData {
  */
 export interface WidgetData {
   /**
-   * The provider's id.
+   * The card view's id at the provider, an opaque string.
    */
   widget_id?: string;
+  triggered_by?: Reference2;
   /**
-   * The user who opened the card, as written.
+   * The people on the card.
    */
-  triggered_by?: {
-    [k: string]: unknown;
-  };
+  participants?: Participant[];
   /**
-   * The objects on the card, by role.
+   * The objects on the card that are no people, by role: `company`, `opportunity`, `call`, …
    */
   links?: Link[];
   /**
-   * The time of creation.
+   * The time at which the view was created at the provider, RFC 3339 in UTC.
    */
   created_at?: string;
   /**
-   * The time of the last change.
+   * The time of the view's last change at the provider, RFC 3339 in UTC.
    */
   updated_at?: string;
   /**
@@ -1249,4 +1539,37 @@ export interface WidgetData {
   unmapped?: {
     [k: string]: unknown;
   };
+}
+/**
+ * The user who opened the card.
+ */
+export interface Reference2 {
+  /**
+   * The object's id at the provider, an opaque string.
+   */
+  id: string;
+  /**
+   * The kind of object, absent where the provider sends none or an unknown word.
+   */
+  kind?:
+    | "contact"
+    | "company"
+    | "user"
+    | "workspace"
+    | "opportunity"
+    | "pipeline"
+    | "stage"
+    | "engagement"
+    | "invoice"
+    | "invoice_item"
+    | "invoice_line_item"
+    | "event_type"
+    | "slot"
+    | "event"
+    | "call"
+    | "transcript";
+  /**
+   * The kind of object in the provider's own word.
+   */
+  kind_raw?: string;
 }

@@ -58,6 +58,30 @@ class Attributes(TypedDict):
     """
     The identity of the fact within its source.
     """
+    correlationid: NotRequired[str]
+    """
+    What the event has in common with the others about the same object.
+    """
+    partitionkey: NotRequired[str]
+    """
+    32 bits of the hash of `correlationid`.
+    """
+    sequence: str
+    """
+    Sorts the events about one object.
+    """
+    recordedtime: str
+    """
+    The time at which the webhook was received.
+    """
+    dataclassification: str
+    """
+    The sensitivity of the data.
+    """
+    tracestate: NotRequired[str]
+    """
+    The state of the trace.
+    """
     test: bool
     """
     True if the provider marks the event as a test.
@@ -74,99 +98,55 @@ class Attributes(TypedDict):
     """
     The trace that the webhook belongs to, in the format of W3C.
     """
-    recordedtime: str
-    """
-    The time at which the webhook was received.
-    """
-    sequence: str
-    correlationid: NotRequired[str]
 
 
-class CallOutcome(TypedDict):
-    """
-    The outcome of a call, as an agent tagged it.
-    """
-
-    id: NotRequired[str]
-    """
-    The tag's id.
-    """
-    kind: NotRequired[str]
-    """
-    `booked`, `spam`, …
-    """
-    notes: NotRequired[str]
-    """
-    Free text.
-    """
-
-
-CallStatus: TypeAlias = Literal['planned', 'initiated', 'ringing', 'in_progress', 'ended', 'unknown', 'scheduled']
+CallStatus: TypeAlias = Literal['scheduled', 'initiated', 'ringing', 'in_progress', 'ended']
 """
-The state of a call. `planned`: Planned for later. `initiated`: Set up. `ringing`: Ringing. `in_progress`: Answered and not yet over. `ended`: Over. `unknown`: Not sent, or sent in an unknown word.
+The state of a call. `scheduled`: Planned for later. `initiated`: Set up. `ringing`: Ringing. `in_progress`: Answered and not yet over. `ended`: Over.
 """
 
 
 Direction: TypeAlias = Literal['inbound', 'outbound']
 """
-The direction of a call or a message. `inbound`: To the provider's customer. `outbound`: From the provider's customer.
+The direction of a call, a message or an engagement. `inbound`: To the provider's customer. `outbound`: From the provider's customer.
 """
 
 
-EndReason: TypeAlias = Literal['completed', 'busy', 'canceled', 'rejected', 'no_answer', 'missed', 'voicemail', 'abandoned', 'failed', 'unknown']
+EndReason: TypeAlias = Literal['completed', 'busy', 'canceled', 'rejected', 'no_answer', 'missed', 'voicemail', 'abandoned', 'failed']
 """
-The reason why a call ended.
+The reason why a call ended. `completed`: Answered, and ended by one of the two sides. `busy`: The callee was busy. `canceled`: The caller hung up before the answer. `rejected`: The callee or a block list refused the call. `no_answer`: The callee did not answer. `missed`: The provider's customer missed an inbound call. `voicemail`: A voicemail answered. `abandoned`: The caller gave up while waiting. `failed`: A technical failure.
 """
 
 
 class Money(TypedDict):
     """
-    An amount of money: a decimal exactly as written, or minor units, with the currency where it is known.
+    An amount of money.
     """
 
-    amount: NotRequired[str]
+    amount: str
     """
-    The amount in major units: a decimal, as a string.
-    """
-    minor_units: NotRequired[int]
-    """
-    The amount in minor units, such as cents.
+    The amount in major units, such as dollars: a decimal as a string, to the provider's last digit.
     """
     currency: NotRequired[str]
     """
-    The currency: ISO 4217, or as the provider wrote it.
+    The currency, an ISO 4217 code or as the provider wrote it, absent where it says none.
+    """
+    minor_units: NotRequired[int]
+    """
+    The same amount as an integer in minor units, such as cents, where the provider sends those.
     """
 
 
-class Participant(TypedDict):
-    """
-    A participant of a call or a speaker of a transcript.
-    """
+ObjectKind: TypeAlias = Literal['contact', 'company', 'user', 'workspace', 'opportunity', 'pipeline', 'stage', 'engagement', 'invoice', 'invoice_item', 'invoice_line_item', 'event_type', 'slot', 'event', 'call', 'transcript']
+"""
+The kind of object that a reference leads to. `contact`: A person at the other side. `company`: A company. `user`: A person at the provider's customer. `workspace`: A workspace. `opportunity`: An opportunity. `pipeline`: A pipeline of opportunities. `stage`: A stage of a pipeline. `engagement`: An engagement. `invoice`: An invoice. `invoice_item`: An item that can be billed. `invoice_line_item`: A line of an invoice. `event_type`: A type of event that can be booked. `slot`: A slot in which an event can be booked. `event`: A booked event. `call`: A call. `transcript`: The transcript of a call.
+"""
 
-    role: NotRequired[str]
-    """
-    `internal`, `external` or `unknown`, where the provider says so.
-    """
-    id: NotRequired[str]
-    """
-    The id at the provider.
-    """
-    kind: NotRequired[str]
-    """
-    The type of object that the id belongs to, in the provider's word.
-    """
-    name: NotRequired[str]
-    """
-    The name.
-    """
-    email: NotRequired[str]
-    """
-    The e-mail address.
-    """
-    phone: NotRequired[str]
-    """
-    The phone number as written.
-    """
+
+OutcomeKind: TypeAlias = Literal['booked', 'quoted', 'follow_up', 'not_interested', 'no_answer', 'spam', 'wrong_number', 'other']
+"""
+The outcome of a call. `booked`: The customer made an appointment or another commitment. `quoted`: The customer got a quote. `follow_up`: Another contact is needed. `not_interested`: The customer wants nothing. `no_answer`: The call was not answered. `spam`: An unwanted call. `wrong_number`: The caller wanted another number. `other`: Another outcome.
+"""
 
 
 class Party(TypedDict):
@@ -176,15 +156,53 @@ class Party(TypedDict):
 
     raw: NotRequired[str]
     """
-    The address as the provider wrote it: a number, a SIP URI, `anonymous`, …
+    The address as the provider wrote it: a number, a SIP URI, an extension, `anonymous`, …
     """
     e164: NotRequired[str]
     """
-    The number with `+`, if `raw` is unambiguously an E.164 number.
+    The number in E.164 with `+`, where it is certain.
     """
     name: NotRequired[str]
     """
-    The party's name.
+    The name that the provider has for the address.
+    """
+
+
+class Phone(TypedDict):
+    """
+    A phone number of a person.
+    """
+
+    raw: str
+    """
+    The number as the provider wrote it.
+    """
+    e164: NotRequired[str]
+    """
+    The number in E.164 with `+`, where it is certain.
+    """
+
+
+class Recording(TypedDict):
+    """
+    A recording of a call.
+    """
+
+    id: NotRequired[str]
+    """
+    The recording's id at the provider, an opaque string.
+    """
+    url: NotRequired[str]
+    """
+    The address of the recording, a URL that may need the provider's credentials.
+    """
+    started_at: NotRequired[str]
+    """
+    The time at which the recording starts, RFC 3339 in UTC.
+    """
+    duration_seconds: NotRequired[float]
+    """
+    The length of the recording in seconds.
     """
 
 
@@ -195,32 +213,33 @@ class Reference(TypedDict):
 
     id: str
     """
-    The object's id at the provider.
+    The object's id at the provider, an opaque string.
     """
-    kind: NotRequired[str]
+    kind: NotRequired[ObjectKind]
     """
-    The object's type, in the provider's word.
+    The kind of object, absent where the provider sends none or an unknown word.
+    """
+    kind_raw: NotRequired[str]
+    """
+    The kind of object in the provider's own word.
     """
 
 
-Transfer = TypedDict(
-    'Transfer',
-    {
-        'from': NotRequired[Any],
-        'to': NotRequired[Any],
-        'original_call_id': NotRequired[str],
-    },
-)
-
-
-class Recording(TypedDict):
-    id: NotRequired[str]
-    url: NotRequired[str]
-
-
-Speaker: TypeAlias = Literal['agent', 'customer', 'ai', 'unknown']
+Role: TypeAlias = Literal['agent', 'customer', 'ai', 'owner', 'organizer']
 """
-The role of a speaker. `agent`: A human at the provider's customer. `customer`: The other side. `ai`: A machine at the provider's customer. `unknown`: Not sent, or sent in an unknown word.
+The part that a person has in a call, a message, a conversation or a record. `agent`: A human at the provider's customer. `customer`: A person at the other side. `ai`: A machine that speaks or writes for the provider's customer. `owner`: The user who is responsible for a record. `organizer`: The user who organizes an event.
+"""
+
+
+Side: TypeAlias = Literal['from', 'to']
+"""
+An end of a call or a message. `from`: The caller or sender. `to`: The callee or recipient.
+"""
+
+
+Speaker: TypeAlias = Literal['agent', 'customer', 'ai']
+"""
+The role of a speaker. `agent`: A human at the provider's customer. `customer`: The other side. `ai`: A machine that speaks for the provider's customer.
 """
 
 
@@ -235,106 +254,38 @@ class Link(TypedDict):
     """
     id: str
     """
-    The object's id at the provider.
+    The object's id at the provider, an opaque string.
     """
-    kind: NotRequired[str]
+    kind: NotRequired[ObjectKind]
     """
-    The object's type, in the provider's word.
+    The kind of object, absent where the provider sends none or an unknown word.
     """
-
-
-class RecordData(TypedDict):
+    kind_raw: NotRequired[str]
     """
-    The data of CRM records: companies, users, workspaces, opportunities, pipelines, stages, engagements.
-    """
-
-    record_id: NotRequired[str]
-    """
-    The provider's id.
-    """
-    name: NotRequired[str]
-    """
-    The name or title.
-    """
-    first_name: NotRequired[str]
-    """
-    A user's first name.
-    """
-    last_name: NotRequired[str]
-    """
-    A user's last name.
-    """
-    email: NotRequired[str]
-    """
-    A user's e-mail address.
-    """
-    kind: NotRequired[str]
-    """
-    The kind of an engagement or a stage, in the provider's word.
-    """
-    direction: NotRequired[Direction]
-    """
-    The direction of an engagement.
-    """
-    status: NotRequired[str]
-    """
-    The status, in the provider's word.
-    """
-    description: NotRequired[str]
-    """
-    A free-text description.
-    """
-    amount: NotRequired[Money]
-    """
-    An opportunity's amount.
-    """
-    started_at: NotRequired[str]
-    """
-    The time of the start.
-    """
-    ended_at: NotRequired[str]
-    """
-    The time of the end.
-    """
-    duration_seconds: NotRequired[float]
-    """
-    The duration in seconds.
-    """
-    links: NotRequired[list[Link]]
-    """
-    Related objects by role: `owner`, `stage`, `contacts`, …
-    """
-    created_at: NotRequired[str]
-    """
-    The time of creation.
-    """
-    updated_at: NotRequired[str]
-    """
-    The time of the last change.
-    """
-    unmapped: NotRequired[dict[str, Any]]
-    """
-    Every leaf of the webhook that no other field holds, under its own path, as the provider wrote it.
+    The kind of object in the provider's own word.
     """
 
 
-class RecordEvent(Attributes):
-    """
-    Events with RecordData.
-    """
+RecordKind: TypeAlias = Literal['call', 'meeting', 'email', 'task', 'note', 'open', 'won', 'lost']
+"""
+The kind of an engagement or a stage. `call`: A call. `meeting`: A meeting. `email`: An e-mail. `task`: A task. `note`: A note. `open`: A stage in which an opportunity is open. `won`: A stage in which an opportunity is won. `lost`: A stage in which an opportunity is lost.
+"""
 
-    type: Literal['company.created', 'company.deleted', 'company.updated', 'engagement.created', 'engagement.deleted', 'engagement.updated', 'opportunity.created', 'opportunity.deleted', 'opportunity.updated', 'pipeline.created', 'pipeline.deleted', 'pipeline.updated', 'stage.created', 'stage.deleted', 'stage.updated', 'user.created', 'user.deleted', 'user.updated', 'workspace.created', 'workspace.deleted', 'workspace.updated']
-    data: RecordData
+
+RecordStatus: TypeAlias = Literal['planned', 'in_progress', 'completed', 'canceled']
+"""
+The state of an engagement. `planned`: Planned. `in_progress`: Going on. `completed`: Done. `canceled`: Canceled.
+"""
 
 
 class ContactData(TypedDict):
     """
-    The data of `contact.*`, and the contact inside other data.
+    The data of `contact.*`.
     """
 
     contact_id: NotRequired[str]
     """
-    The provider's id.
+    The contact's id at the provider, an opaque string.
     """
     name: NotRequired[str]
     """
@@ -342,31 +293,31 @@ class ContactData(TypedDict):
     """
     first_name: NotRequired[str]
     """
-    The first name.
+    The first name, where the provider sends it by itself.
     """
     last_name: NotRequired[str]
     """
-    The last name.
+    The last name, where the provider sends it by itself.
     """
     company: NotRequired[str]
     """
-    The company's name.
+    The name of the contact's company.
     """
     emails: NotRequired[list[str]]
     """
-    E-mail addresses.
+    E-mail addresses; empty if the provider says that there are none.
     """
-    phones: NotRequired[list[str]]
+    phones: NotRequired[list[Phone]]
     """
-    Phone numbers as written.
+    Phone numbers; empty if the provider says that there are none.
     """
     created_at: NotRequired[str]
     """
-    The time of creation.
+    The time at which the contact was created at the provider, RFC 3339 in UTC.
     """
     updated_at: NotRequired[str]
     """
-    The time of the last change.
+    The time of the contact's last change at the provider, RFC 3339 in UTC.
     """
     unmapped: NotRequired[dict[str, Any]]
     """
@@ -383,148 +334,40 @@ class ContactEvent(Attributes):
     data: ContactData
 
 
-class ConversationData(TypedDict):
-    """
-    The data of `conversation.*`.
-    """
-
-    conversation_id: NotRequired[str]
-    """
-    The provider's id.
-    """
-    status: NotRequired[str]
-    """
-    The status, in the provider's word.
-    """
-    priority: NotRequired[str]
-    """
-    The priority, in the provider's word.
-    """
-    channel_id: NotRequired[str]
-    """
-    The channel's id.
-    """
-    channel: NotRequired[str]
-    """
-    `webchat`, `phone`, …
-    """
-    attribution: NotRequired[Any]
-    """
-    The marketing attribution of the contact, as written.
-    """
-    created_at: NotRequired[str]
-    """
-    The time of creation.
-    """
-    updated_at: NotRequired[str]
-    """
-    The time of the last change.
-    """
-    unmapped: NotRequired[dict[str, Any]]
-    """
-    Every leaf of the webhook that no other field holds, under its own path, as the provider wrote it.
-    """
+Channel: TypeAlias = Literal['phone', 'sms', 'webchat', 'email', 'whatsapp']
+"""
+The way by which people exchange messages. `phone`: A phone number, by calls or text messages. `sms`: Text messages. `webchat`: A chat on a web site. `email`: E-mail. `whatsapp`: WhatsApp.
+"""
 
 
-class ConversationEvent(Attributes):
-    """
-    Events with ConversationData.
-    """
-
-    type: Literal['conversation.closed', 'conversation.created', 'conversation.resolved']
-    data: ConversationData
+ConversationStatus: TypeAlias = Literal['open', 'pending', 'resolved', 'closed']
+"""
+The state of a conversation. `open`: In work. `pending`: Waiting. `resolved`: Done, and may open again. `closed`: Closed.
+"""
 
 
-class InvoiceData(TypedDict):
-    """
-    The data of `invoice.*`: invoices, the items that can be billed, and the lines of an invoice.
-    """
-
-    record_id: NotRequired[str]
-    """
-    The provider's id.
-    """
-    code: NotRequired[str]
-    """
-    The number of an invoice, or the code of an item, as people know it.
-    """
-    name: NotRequired[str]
-    """
-    The name of an item.
-    """
-    status: NotRequired[str]
-    """
-    The status of an invoice, in the provider's word.
-    """
-    description: NotRequired[str]
-    """
-    A free-text description or note.
-    """
-    total: NotRequired[Money]
-    """
-    The total amount.
-    """
-    pre_tax: NotRequired[Money]
-    """
-    The amount before tax.
-    """
-    tax: NotRequired[Money]
-    """
-    The tax.
-    """
-    tax_included: NotRequired[bool]
-    """
-    True if the amounts include tax.
-    """
-    balance: NotRequired[Money]
-    """
-    The amount that is not paid yet.
-    """
-    unit_price: NotRequired[Money]
-    """
-    The price of one unit, before tax.
-    """
-    quantity: NotRequired[str]
-    """
-    The number of units: a decimal, as a string.
-    """
-    issued_at: NotRequired[str]
-    """
-    The time of issue.
-    """
-    due_at: NotRequired[str]
-    """
-    The time by which it must be paid.
-    """
-    paid_at: NotRequired[str]
-    """
-    The time of payment.
-    """
-    links: NotRequired[list[Link]]
-    """
-    Related objects by role: `contact`, `company`, `invoice`, `item`, `line_items`.
-    """
-    created_at: NotRequired[str]
-    """
-    The time of creation.
-    """
-    updated_at: NotRequired[str]
-    """
-    The time of the last change.
-    """
-    unmapped: NotRequired[dict[str, Any]]
-    """
-    Every leaf of the webhook that no other field holds, under its own path, as the provider wrote it.
-    """
+Priority: TypeAlias = Literal['low', 'normal', 'high', 'urgent']
+"""
+The priority of a conversation.
+"""
 
 
-class InvoiceEvent(Attributes):
-    """
-    Events with InvoiceData.
-    """
+InvoiceStatus: TypeAlias = Literal['draft', 'pending', 'overdue', 'paid', 'void']
+"""
+The state of an invoice.
+"""
 
-    type: Literal['invoice.created', 'invoice.deleted', 'invoice.item.created', 'invoice.item.deleted', 'invoice.item.updated', 'invoice.line_item.created', 'invoice.line_item.deleted', 'invoice.line_item.updated', 'invoice.updated']
-    data: InvoiceData
+
+MessageKind: TypeAlias = Literal['sms', 'mms', 'whatsapp', 'text']
+"""
+The kind of a message. `sms`: A text message of the phone network. `mms`: A multimedia message of the phone network. `whatsapp`: A WhatsApp message. `text`: A text in another channel.
+"""
+
+
+MessageStatus: TypeAlias = Literal['accepted', 'pending', 'sent', 'delivered', 'undelivered', 'expired', 'rejected']
+"""
+The state of a message's delivery. `accepted`: Taken by the provider. `pending`: Not sent yet. `sent`: Sent, and not known to have arrived. `delivered`: Arrived. `undelivered`: Could not be delivered. `expired`: Not delivered in time, or no report of it came in time. `rejected`: Refused by the provider or a carrier.
+"""
 
 
 class PlainData(TypedDict):
@@ -547,137 +390,32 @@ class PlainEvent(Attributes):
     data: PlainData
 
 
-class SchedulingData(TypedDict):
+class CallOutcome(TypedDict):
     """
-    The data of `scheduling.*`.
-    """
-
-    scheduling_id: NotRequired[str]
-    """
-    The provider's id.
-    """
-    name: NotRequired[str]
-    """
-    The name or title.
-    """
-    status: NotRequired[str]
-    """
-    The status, in the provider's word.
-    """
-    description: NotRequired[str]
-    """
-    A free-text description.
-    """
-    starts_at: NotRequired[str]
-    """
-    The time of the start.
-    """
-    ends_at: NotRequired[str]
-    """
-    The time of the end.
-    """
-    date: NotRequired[str]
-    """
-    A slot's day, as the provider wrote it.
-    """
-    timezone: NotRequired[str]
-    """
-    A slot's time zone.
-    """
-    duration_minutes: NotRequired[float]
-    """
-    The duration in minutes, as the provider sends it.
-    """
-    durations: NotRequired[Any]
-    """
-    The durations that an event type offers, in minutes, as written.
-    """
-    questions: NotRequired[Any]
-    """
-    The questions of an event type, as written.
-    """
-    answers: NotRequired[Any]
-    """
-    The answers of a booked event, as written.
-    """
-    scheduling_url: NotRequired[str]
-    """
-    The address of the booking page.
-    """
-    links: NotRequired[list[Link]]
-    """
-    Related objects by role.
-    """
-    external_attendees: NotRequired[Any]
-    """
-    The external attendees, as written.
-    """
-    created_at: NotRequired[str]
-    """
-    The time of creation.
-    """
-    updated_at: NotRequired[str]
-    """
-    The time of the last change.
-    """
-    unmapped: NotRequired[dict[str, Any]]
-    """
-    Every leaf of the webhook that no other field holds, under its own path, as the provider wrote it.
+    The outcome of a call, as an agent tagged it.
     """
 
-
-class SchedulingEvent(Attributes):
+    id: NotRequired[str]
     """
-    Events with SchedulingData.
+    The id of the tag.
     """
-
-    type: Literal['scheduling.event.created', 'scheduling.event.deleted', 'scheduling.event.updated', 'scheduling.event_type.created', 'scheduling.event_type.deleted', 'scheduling.event_type.updated', 'scheduling.slot.created', 'scheduling.slot.deleted', 'scheduling.slot.updated']
-    data: SchedulingData
-
-
-class WidgetData(TypedDict):
+    kind: NotRequired[OutcomeKind]
     """
-    The data of `widget.card_view.*`.
+    The outcome, absent where the provider sends an unknown word.
     """
-
-    widget_id: NotRequired[str]
+    kind_raw: NotRequired[str]
     """
-    The provider's id.
+    The outcome in the provider's own word.
     """
-    triggered_by: NotRequired[Any]
+    notes: NotRequired[str]
     """
-    The user who opened the card, as written.
+    The agent's notes, a free text.
     """
-    links: NotRequired[list[Link]]
-    """
-    The objects on the card, by role.
-    """
-    created_at: NotRequired[str]
-    """
-    The time of creation.
-    """
-    updated_at: NotRequired[str]
-    """
-    The time of the last change.
-    """
-    unmapped: NotRequired[dict[str, Any]]
-    """
-    Every leaf of the webhook that no other field holds, under its own path, as the provider wrote it.
-    """
-
-
-class WidgetEvent(Attributes):
-    """
-    Events with WidgetData.
-    """
-
-    type: Literal['widget.card_view.created', 'widget.card_view.deleted', 'widget.card_view.updated']
-    data: WidgetData
 
 
 class CallValue(TypedDict):
     """
-    The value of a call.
+    The value of a call for the provider's customer.
     """
 
     estimated: NotRequired[Money]
@@ -709,20 +447,75 @@ class Cost(TypedDict):
     """
 
 
+class Participant(TypedDict):
+    """
+    A person in a call, a transcript, a message, a conversation or a record.
+    """
+
+    role: NotRequired[Role]
+    """
+    The person's part, absent where the provider does not say it.
+    """
+    role_raw: NotRequired[str]
+    """
+    The person's part in the provider's own word.
+    """
+    party: NotRequired[Side]
+    """
+    The end of the call or message at which the person is, where it is known.
+    """
+    speaker_id: NotRequired[str]
+    """
+    The person's id among the speakers of this transcript, to which `transcript[].speaker_id` refers.
+    """
+    reference: NotRequired[Reference]
+    """
+    The person's record at the provider.
+    """
+    name: NotRequired[str]
+    """
+    The full name.
+    """
+    emails: NotRequired[list[str]]
+    """
+    E-mail addresses.
+    """
+    phones: NotRequired[list[Phone]]
+    """
+    Phone numbers.
+    """
+
+
+Transfer = TypedDict(
+    'Transfer',
+    {
+        'from': NotRequired[Participant],
+        'to': NotRequired[Participant],
+        'original_call_id': NotRequired[str],
+    },
+)
+
+
 CallData = TypedDict(
     'CallData',
     {
         'call_id': NotRequired[str],
         'direction': NotRequired[Direction],
+        'direction_raw': NotRequired[str],
         'status': NotRequired[CallStatus],
+        'status_raw': NotRequired[str],
         'end_reason': NotRequired[EndReason],
+        'end_reason_raw': NotRequired[str],
         'from': NotRequired[Party],
         'to': NotRequired[Party],
+        'scheduled_at': NotRequired[str],
         'started_at': NotRequired[str],
         'answered_at': NotRequired[str],
         'ended_at': NotRequired[str],
         'duration_seconds': NotRequired[float],
-        'recording_url': NotRequired[str],
+        'talk_seconds': NotRequired[float],
+        'billed_seconds': NotRequired[float],
+        'recordings': NotRequired[list[Recording]],
         'tag': NotRequired[str],
         'machine_detected': NotRequired[bool],
         'participants': NotRequired[list[Participant]],
@@ -737,9 +530,9 @@ CallData = TypedDict(
         'error': NotRequired[str],
         'media': NotRequired[Any],
         'digits': NotRequired[str],
+        'snapshot': NotRequired[bool],
         'derived': NotRequired[list[str]],
         'unmapped': NotRequired[dict[str, Any]],
-        'recordings': NotRequired[list[Recording]],
     },
 )
 
@@ -749,7 +542,7 @@ class CallEvent(Attributes):
     Events with CallData.
     """
 
-    type: Literal['call.answered', 'call.cost_reported', 'call.deleted', 'call.early_media', 'call.ended', 'call.error', 'call.initiated', 'call.input', 'call.media', 'call.outcome_tagged', 'call.ringing', 'call.tagged', 'call.transferred', 'call.untagged', 'call.updated']
+    type: Literal['call.answered', 'call.cost_reported', 'call.deleted', 'call.early_media', 'call.ended', 'call.error', 'call.initiated', 'call.input', 'call.media', 'call.outcome_tagged', 'call.recording.available', 'call.ringing', 'call.scheduled', 'call.tagged', 'call.transferred', 'call.untagged', 'call.updated']
     data: CallData
 
 
@@ -758,9 +551,21 @@ class Segment(TypedDict):
     One utterance.
     """
 
-    speaker: Speaker
+    sequence: NotRequired[int]
     """
-    The role of the speaker.
+    The utterance's position in the provider's list, from 0. Absent in a partial transcript.
+    """
+    speaker: NotRequired[Speaker]
+    """
+    The role of the speaker, absent where the provider does not say it.
+    """
+    speaker_raw: NotRequired[str]
+    """
+    The speaker in the provider's own word.
+    """
+    speaker_id: NotRequired[str]
+    """
+    The speaker's id, where speakers have ids: see `participants[].speaker_id`.
     """
     text: str
     """
@@ -768,15 +573,27 @@ class Segment(TypedDict):
     """
     at: NotRequired[str]
     """
-    The start, as the provider wrote it: a time, seconds into the call, or a number of unknown unit.
+    The time of the utterance's start, RFC 3339 in UTC, where it is certain.
+    """
+    offset_ms: NotRequired[int]
+    """
+    The utterance's start in whole milliseconds since the start of the call, where it is certain.
+    """
+    at_raw: NotRequired[str]
+    """
+    The utterance's start in the provider's own text.
     """
     until: NotRequired[str]
     """
-    The end, likewise.
+    The time of the utterance's end, RFC 3339 in UTC, where it is certain.
     """
-    speaker_id: NotRequired[str]
+    until_offset_ms: NotRequired[int]
     """
-    The id of the speaker, where speakers have ids.
+    The utterance's end in whole milliseconds since the start of the call, where it is certain.
+    """
+    until_raw: NotRequired[str]
+    """
+    The utterance's end in the provider's own text.
     """
 
 
@@ -786,12 +603,13 @@ TranscriptData = TypedDict(
         'transcript_id': NotRequired[str],
         'call_id': NotRequired[str],
         'direction': NotRequired[Direction],
+        'direction_raw': NotRequired[str],
         'from': NotRequired[Party],
         'to': NotRequired[Party],
         'transcript': NotRequired[list[Segment]],
         'full_text': NotRequired[str],
-        'speakers': NotRequired[list[Participant]],
-        'duration_seconds': NotRequired[float],
+        'participants': NotRequired[list[Participant]],
+        'transcript_seconds': NotRequired[float],
         'error': NotRequired[str],
         'unmapped': NotRequired[dict[str, Any]],
     },
@@ -807,26 +625,298 @@ class TranscriptEvent(Attributes):
     data: TranscriptData
 
 
+class RecordData(TypedDict):
+    """
+    The data of CRM records: companies, users, workspaces, opportunities, pipelines, stages, engagements.
+    """
+
+    record_id: NotRequired[str]
+    """
+    The record's id at the provider, an opaque string.
+    """
+    name: NotRequired[str]
+    """
+    The name or title.
+    """
+    first_name: NotRequired[str]
+    """
+    A user's first name.
+    """
+    last_name: NotRequired[str]
+    """
+    A user's last name.
+    """
+    emails: NotRequired[list[str]]
+    """
+    A user's e-mail addresses.
+    """
+    kind: NotRequired[RecordKind]
+    """
+    The kind of an engagement or a stage.
+    """
+    kind_raw: NotRequired[str]
+    """
+    The kind in the provider's own word.
+    """
+    direction: NotRequired[Direction]
+    """
+    The direction of an engagement, seen from the provider's customer.
+    """
+    direction_raw: NotRequired[str]
+    """
+    The direction in the provider's word, only where that is unknown.
+    """
+    status: NotRequired[RecordStatus]
+    """
+    The state of an engagement.
+    """
+    status_raw: NotRequired[str]
+    """
+    The state in the provider's own word.
+    """
+    description: NotRequired[str]
+    """
+    A free-text description.
+    """
+    amount: NotRequired[Money]
+    """
+    An opportunity's amount.
+    """
+    started_at: NotRequired[str]
+    """
+    The time at which an engagement starts, RFC 3339 in UTC.
+    """
+    ended_at: NotRequired[str]
+    """
+    The time at which an engagement ends, RFC 3339 in UTC.
+    """
+    duration_seconds: NotRequired[float]
+    """
+    The length of an engagement in seconds.
+    """
+    participants: NotRequired[list[Participant]]
+    """
+    The people of the record.
+    """
+    links: NotRequired[list[Link]]
+    """
+    Related objects that are no people, by role: `stage`, `pipeline`, `companies`, …
+    """
+    created_at: NotRequired[str]
+    """
+    The time at which the record was created at the provider, RFC 3339 in UTC.
+    """
+    updated_at: NotRequired[str]
+    """
+    The time of the record's last change at the provider, RFC 3339 in UTC.
+    """
+    unmapped: NotRequired[dict[str, Any]]
+    """
+    Every leaf of the webhook that no other field holds, under its own path, as the provider wrote it.
+    """
+
+
+class RecordEvent(Attributes):
+    """
+    Events with RecordData.
+    """
+
+    type: Literal['company.created', 'company.deleted', 'company.updated', 'engagement.created', 'engagement.deleted', 'engagement.updated', 'opportunity.created', 'opportunity.deleted', 'opportunity.updated', 'pipeline.created', 'pipeline.deleted', 'pipeline.updated', 'stage.created', 'stage.deleted', 'stage.updated', 'user.created', 'user.deleted', 'user.updated', 'workspace.created', 'workspace.deleted', 'workspace.updated']
+    data: RecordData
+
+
+class ConversationData(TypedDict):
+    """
+    The data of `conversation.*`.
+    """
+
+    conversation_id: NotRequired[str]
+    """
+    The conversation's id at the provider, an opaque string.
+    """
+    status: NotRequired[ConversationStatus]
+    """
+    The state of the conversation.
+    """
+    status_raw: NotRequired[str]
+    """
+    The state of the conversation in the provider's own word.
+    """
+    priority: NotRequired[Priority]
+    """
+    The priority.
+    """
+    priority_raw: NotRequired[str]
+    """
+    The priority in the provider's own word.
+    """
+    channel_id: NotRequired[str]
+    """
+    The channel's id at the provider, an opaque string.
+    """
+    channel: NotRequired[Channel]
+    """
+    The channel.
+    """
+    channel_raw: NotRequired[str]
+    """
+    The channel in the provider's own word.
+    """
+    participants: NotRequired[list[Participant]]
+    """
+    The people in the conversation.
+    """
+    attribution: NotRequired[Any]
+    """
+    The marketing attribution of the contact, as the provider wrote it.
+    """
+    created_at: NotRequired[str]
+    """
+    The time at which the conversation began, RFC 3339 in UTC.
+    """
+    updated_at: NotRequired[str]
+    """
+    The time of the conversation's last change, RFC 3339 in UTC.
+    """
+    unmapped: NotRequired[dict[str, Any]]
+    """
+    Every leaf of the webhook that no other field holds, under its own path, as the provider wrote it.
+    """
+
+
+class ConversationEvent(Attributes):
+    """
+    Events with ConversationData.
+    """
+
+    type: Literal['conversation.closed', 'conversation.created', 'conversation.resolved']
+    data: ConversationData
+
+
+class InvoiceData(TypedDict):
+    """
+    The data of `invoice.*`: invoices, the items that can be billed, and the lines of an invoice.
+    """
+
+    record_id: NotRequired[str]
+    """
+    The record's id at the provider, an opaque string.
+    """
+    code: NotRequired[str]
+    """
+    The number of an invoice, or the code of an item, as people know it.
+    """
+    name: NotRequired[str]
+    """
+    The name of an item.
+    """
+    status: NotRequired[InvoiceStatus]
+    """
+    The state of an invoice.
+    """
+    status_raw: NotRequired[str]
+    """
+    The state in the provider's own word.
+    """
+    description: NotRequired[str]
+    """
+    A free-text description or note.
+    """
+    total: NotRequired[Money]
+    """
+    The total amount.
+    """
+    pre_tax: NotRequired[Money]
+    """
+    The amount before tax.
+    """
+    tax: NotRequired[Money]
+    """
+    The tax.
+    """
+    tax_included: NotRequired[bool]
+    """
+    True if the amounts include tax.
+    """
+    balance: NotRequired[Money]
+    """
+    The amount that is not paid yet.
+    """
+    unit_price: NotRequired[Money]
+    """
+    The price of one unit, before tax.
+    """
+    quantity: NotRequired[str]
+    """
+    The number of units: a decimal as a string.
+    """
+    issued_at: NotRequired[str]
+    """
+    The time of issue, RFC 3339 in UTC.
+    """
+    due_at: NotRequired[str]
+    """
+    The time by which it must be paid, RFC 3339 in UTC.
+    """
+    paid_at: NotRequired[str]
+    """
+    The time of payment, RFC 3339 in UTC.
+    """
+    participants: NotRequired[list[Participant]]
+    """
+    The people who get the invoice.
+    """
+    links: NotRequired[list[Link]]
+    """
+    Related objects that are no people, by role: `company`, `invoice`, `item`, `line_items`.
+    """
+    created_at: NotRequired[str]
+    """
+    The time at which the record was created at the provider, RFC 3339 in UTC.
+    """
+    updated_at: NotRequired[str]
+    """
+    The time of the record's last change at the provider, RFC 3339 in UTC.
+    """
+    unmapped: NotRequired[dict[str, Any]]
+    """
+    Every leaf of the webhook that no other field holds, under its own path, as the provider wrote it.
+    """
+
+
+class InvoiceEvent(Attributes):
+    """
+    Events with InvoiceData.
+    """
+
+    type: Literal['invoice.created', 'invoice.deleted', 'invoice.item.created', 'invoice.item.deleted', 'invoice.item.updated', 'invoice.line_item.created', 'invoice.line_item.deleted', 'invoice.line_item.updated', 'invoice.updated']
+    data: InvoiceData
+
+
 MessageData = TypedDict(
     'MessageData',
     {
         'message_id': NotRequired[str],
         'conversation_id': NotRequired[str],
         'direction': NotRequired[Direction],
-        'kind': NotRequired[str],
-        'channel': NotRequired[str],
+        'direction_raw': NotRequired[str],
+        'kind': NotRequired[MessageKind],
+        'kind_raw': NotRequired[str],
+        'channel': NotRequired[Channel],
+        'channel_raw': NotRequired[str],
         'from': NotRequired[Party],
         'to': NotRequired[Party],
-        'sender_kind': NotRequired[str],
         'content': NotRequired[str],
         'media': NotRequired[Any],
-        'status': NotRequired[str],
+        'status': NotRequired[MessageStatus],
+        'status_raw': NotRequired[str],
         'sent_at': NotRequired[str],
         'received_at': NotRequired[str],
         'delivered_at': NotRequired[str],
         'cost': NotRequired[Cost],
         'tag': NotRequired[str],
         'error': NotRequired[str],
+        'participants': NotRequired[list[Participant]],
         'attribution': NotRequired[Any],
         'unmapped': NotRequired[dict[str, Any]],
     },
@@ -840,6 +930,138 @@ class MessageEvent(Attributes):
 
     type: Literal['message.delivery_reported', 'message.received', 'message.sent']
     data: MessageData
+
+
+class SchedulingData(TypedDict):
+    """
+    The data of `scheduling.*`.
+    """
+
+    scheduling_id: NotRequired[str]
+    """
+    The object's id at the provider, an opaque string.
+    """
+    name: NotRequired[str]
+    """
+    The name or title.
+    """
+    status_raw: NotRequired[str]
+    """
+    The state in the provider's own word, of which no list is known.
+    """
+    description: NotRequired[str]
+    """
+    A free-text description.
+    """
+    starts_at: NotRequired[str]
+    """
+    The time of the start, RFC 3339 in UTC.
+    """
+    ends_at: NotRequired[str]
+    """
+    The time of the end, RFC 3339 in UTC.
+    """
+    date: NotRequired[str]
+    """
+    The day of a slot, as the provider wrote it.
+    """
+    timezone: NotRequired[str]
+    """
+    The time zone of a slot, as the provider wrote it.
+    """
+    duration_minutes: NotRequired[float]
+    """
+    The length of an event in minutes.
+    """
+    durations: NotRequired[Any]
+    """
+    The lengths in minutes that an event type offers, as the provider wrote them.
+    """
+    questions: NotRequired[Any]
+    """
+    The questions of an event type, as the provider wrote them.
+    """
+    answers: NotRequired[Any]
+    """
+    The answers of a booked event, as the provider wrote them.
+    """
+    scheduling_url: NotRequired[str]
+    """
+    The address of the booking page, a URL.
+    """
+    participants: NotRequired[list[Participant]]
+    """
+    The people of the object.
+    """
+    links: NotRequired[list[Link]]
+    """
+    Related objects that are no people, by role: `event_type`, `slots`.
+    """
+    created_at: NotRequired[str]
+    """
+    The time at which the object was created at the provider, RFC 3339 in UTC.
+    """
+    updated_at: NotRequired[str]
+    """
+    The time of the object's last change at the provider, RFC 3339 in UTC.
+    """
+    unmapped: NotRequired[dict[str, Any]]
+    """
+    Every leaf of the webhook that no other field holds, under its own path, as the provider wrote it.
+    """
+
+
+class SchedulingEvent(Attributes):
+    """
+    Events with SchedulingData.
+    """
+
+    type: Literal['scheduling.event.created', 'scheduling.event.deleted', 'scheduling.event.updated', 'scheduling.event_type.created', 'scheduling.event_type.deleted', 'scheduling.event_type.updated', 'scheduling.slot.created', 'scheduling.slot.deleted', 'scheduling.slot.updated']
+    data: SchedulingData
+
+
+class WidgetData(TypedDict):
+    """
+    The data of `widget.card_view.*`.
+    """
+
+    widget_id: NotRequired[str]
+    """
+    The card view's id at the provider, an opaque string.
+    """
+    triggered_by: NotRequired[Reference]
+    """
+    The user who opened the card.
+    """
+    participants: NotRequired[list[Participant]]
+    """
+    The people on the card.
+    """
+    links: NotRequired[list[Link]]
+    """
+    The objects on the card that are no people, by role: `company`, `opportunity`, `call`, …
+    """
+    created_at: NotRequired[str]
+    """
+    The time at which the view was created at the provider, RFC 3339 in UTC.
+    """
+    updated_at: NotRequired[str]
+    """
+    The time of the view's last change at the provider, RFC 3339 in UTC.
+    """
+    unmapped: NotRequired[dict[str, Any]]
+    """
+    Every leaf of the webhook that no other field holds, under its own path, as the provider wrote it.
+    """
+
+
+class WidgetEvent(Attributes):
+    """
+    Events with WidgetData.
+    """
+
+    type: Literal['widget.card_view.created', 'widget.card_view.deleted', 'widget.card_view.updated']
+    data: WidgetData
 
 
 HookswitchEvent: TypeAlias = CallEvent | TranscriptEvent | RecordEvent | ContactEvent | ConversationEvent | InvoiceEvent | MessageEvent | PlainEvent | SchedulingEvent | WidgetEvent

@@ -51,7 +51,7 @@ class Fold(unittest.TestCase):
         (added,) = events_of("allo/v2-tag-added")
         (removed,) = events_of("allo/v2-tag-removed-is-not-the-calls-tag")
         for later in (added, removed):
-            events = [{**event, "sequence": str(event is later)} for event in (added, removed)]
+            events: list[Any] = [{**event, "sequence": str(event is later)} for event in (added, removed)]
             for order in (events, events[::-1]):
                 state: State = {}
                 for event in order:
