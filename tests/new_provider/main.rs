@@ -30,7 +30,7 @@ mod providers {
 }
 
 /// The files of `src/core/providers` that are not adapters.
-const SHARED: [&str; 6] = ["adapter", "drift", "error", "mod", "provider", "schema"];
+const SHARED: [&str; 7] = ["adapter", "drift", "error", "mod", "provider", "schema", "sightings"];
 
 fn path(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
