@@ -23,13 +23,13 @@ const HEAD: &str = "\
 
 <!-- Generated from src/core and tests/golden: `HOOKSWITCH_BLESS=1 cargo test --test contract` rewrites this page. -->
 
-[events.md](events.md) has the rules that hold for all events: identity, times, what is carried as it was written.
-The same contract is in [schemas](../schemas) as JSON Schema and AsyncAPI; `hookswitch schema call.ended` prints one
-schema.
+[events.md](events.md) has the rules that hold for all events: identity, order, what is carried as it was
+written. The same contract is in [schemas](../schemas) as JSON Schema and AsyncAPI; `hookswitch schema
+call.ended` prints one schema, and [contract.md](contract.md) says what a reader may rely on.
 
-In the tables, **bold** fields are always present; all others are absent where nothing is known, and never `null`.
-`a[]` stands for each element of `a`. A dot in a provider's column says that the golden cases have the field from that
-provider. It is evidence, not a promise: other webhooks may have more.
+In the tables, **bold** fields are always present. All others are absent where nothing is known, and never
+`null`. `a[]` stands for each element of `a`. A dot in a provider's column says that the golden cases have the
+field from that provider. It is evidence, not a promise: other webhooks may have more.
 ";
 
 /// A golden case with one of its events.

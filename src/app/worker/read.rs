@@ -88,7 +88,8 @@ fn read_with(
         .map_err(|location| Fault::Panicked { location })?
         .map_err(|error| permanent(error.reason(), error.to_string()))?;
     let mut events = Vec::with_capacity(normalized.events.len());
-    let encoded = cloudevent::encode(webhook, &normalized.key, &normalized.events);
+    let schema_base = &config.events.schema_base;
+    let encoded = cloudevent::encode_with(schema_base, webhook, &normalized.key, &normalized.events);
     for (event, mut encoded) in normalized.events.iter().zip(encoded) {
         let (size, max) = (encoded.body.len(), config.worker.event_bytes_max);
         if size > max {
@@ -119,7 +120,7 @@ fn route(config: &Config, event: &Event<'_>, encoded: &mut Encoded) {
 pub fn settings(config: &Config) -> BTreeMap<String, String> {
     let decides = |name: &str| {
         let of_source = ["provider", "unsupported", "phone_region"];
-        ["worker.event_bytes_max", "events.test_routing"].contains(&name)
+        ["worker.event_bytes_max", "events.test_routing", "events.schema_base"].contains(&name)
             || name.starts_with("sources.") && of_source.iter().any(|key| name.ends_with(&format!(".{key}")))
     };
     let mut settings = config.values();

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::core::{
     events::event::EventType,
-    json::describe::{Field, Record, Shape},
+    json::describe::{Field, Record, Shape, Words},
 };
 
 /// Describes the attributes of events of a type, in the order in which they are written, without `data`.
@@ -33,11 +33,27 @@ pub fn attributes(kind: EventType) -> Record {
         text("providerevent", "The provider's own name for the event."),
         Field::of::<Uuid>("deliveryid", "The id of the webhook that the event comes from."),
         text("idempotencykey", "The identity of the fact within its source."),
-        Field::of::<Timestamp>("receivedtime", "The time at which the webhook was received."),
         Field::of::<bool>("test", "True if the provider marks the event as a test."),
         optional_text("tenant", "The tenant, where one source serves several."),
         optional_text("connector", "The system behind a unified API, where a source serves several."),
-        optional_text("traceparent", "The trace that the webhook belongs to, in the format of W3C."),
+        optional_text("correlationid", "Equal for all events about the same call, conversation or record."),
+        optional_text("partitionkey", "A hash of `correlationid`: 8 hexadecimal digits."),
+        text("sequence", "As text, sorts events with the same `correlationid` in the order of the provider."),
+        Field::of::<Timestamp>("recordedtime", "The time at which the webhook was received."),
+        Field {
+            shape: classification(),
+            ..text("dataclassification", "The protection that the event needs.")
+        },
+        optional_text("traceparent", "The trace that the webhook belongs to (W3C Trace Context)."),
+        optional_text("tracestate", "The state of that trace."),
     ];
     Record { name: "Event", about: "A CloudEvent 1.0 in JSON.", fields }
+}
+
+fn classification() -> Shape {
+    let words = vec![
+        ("internal", "The event holds no personal data."),
+        ("confidential", "The event may hold personal data."),
+    ];
+    Shape::Words(Words { name: "DataClassification", about: "The protection that an event needs.", words })
 }

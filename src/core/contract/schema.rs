@@ -51,12 +51,20 @@ impl<'a> Schemas<'a> {
         let record = family.data();
         let mut shapes = Shapes::new(DEFINITIONS, self.unknown);
         let schema = shapes.record(self.head(family.path, record.name, record.about), &record);
-        let definitions = shapes.into_definitions();
-        if definitions.is_empty() { schema } else { schema.with("$defs", Tree::Object(definitions)) }
+        with_definitions(schema, shapes.into_definitions())
     }
 
     /// Returns the schema of a type's events. It refers to the schema of the data by its relative address.
     pub fn event(&self, kind: EventType) -> Tree {
+        self.event_with(kind, Vec::new())
+    }
+
+    /// Returns the schema of a type's events and the one that it refers to in one document.
+    pub fn bundle(&self, kind: EventType) -> Tree {
+        self.event_with(kind, vec![("data".to_owned(), self.data(Family::of_type(kind)))])
+    }
+
+    fn event_with(&self, kind: EventType, definitions: Vec<(String, Tree)>) -> Tree {
         let attributes = attributes(kind);
         let mut shapes = Shapes::new(DEFINITIONS, self.unknown);
         let mut fields: Vec<_> =
@@ -65,13 +73,8 @@ impl<'a> Schemas<'a> {
         fields.push(("data".to_owned(), Tree::object([("$ref", data.into())])));
         let about = format!("An event of type `{}`: a CloudEvent 1.0 in JSON.", kind.as_str());
         let head = self.head(&Self::path(kind), kind.as_str(), &about);
-        shapes.object(head, fields, [required(&attributes), vec!["data"]].concat())
-    }
-
-    /// Returns the schema of a type's events and the one that it refers to in one document.
-    pub fn bundle(&self, kind: EventType) -> Tree {
-        let data = Tree::object([("data", self.data(Family::of_type(kind)))]);
-        self.event(kind).with("$defs", data)
+        let schema = shapes.object(head, fields, [required(&attributes), vec!["data"]].concat());
+        with_definitions(schema, [shapes.into_definitions(), definitions].concat())
     }
 
     fn head(&self, path: &str, title: &str, about: &str) -> Tree {
@@ -82,4 +85,8 @@ impl<'a> Schemas<'a> {
             ("description", about.into()),
         ])
     }
+}
+
+fn with_definitions(schema: Tree, definitions: Vec<(String, Tree)>) -> Tree {
+    if definitions.is_empty() { schema } else { schema.with("$defs", Tree::Object(definitions)) }
 }

@@ -42,8 +42,19 @@ pub struct Encoded {
     pub body: Bytes,
 }
 
-/// Encodes the events that `webhook` yielded.
+/// Encodes the events that `webhook` yielded, whose schemas have the default base.
 pub fn encode<'e>(
+    webhook: &'e Webhook,
+    key: &'e IdempotencyKey,
+    events: &'e [Event<'e>],
+) -> impl Iterator<Item = Encoded> {
+    encode_with(SCHEMA_BASE, webhook, key, events)
+}
+
+/// Encodes the events that `webhook` yielded. The ids of their schemas begin with `schema_base`, which needs
+/// no escapes.
+pub fn encode_with<'e>(
+    schema_base: &'e str,
     webhook: &'e Webhook,
     key: &'e IdempotencyKey,
     events: &'e [Event<'e>],
@@ -54,7 +65,8 @@ pub fn encode<'e>(
         let id = key.event_id(&webhook.source, event.kind, *count);
         *count += 1;
         let time = event.time.unwrap_or(webhook.received_at);
-        let envelope = Envelope { webhook, key, id, time, subject: subject(&event.subject), event };
+        let envelope =
+            Envelope { schema_base, webhook, key, id, time, subject: subject(&event.subject), event };
         let mut body = Vec::with_capacity(ENVELOPE_BYTES + webhook.body.len());
         write_object(&mut body, |out| {
             envelope.write_context(out);
@@ -73,6 +85,8 @@ pub fn encode<'e>(
 
 /// What the attributes of an event are made of.
 struct Envelope<'e> {
+    /// The start of the ids of schemas.
+    schema_base: &'e str,
     webhook: &'e Webhook,
     key: &'e IdempotencyKey,
     id: Uuid,
@@ -96,7 +110,7 @@ impl Envelope<'_> {
         write_field!(out, "time", &self.time);
         write_field!(out, "timesource", &event.time.is_none().then_some("received"));
         write_field!(out, "datacontenttype", "application/json");
-        extend(out, &["\"dataschema\":\"", SCHEMA_BASE, "/", Family::of(&event.data).path, "\","]);
+        extend(out, &["\"dataschema\":\"", self.schema_base, "/", Family::of(&event.data).path, "\","]);
         write_field!(out, "provider", provider);
         write_field!(out, "providerevent", &attribute(&event.provider_event));
         write_field!(out, "deliveryid", &webhook.delivery_id.uuid());

@@ -188,7 +188,7 @@ mod tests {
             "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36",
             "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
             "application/json; charset=utf-8",
-            "urn:hookswitch:schema:call:1",
+            "https://hookswitch.invalid/schemas/data/call/1.json",
         ] {
             assert!(!is_in(text), "{text}");
         }

@@ -94,7 +94,10 @@ impl Json for Link<'_> {
 
 impl Describe for Link<'_> {
     fn shape() -> Shape {
-        let mut fields = vec![Field::of::<&str>("role", "`owner`, `stage`, `contacts`, …")];
+        let mut fields = vec![Field::of::<&str>(
+            "role",
+            "The part that the object has for the record: `stage`, `companies`, …",
+        )];
         fields.extend(Reference::record().fields);
         Shape::Record(Record { name: "Link", about: "A reference and its role.", fields })
     }
