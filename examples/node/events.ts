@@ -199,30 +199,6 @@ export interface Attributes {
    */
   idempotencykey: string;
   /**
-   * What the event has in common with the others about the same object.
-   */
-  correlationid?: string;
-  /**
-   * 32 bits of the hash of `correlationid`.
-   */
-  partitionkey?: string;
-  /**
-   * Sorts the events about one object.
-   */
-  sequence: string;
-  /**
-   * The time at which the webhook was received.
-   */
-  recordedtime: string;
-  /**
-   * The sensitivity of the data.
-   */
-  dataclassification: string;
-  /**
-   * The state of the trace.
-   */
-  tracestate?: string;
-  /**
    * True if the provider marks the event as a test.
    */
   test: boolean;
@@ -235,9 +211,33 @@ export interface Attributes {
    */
   connector?: string;
   /**
-   * The trace that the webhook belongs to, in the format of W3C.
+   * Equal for all events about the same call, conversation or record.
+   */
+  correlationid?: string;
+  /**
+   * A hash of `correlationid`: 8 hexadecimal digits.
+   */
+  partitionkey?: string;
+  /**
+   * As text, sorts events with the same `correlationid` in the order of the provider.
+   */
+  sequence: string;
+  /**
+   * The time at which the webhook was received.
+   */
+  recordedtime: string;
+  /**
+   * The protection that the event needs.
+   */
+  dataclassification: "internal" | "confidential";
+  /**
+   * The trace that the webhook belongs to (W3C Trace Context).
    */
   traceparent?: string;
+  /**
+   * The state of that trace.
+   */
+  tracestate?: string;
 }
 /**
  * The data of `call.*`.

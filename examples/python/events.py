@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
 
+DataClassification: TypeAlias = Literal['internal', 'confidential']
+"""
+The protection that an event needs. `internal`: The event holds no personal data. `confidential`: The event may hold personal data.
+"""
+
 
 class Attributes(TypedDict):
     """
@@ -58,30 +63,6 @@ class Attributes(TypedDict):
     """
     The identity of the fact within its source.
     """
-    correlationid: NotRequired[str]
-    """
-    What the event has in common with the others about the same object.
-    """
-    partitionkey: NotRequired[str]
-    """
-    32 bits of the hash of `correlationid`.
-    """
-    sequence: str
-    """
-    Sorts the events about one object.
-    """
-    recordedtime: str
-    """
-    The time at which the webhook was received.
-    """
-    dataclassification: str
-    """
-    The sensitivity of the data.
-    """
-    tracestate: NotRequired[str]
-    """
-    The state of the trace.
-    """
     test: bool
     """
     True if the provider marks the event as a test.
@@ -94,9 +75,33 @@ class Attributes(TypedDict):
     """
     The system behind a unified API, where a source serves several.
     """
+    correlationid: NotRequired[str]
+    """
+    Equal for all events about the same call, conversation or record.
+    """
+    partitionkey: NotRequired[str]
+    """
+    A hash of `correlationid`: 8 hexadecimal digits.
+    """
+    sequence: str
+    """
+    As text, sorts events with the same `correlationid` in the order of the provider.
+    """
+    recordedtime: str
+    """
+    The time at which the webhook was received.
+    """
+    dataclassification: DataClassification
+    """
+    The protection that the event needs.
+    """
     traceparent: NotRequired[str]
     """
-    The trace that the webhook belongs to, in the format of W3C.
+    The trace that the webhook belongs to (W3C Trace Context).
+    """
+    tracestate: NotRequired[str]
+    """
+    The state of that trace.
     """
 
 

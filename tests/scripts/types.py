@@ -34,11 +34,18 @@ def open_objects(schema: Any) -> None:
 def join(schemas: Path) -> Schema:
     """Returns one schema whose definitions are all events, the attributes and all data."""
     definitions: Schema = {}
+
+    def define(parts: Schema, path: Path) -> None:
+        for name, part in parts.items():
+            if definitions.setdefault(name, part) != part:
+                sys.exit(f"types.py: {name} is not the same in {path} as in another schema")
+
     families: dict[Path, list[str]] = {}
     attributes: Schema = {}
     for folder in sorted((schemas / "events").iterdir()):
         path = latest(folder)
         attributes = read(path)
+        define(attributes.get("$defs", {}), path)
         data = (path.parent / attributes["properties"].pop("data")["$ref"]).resolve()
         families.setdefault(data, []).append(attributes["properties"].pop("type")["const"])
     required = [name for name in attributes["required"] if name not in ("data", "type")]
@@ -52,11 +59,8 @@ def join(schemas: Path) -> Schema:
     for path, types in families.items():
         data = read(path)
         name = data.pop("title")
-        parts = data.pop("$defs", {})
-        parts[name] = {key: value for key, value in data.items() if not key.startswith("$")}
-        for part, definition in parts.items():
-            if definitions.setdefault(part, definition) != definition:
-                sys.exit(f"types.py: {part} is not the same in {path} as in another family")
+        define(data.pop("$defs", {}), path)
+        define({name: {key: value for key, value in data.items() if not key.startswith("$")}}, path)
         event = name.removesuffix("Data") + "Event"
         own = {"type": {"enum": types}, "data": {"$ref": f"#/$defs/{name}"}}
         own_part = {"type": "object", "properties": own, "required": ["type", "data"]}
