@@ -199,7 +199,16 @@ fn every_key_that_is_changed_is_shown() {
         "allo",
         "standard_webhooks",
     ];
-    let more = ["[::1]:7", "amqp://other", "redis://other", "warn", "text/html", "/other", "VARDA_EU_SECRET"];
+    let more = [
+        "[::1]:7",
+        "amqp://other",
+        "redis://other",
+        "https://other/schemas",
+        "warn",
+        "text/html",
+        "/other",
+        "VARDA_EU_SECRET",
+    ];
     candidates.extend(texts.into_iter().chain(more).map(Value::from));
     let lists = ["redis://other", "amqp://other", "salpre", "7s", "x-other", "other.#"];
     candidates.extend(lists.map(|item| Value::from(vec![item])));
