@@ -17,7 +17,8 @@ if ! cmp -s tests/contract/node/package-lock.json "$tools/installed-package-lock
 fi
 if ! cmp -s tests/contract/python/requirements.txt "$tools/installed-requirements.txt"; then
     python3 -m venv "$tools/venv"
-    "$tools/venv/bin/pip" install --quiet --disable-pip-version-check -r tests/contract/python/requirements.txt
+    "$tools/venv/bin/pip" install --quiet --disable-pip-version-check \
+        -r tests/contract/python/requirements.txt
     cp tests/contract/python/requirements.txt "$tools/installed-requirements.txt"
 fi
 

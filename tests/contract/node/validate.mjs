@@ -1,5 +1,5 @@
-// Validates events under the published schemas with ajv, their envelopes with the CloudEvents SDK, and the AsyncAPI
-// document with its own parser: node validate.mjs SCHEMAS EVENTS
+// Validates events under the published schemas with ajv, their envelopes with the CloudEvents SDK, and the
+// AsyncAPI document with its own parser: node validate.mjs SCHEMAS EVENTS
 import { Parser } from '@asyncapi/parser';
 import Ajv2020 from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
@@ -13,7 +13,8 @@ const fail = (problem) => { console.error(problem); process.exit(1); };
 const ajv = new Ajv2020({ strict: true, validateFormats: true });
 addFormats(ajv);
 const types = new Map();
-for (const path of readdirSync(folder, { recursive: true }).filter((path) => /^(data|events)\/.*\.json$/.test(path))) {
+const isSchema = (path) => /^(data|events)\/.*\.json$/.test(path);
+for (const path of readdirSync(folder, { recursive: true }).filter(isSchema)) {
   const schema = JSON.parse(readFileSync(`${folder}/${path}`, 'utf8'));
   ajv.addSchema(schema);
   if (path.startsWith('events/')) types.set(schema.title, schema.$id);

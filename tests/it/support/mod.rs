@@ -53,8 +53,8 @@ use tokio_util::sync::CancellationToken;
 /// The time after which a test gives up on anything: far more than it ever needs.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Vhosts that the shared broker starts with, and that are added at a time. Each takes the broker a tenth of a
-/// second and more, so none is made that no world needs.
+/// Vhosts that the shared broker starts with, and that are added at a time. Each takes the broker a tenth of
+/// a second and more, so none is made that no world needs.
 const VHOSTS: usize = 40;
 
 pub struct Shared {
