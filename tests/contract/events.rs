@@ -63,10 +63,12 @@ pub(crate) fn generated(count: usize, seed: u64) -> Vec<Bytes> {
 fn strange_values() -> Vec<Value> {
     let long = "long ".repeat(100);
     let values = json!([
-        null, true, false, 0, -1, 1.5, 9_007_199_254_740_993_u64, 1e300, "", " ", "true", "0", "12.50", "1e999",
+        null, true, false, 0, -1, 1.5, 9_007_199_254_740_993_u64, 1e300, "", " ", "true", "0", "12.50",
+        "1e999",
         "2026-03-25T18:35:00Z", "2026-03-25T18:35:00.123456789+02:00", "2026-03-25", 1_774_463_700,
         1_774_463_700_123_u64, "+15550100123", "030 901820", "a@example.com", "https://example.com/a b",
-        "é😀\u{0}\n\"\\", HALF, "unknown", {}, [], [null], {"id": "x"}, [{"id": 1}, {"id": 2}], ["a", "b"], long,
+        "é😀\u{0}\n\"\\", HALF, "unknown", {}, [], [null], {"id": "x"}, [{"id": 1}, {"id": 2}],
+        ["a", "b"], long,
     ]);
     values.as_array().unwrap().clone()
 }

@@ -1,4 +1,5 @@
-//! Every golden event and many generated ones are valid under their schemas, which refuse unknown fields here.
+//! Every golden event and many generated ones are valid under their schemas, which refuse unknown fields
+//! here.
 //!
 //! `make contract` does the same with more events and other validators.
 
@@ -92,8 +93,8 @@ fn every_event_names_the_schema_of_its_data_by_its_id() {
     }
 }
 
-/// Writes the golden events and `HOOKSWITCH_EVENTS` generated ones to the file `HOOKSWITCH_EVENTS_FILE`, one a
-/// line, for other validators.
+/// Writes the golden events and `HOOKSWITCH_EVENTS` generated ones to the file `HOOKSWITCH_EVENTS_FILE`, one
+/// a line, for other validators.
 #[test]
 #[ignore = "run by make contract"]
 fn write_events_to_a_file() {

@@ -10,9 +10,9 @@ use crate::core::{
     json::Tree,
 };
 
-const ABOUT: &str = "Telephony and CRM webhooks as normalized events. Each event is a CloudEvent 1.0 in JSON, \
-    structured mode, published to a topic exchange. Bind a queue of your own to it. Events may come more than \
-    once, with the same id, and in any order. Readers must tolerate new fields.";
+const ABOUT: &str = "Telephony and CRM webhooks as normalized events. Each event is a CloudEvent 1.0 in \
+    JSON, structured mode, published to a topic exchange. Bind a queue of your own to it. Events may come \
+    more than once, with the same id, and in any order. Readers must tolerate new fields.";
 
 /// Returns the AsyncAPI document of the events in `exchange`, for a version of hookswitch.
 pub fn asyncapi(exchange: &str, version: &str) -> Tree {

@@ -105,8 +105,8 @@ impl Family {
     /// Describes the data of its events, `unmapped` included.
     pub fn data(&self) -> Record {
         let mut record = (self.record)();
-        let about = "Every leaf of the webhook that no other field holds, under its own path, as the provider \
-                     wrote it.";
+        let about = "Every leaf of the webhook that no other field holds, under its own path, as the \
+                     provider wrote it.";
         record.fields.push(Field { shape: Shape::Object, ..Field::of::<Value<'_>>("unmapped", about) });
         record
     }
