@@ -21,7 +21,7 @@ use crate::{cases, events, pretty::pretty, published::ROOT};
 const HEAD: &str = "\
 # Reference of the events
 
-<!-- Generated from src/core and tests/golden. Rewrite it: HOOKSWITCH_BLESS=1 cargo test --test contract -->
+<!-- Generated from src/core and tests/golden: `HOOKSWITCH_BLESS=1 cargo test --test contract` rewrites it. -->
 
 [events.md](events.md) has the rules that hold for all events: identity, order, what is carried as it was
 written. The same contract is in [schemas](../schemas) as JSON Schema and AsyncAPI; `hookswitch schema
@@ -227,9 +227,8 @@ fn reference() -> String {
     let (mut page, examples) = (HEAD.to_owned(), examples());
     add_coverage(&mut page, &examples);
     let attributes = attributes(EventType::CallEnded);
-    page +=
-        "\n## Attributes\n\nThe attributes of every event, here of `call.ended`. Its fields are in `data`.";
-    page += "\n\n";
+    page += "\n## Attributes\n\n";
+    page += "The attributes of every event, here of `call.ended`. Its fields are in `data`.\n\n";
     page += &table(&attributes, None);
     page += &format!("\nThe schema of this whole event is `{}`.\n", Schemas::path(EventType::CallEnded));
     Family::ALL.iter().for_each(|family| add_family(&mut page, family, &examples));

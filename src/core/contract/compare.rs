@@ -100,8 +100,8 @@ fn is_later(path: &str, than: &str) -> bool {
         let (schema, version) = path.strip_suffix(".json")?.rsplit_once('/')?;
         Some((schema.to_owned(), version.parse::<u32>().ok()?))
     };
-    let (Some((name, later)), Some((other, earlier))) = (version(path), version(than)) else { return false };
-    name == other && later > earlier
+    let (Some((a, later)), Some((b, earlier))) = (version(path), version(than)) else { return false };
+    a == b && later > earlier
 }
 
 /// Compares two versions of one schema.
