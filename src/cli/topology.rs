@@ -60,16 +60,16 @@ pub(super) enum Action {
 }
 
 pub(super) fn run(action: &Action, config: &Config) -> anyhow::Result<u8> {
-    let policies = match action {
-        Action::Check { policies: Some(path) } => match read_policies(path, config)? {
-            Ok(policies) => Some(policies),
+    let mut policies = None;
+    if let Action::Check { policies: Some(path) } = action {
+        match read_policies(path, config)? {
+            Ok(read) => policies = Some(read),
             Err(error) => {
                 eprint_line(&format!("hookswitch: {}: {error}", path.display()));
                 return Ok(DATA);
             }
-        },
-        _ => None,
-    };
+        }
+    }
     block_on(async {
         let connection = connect(&config.amqp).await?;
         let topology = Topology::of(config);

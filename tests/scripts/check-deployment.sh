@@ -30,7 +30,8 @@ fi
 "$tools/prometheus/usr/bin/promtool" check rules deploy/prometheus/alerts.yaml >/dev/null
 "$tools/prometheus/usr/bin/promtool" test rules tests/scripts/alerts_test.yaml >/dev/null
 
-# Each alert names a section of the runbook that exists. The command in the file's head sets all addresses.
+# Each alert names a section of the runbook that exists, and the command in the file's head sets the address
+# of all.
 alerts=deploy/prometheus/alerts.yaml
 anchors=$(sed -n 's|^ *runbook_url: https://example.com/hookswitch/docs/runbook.md#||p' "$alerts")
 if [ "$(grep -c -- '- alert: ' "$alerts")" != "$(wc -l <<<"$anchors")" ]; then
