@@ -21,7 +21,7 @@ use crate::{cases, events, pretty::pretty, published::ROOT};
 const HEAD: &str = "\
 # Reference of the events
 
-<!-- Generated from src/core and tests/golden: `HOOKSWITCH_BLESS=1 cargo test --test contract` rewrites it. -->
+<!-- Generated from src/core and tests/golden. Rewrite it: HOOKSWITCH_BLESS=1 cargo test --test contract -->
 
 [events.md](events.md) has the rules that hold for all events: identity, order, what is carried as it was
 written. The same contract is in [schemas](../schemas) as JSON Schema and AsyncAPI; `hookswitch schema
