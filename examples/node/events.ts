@@ -256,7 +256,7 @@ export interface CallData {
    */
   direction_raw?: string;
   /**
-   * The state of the call. It follows from the event's type; in other types it is what the provider says.
+   * The state of the call: of the event's type where that says one, else as the provider says.
    */
   status?: "scheduled" | "initiated" | "ringing" | "in_progress" | "ended";
   /**
@@ -976,7 +976,7 @@ export interface Money5 {
  */
 export interface Link {
   /**
-   * `owner`, `stage`, `contacts`, …
+   * The part that the object has for the record: `stage`, `companies`, …
    */
   role: string;
   /**

@@ -255,7 +255,7 @@ class Link(TypedDict):
 
     role: str
     """
-    `owner`, `stage`, `contacts`, …
+    The part that the object has for the record: `stage`, `companies`, …
     """
     id: str
     """
