@@ -37,13 +37,23 @@ function* ofTranscript({ type, id, data }: TranscriptEvent): Generator<Fact> {
     yield [`lines/${id}`, '', data.transcript ?? []];
   } else {
     const own = Object.entries(data).filter(([name]) => OF_TRANSCRIPT.includes(name));
-    if (own.length > 0 || type === 'call.transcript.deleted') {
-      yield ['transcript', '', Object.fromEntries(own)];
+    // Some have no text, such as those of a failure: they do not replace one that has.
+    const isWhole = type === 'call.transcript.deleted' || 'transcript' in data || 'full_text' in data;
+    if (own.length > 0 || isWhole) {
+      yield ['transcript', `${+isWhole}`, Object.fromEntries(own)];
     }
   }
   for (const [name, value] of Object.entries(data)) {
     if (!OF_TRANSCRIPT.includes(name) && !APART.includes(name)) yield [name, '10', value];
   }
+}
+
+/** Returns the tag that `call.untagged` removes, under Allo's names: no other provider removes tags. */
+function removedTag({ unmapped }: CallData): string | undefined {
+  // It is not the call's tag, so no field holds it.
+  const sent = (unmapped?.['data'] ?? unmapped?.['body'] ?? {}) as Record<string, unknown>;
+  const names = ['tag', 'call_category', 'callCategory'];
+  return names.map((name) => sent[name]).find((tag) => typeof tag === 'string');
 }
 
 /** Yields what another event says of its call. */
@@ -52,11 +62,8 @@ function* ofCall({ type, data }: CallEvent): Generator<Fact> {
   const isLife = LIFE.includes(kind);
   if (isLife && data.status) yield ['status', `${STATUSES.indexOf(data.status)}`, data.status];
   if (kind === 'deleted') yield ['deleted', '', true];
-  if (kind === 'untagged') {
-    // Only Allo removes tags. The removed one is not the call's tag, so no field holds it.
-    const { tag } = data.unmapped?.['data'] as { tag: string };
-    yield [`tags/${tag}`, '', false];
-  }
+  const removed = kind === 'untagged' ? removedTag(data) : undefined;
+  if (removed !== undefined) yield [`tags/${removed}`, '', false];
   if (data.tag !== undefined) yield [`tags/${data.tag}`, '', true];
   for (const recording of data.recordings ?? []) {
     yield [`recordings/${recording.url ?? recording.id}`, '', recording];
@@ -97,9 +104,10 @@ export function view(state: State): Call {
   }
   if (tags.length > 0) call['tags'] = tags;
   if (recordings.length > 0) call['recordings'] = recordings;
-  if (lines.length > 0 && !call['transcript']) {
+  if (lines.length > 0 && (state['transcript']?.[0] ?? '0').startsWith('0')) {
     lines.sort(([a], [b]) => (a < b ? -1 : 1));
-    call['transcript'] = { transcript: lines.flatMap(([, spoken]) => spoken) };
+    const spoken = lines.flatMap(([, said]) => said);
+    call['transcript'] = { ...(call['transcript'] ?? {}), transcript: spoken };
   }
   return call as Call;
 }

@@ -7,7 +7,7 @@ awaited. The rules are in docs/consuming.md. A state is plain JSON: store it und
 from collections.abc import Iterator
 from typing import Any, cast
 
-from events import CallEvent, TranscriptEvent
+from events import CallData, CallEvent, TranscriptEvent
 
 # Part of the state → [rank, value]. Some parts are of a group, as in `tags/quote`.
 State = dict[str, list[Any]]
@@ -30,11 +30,25 @@ def of_transcript(event: TranscriptEvent) -> Iterator[Fact]:
         yield f"lines/{event['id']}", "", data.get("transcript", [])
     else:
         transcript = {name: value for name, value in data.items() if name in OF_TRANSCRIPT}
-        if transcript or event["type"] == "call.transcript.deleted":
-            yield "transcript", "", transcript
+        # Some have no text, such as those of a failure: they do not replace one that has.
+        is_whole = event["type"] == "call.transcript.deleted" or "transcript" in data or "full_text" in data
+        if transcript or is_whole:
+            yield "transcript", f"{is_whole:d}", transcript
     for name, value in data.items():
         if name not in (*OF_TRANSCRIPT, *APART):
             yield name, "10", value
+
+
+def removed_tag(data: CallData) -> str | None:
+    """Returns the tag that `call.untagged` removes, under Allo's names: no other provider removes tags."""
+    # It is not the call's tag, so no field holds it.
+    unmapped = data.get("unmapped", {})
+    sent = unmapped.get("data") or unmapped.get("body")
+    if isinstance(sent, dict):
+        for name in ("tag", "call_category", "callCategory"):
+            if isinstance(sent.get(name), str):
+                return str(sent[name])
+    return None
 
 
 def of_call(event: CallEvent) -> Iterator[Fact]:
@@ -44,9 +58,8 @@ def of_call(event: CallEvent) -> Iterator[Fact]:
         yield "status", str(STATUSES.index(data["status"])), data["status"]
     if kind == "deleted":
         yield "deleted", "", True
-    if kind == "untagged":
-        # Only Allo removes tags. The removed one is not the call's tag, so no field holds it.
-        yield f"tags/{data['unmapped']['data']['tag']}", "", False
+    if kind == "untagged" and (removed := removed_tag(data)) is not None:
+        yield f"tags/{removed}", "", False
     if "tag" in data:
         yield f"tags/{data['tag']}", "", True
     for recording in data.get("recordings", []):
@@ -89,6 +102,7 @@ def view(state: State) -> dict[str, Any]:
         call["tags"] = tags
     if recordings:
         call["recordings"] = recordings
-    if lines and "transcript" not in call:
-        call["transcript"] = {"transcript": [line for _, spoken in sorted(lines) for line in spoken]}
+    if lines and state.get("transcript", ["0"])[0][0] == "0":
+        spoken = [line for _, said in sorted(lines) for line in said]
+        call["transcript"] = {**call.get("transcript", {}), "transcript": spoken}
     return call

@@ -58,6 +58,39 @@ class Fold(unittest.TestCase):
                     fold(state, event)
                 self.assertEqual(view(state).get("tags"), ["quote"] if later is added else None)
 
+    def test_an_event_that_removes_a_tag_need_not_say_which(self) -> None:
+        (added,) = events_of("allo/v2-tag-added")
+        (removed,) = events_of("allo/v2-tag-removed-is-not-the-calls-tag")
+        sent: list[Any] = [None, {}, {"data": "quote"}, {"data": {"tag": 7}}, {"data": ["quote"]}]
+        named: list[Any] = [{"data": {"call_category": "quote"}}, {"body": {"callCategory": "quote"}}]
+        for unmapped in sent + named:
+            data = {} if unmapped is None else {"unmapped": unmapped}
+            later: Any = {**removed, "sequence": added["sequence"] + "-later", "data": data}
+            state: State = {}
+            fold(state, added)
+            fold(state, later)
+            self.assertEqual(view(state).get("tags"), None if unmapped in named else ["quote"], unmapped)
+
+    def test_a_transcript_event_without_text_takes_no_text_away(self) -> None:
+        partial = events_of("salpre/transcript")
+        ended = events_of("salpre/call-ended")
+        whole = [event for event in ended if event["type"].startswith("call.transcript.")]
+        failed = {**whole[0], "type": "call.transcript.failed", "sequence": "9", "data": {"error": "noise"}}
+        deleted = {**failed, "type": "call.transcript.deleted", "data": {}}
+        for events, lines, error in (
+            ([*partial, failed], 1, "noise"),
+            ([*partial, *whole, failed], 3, None),
+            ([*partial, *whole, deleted], None, None),
+        ):
+            for order in (events, events[::-1]):
+                state: State = {}
+                for event in order:
+                    fold(state, event)
+                transcript = view(state)["transcript"]
+                spoken = transcript.get("transcript")
+                self.assertEqual(None if spoken is None else len(spoken), lines)
+                self.assertEqual(transcript.get("error"), error)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -2,10 +2,17 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use hookswitch::core::contract::compare::{
-    Change,
-    Effect::{self, Breaking, Compatible},
-    compare, compare_all,
+use hookswitch::core::{
+    contract::{
+        Schemas, Unknown,
+        compare::{
+            Change,
+            Effect::{self, Breaking, Compatible},
+            compare, compare_all,
+        },
+        family::SCHEMA_BASE,
+    },
+    events::event::EventType,
 };
 use serde_json::{Value, json};
 
@@ -158,6 +165,33 @@ fn a_change_names_its_place_once() {
     assert_eq!(changes, [change(Breaking, "from.name", "removed")]);
     let changes = compare(&schema(), &planted("/properties/people/items", Remove));
     assert_eq!(changes, [change(Breaking, "people[]", "may be anything now")]);
+}
+
+#[test]
+fn what_stands_beside_a_reference_is_compared() {
+    let with = |beside: Value| planted("/properties/from/minProperties", Set(beside));
+    let changes = compare(&with(1.into()), &with(2.into()));
+    let place = "from".to_owned();
+    let what = "what stands beside a reference has changed".to_owned();
+    assert_eq!(changes, [Change { effect: Breaking, place, what }]);
+    assert_eq!(compare(&with(1.into()), &with(1.into())), []);
+}
+
+#[test]
+fn a_schema_that_is_embedded_in_another_is_compared_with_the_one_of_its_name() {
+    let bundle = || {
+        let text = Schemas::new(SCHEMA_BASE, Unknown::Allowed).bundle(EventType::CallEnded).pretty();
+        serde_json::from_str::<Value>(&text).unwrap()
+    };
+    let (old, mut new) = (bundle(), bundle());
+    assert_eq!(compare(&old, &new), []);
+    let remove = |from: &mut Value, name: &str| from.as_object_mut().unwrap().remove(name).unwrap();
+    remove(&mut new["$defs"]["data"]["properties"], "call_id");
+    let change =
+        |place: &str, what: &str| Change { effect: Breaking, place: place.into(), what: what.into() };
+    assert_eq!(compare(&old, &new), [change("data.call_id", "removed")]);
+    remove(&mut new["$defs"], "data");
+    assert_eq!(compare(&old, &new), [change("data", "its schema is gone")]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 count=${1:-100000}
 tools=.run/contract
+program=${CARGO_TARGET_DIR:-target}/debug/hookswitch
 
 deploy/local/install.sh nodejs npm python3-venv
 mkdir -p "$tools"
@@ -25,6 +26,6 @@ fi
 HOOKSWITCH_EVENTS=$count HOOKSWITCH_EVENTS_FILE=$PWD/$tools/events.ndjson \
     cargo test --locked --quiet --test contract -- --ignored --nocapture write_events_to_a_file
 cp tests/contract/node/validate.mjs "$tools/"
-node "$tools/validate.mjs" schemas "$tools/events.ndjson"
-"$tools/venv/bin/python" tests/contract/python/validate.py schemas "$tools/events.ndjson"
+node "$tools/validate.mjs" schemas "$tools/events.ndjson" "$program"
+"$tools/venv/bin/python" tests/contract/python/validate.py schemas "$tools/events.ndjson" "$program"
 rm "$tools/events.ndjson"

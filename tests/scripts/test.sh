@@ -30,6 +30,8 @@ say "tests, against a private RabbitMQ and Redis that they start themselves"
 RUST_TEST_THREADS=$((2 * $(nproc))) cargo test --locked
 say "the contract: events under validators and SDKs that are not ours"
 tests/scripts/contract.sh 5000
+say "the consumers of examples/ against a private broker, and the types for consumers"
+tests/scripts/examples.sh
 say "mutants: each known mistake must be noticed by a test"
 tests/scripts/mutants.sh
 say "every fault once under load, with every webhook accounted for"

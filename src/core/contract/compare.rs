@@ -3,7 +3,10 @@
 //!
 //! What cannot be judged, such as a change below `oneOf`, counts as breaking.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    iter::successors,
+};
 
 use serde_json::{Map, Value};
 
@@ -104,11 +107,26 @@ fn is_later(path: &str, than: &str) -> bool {
     a == b && later > earlier
 }
 
-/// Compares two versions of one schema.
+/// Compares two versions of one schema, and the schemas that are embedded in it. The places of a change in an
+/// embedded schema begin with its name.
 pub fn compare(old: &Value, new: &Value) -> Vec<Change> {
     let mut comparison = Comparison { old, new, changes: Vec::new(), seen: BTreeSet::new() };
     comparison.schemas("", old, new);
-    comparison.changes
+    let mut changes = comparison.changes;
+    let after = embedded(new);
+    for (name, schema) in embedded(old) {
+        let within = match after.get(name) {
+            Some(now) => compare(schema, now),
+            None => vec![Change {
+                effect: Effect::Breaking,
+                place: String::new(),
+                what: "its schema is gone".to_owned(),
+            }],
+        };
+        changes
+            .extend(within.into_iter().map(|change| Change { place: join(name, &change.place), ..change }));
+    }
+    changes
 }
 
 struct Comparison<'a> {
@@ -125,6 +143,9 @@ impl<'a> Comparison<'a> {
     }
 
     fn schemas(&mut self, place: &str, old: &'a Value, new: &'a Value) {
+        if beside_references(self.old, old) != beside_references(self.new, new) {
+            self.add(Effect::Breaking, place, "what stands beside a reference has changed");
+        }
         if let (Some(a), Some(b)) = (local_reference(old), local_reference(new))
             && !self.seen.insert((a, b))
         {
@@ -240,17 +261,34 @@ fn local_reference(schema: &Value) -> Option<&str> {
     schema.get("$ref")?.as_str().filter(|reference| reference.starts_with('#'))
 }
 
+/// Returns a schema and those that it refers to in its document, one after the other.
+fn hops<'a>(root: &'a Value, schema: &'a Value) -> impl Iterator<Item = &'a Value> {
+    const HOPS_MAX: usize = 32;
+    let next = |schema: &&'a Value| root.pointer(local_reference(schema)?.strip_prefix('#')?);
+    successors(Some(schema), next).take(HOPS_MAX)
+}
+
 /// Returns the object that a schema is or refers to in its document; `None` if it has none. A reference to
 /// another document stays as it is: that document is compared on its own.
-fn resolve<'a>(root: &'a Value, mut schema: &'a Value) -> Option<&'a Map<String, Value>> {
-    const HOPS_MAX: usize = 32;
-    for _ in 0..HOPS_MAX {
-        match local_reference(schema) {
-            Some(reference) => schema = root.pointer(reference.strip_prefix('#')?)?,
-            None => return schema.as_object(),
-        }
-    }
-    None
+fn resolve<'a>(root: &'a Value, schema: &'a Value) -> Option<&'a Map<String, Value>> {
+    hops(root, schema).last().filter(|end| local_reference(end).is_none())?.as_object()
+}
+
+/// Returns what holds beside the references that lead to the object of a schema.
+fn beside_references<'a>(root: &'a Value, schema: &'a Value) -> Vec<(&'a String, &'a Value)> {
+    let references = hops(root, schema).filter(|hop| local_reference(hop).is_some());
+    let members = references.filter_map(Value::as_object).flatten();
+    let mut beside: Vec<_> =
+        members.filter(|(name, _)| *name != "$ref" && !ANNOTATIONS.contains(&name.as_str())).collect();
+    beside.sort_by_key(|(name, _)| *name);
+    beside
+}
+
+/// Returns the schemas that are embedded in a document, which refers to them by their `$id`.
+fn embedded(schema: &Value) -> BTreeMap<&str, &Value> {
+    let parts = schema.get("$defs").and_then(Value::as_object).into_iter().flatten();
+    let named = parts.filter(|(_, part)| part.get("$id").is_some());
+    named.map(|(name, part)| (name.as_str(), part)).collect()
 }
 
 fn types(schema: &Map<String, Value>) -> BTreeSet<&str> {
@@ -299,5 +337,6 @@ fn properties(schema: &Map<String, Value>) -> BTreeMap<&str, &Value> {
 }
 
 fn join(place: &str, name: &str) -> String {
-    if place.is_empty() { name.to_owned() } else { [place, ".", name].concat() }
+    let dot = if place.is_empty() || name.is_empty() { "" } else { "." };
+    [place, dot, name].concat()
 }

@@ -1,13 +1,14 @@
 """Validates events under the published schemas with jsonschema, and their envelopes with the CloudEvents SDK.
 
-python validate.py SCHEMAS EVENTS [EVERY]
+python validate.py SCHEMAS EVENTS HOOKSWITCH [EVERY]
 
-Of many events, only one in EVERY is validated with jsonschema, which takes a millisecond for each.
+One event of each family is also validated under nothing but what `hookswitch schema TYPE` prints. Of many events, only one in EVERY is validated with jsonschema, which takes a millisecond for each.
 """
 
 import json
 import multiprocessing
 import pathlib
+import subprocess
 import sys
 
 from cloudevents.core.formats.json import JSONFormat
@@ -59,8 +60,20 @@ def check_chunk(chunk):
     return problems
 
 
-folder, events = sys.argv[1:3]
-every = int(sys.argv[3]) if len(sys.argv) > 3 else 1
+def check_alone(event):
+    """Returns what is wrong with an event under the one document of its type; none if it is valid."""
+    bundle = json.loads(subprocess.check_output([hookswitch, "schema", event["type"]]))
+    # An empty registry fetches nothing.
+    formats = Draft202012Validator.FORMAT_CHECKER
+    validator = Draft202012Validator(bundle, registry=Registry(), format_checker=formats)
+    error = next(validator.iter_errors(event), None)
+    if error is not None:
+        return f"one document: {error.json_path}: {error.message}\n{event}"
+    return "one document: data may be anything" if validator.is_valid({**event, "data": 7}) else None
+
+
+folder, events, hookswitch = sys.argv[1:4]
+every = int(sys.argv[4]) if len(sys.argv) > 4 else 1
 validators = read_validators(folder)
 
 if __name__ == "__main__":
@@ -68,6 +81,11 @@ if __name__ == "__main__":
     chunks = [(start, lines[start : start + CHUNK]) for start in range(0, len(lines), CHUNK)]
     with multiprocessing.get_context("fork").Pool() as pool:
         problems = [problem for found in pool.imap_unordered(check_chunk, chunks) for problem in found]
+    families = {event["dataschema"]: event for event in map(json.loads, lines)}
+    problems += filter(None, map(check_alone, families.values()))
     if problems or not lines:
         sys.exit("\n".join(problems[:10]) or "no events")
-    print(f"{len(lines)} events are valid under the CloudEvents SDK of Python, {-(-len(lines) // every)} under jsonschema")
+    print(
+        f"{len(lines)} events are valid under the CloudEvents SDK of Python, {-(-len(lines) // every)} under"
+        f" jsonschema, {len(families)} under one document"
+    )
