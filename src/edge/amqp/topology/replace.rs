@@ -131,20 +131,32 @@ impl Topology {
             unbind(&channel, &queue.name, queue.bindings.iter()).await?;
             let consumers = let_go(connection, &queue.name, patience).await?;
             if consumers > 0 {
-                bind_queue(&channel, &queue.name, &queue.bindings).await?;
-                delete_queue(&channel, &hold.name).await?;
+                // A run that was killed may have moved messages before.
+                bring_back(connection, &channel, &hold.name, queue).await?;
                 return Err(ReplaceError::InUse(queue.name.clone(), consumers));
             }
             moved = move_all(connection, &queue.name, &hold.name).await?;
             delete_queue(&channel, &queue.name).await?;
         }
         declare_queue(&channel, queue, false).await?;
-        bind_queue(&channel, &queue.name, &queue.bindings).await?;
-        let back = move_all(connection, &hold.name, &queue.name).await?;
-        delete_queue(&channel, &hold.name).await?;
+        let back = bring_back(connection, &channel, &hold.name, queue).await?;
         channel.close(200, "done".into()).await?;
         Ok(moved.max(back))
     }
+}
+
+/// Binds a queue, moves what the queue `hold` has kept for it back to it, and deletes that queue. Returns how
+/// many messages were moved.
+async fn bring_back(
+    connection: &Connection,
+    channel: &Channel,
+    hold: &str,
+    queue: &Queue,
+) -> Result<u64, ReplaceError> {
+    bind_queue(channel, &queue.name, &queue.bindings).await?;
+    let moved = move_all(connection, hold, &queue.name).await?;
+    delete_queue(channel, hold).await?;
+    Ok(moved)
 }
 
 async fn take_lock(connection: &Connection) -> Result<Lock, ReplaceError> {
