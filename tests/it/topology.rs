@@ -9,7 +9,10 @@ use hookswitch::{
         topology::{Topology, TopologyError},
     },
 };
-use lapin::{options::QueueDeclareOptions, types::FieldTable};
+use lapin::{
+    options::QueueDeclareOptions,
+    types::{AMQPValue, FieldTable},
+};
 
 use super::support::{PATIENCE, World, call, calls, program::Program, shared, until};
 
@@ -272,6 +275,69 @@ async fn a_replacement_killed_at_any_moment_is_finished_by_running_it_again_and_
     assert_eq!(calls(&world.events(MANY).await), (0..MANY).collect::<Vec<_>>());
     assert_eq!(world.dead("salpre", 0).await.len(), 0);
     worker.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replacement_that_finds_a_consumer_brings_back_what_a_killed_one_has_moved() {
+    const HOLD: &str = "hookswitch.hold.raw.salpre";
+    let world = World::new().await;
+    world.accept("salpre", (0..5).map(call)).await;
+    let channel = world.client().await.create_channel().await.unwrap();
+    let mut arguments = FieldTable::default();
+    for (name, value) in [("x-queue-type", "quorum"), ("x-overflow", "reject-publish")] {
+        arguments.insert(name.into(), AMQPValue::LongString(value.into()));
+    }
+    arguments.insert("x-delivery-limit".into(), AMQPValue::LongLongInt(1_000_000_000));
+    let durable = QueueDeclareOptions { durable: true, ..Default::default() };
+    channel.queue_declare(HOLD.into(), durable, arguments).await.unwrap();
+    for (body, properties) in world.drain("raw.salpre", 5).await {
+        channel.basic_publish("".into(), HOLD.into(), Default::default(), &body, properties).await.unwrap();
+    }
+    world.wait_for_depth(HOLD, 5).await;
+    world.accept("salpre", (5..8).map(call)).await;
+    let (tag, none) = ("".into(), FieldTable::default());
+    let consumer = channel.basic_consume("raw.salpre".into(), tag, Default::default(), none).await.unwrap();
+
+    let said = Program::of(&world).run("topology replace raw.salpre --wait 0").await;
+    assert!(said.code != Some(0) && said.err.contains("still has 1 consumers"), "{said:?}");
+    let said = Program::of(&world).ok("topology check").await;
+    assert!(!said.out.contains("topology replace"), "{said:?}");
+    drop(consumer);
+    channel.close(200, "".into()).await.unwrap();
+    assert!(depth::look(&world.connect().await, HOLD).await.is_err(), "{HOLD} is left");
+    let worker = world.worker();
+    assert_eq!(calls(&world.events(8).await), (0..8).collect::<Vec<_>>());
+    worker.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_of_events_that_is_replaced_while_a_worker_publishes_gets_every_event() {
+    let world = World::new().await;
+    let receiver = world.receiver().await;
+    receiver.ready().await;
+    let worker = world.worker();
+    until("the worker is ready", async || worker.trouble().is_none()).await;
+    let patterns = "patterns = [\"#\"]";
+    let changed = World::of_toml(world.toml.replace(patterns, &format!("{patterns}\nlength_max = 100000")));
+    let program = Program::of(&changed);
+    let said = program.run("topology check").await;
+    assert!(said.code == Some(1) && said.out.contains("`hookswitch topology replace events.all`"), "{said:?}");
+    let replaced = tokio::spawn(async move { program.ok("topology replace events.all").await });
+    let mut accepted = 0;
+    while !replaced.is_finished() {
+        assert_eq!(receiver.post("salpre", call(accepted).leak()).await, 200);
+        accepted += 1;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    println!("{accepted} accepted: {}", replaced.await.unwrap().out);
+    until("all is published", async || worker.metric("hookswitch_events_total") >= accepted as f64).await;
+    // An event of the moment in which two queues were bound may come twice.
+    let mut seen = calls(&world.events(accepted).await);
+    seen.dedup();
+    assert_eq!(seen, (0..accepted).collect::<Vec<_>>());
+    assert_eq!(super::support::depth(&world.connect().await, "events.unrouted").await, 0);
+    worker.finish().await;
+    receiver.finish().await;
 }
 
 async fn bodies(world: &World, queue: &str) -> Vec<Vec<u8>> {

@@ -4,6 +4,9 @@
 //! its consumers let go of it, so that no message is with any of them; then its messages move, each
 //! confirmed before it is acked; and only then the queue is deleted. Killed at any moment, it is finished by
 //! running it again.
+//!
+//! Publishers of events do not wait as receivers do: an event that goes to another queue counts as delivered.
+//! So the other queue is bound to the events as long as this one is not. For a moment both are.
 
 use std::time::{Duration, Instant};
 
@@ -19,6 +22,7 @@ use lapin::{
 use super::{
     declare::{bind_queue, declare_queue, delete_queue},
     difference::{Difference, TopologyError},
+    prune::ON_THEIR_WAY_MAX,
     record::{add, declared, unbind},
     spec::{Queue, Topology},
 };
@@ -126,25 +130,48 @@ impl Topology {
         // A new stream that a killed run has made already holds the messages that came back.
         let is_made = queue.is_stream() && is_as_needed(connection, queue).await?;
         if !is_made && exists(connection, &queue.name).await? {
+            bind_queue(&channel, &hold.name, &events_of(queue)).await?;
             let declared = declared(connection).await?;
             unbind(&channel, &queue.name, declared.outdated(&queue.name, &[])).await?;
             unbind(&channel, &queue.name, queue.bindings.iter()).await?;
             let consumers = let_go(connection, &queue.name, patience).await?;
             if consumers > 0 {
-                bind_queue(&channel, &queue.name, &queue.bindings).await?;
-                delete_queue(&channel, &hold.name).await?;
+                // A run that was killed may have moved messages before.
+                bring_back(connection, &channel, &hold.name, queue).await?;
                 return Err(ReplaceError::InUse(queue.name.clone(), consumers));
             }
             moved = move_all(connection, &queue.name, &hold.name).await?;
             delete_queue(&channel, &queue.name).await?;
         }
         declare_queue(&channel, queue, false).await?;
-        bind_queue(&channel, &queue.name, &queue.bindings).await?;
-        let back = move_all(connection, &hold.name, &queue.name).await?;
-        delete_queue(&channel, &hold.name).await?;
+        let back = bring_back(connection, &channel, &hold.name, queue).await?;
         channel.close(200, "done".into()).await?;
         Ok(moved.max(back))
     }
+}
+
+/// Binds a queue, moves what the queue `hold` has kept for it back to it, and deletes that queue. Returns how
+/// many messages were moved.
+async fn bring_back(
+    connection: &Connection,
+    channel: &Channel,
+    hold: &str,
+    queue: &Queue,
+) -> Result<u64, ReplaceError> {
+    bind_queue(channel, &queue.name, &queue.bindings).await?;
+    let events = events_of(queue);
+    if !events.is_empty() {
+        unbind(channel, hold, events.iter()).await?;
+        tokio::time::sleep(ON_THEIR_WAY_MAX).await;
+    }
+    let moved = move_all(connection, hold, &queue.name).await?;
+    delete_queue(channel, hold).await?;
+    Ok(moved)
+}
+
+/// Returns the bindings by which a queue gets events.
+fn events_of(queue: &Queue) -> Vec<(String, String)> {
+    queue.bindings.iter().filter(|(exchange, _)| exchange == names::EVENTS_EXCHANGE).cloned().collect()
 }
 
 async fn take_lock(connection: &Connection) -> Result<Lock, ReplaceError> {
