@@ -85,3 +85,18 @@ async fn a_sender_that_makes_up_names_fills_no_more_than_its_share_and_an_overwr
     world.events(1).await;
     worker.finish().await;
 }
+
+#[tokio::test]
+async fn a_damaged_count_of_paths_stops_no_record() {
+    let world = World::new().await;
+    let tool = Program::of(&world);
+    let mut redis = world.redis().await;
+    let damage = ["hookswitch:drift:salpre", "fields", "mine"];
+    redis::cmd("HSET").arg(&damage).exec_async(&mut redis).await.unwrap();
+    let worker = world.worker();
+    world.accept("salpre", [call_with(1, "\"mood\":1")]).await;
+    world.events(1).await;
+    worker.finish().await;
+    let lines = tool.ok("drift --json").await.lines();
+    assert_eq!((lines.len(), &lines[0]["type"]), (1, &"others".into()), "{lines:?}");
+}

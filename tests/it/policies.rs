@@ -285,7 +285,8 @@ async fn our_arguments_withstand_what_a_policy_says_about_dead_letters() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_policy_on_a_queue_that_drops_its_oldest_events_is_named_for_what_it_does_there() {
-    let latest = "[subscriptions.latest]\npatterns = [\"call.#\"]\nlength_max = 9\noverflow = \"drop_oldest\"";
+    let latest =
+        "[subscriptions.latest]\npatterns = [\"call.#\"]\nlength_max = 9\noverflow = \"drop_oldest\"";
     let world = World::with(latest).await;
     set(&world, "^latest$", r#"{"overflow":"reject-publish","max-length":3}"#).await;
     assert_named(

@@ -321,7 +321,10 @@ async fn a_queue_of_events_that_is_replaced_while_a_worker_publishes_gets_every_
     let changed = World::of_toml(world.toml.replace(patterns, &format!("{patterns}\nlength_max = 100000")));
     let program = Program::of(&changed);
     let said = program.run("topology check").await;
-    assert!(said.code == Some(1) && said.out.contains("`hookswitch topology replace events.all`"), "{said:?}");
+    assert!(
+        said.code == Some(1) && said.out.contains("`hookswitch topology replace events.all`"),
+        "{said:?}"
+    );
     let replaced = tokio::spawn(async move { program.ok("topology replace events.all").await });
     let mut accepted = 0;
     while !replaced.is_finished() {

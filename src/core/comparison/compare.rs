@@ -153,6 +153,8 @@ fn by_type(outcome: &Outcome) -> BTreeMap<(String, usize), Leaves> {
         let mut leaves = Leaves::new();
         if let Ok(document) = Document::parse(event.get().as_bytes()) {
             collect(&document, ROOT, String::new(), &mut String::new(), &mut leaves);
+        } else {
+            leaves.insert(String::new(), unreadable(event.get()));
         }
         let kind = leaves.get(".type").map(|leaf| leaf.written.trim_matches('"').to_owned());
         let kind = kind.unwrap_or_default();
@@ -161,6 +163,24 @@ fn by_type(outcome: &Outcome) -> BTreeMap<(String, usize), Leaves> {
         *nth += 1;
     }
     events
+}
+
+/// Returns an event that cannot be parsed, which is compared by its text.
+fn unreadable(text: &str) -> Leaf {
+    let (shown, canonical, written) = ("(event)".to_owned(), text.as_bytes().to_vec(), text.to_owned());
+    Leaf { shown, class: "unreadable", canonical, written }
+}
+
+/// Returns a key as a part of an exact path: no two paths are written alike.
+fn escaped(key: &str) -> String {
+    let mut written = String::with_capacity(key.len());
+    for c in key.chars() {
+        if matches!(c, '\\' | '.' | '[') {
+            written.push('\\');
+        }
+        written.push(c);
+    }
+    written
 }
 
 fn collect(document: &Document<'_>, node: usize, exact: String, shown: &mut String, found: &mut Leaves) {
@@ -179,7 +199,7 @@ fn collect(document: &Document<'_>, node: usize, exact: String, shown: &mut Stri
         let exact = if class == "object" {
             let key = document.key(child);
             path::push_key(shown, &key);
-            format!("{exact}.{key}")
+            format!("{exact}.{}", escaped(&key))
         } else {
             shown.push_str("[]");
             format!("{exact}[{index}]")
@@ -222,6 +242,7 @@ fn compare_leaves(kind: &str, old: &Leaves, new: &Leaves, found: &mut Vec<Differ
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::json::DEPTH_MAX;
 
     fn outcome(json: &str) -> Outcome {
         serde_json::from_str(json).expect("an outcome")
@@ -262,6 +283,29 @@ mod tests {
         let old = events(r#"{"unmapped":{"ada@example.com":1,"ben@example.com":2}}"#);
         let new = events(r#"{"unmapped":{"ada@example.com":1,"ben@example.com":3}}"#);
         assert_eq!(found(&old, &new), ["field_value call.ended data.unmapped.‹key› 2 3"]);
+    }
+
+    #[test]
+    fn keys_that_look_like_paths_hide_no_field() {
+        for (old, new) in [
+            (r#"{"a.b":1,"a":{"b":2}}"#, r#"{"a.b":3,"a":{"b":2}}"#),
+            (r#"{"a[0]":1,"a":[2]}"#, r#"{"a[0]":3,"a":[2]}"#),
+            (r#"{"a\\.b":1,"a\\":{"b":2}}"#, r#"{"a\\.b":3,"a\\":{"b":2}}"#),
+        ] {
+            assert_eq!(found(&events(old), &events(new)), ["field_value call.ended data.‹key› 1 3"], "{old}");
+        }
+    }
+
+    #[test]
+    fn an_event_that_cannot_be_parsed_is_compared_by_its_text() {
+        let nested = |n: usize| {
+            let depth = DEPTH_MAX + 1;
+            let text = format!("{}{n}{}", "[".repeat(depth), "]".repeat(depth));
+            format!(r#"{{"key":"k","events":[{text}]}}"#)
+        };
+        assert_eq!(found(&nested(1), &nested(1)), [""; 0]);
+        let differences = found(&nested(1), &nested(2));
+        assert!(differences.len() == 1 && differences[0].starts_with("field_value"), "{differences:?}");
     }
 
     #[test]
