@@ -310,6 +310,39 @@ async fn a_replacement_that_finds_a_consumer_brings_back_what_a_killed_one_has_m
     worker.finish().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_of_events_that_is_replaced_while_a_worker_publishes_gets_every_event() {
+    let world = World::new().await;
+    let receiver = world.receiver().await;
+    receiver.ready().await;
+    let worker = world.worker();
+    until("the worker is ready", async || worker.trouble().is_none()).await;
+    let patterns = "patterns = [\"#\"]";
+    let changed = World::of_toml(world.toml.replace(patterns, &format!("{patterns}\nlength_max = 100000")));
+    let program = Program::of(&changed);
+    let said = program.run("topology check").await;
+    assert!(
+        said.code == Some(1) && said.out.contains("`hookswitch topology replace events.all`"),
+        "{said:?}"
+    );
+    let replaced = tokio::spawn(async move { program.ok("topology replace events.all").await });
+    let mut accepted = 0;
+    while !replaced.is_finished() {
+        assert_eq!(receiver.post("salpre", call(accepted).leak()).await, 200);
+        accepted += 1;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    println!("{accepted} accepted: {}", replaced.await.unwrap().out);
+    until("all is published", async || worker.metric("hookswitch_events_total") >= accepted as f64).await;
+    // An event of the moment in which two queues were bound may come twice.
+    let mut seen = calls(&world.events(accepted).await);
+    seen.dedup();
+    assert_eq!(seen, (0..accepted).collect::<Vec<_>>());
+    assert_eq!(super::support::depth(&world.connect().await, "events.unrouted").await, 0);
+    worker.finish().await;
+    receiver.finish().await;
+}
+
 async fn bodies(world: &World, queue: &str) -> Vec<Vec<u8>> {
     let mut bodies: Vec<_> = world.look(queue).await.into_iter().map(|(body, _)| body).collect();
     bodies.sort();

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Time after unbinding a queue in which messages that were routed before arrive in it.
-const ON_THEIR_WAY_MAX: Duration = Duration::from_secs(2);
+pub(super) const ON_THEIR_WAY_MAX: Duration = Duration::from_secs(2);
 
 /// A queue of an earlier configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]

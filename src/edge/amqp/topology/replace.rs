@@ -4,6 +4,9 @@
 //! its consumers let go of it, so that no message is with any of them; then its messages move, each
 //! confirmed before it is acked; and only then the queue is deleted. Killed at any moment, it is finished by
 //! running it again.
+//!
+//! Publishers of events do not wait as receivers do: an event that goes to another queue counts as delivered.
+//! So the other queue is bound to the events as long as this one is not. For a moment both are.
 
 use std::time::{Duration, Instant};
 
@@ -19,6 +22,7 @@ use lapin::{
 use super::{
     declare::{bind_queue, declare_queue, delete_queue},
     difference::{Difference, TopologyError},
+    prune::ON_THEIR_WAY_MAX,
     record::{add, declared, unbind},
     spec::{Queue, Topology},
 };
@@ -126,6 +130,7 @@ impl Topology {
         // A new stream that a killed run has made already holds the messages that came back.
         let is_made = queue.is_stream() && is_as_needed(connection, queue).await?;
         if !is_made && exists(connection, &queue.name).await? {
+            bind_queue(&channel, &hold.name, &events_of(queue)).await?;
             let declared = declared(connection).await?;
             unbind(&channel, &queue.name, declared.outdated(&queue.name, &[])).await?;
             unbind(&channel, &queue.name, queue.bindings.iter()).await?;
@@ -154,9 +159,19 @@ async fn bring_back(
     queue: &Queue,
 ) -> Result<u64, ReplaceError> {
     bind_queue(channel, &queue.name, &queue.bindings).await?;
+    let events = events_of(queue);
+    if !events.is_empty() {
+        unbind(channel, hold, events.iter()).await?;
+        tokio::time::sleep(ON_THEIR_WAY_MAX).await;
+    }
     let moved = move_all(connection, hold, &queue.name).await?;
     delete_queue(channel, hold).await?;
     Ok(moved)
+}
+
+/// Returns the bindings by which a queue gets events.
+fn events_of(queue: &Queue) -> Vec<(String, String)> {
+    queue.bindings.iter().filter(|(exchange, _)| exchange == names::EVENTS_EXCHANGE).cloned().collect()
 }
 
 async fn take_lock(connection: &Connection) -> Result<Lock, ReplaceError> {
