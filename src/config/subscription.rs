@@ -51,8 +51,8 @@ section! {
     /// The keys of a subscription's filter.
     pub(super) struct FilterKeys {
         /// Only events that the provider marks as tests, or only others. Workers apply these four filters:
-        /// restart them after a change, right after `hookswitch topology apply`. Until then a queue that had
-        /// no filter before gets nothing.
+        /// restart them after a change. When a queue gets its first filter, restart all workers before
+        /// `hookswitch topology apply`; when it loses its last one, afterwards. Otherwise it misses events.
         test: Option<bool> = boolean().optional("false");
         /// Only events with this direction: calls, messages and engagements have one.
         direction: Option<Direction> =

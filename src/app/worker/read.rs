@@ -119,9 +119,12 @@ fn route(config: &Config, event: &Event<'_>, encoded: &mut Encoded) {
 /// Returns the version and the settings on which the result of [`read`] depends.
 pub fn settings(config: &Config) -> BTreeMap<String, String> {
     let decides = |name: &str| {
-        let of_source = ["provider", "unsupported", "phone_region"];
+        let is_of = |tables: &str, keys: &[&str]| {
+            name.starts_with(tables) && keys.iter().any(|key| name.ends_with(&format!(".{key}")))
+        };
         ["worker.event_bytes_max", "events.test_routing", "events.schema_base"].contains(&name)
-            || name.starts_with("sources.") && of_source.iter().any(|key| name.ends_with(&format!(".{key}")))
+            || is_of("sources.", &["provider", "unsupported", "phone_region"])
+            || is_of("subscriptions.", &["patterns", "test", "direction", "tenant", "connector"])
     };
     let mut settings = config.values();
     settings.retain(|name, _| decides(name));
