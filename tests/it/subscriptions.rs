@@ -220,6 +220,10 @@ async fn a_queue_becomes_a_stream_with_its_events_and_a_stream_is_never_moved_or
     let said = program.ok("topology replace past").await;
     assert!(said.out.contains("queue past is replaced; 50 messages were moved"), "{said:?}");
     assert_eq!(calls(&history(&world, "past").await), (0..50).collect::<Vec<_>>());
+    for (pattern, count) in [("call.#", 50), ("#.salpre", 50), ("message.#", 0), ("past", 0)] {
+        let said = program.ok(&format!("tail {pattern} --from 1h --stream past --idle 2 --json")).await;
+        assert_eq!(said.out.lines().count(), count, "{pattern}: {said:?}");
+    }
     program.ok("topology check").await;
     // Whether the new configuration was applied since or not.
     for _ in 0..2 {

@@ -197,6 +197,13 @@ pub fn event_properties(event: &Encoded, webhook: &Webhook) -> BasicProperties {
         .with_headers(headers)
 }
 
+/// Returns the routing key of an event, `<type>.<source>`, also where the event was moved under another one.
+/// That a test was kept apart is not known.
+pub(super) fn event_key(properties: &BasicProperties) -> Option<String> {
+    let source = string_of(properties.headers().as_ref()?, SOURCE)?;
+    Some(format!("{}.{source}", properties.kind().as_ref()?))
+}
+
 /// Returns the properties of a message of the ledger's marks.
 pub fn marks_properties(now: Timestamp) -> BasicProperties {
     persistent(&Uuid::now_v7().to_string(), now)

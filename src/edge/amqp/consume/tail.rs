@@ -16,7 +16,10 @@ use lapin::{
 };
 
 use super::{Mode, consume};
-use crate::edge::amqp::{Connection, Error, message, names};
+use crate::{
+    core::events::topic,
+    edge::amqp::{Connection, Error, message, names},
+};
 
 /// Most events kept for a slow reader. Older ones are dropped, so that a tail never holds up a worker.
 const BACKLOG_MAX: i64 = 10_000;
@@ -128,48 +131,12 @@ impl StreamAcks {
             self.channel.basic_ack(delivery.delivery_tag, options).await?;
             self.unacked = 0;
         }
-        let key = delivery.routing_key.as_str();
-        Ok(self.patterns.iter().any(|pattern| is_match(pattern, key)))
-    }
-}
-
-/// Returns whether a routing key matches a pattern of a topic exchange: `*` stands for one word, `#` for any
-/// number.
-fn is_match(pattern: &str, key: &str) -> bool {
-    fn rest(patterns: &[&str], words: &[&str]) -> bool {
-        match (patterns, words) {
-            ([], words) => words.is_empty(),
-            (["#", patterns @ ..], words) => (0..=words.len()).any(|n| rest(patterns, &words[n..])),
-            ([_, ..], []) => false,
-            ([pattern, patterns @ ..], [word, words @ ..]) => {
-                (*pattern == "*" || pattern == word) && rest(patterns, words)
-            }
-        }
-    }
-    let (patterns, words): (Vec<_>, Vec<_>) = (pattern.split('.').collect(), key.split('.').collect());
-    rest(&patterns, &words)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_match;
-
-    #[test]
-    fn a_pattern_matches_as_in_a_topic_exchange() {
-        for (pattern, key, expected) in [
-            ("#", "call.ended.wavix", true),
-            ("call.#", "call.ended.wavix", true),
-            ("call.#", "call", true),
-            ("call.*", "call.ended.wavix", false),
-            ("call.*.wavix", "call.ended.wavix", true),
-            ("#.wavix", "call.transcript.completed.wavix", true),
-            ("#.wavix", "call.ended.wavix-eu", false),
-            ("call.#.wavix", "call.wavix", true),
-            ("message.#", "call.ended.wavix", false),
-            ("*", "call.ended", false),
-            ("call.ended.wavix", "call.ended.wavix", true),
-        ] {
-            assert_eq!(is_match(pattern, key), expected, "{pattern} {key}");
-        }
+        // `topology replace` moves events by the name of their queue, not by their key.
+        let moved = match delivery.exchange.as_str() {
+            names::DEFAULT_EXCHANGE => message::event_key(&delivery.properties),
+            _ => None,
+        };
+        let key = moved.as_deref().unwrap_or(delivery.routing_key.as_str());
+        Ok(self.patterns.iter().any(|pattern| topic::is_match(pattern, key)))
     }
 }
