@@ -101,6 +101,16 @@ async fn an_id_that_is_not_utf_8_stays_distinct_and_repeated_headers_are_kept() 
 }
 
 #[tokio::test]
+async fn a_long_tracestate_pushes_out_no_header_that_was_asked_for() {
+    let receiver = start().await;
+    let headers = format!("traceparent: 00-1\r\ntracestate: a={}\r\nx-extra: kept\r\n", "x".repeat(70));
+    assert_eq!(receiver.post("open", &headers, b"{}").await.status, 200);
+    let captured = &receiver.taken()[0].0.headers;
+    assert_eq!(captured.get("x-extra"), Some("kept"));
+    assert_eq!((captured.get("traceparent"), captured.get("tracestate")), (Some("00-1"), None));
+}
+
+#[tokio::test]
 async fn a_gzipped_body_is_verified_as_sent_and_stored_decoded() {
     let receiver = start().await;
     let body = br#"{"topic":"PING","data":{}}"#;

@@ -60,7 +60,7 @@ pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
 ///
 /// The headers of the provider's contract come first, since the idempotency key may be in one and an
 /// allowlist must not push it out. The header that chooses the shard follows, since a replay chooses the
-/// shard again.
+/// shard again. `tracestate` comes last: it is as long as the sender likes, and nothing depends on it.
 pub(super) fn capture(source: &Source, headers: &HeaderMap, bytes_max: usize) -> (Headers, u64) {
     let allowed = source.capture_headers.iter().map(String::as_str);
     let shard_by = match source.sharding.by() {
@@ -68,7 +68,7 @@ pub(super) fn capture(source: &Source, headers: &HeaderMap, bytes_max: usize) ->
         Some(ShardBy::Pointer(_)) | None => None,
     };
     let contract = source.provider.headers().iter().copied();
-    let wanted = contract.chain(["traceparent", "tracestate"]).chain(shard_by).chain(allowed);
+    let wanted = contract.chain(["traceparent"]).chain(shard_by).chain(allowed).chain(["tracestate"]);
     let (mut captured, mut seen, mut left_out, mut used) = (Headers::default(), Vec::new(), 0, 0);
     for name in wanted {
         let secret = NEVER_CAPTURED.contains(&name) || source.auth.proof_header() == Some(name);
