@@ -284,6 +284,25 @@ async fn our_arguments_withstand_what_a_policy_says_about_dead_letters() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_on_a_queue_that_drops_its_oldest_events_is_named_for_what_it_does_there() {
+    let latest =
+        "[subscriptions.latest]\npatterns = [\"call.#\"]\nlength_max = 9\noverflow = \"drop_oldest\"";
+    let world = World::with(latest).await;
+    set(&world, "^latest$", r#"{"overflow":"reject-publish","max-length":3}"#).await;
+    assert_named(
+        &world,
+        &[
+            "overflow = \"reject-publish\": workers wait while it is full, where it should drop its oldest",
+            "max-length = 3: its oldest events are deleted sooner (queue latest)",
+        ],
+    )
+    .await;
+    set(&world, "^latest$", r#"{"overflow":"drop-head","max-length":9}"#).await;
+    let said = check(&world).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_routing_key_for_dead_letters_keeps_webhooks_in_their_delay_queue_until_it_is_gone() {
     let world = World::with("[retry.retries]\nunsupported_event = 2").await;
     set(&world, ".*", r#"{"dead-letter-exchange":"nowhere","dead-letter-routing-key":"elsewhere"}"#).await;
@@ -305,13 +324,24 @@ async fn a_routing_key_for_dead_letters_keeps_webhooks_in_their_delay_queue_unti
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_documented_shield_keeps_policies_of_users_away_and_those_of_operators_are_named() {
     let page = include_str!("../../docs/design/topology.md");
-    let shield = page.lines().find_map(|line| line.strip_prefix("rabbitmqctl set_policy -p / ")).unwrap();
-    let mut words = shield.split('\'').map(str::trim);
-    let (options, pattern) = (words.next().unwrap(), words.next().unwrap());
-    let definition = words.nth(1).unwrap();
-    let options: Vec<_> = options.split(' ').collect();
-    let world = World::new().await;
-    ctl(&world, "set_policy", &[&options[..], &[pattern, definition]].concat()).await;
+    let world = World::with(
+        "[subscriptions.\"events.latest\"]\npatterns = [\"call.#\"]\nlength_max = 3\noverflow = \"drop_oldest\"\n\
+         [subscriptions.\"events.past\"]\npatterns = [\"call.#\"]\nkind = \"stream\"\nretention = \"7d\"",
+    )
+    .await;
+    for shield in page.lines().filter_map(|line| line.strip_prefix("rabbitmqctl set_policy -p / ")) {
+        let mut words = shield.split('\'').map(str::trim);
+        let (options, pattern) = (words.next().unwrap(), words.next().unwrap());
+        let definition = words.nth(1).unwrap();
+        let options: Vec<_> = options.split(' ').collect();
+        ctl(&world, "set_policy", &[&options[..], &[pattern, definition]].concat()).await;
+    }
+    // Of a key that streams have, too.
+    set(&world, ".*", r#"{"max-length-bytes":1}"#).await;
+    let in_effect = ctl(&world, "list_queues", &["--silent", "name", "policy"]).await;
+    assert!(in_effect.contains("raw.salpre\thookswitch-shield\n"), "{in_effect}");
+    assert!(in_effect.contains("events.past\thookswitch-shield-streams\n"), "{in_effect}");
+    assert!(!in_effect.contains("\tours"), "{in_effect}");
     set(&world, ".*", r#"{"message-ttl":100}"#).await;
     let said = check(&world).await;
     // A queue with a name of the consumer's own is not shielded; there is none here.
@@ -319,6 +349,10 @@ async fn the_documented_shield_keeps_policies_of_users_away_and_those_of_operato
     world.accept("salpre", (0..5).map(call)).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     world.wait_for_depth("raw.salpre", 5).await;
+    let worker = world.worker();
+    assert_eq!(calls(&world.events(5).await), (0..5).collect::<Vec<_>>());
+    world.wait_for_depth("events.latest", 3).await;
+    worker.finish().await;
 
     ctl(&world, "set_operator_policy", &["theirs", "^(?!amq\\.).*", r#"{"expires":3600000}"#]).await;
     assert_named(&world, &["policy theirs (pattern ^(?!amq\\.).*) sets expires = 3600000: it is deleted"])

@@ -116,6 +116,9 @@ fn on_queue(queue: &Queue, key: &str, value: &Value) -> Option<&'static str> {
             Role::Events => "events are deleted before they are consumed",
         }),
         "expires" => Some("it is deleted, with what is in it, when it is not used for so long"),
+        "max-length" | "max-length-bytes" if drops_oldest(queue) => {
+            Some("its oldest events are deleted sooner")
+        }
         "max-length" | "max-length-bytes" => Some(match role {
             Role::Raw => "receivers answer 503 while it is full",
             Role::Ledger => "marks of receivers wait while it is full",
@@ -128,7 +131,10 @@ fn on_queue(queue: &Queue, key: &str, value: &Value) -> Option<&'static str> {
             Role::Ledger => "marks of receivers may be deleted, and webhooks look lost",
             Role::Events => "events that consumers give back so often are deleted",
         }),
-        "overflow" if value == "reject-publish" => None,
+        "overflow" if is_own(queue, key, value) => None,
+        "overflow" if drops_oldest(queue) => {
+            Some("workers wait while it is full, where it should drop its oldest events")
+        }
         "overflow" => Some(match role {
             Role::Raw => {
                 "the oldest webhooks become dead letters (`maxlen`), unprocessed, when it is full, and \
@@ -151,11 +157,29 @@ fn on_queue(queue: &Queue, key: &str, value: &Value) -> Option<&'static str> {
 /// Returns whether a setting is a limit that is not below the queue's own. A negative limit is none.
 fn is_no_lower(queue: &Queue, key: &str, value: &Value) -> bool {
     let Some(limit) = value.as_i64() else { return false };
-    let own = queue.arguments.iter().find(|(name, _)| name.strip_prefix("x-") == Some(key));
-    match own {
-        Some((_, Argument::Number(own))) => limit < 0 || limit >= *own,
-        Some((_, Argument::Text(_))) | None => false,
+    match own(queue, key) {
+        Some(Argument::Number(own)) => limit < 0 || limit >= *own,
+        Some(Argument::Text(_)) | None => false,
     }
+}
+
+/// Returns whether a setting is the queue's own.
+fn is_own(queue: &Queue, key: &str, value: &Value) -> bool {
+    match own(queue, key) {
+        Some(Argument::Text(own)) => value == own,
+        Some(Argument::Number(own)) => value == own,
+        None => false,
+    }
+}
+
+fn drops_oldest(queue: &Queue) -> bool {
+    matches!(own(queue, "overflow"), Some(Argument::Text(own)) if own == "drop-head")
+}
+
+/// Returns the argument of a queue that stands for a setting of policies.
+fn own<'q>(queue: &'q Queue, key: &str) -> Option<&'q Argument> {
+    let own = queue.arguments.iter().find(|(name, _)| name.strip_prefix("x-") == Some(key));
+    own.map(|(_, value)| value)
 }
 
 /// What a queue is for.
