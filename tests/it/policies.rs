@@ -303,6 +303,27 @@ async fn a_policy_on_a_queue_that_drops_its_oldest_events_is_named_for_what_it_d
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_on_a_stream_is_named_for_what_it_does_to_its_history() {
+    let past = "[subscriptions.past]\npatterns = [\"#\"]\nkind = \"stream\"\nretention = \"7d\"";
+    let world = World::with(past).await;
+    set(&world, ".*", r#"{"max-age":"1h"}"#).await;
+    assert_named(
+        &world,
+        &[
+            "max-age = \"1h\": events leave the history sooner (queue past)",
+            "max-age = \"1h\": dead letters leave the list sooner (queue hookswitch.dead-log)",
+            "max-age = \"1h\": what was ever declared is forgotten (queue hookswitch.topology)",
+        ],
+    )
+    .await;
+    set(&world, "^past$", r#"{"max-age":"1M"}"#).await;
+    assert_named(&world, &["max-age = \"1M\": events stay in the history longer (queue past)"]).await;
+    set(&world, "^past$", r#"{"max-age":"7D"}"#).await;
+    let said = check(&world).await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_routing_key_for_dead_letters_keeps_webhooks_in_their_delay_queue_until_it_is_gone() {
     let world = World::with("[retry.retries]\nunsupported_event = 2").await;
     set(&world, ".*", r#"{"dead-letter-exchange":"nowhere","dead-letter-routing-key":"elsewhere"}"#).await;

@@ -2,6 +2,9 @@
 //!
 //! Our queues are declared with arguments. Of two limits the broker takes the lower one. `overflow` of a
 //! policy overrides the argument in a quorum queue; for everything else the argument wins.
+//! Of a stream the policy's setting wins.
+
+use std::cmp::Ordering;
 
 use serde_json::Value;
 
@@ -57,7 +60,7 @@ impl Object<'_> {
 pub(super) fn effect(object: &Object<'_>, key: &str, value: &Value) -> Option<&'static str> {
     match object {
         Object::Exchange(exchange) => on_exchange(exchange, key),
-        Object::Queue(queue) if queue.is_stream() => on_stream(queue, key),
+        Object::Queue(queue) if queue.is_stream() => on_stream(queue, key, value),
         Object::Queue(queue) => on_queue(queue, key, value),
     }
 }
@@ -91,14 +94,20 @@ fn on_any_queue(key: &str) -> bool {
     )
 }
 
-fn on_stream(queue: &Queue, key: &str) -> Option<&'static str> {
-    let shortens = matches!(key, "max-age" | "max-length-bytes");
-    match queue.name.as_str() {
-        names::DEAD_LOG if shortens => Some("dead letters leave the list sooner"),
-        names::DEAD_JOBS if shortens => Some("jobs leave the journal sooner, and letters are listed again"),
-        _ if shortens => Some("what was ever declared is forgotten"),
-        _ if key == "alternate-exchange" || on_any_queue(key) || HARMLESS.contains(&key) => None,
-        _ => Some(UNKNOWN),
+fn on_stream(queue: &Queue, key: &str, value: &Value) -> Option<&'static str> {
+    if !matches!(key, "max-age" | "max-length-bytes") {
+        let is_known = key == "alternate-exchange" || on_any_queue(key) || HARMLESS.contains(&key);
+        return if is_known { None } else { Some(UNKNOWN) };
+    }
+    let name = queue.name.as_str();
+    match (name, compare(queue, key, value)) {
+        (_, Some(Ordering::Equal)) => None,
+        (_, Some(Ordering::Greater)) if names::OWN_STREAMS.contains(&name) => None,
+        (_, Some(Ordering::Greater)) => Some("events stay in the history longer"),
+        (names::DEAD_LOG, _) => Some("dead letters leave the list sooner"),
+        (names::DEAD_JOBS, _) => Some("jobs leave the journal sooner, and letters are listed again"),
+        (names::TOPOLOGY_LOG, _) => Some("what was ever declared is forgotten"),
+        _ => Some("events leave the history sooner"),
     }
 }
 
@@ -154,22 +163,40 @@ fn on_queue(queue: &Queue, key: &str, value: &Value) -> Option<&'static str> {
     }
 }
 
-/// Returns whether a setting is a limit that is not below the queue's own. A negative limit is none.
+/// Returns whether a setting is a limit that is not below the queue's own.
 fn is_no_lower(queue: &Queue, key: &str, value: &Value) -> bool {
-    let Some(limit) = value.as_i64() else { return false };
-    match own(queue, key) {
-        Some(Argument::Number(own)) => limit < 0 || limit >= *own,
-        Some(Argument::Text(_)) | None => false,
+    compare(queue, key, value).is_some_and(Ordering::is_ge)
+}
+
+/// Compares a limit with the queue's own, if it has one. A negative limit is none.
+fn compare(queue: &Queue, key: &str, value: &Value) -> Option<Ordering> {
+    match own(queue, key)? {
+        Argument::Number(own) => {
+            let limit = value.as_i64()?;
+            Some(if limit < 0 { Ordering::Greater } else { limit.cmp(own) })
+        }
+        Argument::Text(own) => Some(seconds(value.as_str()?)?.cmp(&seconds(own)?)),
     }
 }
 
-/// Returns whether a setting is the queue's own.
+/// Returns the seconds of an age in RabbitMQ's notation, as in `7D`; none if it is no age.
+fn seconds(age: &str) -> Option<u64> {
+    let (number, unit) = age.split_at_checked(age.len().checked_sub(1)?)?;
+    let unit = match unit {
+        "Y" => 365 * 86_400,
+        "M" => 30 * 86_400,
+        "D" => 86_400,
+        "h" => 3_600,
+        "m" => 60,
+        "s" => 1,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(unit)
+}
+
+/// Returns whether a text is the queue's own setting.
 fn is_own(queue: &Queue, key: &str, value: &Value) -> bool {
-    match own(queue, key) {
-        Some(Argument::Text(own)) => value == own,
-        Some(Argument::Number(own)) => value == own,
-        None => false,
-    }
+    matches!(own(queue, key), Some(Argument::Text(own)) if value == own)
 }
 
 fn drops_oldest(queue: &Queue) -> bool {
