@@ -382,6 +382,16 @@ fn contradictions_are_found() {
     );
     assert_problem("[retry]\ntiers = ['5s', '5000ms']", &["retry.tiers", "different durations"]);
     assert_problem("[retry]\ntiers = []", &["retry.tiers = []"]);
+    let tests =
+        "[events]\ntest_routing = 'apart'\n[subscriptions.s]\ntest = true\npatterns = ['call.#', 'x.test']";
+    assert_problem(
+        tests,
+        &["subscriptions.s.patterns = [\"call.#\", \"x.test\"]: expected a pattern that begins with test"],
+    );
+    for right in ["'#'", "'*.call.#'", "'test.call.#', 'call.#'"] {
+        let found = parse(&tests.replace("'call.#', 'x.test'", right), &Env::new()).err().unwrap_or_default();
+        assert!(!found.contains("subscriptions.s"), "{found}");
+    }
 }
 
 #[test]

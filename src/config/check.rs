@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::{
-    keys::{Config, Source},
+    format::quoted_list,
+    keys::{Config, Source, TestRouting},
     read::Reader,
+    subscription::Subscription,
     units::{show_duration, show_size},
 };
 use crate::core::{shard::ShardBy, webhook::SourceName};
@@ -27,6 +29,20 @@ pub(super) fn check(reader: &Reader<'_>, config: &Config) {
     }
     for (name, subscription) in &config.subscriptions {
         subscription.check(reader, name);
+        if config.events.test_routing == TestRouting::Apart {
+            check_tests(reader, name, subscription);
+        }
+    }
+}
+
+/// Checks that a subscription of tests gets some where they are kept apart.
+fn check_tests(reader: &Reader<'_>, name: &str, subscription: &Subscription) {
+    let may_match = |pattern: &String| matches!(pattern.split('.').next(), Some("test" | "*" | "#"));
+    if subscription.filter.test == Some(true) && !subscription.patterns.iter().any(may_match) {
+        let expected = "a pattern that begins with test, as in \"test.call.#\": with \
+                        events.test_routing = \"apart\" the routing keys of all tests do";
+        let patterns = quoted_list(&subscription.patterns);
+        reader.problem(format!("subscriptions.{name}.patterns"), patterns, expected);
     }
 }
 
