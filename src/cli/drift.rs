@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     connect::{block_on, open_store},
-    exit::{OK, Usage},
+    exit::{OK, Unreachable, Usage},
     help,
     moment::{self, moment},
     output::{Out, counted, eprint_line},
@@ -18,7 +18,7 @@ use crate::{
         providers::{Provider, Sighting},
         webhook::SourceName,
     },
-    edge::redis::OTHERS,
+    edge::redis::{OTHERS, StoreError},
 };
 
 const NOTES: &str =
@@ -29,7 +29,8 @@ in characters of a text or digits of a number.
 Workers record drift in Redis every 10 seconds and at their end. The record is not exact: what Redis does \
 not take, as during an outage, is not recorded again (hookswitch_schema_drift_total counts it). 200 paths \
 of a source are kept, until no drift of it has come for 90 days; what is new beyond them is one row, \
-`(others)`. Times are those of receipt.
+`(others)`. Times are those of receipt. `webhooks` counts readings: \
+a webhook that is retried, redelivered or sent twice counts again.
 
 What to do: see in an event what it is (`hookswitch tail --source S --reveal --note …`), and whether the \
 provider documents it. Once an upgrade knows the field, --forget begins the list anew.
@@ -83,7 +84,7 @@ async fn list(args: &Args, config: &Config) -> anyhow::Result<u8> {
     let store = open_store(config).await?;
     let mut found = Vec::new();
     for &(source, provider) in &sources {
-        let drift = store.drift_of(source).await?;
+        let drift = store.drift_of(source).await.map_err(unreachable)?;
         let drift = drift.into_iter().filter(|sighting| args.selects(sighting));
         found.extend(drift.map(|sighting| (source, provider, sighting)));
     }
@@ -91,11 +92,15 @@ async fn list(args: &Args, config: &Config) -> anyhow::Result<u8> {
     print(args, &found)?;
     if args.forget {
         for (source, _) in &sources {
-            store.forget_drift(source).await?;
+            store.forget_drift(source).await.map_err(unreachable)?;
         }
         eprint_line(&format!("forgot the drift of {}", counted(sources.len() as u64, "source", "sources")));
     }
     Ok(OK)
+}
+
+fn unreachable(error: StoreError) -> Unreachable {
+    Unreachable(error.to_string())
 }
 
 impl Args {

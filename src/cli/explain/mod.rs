@@ -16,9 +16,11 @@ use super::{
     connect::{block_on, open_store},
     dead_letters::session::Session,
     exit::{FAILED, OK, Unreachable},
-    output::Out,
+    output::{Out, eprint_line},
+    stream,
 };
 use crate::{
+    app::dead_letters::DeadLetterError,
     config::Config,
     core::{events::key::IdempotencyKey, json::Document, webhook::SourceName},
     edge::amqp::consume::stream::{Reading, Start, StreamError},
@@ -30,11 +32,11 @@ const NOTES: &str = "It says what is recorded, and what follows from it:
     letter back or discarded it
   - the mark of the idempotency key in Redis (dedup.lease, dedup.done_ttl). The key is the one that this \
     build derives from a dead letter's body, that an event carries, or that you give
-  - with --stream, the events in a stream that is bound to them
+  - the events in a stream that is bound to them, which is read from its beginning to where it ends now
 
 It does not know more: a webhook that is queued, waits for a retry or is in work is nowhere on record by its \
-id, duplicates are counted and not listed, and an event's id does not lead back to its webhook without a \
-stream. The keys themselves are not shown, since they can be made of personal data.
+id, duplicates are counted and not listed, and an event's id or a key leads to its \
+webhook and its letters only by a stream. The keys themselves are not shown, since they can be made of personal data.
 
 Examples:
   hookswitch explain 01932c5e-7d1e-7a3c-9f0e-3f1b2a4c5d6e
@@ -56,7 +58,8 @@ pub(super) struct Args {
     /// The source whose idempotency key ID is
     #[arg(long, value_name = "SOURCE")]
     source: Option<SourceName>,
-    /// A stream of events to search as well: the name of a subscription's queue that is a stream
+    /// A stream of events to search as well: the name of a subscription's queue that is a stream [default:
+    /// the only subscription with kind = "stream", if it can be read]
     #[arg(long, value_name = "QUEUE")]
     stream: Option<String>,
     /// Print one JSON object
@@ -69,29 +72,47 @@ pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
 }
 
 async fn explain(args: &Args, config: &Config) -> anyhow::Result<u8> {
-    let subject = Subject::of(&args.id, args.source.as_ref())?;
+    let mut subject = Subject::of(&args.id, args.source.as_ref())?;
+    let stream = match stream::choose(args.stream.as_deref(), config) {
+        Err(refused) if args.stream.is_some() => return Err(refused.into()),
+        chosen => chosen.ok(),
+    };
     let session = Session::open(config).await?;
     let store = open_store(config).await?;
+    if let Subject::Delivery(id) | Subject::Event(id) = subject {
+        // A letter's id, of either version, leads to its delivery.
+        let traced = session.dead_letters().trace(id).await.map_err(not_traced)?;
+        if let Some(traced) = traced.first() {
+            subject = Subject::Delivery(traced.letter.queued.webhook.delivery_id.uuid());
+        }
+    }
     let mut findings = Findings { received_at: received_at(&subject), ..Findings::default() };
-    if let Some(stream) = &args.stream {
-        findings.events = search(&session, stream, &subject).await?;
+    let mut searched = false;
+    if let Some(stream) = stream {
+        match search(&session, &stream, &subject).await {
+            Ok(events) => (findings.events, searched) = (events, true),
+            Err(error) if args.stream.is_some() => return Err(error),
+            Err(error) => eprint_line(&format!("stream {stream} is not searched: {error}")),
+        }
     }
     let mut ids: Vec<Uuid> = findings.events.iter().map(|event| event.delivery).collect();
     ids.extend(if let Subject::Delivery(id) = &subject { Some(*id) } else { None });
     ids.sort();
     ids.dedup();
+    findings.sought_letters = !ids.is_empty();
     for id in ids {
-        findings.letters.extend(session.dead_letters().trace(id).await?);
+        findings.letters.extend(session.dead_letters().trace(id).await.map_err(not_traced)?);
     }
     for (source, key) in keys(&subject, &findings) {
-        let (mark, left) = store.mark_of(&source, &key).await?;
+        let (mark, left) =
+            store.mark_of(&source, &key).await.map_err(|error| Unreachable(error.to_string()))?;
         findings.marks.push(FoundMark { source, mark, left });
     }
     let mut out = Out::new();
     if args.json {
         out.line(&print::as_json(&findings).to_string())?;
     } else {
-        for line in print::lines(&findings, &subject, args.stream.is_some()) {
+        for line in print::lines(&findings, &subject, searched) {
             out.line(&line)?;
         }
     }
@@ -133,6 +154,17 @@ fn not_read(error: StreamError) -> anyhow::Error {
         | StreamError::NoStream(_)
         | StreamError::Denied(..)) => error.into(),
     }
+}
+
+/// Returns the error of letters that were not found to their end.
+fn not_traced(error: DeadLetterError) -> anyhow::Error {
+    if let DeadLetterError::Log(error) = error {
+        return not_read(error);
+    }
+    if matches!(error, DeadLetterError::Lost(_)) {
+        return Unreachable(error.to_string()).into();
+    }
+    error.into()
 }
 
 /// Returns the keys that are known of a subject, each once.
