@@ -219,7 +219,7 @@ export interface Attributes {
    */
   partitionkey?: string;
   /**
-   * As text, sorts events with the same `correlationid` in the order of the provider.
+   * As text, sorts events with the same `correlationid` by the provider's times.
    */
   sequence: string;
   /**

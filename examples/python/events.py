@@ -85,7 +85,7 @@ class Attributes(TypedDict):
     """
     sequence: str
     """
-    As text, sorts events with the same `correlationid` in the order of the provider.
+    As text, sorts events with the same `correlationid` by the provider's times.
     """
     recordedtime: str
     """

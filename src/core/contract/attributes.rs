@@ -38,7 +38,7 @@ pub fn attributes(kind: EventType) -> Record {
         optional_text("connector", "The system behind a unified API, where a source serves several."),
         optional_text("correlationid", "Equal for all events about the same call, conversation or record."),
         optional_text("partitionkey", "A hash of `correlationid`: 8 hexadecimal digits."),
-        text("sequence", "As text, sorts events with the same `correlationid` in the order of the provider."),
+        text("sequence", "As text, sorts events with the same `correlationid` by the provider's times."),
         Field::of::<Timestamp>("recordedtime", "The time at which the webhook was received."),
         Field {
             shape: classification(),

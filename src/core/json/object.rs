@@ -163,6 +163,11 @@ impl<'a> Object<'a> {
         self.take(key, Raw::text)
     }
 
+    /// Takes a string that is not empty.
+    pub fn filled_text(&mut self, key: &str) -> Option<Cow<'a, str>> {
+        self.take(key, |raw| raw.text().filter(|text| !text.is_empty()))
+    }
+
     /// Takes a required string.
     ///
     /// # Errors
@@ -272,6 +277,13 @@ impl<'a> Object<'a> {
             self.kept.push((Cow::Borrowed(key), Value::Array(rest)));
         }
         Some(texts)
+    }
+
+    /// Takes the strings and numbers of a list as [`Object::scalars`] does, except that an empty list stays.
+    pub fn filled_scalars(&mut self, key: &'a str) -> Option<Vec<Cow<'a, str>>> {
+        let (node, _) = self.find_value(key)?;
+        self.document.children(node).next()?;
+        self.scalars(key)
     }
 
     /// Returns the elements of the value at `node` if it is an array.

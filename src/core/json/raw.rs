@@ -46,6 +46,11 @@ impl<'a> Raw<'a> {
         self.inner().map(text::content)
     }
 
+    /// Returns true if the value is a string without a character.
+    pub fn is_empty_text(self) -> bool {
+        self.inner() == Some("")
+    }
+
     /// Returns true if the value is a string with U+FFFD in its [`Raw::text`] where the original has what
     /// some readers refuse.
     pub fn is_unreadable_text(self) -> bool {

@@ -26,8 +26,7 @@ fn length_class(raw: Raw<'_>) -> &'static str {
         (None, _) => return "-",
     };
     match length {
-        0 => "0",
-        1 => "1",
+        0..=1 => "1",
         2..=10 => "2-10",
         11..=100 => "11-100",
         101..=1_000 => "101-1000",
@@ -43,7 +42,8 @@ const DRIFT_PATH_CHARS_MAX: usize = 200;
 
 /// Finds the drift in the unmapped parts of `events`, each leaf once and at most `DRIFTS_MAX`.
 ///
-/// A leaf is no drift if it is `null`, `[]` or `{}`, or if it lies at or under a path that `is_expected`.
+/// A leaf is no drift if it is `null`, `""`, `[]` or `{}`, which say nothing, or if it lies at or under a path
+/// that `is_expected`.
 pub fn find(events: &[Event<'_>], is_expected: impl Fn(&str) -> bool) -> Vec<Drift> {
     let mut found = Vec::new();
     for event in events {
@@ -68,7 +68,8 @@ fn find_at(
         Value::Raw(raw) => {
             let class = if raw.is_unreadable_text() { "unreadable" } else { raw.class() };
             let is_known = |drift: &Drift| drift.path == *path && drift.class == class;
-            if !matches!(raw.get(), "null" | "[]" | "{}") && !found.iter().any(is_known) {
+            let says_nothing = matches!(raw.get(), "null" | "[]" | "{}") || raw.is_empty_text();
+            if !says_nothing && !found.iter().any(is_known) {
                 let path = path.chars().take(DRIFT_PATH_CHARS_MAX).collect();
                 found.push(Drift { path, class, length: length_class(*raw) });
             }

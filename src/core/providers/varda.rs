@@ -13,7 +13,7 @@ use crate::core::{
         data::{
             CallData, CallOutcome, CallStatus, CallValue, Channel, ContactData, ConversationData,
             ConversationStatus, Data, Direction, EndReason, MessageData, MessageKind, Money, OutcomeKind,
-            Participant, Party, Phone, Priority, Reference, Role, Side, Text,
+            Participant, Party, Phone, Priority, Reference, Role, Side, Text, full_name,
         },
         event::{Event, EventType},
         key::IdempotencyKey,
@@ -40,7 +40,7 @@ pub(super) const ADAPTER: Adapter = Adapter {
 };
 
 /// Paths that stay unmapped and are no drift.
-const CARRIED: &[&str] = &[];
+const CARRIED: &[&str] = &["data.contact.first_name", "data.contact.last_name", "data.contact.company"];
 
 const DIRECTIONS: &[(&str, Direction)] =
     &[("inbound", Direction::Inbound), ("outbound", Direction::Outbound)];
@@ -325,12 +325,14 @@ fn contact<'a>(kind: EventType, id: Text<'a>, data: &mut Object<'a>) -> Typed<'a
     (kind, format!("contact/{id}"), Data::Contact(Box::new(typed)))
 }
 
-/// Takes the contact of a call, a message or a conversation, who is at the given end.
+/// Takes the contact of a call, a message or a conversation, who is at the given end. The parts of the name
+/// stay, since they are joined.
 fn contact_inside<'a>(data: &mut Object<'a>, party: Option<Side>) -> Option<Participant<'a>> {
     let mut contact = data.object("contact")?;
+    let [first, last] = ["first_name", "last_name"].map(|key| contact.peek(key).and_then(Raw::text));
     let person = Participant {
         reference: contact.id("id").map(Reference::to_contact),
-        name: contact.text("name"),
+        name: contact.filled_text("name").or_else(|| full_name(first, last)),
         emails: contact.text("email").into_iter().collect(),
         phones: contact.id("phone").map(Phone::new).into_iter().collect(),
         ..Participant::default()

@@ -24,7 +24,7 @@ pub use self::{
     },
     money::{Cost, Money},
     parts::{Direction, Link, ObjectKind, Reference, Text},
-    person::{Participant, Party, Phone, Role, Side},
+    person::{Participant, Party, Phone, Role, Side, full_name},
     record::{RecordData, RecordKind, RecordStatus},
     scheduling::SchedulingData,
     transcript::{Moment, Segment, Speaker, TranscriptData},

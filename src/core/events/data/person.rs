@@ -146,6 +146,15 @@ impl<'a> Reference<'a> {
     }
 }
 
+/// Joins the parts of a name; an empty part is none.
+pub fn full_name<'a>(first: Option<Text<'a>>, last: Option<Text<'a>>) -> Option<Text<'a>> {
+    let is_filled = |part: &Text<'a>| !part.is_empty();
+    match (first.filter(is_filled), last.filter(is_filled)) {
+        (Some(first), Some(last)) => Some(format!("{first} {last}").into()),
+        (first, last) => first.or(last),
+    }
+}
+
 /// Returns true for `+` and 7 to 15 digits, the first of which is not 0.
 fn is_e164(raw: &str) -> bool {
     let digits = raw.strip_prefix('+').unwrap_or_default();

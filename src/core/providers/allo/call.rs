@@ -10,7 +10,7 @@ use super::{
 };
 use crate::core::{
     events::{
-        data::{CallData, Data, Direction, EndReason, Recording, Transfer},
+        data::{CallData, Data, Direction, EndReason, Recording, Text, Transfer},
         event::EventType as E,
     },
     json::{Object, Raw, present},
@@ -28,23 +28,21 @@ pub(super) fn call<'a>(
         None if stage == Stage::Ended && edition.has_ids => Some(data.require_id("id")?),
         found => found,
     };
-    let direction = any_of(data, names::CALL_DIRECTION, |data, name| {
-        Some(data.word(name, DIRECTIONS)).filter(|word| word.raw.is_some())
-    });
-    let (direction, direction_raw) = direction.unwrap_or_default().known_or_raw();
+    let (direction, direction_raw) = direction(data);
     let result = data.word("result", RESULTS);
     let mut call = CallData {
         call_id,
         direction,
         direction_raw,
-        end_reason: result.known.flatten(),
+        // A call that goes on has no reason for its end.
+        end_reason: result.known.flatten().filter(|_| !stage.is_before_the_end()),
         end_reason_raw: result.raw,
         from: party(data, names::FROM, names::FROM_NAME),
         to: party(data, names::TO, names::TO_NAME),
         started_at: any_of(data, names::STARTED_AT, Object::time),
         answered_at: any_of(data, names::ANSWERED_AT, Object::time),
         ended_at: any_of(data, names::ENDED_AT, Object::time),
-        recordings: Recording::at(any_of(data, names::RECORDING, Object::text)),
+        recordings: Recording::at(any_of(data, names::RECORDING, Object::filled_text)),
         // A removed tag is not the call's tag: it stays unmapped.
         tag: if stage == Stage::TagRemoved { None } else { any_of(data, names::TAG, Object::text) },
         transfer: transfer(data),
@@ -76,6 +74,19 @@ pub(super) fn call<'a>(
     Ok(facts)
 }
 
+/// Takes the direction: the first known word, or else the first one as it was written.
+fn direction<'a>(data: &mut Object<'a>) -> (Option<Direction>, Option<Text<'a>>) {
+    let mut first_raw = None;
+    for name in names::CALL_DIRECTION {
+        let (known, raw) = data.word(name, DIRECTIONS).known_or_raw();
+        if known.is_some() {
+            return (known, None);
+        }
+        first_raw = first_raw.or(raw);
+    }
+    (None, first_raw)
+}
+
 /// Sets the fields that follow from the topic or can be computed.
 fn derive(stage: Stage, call: &mut CallData<'_>, data: &Object<'_>) {
     let direction = match stage {
@@ -88,7 +99,8 @@ fn derive(stage: Stage, call: &mut CallData<'_>, data: &Object<'_>) {
         call.direction = direction;
         call.derived.push("direction");
     }
-    let Some(minutes) = minutes(data) else { return };
+    // A call that goes on has no length yet.
+    let Some(minutes) = minutes(data).filter(|_| !stage.is_before_the_end()) else { return };
     // Fractions of a minute are not exact in seconds; a millisecond is finer than the provider measures.
     let seconds = (minutes * 60_000.0).round() / 1_000.0;
     let field = call.set_length(seconds);

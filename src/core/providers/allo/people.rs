@@ -2,7 +2,7 @@
 
 use super::fields::{any_of, names};
 use crate::core::{
-    events::data::{Direction, Participant, Party, Phone, Reference, Role, Side},
+    events::data::{Direction, Participant, Party, Phone, Reference, Role, Side, full_name},
     json::{Object, Raw, present},
 };
 
@@ -40,16 +40,15 @@ pub(super) fn people<'a>(
 fn person<'a>(data: &mut Object<'a>) -> Option<Participant<'a>> {
     let mut person = data.object("person")?;
     let first = person.peek("name").and_then(Raw::text);
-    let last = names::LAST_NAME.iter().find_map(|name| person.peek(name).and_then(Raw::text));
-    let name = match (first, last) {
-        (Some(first), Some(last)) => Some(format!("{first} {last}").into()),
-        (first, last) => first.or(last),
-    };
+    let last = names::LAST_NAME.iter().find_map(|name| {
+        let last = person.peek(name).and_then(Raw::text);
+        last.filter(|last| !last.is_empty())
+    });
     let found = Participant {
         reference: person.id("id").map(Reference::to_contact),
-        name,
-        emails: person.scalars("emails").unwrap_or_default(),
-        phones: person.scalars("numbers").unwrap_or_default().into_iter().map(Phone::new).collect(),
+        name: full_name(first, last),
+        emails: person.filled_scalars("emails").unwrap_or_default(),
+        phones: person.filled_scalars("numbers").unwrap_or_default().into_iter().map(Phone::new).collect(),
         ..Participant::default()
     };
     data.keep("person", person);

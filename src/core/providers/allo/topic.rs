@@ -42,6 +42,11 @@ pub(super) enum Stage {
 }
 
 impl Stage {
+    /// Returns true if the call has not ended.
+    pub(super) fn is_before_the_end(self) -> bool {
+        matches!(self, Self::Ringing | Self::Initiated | Self::Answered)
+    }
+
     /// Returns true if the same can happen again to a call.
     pub(super) fn may_recur(self) -> bool {
         matches!(self, Self::TagAdded | Self::TagRemoved | Self::Summarized)

@@ -5,7 +5,7 @@ use super::{
     topic::Edition,
 };
 use crate::core::{
-    events::data::{CallData, Moment, Segment, Speaker, Text, TranscriptData},
+    events::data::{CallData, Moment, Segment, Speaker, TranscriptData},
     json::{Object, Raw},
 };
 
@@ -46,7 +46,7 @@ pub(super) fn transcript<'a>(
         }
         data.keep_all("transcriptions", entries);
     }
-    let full_text = any_of(data, names::FULL_TEXT, filled_text);
+    let full_text = any_of(data, names::FULL_TEXT, Object::filled_text);
     if segments.is_empty() && full_text.is_none() {
         return None;
     }
@@ -55,11 +55,6 @@ pub(super) fn transcript<'a>(
         full_text,
         ..TranscriptData::of_call(call)
     })
-}
-
-fn filled_text<'a>(data: &mut Object<'a>, name: &str) -> Option<Text<'a>> {
-    let is_filled = data.peek(name).and_then(Raw::text).is_some_and(|text| !text.is_empty());
-    if is_filled { data.text(name) } else { None }
 }
 
 /// Takes the start of an utterance: a time, or else seconds into the call. Seconds beside a time stay, since

@@ -3,7 +3,7 @@
 
 use super::resource::{Fact, Head, links, one_reference, people};
 use crate::core::{
-    events::data::{Data, Participant, Phone, Role, SchedulingData, WidgetData},
+    events::data::{Data, Participant, Phone, Role, SchedulingData, Text, WidgetData},
     json::{Object, Raw, present, time},
 };
 
@@ -94,7 +94,7 @@ pub(super) fn event<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> {
     scheduling(head, data)
 }
 
-/// Takes the attendees who are no users: objects with a name and an address, or addresses alone.
+/// Takes the attendees who are no users: objects with a name and an address, or addresses or names alone.
 fn external_attendees<'a>(fields: &mut Object<'a>) -> Vec<Participant<'a>> {
     const KEY: &str = "externalAttendees";
     let people: Vec<_> = if let Some(mut children) = fields.objects(KEY) {
@@ -110,8 +110,11 @@ fn external_attendees<'a>(fields: &mut Object<'a>) -> Vec<Participant<'a>> {
         fields.keep_all(KEY, children);
         people
     } else {
-        let emails = fields.scalars(KEY).unwrap_or_default().into_iter();
-        emails.map(|email| Participant { emails: vec![email], ..Participant::default() }).collect()
+        let person = |text: Text<'a>| match text.contains('@') {
+            true => Participant { emails: vec![text], ..Participant::default() },
+            false => Participant { name: Some(text), ..Participant::default() },
+        };
+        fields.filled_scalars(KEY).unwrap_or_default().into_iter().map(person).collect()
     };
     people.into_iter().filter_map(|person| person.known(Some(Role::Customer), None)).collect()
 }

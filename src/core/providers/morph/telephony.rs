@@ -40,9 +40,10 @@ pub(super) const CARRIED: &[&str] = &["call.model", "speakers[].user", "speakers
 /// Returns true if a field of `call` stays and is no drift: what is planned, and a length of which cannot be
 /// told from when it counts.
 pub(super) fn is_carried(call: &CallData<'_>, field: &str) -> bool {
+    let is_planned = call.status == Some(CallStatus::Scheduled);
     match field {
-        "endedAt" | "answeredAt" => call.scheduled_at.is_some(),
-        "duration" => call.scheduled_at.is_some() || call.has_open_length(),
+        "endedAt" | "answeredAt" => is_planned,
+        "duration" => is_planned || call.has_open_length(),
         _ => false,
     }
 }
@@ -60,7 +61,8 @@ const STATUSES: &[(&str, (CallStatus, Option<EndReason>))] = &[
 
 pub(super) fn call<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> {
     let word = fields.word("status", STATUSES);
-    let has_unknown_status = word.known.is_none() && fields.peek("status").is_some();
+    let says_status = fields.peek("status").is_some_and(|raw| !raw.is_empty_text());
+    let has_unknown_status = word.known.is_none() && says_status;
     let (status, end_reason) = word.known.unzip();
     let end_reason = end_reason.flatten();
     let (direction, direction_raw) = fields.word("direction", DIRECTIONS).known_or_raw();
@@ -71,7 +73,7 @@ pub(super) fn call<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> {
         end_reason,
         end_reason_raw: end_reason.and_then(|_| word.raw.clone()),
         status_raw: word.raw,
-        recordings: Recording::at(fields.text("recordingUrl")),
+        recordings: Recording::at(fields.filled_text("recordingUrl")),
         transcript_ref: one_reference(fields, "transcript"),
         ..CallData::default()
     };

@@ -121,10 +121,10 @@ impl Shape {
             Self::Transcription
         } else if has_any(&["charge", "per_minute", "disposition"]) {
             Self::PostCall
-        } else if root.has("recording_url") {
-            Self::Recording
         } else if root.has("status") {
             Self::Transcription
+        } else if root.has("recording_url") {
+            Self::Recording
         } else {
             Self::CallEvent
         }
@@ -202,7 +202,7 @@ fn call_data<'a>(uuid: &Text<'a>, root: &mut Object<'a>) -> CallData<'a> {
         direction_raw,
         from: Party::without_plus(root.scalar("from")),
         to: Party::without_plus(root.scalar("to")),
-        recordings: Recording::at(root.text("recording_url")),
+        recordings: Recording::at(root.filled_text("recording_url")),
         ..CallData::default()
     }
 }
@@ -261,7 +261,7 @@ fn recording(mut root: Object<'_>) -> Read<'_> {
     let key = IdempotencyKey::of_content(&["recording", &uuid], &root);
     let mut data = call_data(&uuid, &mut root);
     if data.recordings.is_empty() {
-        return Err(NormalizeError::invalid("recording_url", "expected a string"));
+        return Err(NormalizeError::invalid("recording_url", "expected a non-empty string"));
     }
     for recording in &mut data.recordings {
         recording.duration_seconds = root.float("duration");
