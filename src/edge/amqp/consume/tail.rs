@@ -94,7 +94,8 @@ impl Tail {
     /// Waits for the next event and returns its JSON text; none when the connection is gone.
     ///
     /// # Errors
-    /// [`Error::Refused`]: the queue is no stream, and its messages stay in it. Others: the connection is gone.
+    /// [`Error::Refused`]: the queue is no stream, and its messages stay in it. Others: the connection is
+    /// gone.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>, Error> {
         while let Some(Ok(delivery)) = self.consumer.next().await {
             if self.patterns.is_some() && message::stream_offset(&delivery.properties).is_none() {
