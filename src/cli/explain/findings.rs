@@ -80,8 +80,8 @@ impl Findings {
         let is_done = has(|mark| matches!(mark, Mark::Done(_)));
         match (waits, is_done) {
             (true, true) => {
-                "a dead letter waits in its queue, and its key is done: by another delivery of the same fact, \
-                 or by a replay that was killed before it removed the letter"
+                "a dead letter waits in its queue, and its key is done: by another delivery of the same \
+                 fact, or by a replay that was killed before it removed the letter"
             }
             (true, false) => "a dead letter: it waits in its queue for an operator",
             (false, true) => {

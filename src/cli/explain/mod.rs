@@ -35,8 +35,8 @@ const NOTES: &str = "It says what is recorded, and what follows from it:
   - the events in a stream that is bound to them, which is read from its beginning to where it ends now
 
 It does not know more: a webhook that is queued, waits for a retry or is in work is nowhere on record by its \
-id, duplicates are counted and not listed, and an event's id or a key leads to its \
-webhook and its letters only by a stream. The keys themselves are not shown, since they can be made of personal data.
+id, duplicates are counted and not listed, and an event's id or a key leads to its webhook and its letters \
+only by a stream. The keys themselves are not shown, since they can be made of personal data.
 
 Examples:
   hookswitch explain 01932c5e-7d1e-7a3c-9f0e-3f1b2a4c5d6e
