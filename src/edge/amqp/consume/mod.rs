@@ -26,8 +26,6 @@ pub(super) enum Mode {
     Stream { prefetch: u16, offset: AMQPValue },
     /// As [`Mode::Acked`], by this consumer only.
     Moving { prefetch: u16 },
-    /// By this consumer only, and without acks.
-    Exclusive,
 }
 
 /// Starts consuming a queue over a channel of its own. The only `basic_consume` of the program.
@@ -39,21 +37,17 @@ pub(super) async fn consume(
     mode: Mode,
 ) -> lapin::Result<(Channel, Consumer)> {
     let mut arguments = FieldTable::default();
-    let alone = matches!(mode, Mode::Moving { .. } | Mode::Exclusive);
+    let exclusive = matches!(mode, Mode::Moving { .. });
     let prefetch = match mode {
-        Mode::Acked { prefetch } | Mode::Moving { prefetch } => Some(prefetch),
+        Mode::Acked { prefetch } | Mode::Moving { prefetch } => prefetch,
         Mode::Stream { prefetch, offset } => {
             arguments.insert("x-stream-offset".into(), offset);
-            Some(prefetch)
+            prefetch
         }
-        Mode::Exclusive => None,
     };
     let channel = connection.channel().await?;
-    if let Some(prefetch) = prefetch {
-        channel.basic_qos(prefetch, BasicQosOptions { global: false }).await?;
-    }
-    let no_ack = prefetch.is_none();
-    let options = BasicConsumeOptions { no_local: false, no_ack, exclusive: alone, nowait: false };
+    channel.basic_qos(prefetch, BasicQosOptions { global: false }).await?;
+    let options = BasicConsumeOptions { no_local: false, no_ack: false, exclusive, nowait: false };
     let consumer = channel.basic_consume(queue.into(), "".into(), options, arguments).await?;
     Ok((channel, consumer))
 }

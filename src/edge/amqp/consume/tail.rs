@@ -8,7 +8,6 @@ use futures_util::StreamExt;
 use jiff::Timestamp;
 use lapin::{
     Channel, Consumer, ExchangeKind,
-    message::Delivery,
     options::{
         BasicAckOptions, ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
     },
@@ -21,20 +20,15 @@ use crate::edge::amqp::{Connection, Error, message, names};
 /// Most events kept for a slow reader. Older ones are dropped, so that a tail never holds up a worker.
 const BACKLOG_MAX: i64 = 10_000;
 
-/// Most events of a stream that are unacked at a time. A consumer of a stream acks only to get more.
+/// Most events that the broker sends ahead of the reader: they are held in memory.
 const AHEAD: u16 = 128;
 
 /// The events as they are published, or as a stream has kept them.
 pub struct Tail {
-    consumer: Consumer,
-    stream: Option<StreamAcks>,
-}
-
-/// The acks of a stream's events, and the patterns by which they are selected.
-struct StreamAcks {
     channel: Channel,
-    patterns: Vec<String>,
-    unacked: u16,
+    consumer: Consumer,
+    /// The patterns that select a stream's events; none for a queue whose bindings select them.
+    patterns: Option<Vec<String>>,
 }
 
 impl Tail {
@@ -75,8 +69,9 @@ impl Tail {
         let options = ExchangeBindOptions { nowait: false };
         let (to, from) = (filter.as_str().into(), names::PUBLISHED_EXCHANGE.into());
         channel.exchange_bind(to, from, "".into(), options, FieldTable::default()).await?;
-        let (_, consumer) = consume(connection, queue.as_str(), Mode::Exclusive).await?;
-        Ok(Self { consumer, stream: None })
+        let mode = Mode::Moving { prefetch: AHEAD };
+        let (channel, consumer) = consume(connection, queue.as_str(), mode).await?;
+        Ok(Self { channel, consumer, patterns: None })
     }
 
     /// Starts reading a stream at the events that were written at `from` or a little before, and goes on with
@@ -93,43 +88,30 @@ impl Tail {
         let offset = AMQPValue::Timestamp(u64::try_from(from.as_second()).unwrap_or(0));
         let (channel, consumer) =
             consume(connection, stream, Mode::Stream { prefetch: AHEAD, offset }).await?;
-        let acks = StreamAcks { channel, patterns: patterns.to_vec(), unacked: 0 };
-        Ok(Self { consumer, stream: Some(acks) })
+        Ok(Self { channel, consumer, patterns: Some(patterns.to_vec()) })
     }
 
     /// Waits for the next event and returns its JSON text; none when the connection is gone.
     ///
     /// # Errors
-    /// [`Error::Refused`]: the queue is no stream. Its messages stay in it.
+    /// [`Error::Refused`]: the queue is no stream, and its messages stay in it. Others: the connection is
+    /// gone.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>, Error> {
         while let Some(Ok(delivery)) = self.consumer.next().await {
-            let selected = match &mut self.stream {
-                Some(stream) => stream.take(&delivery).await?,
-                None => true,
-            };
-            if selected {
+            if self.patterns.is_some() && message::stream_offset(&delivery.properties).is_none() {
+                // An ack would take the message from its consumers.
+                return Err(Error::Refused("this queue is no stream".to_owned()));
+            }
+            // At once: the broker ends a consumer whose ack it has waited for too long.
+            let options = BasicAckOptions { multiple: false };
+            self.channel.basic_ack(delivery.delivery_tag, options).await?;
+            let key = delivery.routing_key.as_str();
+            let selects = |patterns: &Vec<String>| patterns.iter().any(|pattern| is_match(pattern, key));
+            if self.patterns.as_ref().is_none_or(selects) {
                 return Ok(Some(delivery.data));
             }
         }
         Ok(None)
-    }
-}
-
-impl StreamAcks {
-    /// Takes a message, and returns whether it is selected.
-    async fn take(&mut self, delivery: &Delivery) -> Result<bool, Error> {
-        if message::stream_offset(&delivery.properties).is_none() {
-            // An ack would take the message from its consumers.
-            return Err(Error::Refused("this queue is no stream".to_owned()));
-        }
-        self.unacked += 1;
-        if self.unacked >= AHEAD / 2 {
-            let options = BasicAckOptions { multiple: true };
-            self.channel.basic_ack(delivery.delivery_tag, options).await?;
-            self.unacked = 0;
-        }
-        let key = delivery.routing_key.as_str();
-        Ok(self.patterns.iter().any(|pattern| is_match(pattern, key)))
     }
 }
 
