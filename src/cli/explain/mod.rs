@@ -4,8 +4,6 @@ mod findings;
 mod print;
 mod subject;
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
@@ -17,17 +15,14 @@ use self::{
 use super::{
     connect::{block_on, open_store},
     dead_letters::session::Session,
-    exit::{FAILED, OK},
+    exit::{FAILED, OK, Unreachable},
     output::Out,
 };
 use crate::{
     config::Config,
     core::{events::key::IdempotencyKey, json::Document, webhook::SourceName},
-    edge::amqp::consume::tail::Tail,
+    edge::amqp::consume::stream::{Reading, Start, StreamError},
 };
-
-/// The silence of a stream that counts as its end.
-const SILENCE: Duration = Duration::from_secs(2);
 
 const NOTES: &str = "It says what is recorded, and what follows from it:
   - a delivery id holds its time of receipt
@@ -111,22 +106,33 @@ fn received_at(subject: &Subject) -> Option<Timestamp> {
     Timestamp::new(i64::try_from(seconds).ok()?, i32::try_from(nanoseconds).ok()?).ok()
 }
 
-/// Searches a stream for events.
+/// Searches a stream for events, up to where it ends now.
 async fn search(session: &Session<'_>, stream: &str, subject: &Subject) -> anyhow::Result<Vec<FoundEvent>> {
-    let wrong = |error| anyhow::anyhow!("stream `{stream}` cannot be read: {error}");
-    let all = ["#".to_owned()];
-    let opening = Tail::open_stream(session.connection(), stream, Timestamp::UNIX_EPOCH, &all).await;
-    let mut tail = opening.map_err(wrong)?;
+    // One command reads one stream.
+    let stream: &'static str = Box::leak(stream.to_owned().into_boxed_str());
+    let opening = Reading::begin(session.connection(), stream, Start::First).await;
+    let mut reading = opening.map_err(not_read)?;
     let mut found: Vec<FoundEvent> = Vec::new();
-    while let Ok(next) = tokio::time::timeout(SILENCE, tail.next()).await {
-        let Some(event) = next.map_err(wrong)? else { break };
-        let readable = Document::parse(&event).map(|document| document.readable()).ok();
+    while let Some(stored) = reading.next().await.map_err(not_read)? {
+        let readable = Document::parse(&stored.body).map(|document| document.readable()).ok();
         let event = readable.and_then(|event| serde_json::from_slice::<Value>(&event).ok());
         if let Some(event) = event.filter(|event| subject.has(event)) {
             found.extend(FoundEvent::of(&event));
         }
     }
+    reading.close().await;
     Ok(found)
+}
+
+/// Returns the error of a stream that was not read to its end.
+fn not_read(error: StreamError) -> anyhow::Error {
+    match error {
+        StreamError::Lost(_) | StreamError::Silent(_) => Unreachable(error.to_string()).into(),
+        error @ (StreamError::Missing(_)
+        | StreamError::Refused(..)
+        | StreamError::NoStream(_)
+        | StreamError::Denied(..)) => error.into(),
+    }
 }
 
 /// Returns the keys that are known of a subject, each once.

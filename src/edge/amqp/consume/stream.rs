@@ -67,6 +67,9 @@ pub enum StreamError {
          node into amqp.urls"
     )]
     Refused(&'static str, Error),
+    /// It is a queue: its messages are for its consumers, and stay in it.
+    #[error("`{0}` is no stream; its messages stay in it")]
+    NoStream(&'static str),
     /// The user may not read it.
     #[error("the stream `{0}` cannot be read: {1}")]
     Denied(&'static str, Error),
@@ -112,7 +115,7 @@ impl Reading {
         let (mut channel, mut consumer) = consume(connection, stream, start).await?;
         let mut first = None;
         if matches!(start, Start::Time(_)) && end.is_some() {
-            match tokio::time::timeout(SEEK_MAX, read(&mut consumer)).await {
+            match tokio::time::timeout(SEEK_MAX, read(&mut consumer, stream)).await {
                 Ok(stored) => first = stored?,
                 Err(_) => {
                     // The broker may only be slow. Reading everything is always right.
@@ -157,10 +160,10 @@ impl Reading {
         let Some(end) = self.end else { return Ok(None) };
         let stored = match self.first.take() {
             Some(first) => Some(first),
-            None => match tokio::time::timeout(SILENCE_MAX, read(&mut self.consumer)).await {
-                Ok(stored) => stored?,
-                Err(_) => return Err(StreamError::Silent(self.stream)),
-            },
+            None => {
+                let next = tokio::time::timeout(SILENCE_MAX, read(&mut self.consumer, self.stream)).await;
+                next.map_err(|_| StreamError::Silent(self.stream))??
+            }
         };
         let (tag, stored) = stored.ok_or(StreamError::Silent(self.stream))?;
         self.unacked += 1;
@@ -185,22 +188,26 @@ impl Reading {
 /// Returns the offset of the last message in the stream now; none if it is empty.
 async fn end_of(connection: &Connection, stream: &'static str) -> Result<Option<u64>, StreamError> {
     let (channel, mut consumer) = consume(connection, stream, Start::Last).await?;
-    let mut end = drain(&channel, &mut consumer).await?;
+    let mut end = drain(&channel, &mut consumer, stream).await?;
     tokio::time::sleep(TAIL_PAUSE).await;
     // Once more is enough: with a busy writer this would never end.
-    end = drain(&channel, &mut consumer).await?.or(end);
+    end = drain(&channel, &mut consumer, stream).await?.or(end);
     channel.close(200, "seen".into()).await?;
     Ok(end)
 }
 
 /// Takes the messages that the broker has at hand, and returns the last offset.
-async fn drain(channel: &Channel, consumer: &mut Consumer) -> Result<Option<u64>, StreamError> {
+async fn drain(
+    channel: &Channel,
+    consumer: &mut Consumer,
+    stream: &'static str,
+) -> Result<Option<u64>, StreamError> {
     let mut end = None;
     for _ in 0..ROUNDS_MAX {
         // Any request makes the broker send first what it has at hand.
         channel.basic_qos(AHEAD, BasicQosOptions { global: false }).await?;
         let (mut last, mut taken) = (None, 0);
-        while let Some(stored) = read(consumer).now_or_never() {
+        while let Some(stored) = read(consumer, stream).now_or_never() {
             let Some((tag, stored)) = stored? else { break };
             (end, last, taken) = (Some(stored.offset), Some(tag), taken + 1);
         }
@@ -237,9 +244,9 @@ async fn consume(
 
 /// Waits for the next message and returns it with its delivery tag; none when the broker cancels the
 /// consumer.
-async fn read(consumer: &mut Consumer) -> Result<Option<(u64, Stored)>, Error> {
+async fn read(consumer: &mut Consumer, stream: &'static str) -> Result<Option<(u64, Stored)>, StreamError> {
     let Some(delivery) = consumer.next().await.transpose()? else { return Ok(None) };
-    let offset = message::stream_offset(&delivery.properties).unwrap_or_default();
+    let offset = message::stream_offset(&delivery.properties).ok_or(StreamError::NoStream(stream))?;
     let stored = Stored { offset, properties: delivery.properties, body: delivery.data };
     Ok(Some((delivery.delivery_tag, stored)))
 }
