@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     connect::{block_on, open_store},
-    exit::{OK, Usage},
+    exit::{OK, Unreachable, Usage},
     help,
     moment::{self, moment},
     output::{Out, counted, eprint_line},
@@ -18,7 +18,7 @@ use crate::{
         providers::{Provider, Sighting},
         webhook::SourceName,
     },
-    edge::redis::OTHERS,
+    edge::redis::{OTHERS, StoreError},
 };
 
 const NOTES: &str =
@@ -83,7 +83,7 @@ async fn list(args: &Args, config: &Config) -> anyhow::Result<u8> {
     let store = open_store(config).await?;
     let mut found = Vec::new();
     for &(source, provider) in &sources {
-        let drift = store.drift_of(source).await?;
+        let drift = store.drift_of(source).await.map_err(unreachable)?;
         let drift = drift.into_iter().filter(|sighting| args.selects(sighting));
         found.extend(drift.map(|sighting| (source, provider, sighting)));
     }
@@ -91,11 +91,15 @@ async fn list(args: &Args, config: &Config) -> anyhow::Result<u8> {
     print(args, &found)?;
     if args.forget {
         for (source, _) in &sources {
-            store.forget_drift(source).await?;
+            store.forget_drift(source).await.map_err(unreachable)?;
         }
         eprint_line(&format!("forgot the drift of {}", counted(sources.len() as u64, "source", "sources")));
     }
     Ok(OK)
+}
+
+fn unreachable(error: StoreError) -> Unreachable {
+    Unreachable(error.to_string())
 }
 
 impl Args {

@@ -84,6 +84,7 @@ async fn a_sender_that_makes_up_names_fills_no_more_than_its_share_and_an_overwr
     world.accept("other", [call_with(2, "\"mood\":1")]).await;
     world.events(1).await;
     worker.finish().await;
+    assert_eq!(tool.ok("drift --source other").await.out, "no drift is recorded\n");
 }
 
 #[tokio::test]

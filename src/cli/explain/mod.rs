@@ -19,6 +19,7 @@ use super::{
     output::Out,
 };
 use crate::{
+    app::dead_letters::DeadLetterError,
     config::Config,
     core::{events::key::IdempotencyKey, json::Document, webhook::SourceName},
     edge::amqp::consume::stream::{Reading, Start, StreamError},
@@ -81,10 +82,11 @@ async fn explain(args: &Args, config: &Config) -> anyhow::Result<u8> {
     ids.sort();
     ids.dedup();
     for id in ids {
-        findings.letters.extend(session.dead_letters().trace(id).await?);
+        findings.letters.extend(session.dead_letters().trace(id).await.map_err(not_traced)?);
     }
     for (source, key) in keys(&subject, &findings) {
-        let (mark, left) = store.mark_of(&source, &key).await?;
+        let (mark, left) =
+            store.mark_of(&source, &key).await.map_err(|error| Unreachable(error.to_string()))?;
         findings.marks.push(FoundMark { source, mark, left });
     }
     let mut out = Out::new();
@@ -133,6 +135,17 @@ fn not_read(error: StreamError) -> anyhow::Error {
         | StreamError::NoStream(_)
         | StreamError::Denied(..)) => error.into(),
     }
+}
+
+/// Returns the error of letters that were not found to their end.
+fn not_traced(error: DeadLetterError) -> anyhow::Error {
+    if let DeadLetterError::Log(error) = error {
+        return not_read(error);
+    }
+    if matches!(error, DeadLetterError::Lost(_)) {
+        return Unreachable(error.to_string()).into();
+    }
+    error.into()
 }
 
 /// Returns the keys that are known of a subject, each once.

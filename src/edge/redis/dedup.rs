@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::{
-    error::StoreError,
+    error::{StoreError, is_overwritten},
     names::Names,
     scripts::{CALL_MAX, millis},
     store::Store,
@@ -66,8 +66,11 @@ impl Store {
         let key = key.store_key(source);
         let reading = self.within_deadline(async |link| {
             let name = link.names.mark(key);
+            let value = redis::cmd("GET").arg(name).query_async(&mut link.connection).await;
+            // No mark is empty, so that this is one that hookswitch did not write.
+            let overwritten = Some(Vec::new());
             let value: Option<Vec<u8>> =
-                redis::cmd("GET").arg(name).query_async(&mut link.connection).await?;
+                value.or_else(|error| if is_overwritten(&error) { Ok(overwritten) } else { Err(error) })?;
             let left: i64 = redis::cmd("PTTL").arg(name).query_async(&mut link.connection).await?;
             Ok((value, left))
         });

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    error::StoreError,
+    error::{StoreError, is_overwritten},
     scripts::{CALL_MAX, millis},
     store::Store,
 };
@@ -50,11 +50,12 @@ impl Store {
     /// # Errors
     /// [`StoreError`]
     pub async fn drift_of(&self, source: &SourceName) -> Result<Vec<Sighting>, StoreError> {
-        let values: Vec<Vec<u8>> = self
-            .within_deadline(async |link| {
-                redis::cmd("HVALS").arg(link.names.drift(source)).query_async(&mut link.connection).await
-            })
-            .await?;
+        let reading = self.within_deadline(async |link| {
+            let key = link.names.drift(source);
+            let values = redis::cmd("HVALS").arg(key).query_async(&mut link.connection).await;
+            values.or_else(|error| if is_overwritten(&error) { Ok(Vec::new()) } else { Err(error) })
+        });
+        let values: Vec<Vec<u8>> = reading.await?;
         Ok(values.iter().filter_map(|value| sighting(value)).collect())
     }
 
