@@ -20,6 +20,7 @@ mod schema;
 mod send_samples;
 mod serve;
 mod signals;
+mod stream;
 mod table;
 mod tail;
 mod topology;

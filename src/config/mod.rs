@@ -29,7 +29,7 @@ pub use keys::{
 pub use problem::{ConfigProblems, Problem};
 pub use secret::Secret;
 pub use subscription::{Kind, Overflow, Subscription};
-pub use values::HEADER_NAME_MAX;
+pub use values::{HEADER_NAME_MAX, is_reserved};
 
 use self::{
     read::Reader,

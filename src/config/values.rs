@@ -204,14 +204,18 @@ pub(super) fn source_name(text: &str) -> Result<SourceName, String> {
     text.parse().map_err(|error| format!("another name: {error}"))
 }
 
+/// Returns true if the name of a queue is one that hookswitch or RabbitMQ uses.
+pub fn is_reserved(name: &str) -> bool {
+    name == "events.unrouted" || RESERVED.iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// Parses the name of a consumer's queue.
 ///
 /// # Errors
 /// What was expected.
 pub(super) fn queue_name(text: &str) -> Result<String, String> {
-    let reserved = text == "events.unrouted" || RESERVED.iter().any(|prefix| text.starts_with(prefix));
     let fits = (1..=200).contains(&text.len()) && text.chars().all(|c| c.is_ascii_graphic());
-    if fits && !reserved {
+    if fits && !is_reserved(text) {
         return Ok(text.to_owned());
     }
     Err(format!(

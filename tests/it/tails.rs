@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use lapin::{
-    options::{QueueBindOptions, QueueDeclareOptions},
+    BasicProperties, Channel,
+    options::{BasicPublishOptions, QueueBindOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable},
 };
 use serde_json::Value;
@@ -12,13 +13,18 @@ use super::support::{World, call, program::Program, until};
 
 /// Declares a stream that takes all events.
 pub(super) async fn declare_stream(world: &World, name: &str) {
-    let channel = world.client().await.create_channel().await.unwrap();
-    let mut arguments = FieldTable::default();
-    arguments.insert("x-queue-type".into(), AMQPValue::LongString("stream".into()));
-    let options = QueueDeclareOptions { durable: true, ..Default::default() };
-    channel.queue_declare(name.into(), options, arguments).await.unwrap();
+    let channel = declare(world, name, "stream").await;
     let (from, options) = ("hookswitch.events".into(), QueueBindOptions::default());
     channel.queue_bind(name.into(), from, "#".into(), options, FieldTable::default()).await.unwrap();
+}
+
+async fn declare(world: &World, name: &str, kind: &str) -> Channel {
+    let channel = world.client().await.create_channel().await.unwrap();
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString(kind.into()));
+    let options = QueueDeclareOptions { durable: true, ..Default::default() };
+    channel.queue_declare(name.into(), options, arguments).await.unwrap();
+    channel
 }
 
 fn call_ids(lines: &[Value]) -> Vec<String> {
@@ -56,8 +62,22 @@ async fn a_stream_shows_past_events_filtered_and_masked_and_a_queue_that_is_no_s
     assert!(rows.err.contains("masked"), "{rows:?}");
 
     // Consuming an ordinary queue would take its messages.
-    let refused = tool.run("tail --from 1h --stream events.all --idle 2").await;
-    assert!(refused.code == Some(1) && refused.err.contains("is a stream"), "{refused:?}");
+    for command in
+        ["tail --from 1h --stream events.all --idle 2", "explain k:1 --source other --stream events.all"]
+    {
+        let refused = tool.run(command).await;
+        assert!(refused.code == Some(64) && refused.err.contains("is no stream"), "{refused:?}");
+    }
+    let channel = declare(&world, "of.others", "quorum").await;
+    let (properties, options) = (BasicProperties::default(), BasicPublishOptions::default());
+    channel.basic_publish("".into(), "of.others".into(), options, b"theirs", properties).await.unwrap();
+    world.wait_for_depth("of.others", 1).await;
+    for command in
+        ["tail --from 1h --stream of.others --idle 2", "explain k:1 --source other --stream of.others"]
+    {
+        let refused = tool.run(command).await;
+        assert!(refused.code == Some(1) && refused.err.contains("stream"), "{refused:?}");
+    }
     let missing = tool.run("tail --from 1h --stream events.none --idle 2").await;
     assert!(missing.code == Some(1) && missing.err.contains("no queue"), "{missing:?}");
     assert_eq!(tool.run("tail --from 1h").await.code, Some(64));

@@ -16,7 +16,8 @@ use super::{
     connect::{block_on, open_store},
     dead_letters::session::Session,
     exit::{FAILED, OK, Unreachable},
-    output::Out,
+    output::{Out, eprint_line},
+    stream,
 };
 use crate::{
     app::dead_letters::DeadLetterError,
@@ -31,7 +32,7 @@ const NOTES: &str = "It says what is recorded, and what follows from it:
     letter back or discarded it
   - the mark of the idempotency key in Redis (dedup.lease, dedup.done_ttl). The key is the one that this \
     build derives from a dead letter's body, that an event carries, or that you give
-  - with --stream, the events in a stream that is bound to them
+  - the events in a stream that is bound to them, which is read from its beginning to where it ends now
 
 It does not know more: a webhook that is queued, waits for a retry or is in work is nowhere on record by its \
 id, duplicates are counted and not listed, and an event's id does not lead back to its webhook without a \
@@ -57,7 +58,8 @@ pub(super) struct Args {
     /// The source whose idempotency key ID is
     #[arg(long, value_name = "SOURCE")]
     source: Option<SourceName>,
-    /// A stream of events to search as well: the name of a subscription's queue that is a stream
+    /// A stream of events to search as well: the name of a subscription's queue that is a stream [default:
+    /// the only subscription with kind = "stream", if it can be read]
     #[arg(long, value_name = "QUEUE")]
     stream: Option<String>,
     /// Print one JSON object
@@ -71,11 +73,20 @@ pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
 
 async fn explain(args: &Args, config: &Config) -> anyhow::Result<u8> {
     let subject = Subject::of(&args.id, args.source.as_ref())?;
+    let stream = match stream::choose(args.stream.as_deref(), config) {
+        Err(refused) if args.stream.is_some() => return Err(refused.into()),
+        chosen => chosen.ok(),
+    };
     let session = Session::open(config).await?;
     let store = open_store(config).await?;
     let mut findings = Findings { received_at: received_at(&subject), ..Findings::default() };
-    if let Some(stream) = &args.stream {
-        findings.events = search(&session, stream, &subject).await?;
+    let mut searched = false;
+    if let Some(stream) = stream {
+        match search(&session, &stream, &subject).await {
+            Ok(events) => (findings.events, searched) = (events, true),
+            Err(error) if args.stream.is_some() => return Err(error),
+            Err(error) => eprint_line(&format!("stream {stream} is not searched: {error}")),
+        }
     }
     let mut ids: Vec<Uuid> = findings.events.iter().map(|event| event.delivery).collect();
     ids.extend(if let Subject::Delivery(id) = &subject { Some(*id) } else { None });
@@ -93,7 +104,7 @@ async fn explain(args: &Args, config: &Config) -> anyhow::Result<u8> {
     if args.json {
         out.line(&print::as_json(&findings).to_string())?;
     } else {
-        for line in print::lines(&findings, &subject, args.stream.is_some()) {
+        for line in print::lines(&findings, &subject, searched) {
             out.line(&line)?;
         }
     }

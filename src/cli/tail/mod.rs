@@ -19,6 +19,7 @@ use super::{
     moment,
     output::{Out, eprint_line},
     signals::stop_on_signals,
+    stream,
 };
 use crate::{
     config::Config,
@@ -30,7 +31,7 @@ const EXAMPLES: &str = "Examples:
   hookswitch tail 'call.#'                               calls as they happen
   hookswitch tail --type call.ended --where direction=inbound
   hookswitch tail --source wavix-eu --where end_reason!=completed --no-test
-  hookswitch tail --from 2h --stream events.history      the last two hours, then what comes
+  hookswitch tail --from 2h                              the last two hours, then what comes
   hookswitch tail --json --count 10 --reveal --note 'ticket 7' > events.ndjson
 
 Personal data is masked, in --json too: what is shown is a closed list of typed fields (types, ids, times, \
@@ -61,14 +62,14 @@ pub(super) struct Args {
         long,
         value_name = "WHEN",
         value_parser = moment::argument,
-        requires = "stream",
         help = format!(
             "Begin with the events that a stream has kept since then, or a little before: {}",
             moment::FORMS
         )
     )]
     from: Option<Timestamp>,
-    /// The stream for --from: the name of a subscription's queue that is a stream
+    /// The stream for --from: the name of a subscription's queue that is a stream [default: the only
+    /// subscription with kind = "stream"]
     #[arg(long, value_name = "QUEUE", requires = "from")]
     stream: Option<String>,
     /// Show personal data, which is recorded; needs --note
@@ -99,10 +100,12 @@ pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
 
 async fn follow(args: &Args, config: &Config) -> anyhow::Result<u8> {
     let filter = args.filter.filter(config)?;
-    let request = |args: &Args| args.who.request_with_note(JobKind::Reveal, args.selection(), None);
+    let past = args.past(config)?;
+    let selection = args.selection(past.as_ref());
+    let request = |args: &Args| args.who.request_with_note(JobKind::Reveal, selection.clone(), None);
     let request = if args.reveal { Some(request(args)?) } else { None };
     let session = Session::open(config).await?;
-    let mut tail = open(args, &session).await?;
+    let mut tail = open(args, past.as_ref(), &session).await?;
     let publisher = if args.reveal { Some(session.publisher().await?) } else { None };
     let dead_letters = session.dead_letters();
     let reveal = match (&publisher, &request) {
@@ -110,39 +113,53 @@ async fn follow(args: &Args, config: &Config) -> anyhow::Result<u8> {
         _ => None,
     };
     let masked = if args.reveal { "" } else { "; personal data is masked: --reveal --note \"…\" shows it" };
-    eprint_line(&format!("following {}{masked}", args.selection()));
+    eprint_line(&format!("following {selection}{masked}"));
     let mut shown = 0;
-    let ended = show(args, (&mut tail, &filter), Rows::new(config, args.wide), &mut shown).await;
+    let stream = past.as_ref().map_or("", |past| &past.stream);
+    let ended = show(args, (&mut tail, stream, &filter), Rows::new(config, args.wide), &mut shown).await;
     if let Some(reveal) = reveal {
         reveal.end(shown).await?;
     }
     ended.map(|()| OK)
 }
 
+/// The past events with which a tail begins.
+struct Past {
+    from: Timestamp,
+    stream: String,
+}
+
 impl Args {
+    /// Returns the past events with which to begin.
+    fn past(&self, config: &Config) -> Result<Option<Past>, Usage> {
+        let Some(from) = self.from else { return Ok(None) };
+        if from > Timestamp::now() {
+            return Err(Usage("--from is in the future".to_owned()));
+        }
+        Ok(Some(Past { from, stream: stream::choose(self.stream.as_deref(), config)? }))
+    }
+
     /// Returns the selected events in words.
-    fn selection(&self) -> String {
+    fn selection(&self, past: Option<&Past>) -> String {
         let patterns = self.patterns.join(" ");
         let filter = self.filter.to_string();
-        let from = match (self.from, &self.stream) {
-            (Some(from), Some(stream)) => format!(" of {stream} since {} UTC", moment::moment(from)),
-            _ => String::new(),
-        };
+        let from =
+            past.map(|Past { from, stream }| format!(" of {stream} since {} UTC", moment::moment(*from)));
+        let from = from.unwrap_or_default();
         format!("events {patterns}{filter}{from}")
     }
 }
 
-async fn open(args: &Args, session: &Session<'_>) -> anyhow::Result<Tail> {
+async fn open(args: &Args, past: Option<&Past>, session: &Session<'_>) -> anyhow::Result<Tail> {
     let connection = session.connection();
-    let (Some(from), Some(stream)) = (args.from, &args.stream) else {
+    let Some(Past { from, stream }) = past else {
         return Tail::open(connection, &args.patterns).await.map_err(|error| {
             anyhow::anyhow!("{error}; if an exchange is missing, run `hookswitch topology apply`")
         });
     };
-    if from > Timestamp::now() {
-        return Err(Usage("--from is in the future".to_owned()).into());
-    }
-    Tail::open_stream(connection, stream, from, &args.patterns).await.map_err(|error| not_read(stream, error))
+    Tail::open_stream(connection, stream, *from, &args.patterns)
+        .await
+        .map_err(|error| not_read(stream, error))
 }
 
 /// Returns the error of a stream that cannot be read.
@@ -162,7 +179,7 @@ fn not_read(stream: &str, error: amqp::Error) -> anyhow::Error {
 /// Shows events until the end that `args` set, a signal, or a reader that has gone.
 async fn show(
     args: &Args,
-    (tail, filter): (&mut Tail, &Filter),
+    (tail, stream, filter): (&mut Tail, &str, &Filter),
     mut rows: Rows,
     shown: &mut u64,
 ) -> anyhow::Result<()> {
@@ -175,7 +192,6 @@ async fn show(
             () = stop.cancelled() => break,
         };
         let Ok(next) = next else { break };
-        let stream = args.stream.as_deref().unwrap_or_default();
         let event = next.map_err(|error| not_read(stream, error))?;
         let event = event.ok_or_else(|| Unreachable("lost the connection to the broker".to_owned()))?;
         if !filter.matches_all() && !parse(&event).is_some_and(|event| filter.matches(&event)) {
