@@ -50,6 +50,7 @@ async fn a_webhook_is_explained_from_its_ids_its_key_and_its_letters() {
     assert!(said.out.contains("marked done (for") && !said.out.contains(key), "{said:?}");
     let nothing = tool.run(&format!("explain {key} --source other")).await;
     assert!(nothing.code == Some(1) && nothing.out.contains("no mark in Redis"), "{nothing:?}");
+    assert!(nothing.out.contains("by delivery id only"), "{nothing:?}");
 
     let said = tool.ok(&format!("explain {dead} --json")).await.json();
     let letter = &said["letters"][0];
@@ -59,6 +60,8 @@ async fn a_webhook_is_explained_from_its_ids_its_key_and_its_letters() {
         "{said}"
     );
     assert!(letter["key_error"].as_str().unwrap().contains("moon_landing"), "{said}");
+    let by_letter = tool.ok(&format!("explain {} --json", letter["letter"].as_str().unwrap())).await.json();
+    assert_eq!((&by_letter["letters"], &by_letter["received_at"]), (&said["letters"], &said["received_at"]));
     let discard = format!("dead-letters discard --id {dead} --yes --note ticket-9 --export gone.ndjson");
     tool.ok(&discard).await;
     let said = tool.ok(&format!("explain {dead} --json")).await.json();

@@ -23,6 +23,8 @@ pub(super) struct Findings {
     pub(super) received_at: Option<Timestamp>,
     /// Its events in a stream.
     pub(super) events: Vec<FoundEvent>,
+    /// Set if letters were sought: they are found by a delivery id.
+    pub(super) sought_letters: bool,
     /// Its letters.
     pub(super) letters: Vec<Traced>,
     /// What Redis holds under its keys.
@@ -78,10 +80,13 @@ impl Findings {
         let is_done = has(|mark| matches!(mark, Mark::Done(_)));
         match (waits, is_done) {
             (true, true) => {
-                "a dead letter waits in its queue, and its key is done: another delivery of the same fact"
+                "a dead letter waits in its queue, and its key is done: by another delivery of the same \
+                 fact, or by a replay that was killed before it removed the letter"
             }
             (true, false) => "a dead letter: it waits in its queue for an operator",
-            (false, true) => "done: its events were published",
+            (false, true) => {
+                "done by its key: the events of this delivery, or of another of the same fact, were published"
+            }
             (false, false) if has(|mark| mark == Mark::Claimed) => {
                 "a worker has claimed its key: it is in work, or that worker died and another goes on after \
                  the lease"
@@ -92,6 +97,11 @@ impl Findings {
             (false, false) if !self.letters.is_empty() => {
                 "no dead letter any more, and not done by its key: discarded, on its way after a replay, or \
                  done longer ago than marks are kept"
+            }
+            (false, false) if !self.sought_letters => {
+                "not recorded under what is known: dead letters are found by delivery id only, so it may be \
+                 one; or it is queued, waits for a retry, is in work, was done longer ago than marks are \
+                 kept, or never came"
             }
             (false, false) => {
                 "not recorded: it is queued, waits for a retry, is in work, was done under a key that is not \

@@ -35,8 +35,8 @@ const NOTES: &str = "It says what is recorded, and what follows from it:
   - the events in a stream that is bound to them, which is read from its beginning to where it ends now
 
 It does not know more: a webhook that is queued, waits for a retry or is in work is nowhere on record by its \
-id, duplicates are counted and not listed, and an event's id does not lead back to its webhook without a \
-stream. The keys themselves are not shown, since they can be made of personal data.
+id, duplicates are counted and not listed, and an event's id or a key leads to its webhook and its letters \
+only by a stream. The keys themselves are not shown, since they can be made of personal data.
 
 Examples:
   hookswitch explain 01932c5e-7d1e-7a3c-9f0e-3f1b2a4c5d6e
@@ -72,13 +72,20 @@ pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
 }
 
 async fn explain(args: &Args, config: &Config) -> anyhow::Result<u8> {
-    let subject = Subject::of(&args.id, args.source.as_ref())?;
+    let mut subject = Subject::of(&args.id, args.source.as_ref())?;
     let stream = match stream::choose(args.stream.as_deref(), config) {
         Err(refused) if args.stream.is_some() => return Err(refused.into()),
         chosen => chosen.ok(),
     };
     let session = Session::open(config).await?;
     let store = open_store(config).await?;
+    if let Subject::Delivery(id) | Subject::Event(id) = subject {
+        // A letter's id, of either version, leads to its delivery.
+        let traced = session.dead_letters().trace(id).await.map_err(not_traced)?;
+        if let Some(traced) = traced.first() {
+            subject = Subject::Delivery(traced.letter.queued.webhook.delivery_id.uuid());
+        }
+    }
     let mut findings = Findings { received_at: received_at(&subject), ..Findings::default() };
     let mut searched = false;
     if let Some(stream) = stream {
@@ -92,6 +99,7 @@ async fn explain(args: &Args, config: &Config) -> anyhow::Result<u8> {
     ids.extend(if let Subject::Delivery(id) = &subject { Some(*id) } else { None });
     ids.sort();
     ids.dedup();
+    findings.sought_letters = !ids.is_empty();
     for id in ids {
         findings.letters.extend(session.dead_letters().trace(id).await.map_err(not_traced)?);
     }
