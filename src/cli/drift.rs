@@ -29,7 +29,8 @@ in characters of a text or digits of a number.
 Workers record drift in Redis every 10 seconds and at their end. The record is not exact: what Redis does \
 not take, as during an outage, is not recorded again (hookswitch_schema_drift_total counts it). 200 paths \
 of a source are kept, until no drift of it has come for 90 days; what is new beyond them is one row, \
-`(others)`. Times are those of receipt.
+`(others)`. Times are those of receipt. `webhooks` counts readings: \
+a webhook that is retried, redelivered or sent twice counts again.
 
 What to do: see in an event what it is (`hookswitch tail --source S --reveal --note …`), and whether the \
 provider documents it. Once an upgrade knows the field, --forget begins the list anew.

@@ -23,7 +23,8 @@ pub struct Sighting {
     pub first: Timestamp,
     /// The time of receipt of the latest webhook with it.
     pub last: Timestamp,
-    /// The number of webhooks with it.
+    /// The number of readings of webhooks with it: one that is retried, redelivered or sent twice counts
+    /// again.
     pub webhooks: u64,
 }
 
