@@ -347,7 +347,8 @@ async fn the_documented_shield_keeps_policies_of_users_away_and_those_of_operato
     let page = include_str!("../../docs/design/topology.md");
     let world = World::with(
         "[subscriptions.\"events.latest\"]\npatterns = [\"call.#\"]\nlength_max = 3\n\
-         overflow = \"drop_oldest\"\n[subscriptions.\"events.past\"]\npatterns = [\"call.#\"]\nkind = \"stream\"\n\
+         overflow = \"drop_oldest\"\n\
+         [subscriptions.\"events.past\"]\npatterns = [\"call.#\"]\nkind = \"stream\"\n\
          retention = \"7d\"",
     )
     .await;

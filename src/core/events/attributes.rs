@@ -65,7 +65,8 @@ pub(super) fn partition_key(correlation_id: &str) -> String {
 
 /// Returns `sequence`: the time in microseconds since 1970 as 16 digits, `-`, and the stage of the type. As
 /// text, those of the events about one call sort by the times that the provider tells. These may be of two
-/// clocks: Morph tells answers and ends by the call's, and other updates by the record's, which may run behind.
+/// clocks: Morph tells answers and ends by the call's, and other updates by the record's, which may run
+/// behind.
 pub(super) fn sequence(time: Timestamp, kind: EventType) -> String {
     // 16 digits last until the year 2286; a time before 1970 is none.
     format!("{:016}-{}", time.as_microsecond().max(0), stage(kind))

@@ -42,8 +42,8 @@ const DRIFT_PATH_CHARS_MAX: usize = 200;
 
 /// Finds the drift in the unmapped parts of `events`, each leaf once and at most `DRIFTS_MAX`.
 ///
-/// A leaf is no drift if it is `null`, `""`, `[]` or `{}`, which say nothing, or if it lies at or under a path
-/// that `is_expected`.
+/// A leaf is no drift if it is `null`, `""`, `[]` or `{}`, which say nothing, or if it lies at or under a
+/// path that `is_expected`.
 pub fn find(events: &[Event<'_>], is_expected: impl Fn(&str) -> bool) -> Vec<Drift> {
     let mut found = Vec::new();
     for event in events {
