@@ -133,7 +133,7 @@ follow() {
     await grep -q following "$dir/tail.err"
 }
 # Prints the events that were followed as the consumers print them, the first of each id: that of a webhook
-# without a time has another time if it is received again.
+# without a time has another time if it is received again. Without the subjects, which `tail` masks.
 expected() {
     python3 -c '
 import json, sys
@@ -142,7 +142,7 @@ for line in sys.stdin:
     event = json.loads(line)
     events.setdefault(event["id"], event)
 for event in events.values():
-    print(event["time"], event["type"], event["subject"], event["id"])' <"$dir/tail.out" | sort
+    print(event["time"], event["type"], event["id"])' <"$dir/tail.out" | sort
 }
 consume() {
     local url=amqp://consumer:consumer@127.0.0.1:$amqp_port/%2f language
@@ -164,7 +164,7 @@ have_printed_all() { # LEAST
     expected >"$dir/expected"
     [ "$(wc -l <"$dir/expected")" -ge "$1" ] || return 1
     for language in "${languages[@]}"; do
-        sort "$dir/$language.out" | cmp --silent - "$dir/expected" || return 1
+        cut --delimiter=' ' --fields=1,2,4 "$dir/$language.out" | sort | cmp --silent - "$dir/expected" || return 1
     done
 }
 send() { "$program" send-samples --type call "$@" | tail -n 1; }
