@@ -16,10 +16,10 @@ use crate::{
 /// Returns the routes of the schemas, whose ids begin with `base`, and of the AsyncAPI document.
 pub(super) fn routes(base: String) -> Router {
     let schema = async move |Path(path): Path<String>| answer(&base, &path);
-    let document = asyncapi(EVENTS_EXCHANGE, env!("CARGO_PKG_VERSION")).pretty();
-    Router::new()
-        .route("/schemas/{*path}", get(schema))
-        .route("/schemas/asyncapi.json", get(async move || json("application/json", document)))
+    // Made when it is asked for: it is large, and few processes ever are.
+    let document =
+        async || json("application/json", asyncapi(EVENTS_EXCHANGE, env!("CARGO_PKG_VERSION")).pretty());
+    Router::new().route("/schemas/{*path}", get(schema)).route("/schemas/asyncapi.json", get(document))
 }
 
 fn answer(base: &str, path: &str) -> Response {

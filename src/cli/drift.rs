@@ -8,6 +8,7 @@ use super::{
     connect::{block_on, open_store},
     exit::{OK, Unreachable, Usage},
     help,
+    load::require_sources,
     moment::{self, moment},
     output::{Out, counted, eprint_line},
     table::{prose, table, whole, width_of_output},
@@ -106,9 +107,7 @@ fn unreachable(error: StoreError) -> Unreachable {
 impl Args {
     /// Returns the selected sources. Those that are named must be configured.
     fn select<'a>(&self, config: &'a Config) -> Result<Vec<(&'a SourceName, Provider)>, Usage> {
-        if let Some(unknown) = self.sources.iter().find(|source| !config.sources.contains_key(*source)) {
-            return Err(Usage(format!("source `{unknown}` is not configured")));
-        }
+        require_sources(&self.sources, config)?;
         let sources = config.sources.iter().map(|(source, settings)| (source, settings.provider));
         let is_selected = |(source, provider): &(&SourceName, Provider)| {
             (self.sources.is_empty() || self.sources.contains(source))

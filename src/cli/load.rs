@@ -2,8 +2,11 @@
 
 use std::path::Path;
 
-use super::exit::NoSources;
-use crate::config::{Config, ConfigProblems};
+use super::exit::{NoSources, Usage};
+use crate::{
+    config::{Config, ConfigProblems},
+    core::webhook::SourceName,
+};
 
 /// The configuration file used if none is named and this one exists.
 const DEFAULT_FILE: &str = "hookswitch.toml";
@@ -30,4 +33,14 @@ pub(super) fn load_with_sources(path: Option<&Path>) -> anyhow::Result<Config> {
         Some(file) => NoSources::InFile(file.display().to_string()).into(),
         None => NoSources::NoFile.into(),
     })
+}
+
+/// Checks that the sources that a command names are configured.
+pub(super) fn require_sources(named: &[SourceName], config: &Config) -> Result<(), Usage> {
+    let Some(unknown) = named.iter().find(|source| !config.sources.contains_key(*source)) else {
+        return Ok(());
+    };
+    let known: Vec<_> = config.sources.keys().map(SourceName::as_str).collect();
+    let known = known.join(", ");
+    Err(Usage(format!("source `{unknown}` is not configured; the configured sources are {known}")))
 }

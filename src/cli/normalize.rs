@@ -14,7 +14,7 @@ use super::{
     load::load,
     moment,
     output::{Out, eprint_line},
-    recorded::{self, Prefer},
+    recorded::{self, Prefer, header},
 };
 use crate::core::{
     events::{cloudevent, phone::PhoneRegion},
@@ -73,11 +73,6 @@ pub(super) struct Args {
     /// A file to read the body from instead of standard input
     #[arg(long)]
     file: Option<PathBuf>,
-}
-
-fn header(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once(':').ok_or("expected 'name: value'")?;
-    Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
 pub(super) fn run(args: &Args, config: Option<&Path>) -> anyhow::Result<u8> {

@@ -134,6 +134,12 @@ fn cases(folder: &Path) -> Result<Vec<(Provider, PathBuf)>, BadInput> {
     Ok(found)
 }
 
+/// Parses a header, as in `x-varda-delivery: 1`.
+pub(super) fn header(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("expected 'name: value'")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
 fn read_case(config: &Config, provider: Provider, case: &Path, prefer: Prefer) -> anyhow::Result<Record> {
     let wrong = |file: &Path, error: &dyn std::fmt::Display| BadInput(format!("{}: {error}", file.display()));
     let name = case.file_name().unwrap_or_default().to_string_lossy();
@@ -148,8 +154,7 @@ fn read_case(config: &Config, provider: Provider, case: &Path, prefer: Prefer) -
     let body = case.join("body.json");
     let body = fs::read(&body).map_err(|error| wrong(&body, &error))?;
     let headers = fs::read_to_string(case.join("headers.txt")).unwrap_or_default();
-    let headers = headers.lines().filter_map(|line| line.split_once(':'));
-    let headers = headers.map(|(name, value)| (name.trim().to_owned(), value.trim().to_owned()));
+    let headers = headers.lines().filter_map(|line| header(line).ok());
     let webhook = Webhook {
         delivery_id: CASE_DELIVERY.parse()?,
         source,

@@ -25,10 +25,21 @@ impl DeadLetters<'_> {
     /// # Errors
     /// [`DeadLetterError`]
     pub async fn journal(&self) -> Result<Journal, DeadLetterError> {
+        self.journal_with(|_| {}).await
+    }
+
+    /// Reads the whole journal, and shows each record to `look` before it is applied.
+    pub(super) async fn journal_with(
+        &self,
+        mut look: impl FnMut(&JournalRecord),
+    ) -> Result<Journal, DeadLetterError> {
         let mut reading = Reading::begin(self.connection, names::DEAD_JOBS, Start::First).await?;
         let mut journal = empty();
         while let Some(stored) = reading.next().await? {
-            record(&stored).into_iter().for_each(|record| journal.apply(record));
+            if let Some(record) = record(&stored) {
+                look(&record);
+                journal.apply(record);
+            }
         }
         reading.close().await;
         Ok(journal)
@@ -66,12 +77,12 @@ impl DeadLetters<'_> {
     }
 }
 
-pub(super) fn empty() -> Journal {
+fn empty() -> Journal {
     let now = Timestamp::now();
     Journal::since(now.saturating_sub(FORGOTTEN).unwrap_or(now))
 }
 
-pub(super) fn record(stored: &Stored) -> Option<JournalRecord> {
+fn record(stored: &Stored) -> Option<JournalRecord> {
     let record = serde_json::from_slice(&stored.body).ok();
     if record.is_none() {
         tracing::warn!(

@@ -4,13 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use uuid::Uuid;
 
-use super::{
-    browse::decode,
-    error::DeadLetterError,
-    handle::DeadLetters,
-    journal::{self, record},
-    prior::normalize,
-};
+use super::{browse::decode, error::DeadLetterError, handle::DeadLetters, prior::normalize};
 use crate::{
     core::{
         delivery::fault::Fault,
@@ -37,12 +31,16 @@ pub struct Traced {
 }
 
 impl DeadLetters<'_> {
-    /// Finds the letters with a delivery id or letter id, oldest first, as long as the log has them.
+    /// Finds the letters with one of the delivery ids or letter ids, oldest first, as long as the log has
+    /// them. Without an id nothing is read.
     ///
     /// # Errors
     /// [`DeadLetterError`]
-    pub async fn trace(&self, id: Uuid) -> Result<Vec<Traced>, DeadLetterError> {
-        let filter = Filter { ids: vec![id], ..Filter::default() };
+    pub async fn trace(&self, ids: Vec<Uuid>) -> Result<Vec<Traced>, DeadLetterError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let filter = Filter { ids, ..Filter::default() };
         let mut reading = Reading::begin(self.connection, names::DEAD_LOG, Start::First).await?;
         let (mut letters, mut seen) = (Vec::new(), HashSet::new());
         while let Some(stored) = reading.next().await? {
@@ -54,19 +52,15 @@ impl DeadLetters<'_> {
         if letters.is_empty() {
             return Ok(Vec::new());
         }
-        let mut reading = Reading::begin(self.connection, names::DEAD_JOBS, Start::First).await?;
-        let mut journal = journal::empty();
         let mut left: BTreeMap<u64, Vec<(Fate, JobId)>> = BTreeMap::new();
-        while let Some(stored) = reading.next().await? {
-            let Some(record) = record(&stored) else { continue };
-            if let JournalRecord::Gone { job, fate, letters } = &record {
+        let note = |record: &JournalRecord| {
+            if let JournalRecord::Gone { job, fate, letters } = record {
                 for key in letters.iter().filter(|key| seen.contains(key)) {
                     left.entry(*key).or_default().push((*fate, *job));
                 }
             }
-            journal.apply(record);
-        }
-        reading.close().await;
+        };
+        let journal = self.journal_with(note).await?;
         let traced = letters.into_iter().map(|letter| {
             let key = letter.id.key();
             let of_job = |(fate, id): &(Fate, JobId)| {

@@ -6,7 +6,7 @@ use semver::Version;
 use uuid::Uuid;
 
 use crate::{
-    cli::{exit::Usage, help, moment},
+    cli::{exit::Usage, help, load::require_sources, moment},
     config::Config,
     core::{
         delivery::fault::Reason,
@@ -104,13 +104,7 @@ impl TargetArgs {
 impl FilterArgs {
     /// Returns the filter. Its sources must be configured.
     pub(super) fn filter(&self, config: &Config) -> Result<Filter, Usage> {
-        if let Some(unknown) = self.sources.iter().find(|source| !config.sources.contains_key(*source)) {
-            let known: Vec<_> = config.sources.keys().map(SourceName::as_str).collect();
-            let known = known.join(", ");
-            return Err(Usage(format!(
-                "source `{unknown}` is not configured; the configured sources are {known}"
-            )));
-        }
+        require_sources(&self.sources, config)?;
         Ok(Filter {
             sources: self.sources.clone(),
             providers: self.providers.clone(),

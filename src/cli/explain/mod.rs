@@ -79,12 +79,14 @@ async fn explain(args: &Args, config: &Config) -> anyhow::Result<u8> {
     };
     let session = Session::open(config).await?;
     let store = open_store(config).await?;
+    let mut known = (None, Vec::new());
     if let Subject::Delivery(id) | Subject::Event(id) = subject {
         // A letter's id, of either version, leads to its delivery.
-        let traced = session.dead_letters().trace(id).await.map_err(not_traced)?;
+        let traced = session.dead_letters().trace(vec![id]).await.map_err(not_traced)?;
         if let Some(traced) = traced.first() {
             subject = Subject::Delivery(traced.letter.queued.webhook.delivery_id.uuid());
         }
+        known = (Some(id), traced);
     }
     let mut findings = Findings { received_at: received_at(&subject), ..Findings::default() };
     let mut searched = false;
@@ -100,9 +102,12 @@ async fn explain(args: &Args, config: &Config) -> anyhow::Result<u8> {
     ids.sort();
     ids.dedup();
     findings.sought_letters = !ids.is_empty();
-    for id in ids {
-        findings.letters.extend(session.dead_letters().trace(id).await.map_err(not_traced)?);
-    }
+    findings.letters = match known {
+        // The log is read once, unless the id led to others.
+        (Some(id), traced) if ids == [id] => traced,
+        _ => session.dead_letters().trace(ids).await.map_err(not_traced)?,
+    };
+    findings.letters.sort_by_key(|traced| traced.letter.queued.webhook.delivery_id.uuid());
     for (source, key) in keys(&subject, &findings) {
         let (mark, left) =
             store.mark_of(&source, &key).await.map_err(|error| Unreachable(error.to_string()))?;

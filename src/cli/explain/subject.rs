@@ -3,7 +3,10 @@
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{cli::exit::Usage, core::webhook::SourceName};
+use crate::{
+    cli::exit::Usage,
+    core::{events::cloudevent, webhook::SourceName},
+};
 
 /// What the id is of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +53,7 @@ impl Subject {
 
 /// Returns the source of an event.
 pub(super) fn source_of(event: &Value) -> Option<SourceName> {
-    event["source"].as_str()?.rsplit('/').next()?.parse().ok()
+    cloudevent::source_name(event["source"].as_str()?).parse().ok()
 }
 
 #[cfg(test)]

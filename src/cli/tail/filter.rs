@@ -5,9 +5,12 @@ use std::{fmt, str::FromStr};
 use serde_json::Value;
 
 use crate::{
-    cli::exit::Usage,
+    cli::{exit::Usage, load::require_sources},
     config::Config,
-    core::{events::event::EventType, webhook::SourceName},
+    core::{
+        events::{cloudevent, event::EventType},
+        webhook::SourceName,
+    },
 };
 
 /// The criteria that select events.
@@ -53,14 +56,8 @@ fn is_of_type(kind: &str, beginning: &str) -> bool {
 impl FilterArgs {
     /// Returns the filter. Its sources must be configured, if any are.
     pub(super) fn filter(&self, config: &Config) -> Result<Filter, Usage> {
-        let is_unknown = |source: &&SourceName| !config.sources.contains_key(*source);
-        let unknown = self.sources.iter().find(is_unknown).filter(|_| !config.sources.is_empty());
-        if let Some(unknown) = unknown {
-            let known: Vec<_> = config.sources.keys().map(SourceName::as_str).collect();
-            let known = known.join(", ");
-            return Err(Usage(format!(
-                "source `{unknown}` is not configured; the configured sources are {known}"
-            )));
+        if !config.sources.is_empty() {
+            require_sources(&self.sources, config)?;
         }
         let test = if self.test { Some(true) } else { self.no_test.then_some(false) };
         let (types, sources, conditions) =
@@ -101,7 +98,7 @@ impl Filter {
     /// Returns true if an event is selected.
     pub(super) fn matches(&self, event: &Value) -> bool {
         let text = |name: &str| event[name].as_str().unwrap_or_default();
-        let (kind, source) = (text("type"), text("source").rsplit('/').next().unwrap_or_default());
+        let (kind, source) = (text("type"), cloudevent::source_name(text("source")));
         (self.types.is_empty() || self.types.iter().any(|beginning| is_of_type(kind, beginning)))
             && (self.sources.is_empty() || self.sources.iter().any(|name| name.as_str() == source))
             && self.conditions.iter().all(|condition| condition.holds(event))

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::{
     cli::{output::counted, table::width_of_output},
     config::Config,
-    core::printable::printable,
+    core::{events::cloudevent, printable::printable},
 };
 
 /// The widths at which the columns of types and subjects begin. They grow with what comes.
@@ -73,7 +73,7 @@ impl Rows {
 
     fn of_event(&mut self, event: &Value, reveal: bool) -> String {
         let text = |name: &str| shown(&event[name], reveal).unwrap_or_default();
-        let source = text("source").rsplit('/').next().unwrap_or_default().to_owned();
+        let source = cloudevent::source_name(text("source")).to_owned();
         let (time, kind) = (self.time(text("time")), text("type").to_owned());
         let cells = [time, kind, source, text("subject").to_owned(), notes(event, reveal).join(", ")];
         let (of_kind, of_notes) = styles(event);

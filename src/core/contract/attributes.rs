@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use crate::core::{
-    events::event::EventType,
-    json::describe::{Field, Record, Shape, Words},
+    events::{classification::DataClassification, event::EventType},
+    json::describe::{Field, Record, Shape},
 };
 
 /// Describes the attributes of events of a type, in the order in which they are written, without `data`.
@@ -40,20 +40,9 @@ pub fn attributes(kind: EventType) -> Record {
         optional_text("partitionkey", "A hash of `correlationid`: 8 hexadecimal digits."),
         text("sequence", "As text, sorts events with the same `correlationid` by the provider's times."),
         Field::of::<Timestamp>("recordedtime", "The time at which the webhook was received."),
-        Field {
-            shape: classification(),
-            ..text("dataclassification", "The protection that the event needs.")
-        },
+        Field::of::<DataClassification>("dataclassification", "The protection that the event needs."),
         optional_text("traceparent", "The trace that the webhook belongs to (W3C Trace Context)."),
         optional_text("tracestate", "The state of that trace."),
     ];
     Record { name: "Event", about: "A CloudEvent 1.0 in JSON.", fields }
-}
-
-fn classification() -> Shape {
-    let words = vec![
-        ("internal", "The event holds no personal data."),
-        ("confidential", "The event may hold personal data."),
-    ];
-    Shape::Words(Words { name: "DataClassification", about: "The protection that an event needs.", words })
 }

@@ -3,17 +3,28 @@
 
 use super::event::{Event, EventType};
 use crate::core::{
-    json::{Document, Json, ROOT, path},
+    json::{Document, Json, ROOT, json_words, path},
     providers::Schema,
 };
 
-/// Returns `internal` for an event that holds no personal data, and `confidential` for all others.
+json_words! {
+    /// The protection that an event needs.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum DataClassification {
+        /// The event holds no personal data.
+        Internal = "internal",
+        /// The event may hold personal data.
+        Confidential = "confidential",
+    }
+}
+
+/// Classifies an event.
 ///
 /// An event is internal if its type describes no person, and whatever it carries under `unmapped` is public
 /// by the schema of its provider. What is new there is not, so the event is confidential.
-pub(super) fn classify(event: &Event<'_>, schema: &Schema) -> &'static str {
+pub(super) fn classify(event: &Event<'_>, schema: &Schema) -> DataClassification {
     let is_internal = is_impersonal(event.kind) && (event.unmapped.is_empty() || is_public(event, schema));
-    if is_internal { "internal" } else { "confidential" }
+    if is_internal { DataClassification::Internal } else { DataClassification::Confidential }
 }
 
 /// Returns whether the typed fields of a type hold no personal data: they describe how a business is set up.
@@ -74,10 +85,12 @@ mod tests {
     use super::*;
     use crate::core::{events::data::Data, json::Object, providers::Provider};
 
-    fn class(kind: EventType, unmapped: &str) -> &'static str {
+    fn class(kind: EventType, unmapped: &str) -> String {
         let unmapped = Object::root(unmapped.as_bytes()).expect("an object").into_unmapped();
         let event = Event { unmapped, ..Event::new(kind, "stage/1".to_owned(), "x", Data::Empty {}) };
-        classify(&event, Provider::Morph.schema())
+        let mut written = Vec::new();
+        classify(&event, Provider::Morph.schema()).write(&mut written);
+        serde_json::from_slice(&written).expect("a word")
     }
 
     #[test]

@@ -130,7 +130,7 @@ impl Envelope<'_> {
         write_field!(out, "sequence", &attributes::sequence(self.time, event.kind));
         // Not the time of writing, which would be another one each time.
         write_field!(out, "recordedtime", &webhook.received_at);
-        write_field!(out, "dataclassification", classify(event, webhook.provider.schema()));
+        write_field!(out, "dataclassification", &classify(event, webhook.provider.schema()));
         write_field!(out, "traceparent", &trace_parent.map(attribute));
         write_field!(out, "tracestate", &trace_state.as_deref().map(attribute));
     }
@@ -157,6 +157,11 @@ fn attribute(text: &str) -> Cow<'_, str> {
     let mut encoded = String::new();
     percent::encode(text, |c| c != '%' && percent::is_allowed(c), &mut encoded);
     Cow::Owned(encoded)
+}
+
+/// Returns the name of the source in the `source` of an event.
+pub fn source_name(attribute: &str) -> &str {
+    attribute.rsplit_once('/').map_or(attribute, |(_, name)| name)
 }
 
 fn extend(out: &mut Vec<u8>, parts: &[&str]) {

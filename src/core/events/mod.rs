@@ -1,7 +1,7 @@
 //! Normalized events: their data, types, ids and envelope.
 
 mod attributes;
-mod classification;
+pub mod classification;
 pub mod cloudevent;
 pub mod data;
 pub mod event;
