@@ -4,24 +4,16 @@
 # EVENTS are generated, 100,000 by default. The validators come from the registries, into .run/contract.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+# shellcheck source=tests/scripts/tools.sh
+. tests/scripts/tools.sh
 count=${1:-100000}
 tools=.run/contract
 program=${CARGO_TARGET_DIR:-target}/debug/hookswitch
 
 deploy/local/install.sh nodejs npm python3-venv
 mkdir -p "$tools"
-# Nothing is installed again as long as what is wanted is the same.
-if ! cmp -s tests/contract/node/package-lock.json "$tools/installed-package-lock.json"; then
-    cp tests/contract/node/package.json tests/contract/node/package-lock.json "$tools/"
-    npm ci --prefix "$tools" --no-audit --no-fund --ignore-scripts --silent
-    cp tests/contract/node/package-lock.json "$tools/installed-package-lock.json"
-fi
-if ! cmp -s tests/contract/python/requirements.txt "$tools/installed-requirements.txt"; then
-    python3 -m venv "$tools/venv"
-    "$tools/venv/bin/pip" install --quiet --disable-pip-version-check \
-        -r tests/contract/python/requirements.txt
-    cp tests/contract/python/requirements.txt "$tools/installed-requirements.txt"
-fi
+node_tools "$tools" tests/contract/node
+python_tools "$tools" tests/contract/python/requirements.txt
 
 HOOKSWITCH_EVENTS=$count HOOKSWITCH_EVENTS_FILE=$PWD/$tools/events.ndjson \
     cargo test --locked --quiet --test contract -- --ignored --nocapture write_events_to_a_file

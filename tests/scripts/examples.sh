@@ -6,6 +6,8 @@
 # What npm and pip install goes to .run/examples, once.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+# shellcheck source=tests/scripts/tools.sh
+. tests/scripts/tools.sh
 root=$PWD
 tools=$root/.run/examples
 target=${CARGO_TARGET_DIR:-$root/target}/debug
@@ -14,18 +16,9 @@ say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
 
 deploy/local/install.sh rabbitmq-server redis-server nodejs npm python3-venv curl
 mkdir -p "$tools/node"
-wanted=(-r examples/python/requirements.txt -r examples/python/requirements-dev.txt)
-if ! cat examples/python/requirements*.txt | cmp --silent - "$tools/venv/installed"; then
-    rm -rf "$tools/venv"
-    python3 -m venv "$tools/venv"
-    "$tools/venv/bin/pip" install --quiet --disable-pip-version-check "${wanted[@]}"
-    cat examples/python/requirements*.txt >"$tools/venv/installed"
-fi
+python_tools "$tools" examples/python/requirements.txt examples/python/requirements-dev.txt
+node_tools "$tools/node" examples/node
 cp examples/node/*.* "$tools/node/"
-if ! cmp --silent examples/node/package-lock.json "$tools/node/installed"; then
-    npm ci --prefix "$tools/node" --silent --no-audit --no-fund
-    cp examples/node/package-lock.json "$tools/node/installed"
-fi
 
 # Generates the types of events into the folder TO.
 types() { # TO
