@@ -22,7 +22,10 @@ pub(super) async fn connect(config: &Amqp) -> Result<Connection, Unreachable> {
 
 /// Connects to Redis, and makes sure that its keys are those of this broker and virtual host.
 pub(super) async fn open_store(config: &Config) -> anyhow::Result<Store> {
-    let broker = amqp::identity(&config.amqp).await.map_err(|error| Unreachable(error.to_string()))?;
+    let connection = connect(&config.amqp).await?;
+    let broker = amqp::identity(&config.amqp, &connection).await;
+    connection.close().await;
+    let broker = broker.map_err(|error| Unreachable(error.to_string()))?;
     let store = Store::start(&config.redis, LinkMetrics::unexported())?;
     let mut link = store.watch();
     let up = link.wait_for(Result::is_ok);

@@ -172,14 +172,19 @@ fn tell_applied(applied: Applied) -> String {
 
 /// Says what a check found.
 fn describe(checked: Checked) -> String {
-    match checked {
-        Checked { whole, by_name: 0 } => format!("{whole} exchanges and queues are as configured"),
-        Checked { whole, by_name } => format!(
-            "{} exchanges and queues exist; {by_name} of them were looked up by name only, since the user of \
-             amqp.url may not configure them: check with the user that applies the topology",
-            whole + by_name
-        ),
+    let Checked { whole, by_name, unseen } = checked;
+    if by_name + unseen == 0 {
+        return format!("{whole} exchanges and queues are as configured");
     }
+    let unseen = match unseen {
+        0 => String::new(),
+        unseen => format!(", and {unseen} could not be looked up at all"),
+    };
+    format!(
+        "{} exchanges and queues exist; {by_name} of them were looked up by name only{unseen}, since the user of \
+         amqp.url may not configure them: check with the user that applies the topology",
+        whole + by_name
+    )
 }
 
 /// Prints the queues that no configuration needs any more, and the replacements that were killed. Only the

@@ -72,6 +72,18 @@ pub enum TopologyRecord {
     },
 }
 
+impl TopologyRecord {
+    /// Returns the time at which it was written.
+    pub fn at(&self) -> Timestamp {
+        match self {
+            Self::Applied { at, .. }
+            | Self::Pruned { at, .. }
+            | Self::Replacing { at, .. }
+            | Self::Replaced { at, .. } => *at,
+        }
+    }
+}
+
 /// What the records come to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Declared {

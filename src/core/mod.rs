@@ -34,6 +34,7 @@ pub mod comparison;
 pub mod contract;
 pub mod delivery;
 pub mod events;
+pub mod identity;
 pub mod json;
 pub mod ledger;
 pub mod letters;

@@ -26,6 +26,28 @@ async fn keys(world: &World) -> Vec<Vec<u8>> {
     redis::cmd("KEYS").arg("*").query_async(&mut redis).await.unwrap()
 }
 
+/// Every node of a cluster that was given no name greets with a name of its own.
+#[tokio::test]
+async fn a_broker_of_another_name_is_known_by_its_topology() {
+    let world = World::new().await;
+    let worker = world.worker();
+    world.accept("salpre", [call(1)]).await;
+    assert_eq!(calls(&world.events(1).await), [1]);
+    worker.finish().await;
+    let mut redis = world.redis().await;
+    let owner = "hookswitch:owner";
+    redis::cmd("HSET").arg(owner).arg("broker").arg("another node").exec_async(&mut redis).await.unwrap();
+    let worker = world.worker();
+    world.accept("salpre", [call(2)]).await;
+    assert_eq!(calls(&world.events(1).await), [2]);
+    worker.finish().await;
+
+    redis::cmd("HDEL").arg(owner).arg("topology").exec_async(&mut redis).await.unwrap();
+    let mut foreign = world.worker();
+    let ended = tokio::time::timeout(PATIENCE, &mut foreign.task).await.unwrap().unwrap();
+    assert!(matches!(ended, Err(ProcessError::Store(_))), "{ended:?}");
+}
+
 #[tokio::test]
 async fn another_virtual_host_refuses_to_start_on_a_namespace_in_use_and_says_what_to_do() {
     let first = World::new().await;

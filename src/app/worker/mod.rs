@@ -44,10 +44,10 @@ use self::{
 use super::{fairness::Fairness, ledger::Keeper};
 use crate::{
     config::Config,
-    core::delivery::retry::Reconnect,
+    core::{delivery::retry::Reconnect, identity::BrokerIdentity},
     edge::{
         amqp::{
-            self, ConnectError, Connection,
+            self, ConnectError, Connection, IdentityError,
             consume::{marks::MarkConsumer, raw::RawConsumer},
             names,
             publish::Publisher,
@@ -75,8 +75,8 @@ pub struct Worker {
     halted: watch::Sender<Option<Trouble>>,
     /// Set once all lanes have run.
     has_consumed: AtomicBool,
-    /// The names of the broker and its virtual host, once they are known.
-    broker: OnceCell<String>,
+    /// The broker and its virtual host, once they are known.
+    broker: OnceCell<BrokerIdentity>,
 }
 
 /// The reason why a pool refuses to work: working on could lose or swallow webhooks.
@@ -96,6 +96,8 @@ enum ConsumeError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     #[error(transparent)]
+    Identity(#[from] IdentityError),
+    #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
     Topology(#[from] TopologyError),
@@ -111,11 +113,12 @@ impl ConsumeError {
     /// Returns the infrastructure error that this is.
     fn trouble(&self) -> Trouble {
         let known = match self {
-            Self::Connect(error) => Some(error.trouble()),
+            Self::Connect(error) | Self::Identity(IdentityError::Greeting(error)) => Some(error.trouble()),
             Self::Store(error) => Some(error.trouble()),
             Self::Topology(TopologyError::Differs(_)) => Some(Trouble::Topology),
             Self::Topology(TopologyError::Lost(error)) | Self::Lost(error) => error.trouble(),
             Self::Topology(TopologyError::NotApplied | TopologyError::Record(_))
+            | Self::Identity(IdentityError::Record(_))
             | Self::Late(_)
             | Self::Failed(_) => None,
         };
@@ -214,8 +217,6 @@ impl Worker {
     async fn consume(&self, stop: &CancellationToken) -> Result<(), ConsumeError> {
         let config = &self.processor.config;
         let connection = Arc::new(amqp::connect(&config.amqp, "worker").await?);
-        let broker = self.broker.get_or_try_init(|| amqp::identity(&config.amqp)).await?;
-        self.processor.store.take_for(broker).await?;
         let stop = stop.child_token();
         // The broker may never answer for a queue that has no leader, while its heartbeats continue.
         let patience = config.amqp.connect_timeout * SET_UP_PATIENCE;
@@ -255,7 +256,7 @@ impl Worker {
         result
     }
 
-    /// Checks the topology, and starts consuming the ledger's marks and every raw queue of this worker's
+    /// Checks the topology and whose the keys in Redis are, and starts consuming the ledger's marks and every raw queue of this worker's
     /// sources.
     async fn open_lanes(
         &self,
@@ -264,6 +265,8 @@ impl Worker {
     ) -> Result<JoinSet<Result<(), amqp::Error>>, ConsumeError> {
         let Processor { config, store, metrics, .. } = &*self.processor;
         Topology::of(config).check(connection).await?;
+        let broker = self.broker.get_or_try_init(|| amqp::identity(&config.amqp, connection)).await?;
+        store.take_for(broker).await?;
         let mut lanes = JoinSet::new();
         let marks = MarkConsumer::open(connection).await?;
         let shards = topology::raw_shards(connection, config).await?;

@@ -1,8 +1,9 @@
-//! The name of the broker and of the virtual host that a process works with.
+//! The signs by which the broker and the virtual host that a process works with are known again.
 //!
-//! RabbitMQ greets with the name of its cluster, which stays the same while nodes come, go and change their
-//! addresses. lapin does not pass the greeting on, so it is read over a connection of its own, which ends
-//! before the login.
+//! RabbitMQ greets with the name of its cluster. lapin does not pass the greeting on, so it is read over a
+//! connection of its own, which ends before the login. As long as nobody has given the cluster a name, each node
+//! greets with its own (`rabbit_nodes:cluster_name_default`). So the topology's age counts as well: all nodes
+//! have one record of it.
 
 use std::io;
 
@@ -13,8 +14,12 @@ use lapin::{
     uri::AMQPUri,
 };
 
-use super::connect::{self, ConnectError};
-use crate::config::Amqp;
+use super::{
+    connect::{self, ConnectError, Connection},
+    consume::stream::StreamError,
+    topology,
+};
+use crate::{config::Amqp, core::identity::BrokerIdentity};
 
 /// What a client of AMQP 0-9-1 says first.
 const PROTOCOL: &[u8] = b"AMQP\x00\x00\x09\x01";
@@ -28,11 +33,28 @@ const START_HEAD: usize = 6;
 /// The largest greeting that is read. RabbitMQ's has about 500 bytes.
 const GREETING_MAX: usize = 64 * 1024;
 
-/// Returns the names of the cluster and of the virtual host behind `amqp.url`, as a text for people.
+/// Returns the identity of the broker and virtual host behind `amqp.url` and this connection.
 ///
 /// # Errors
-/// [`ConnectError`] of the last address tried.
-pub async fn identity(config: &Amqp) -> Result<String, ConnectError> {
+/// [`IdentityError`]
+pub async fn identity(config: &Amqp, connection: &Connection) -> Result<BrokerIdentity, IdentityError> {
+    let topology = topology::first_applied(connection).await?.map(|at| at.to_string());
+    Ok(BrokerIdentity { names: names(config).await?, topology })
+}
+
+/// The reason why a broker's identity is not known.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// No address gave a greeting.
+    #[error(transparent)]
+    Greeting(#[from] ConnectError),
+    /// The record of the topology could not be read.
+    #[error(transparent)]
+    Record(#[from] StreamError),
+}
+
+/// Returns the names of the cluster and of the virtual host behind `amqp.url`.
+async fn names(config: &Amqp) -> Result<String, ConnectError> {
     let mut last = ConnectError::Address;
     for url in &config.urls {
         let uri = connect::parse(url.reveal()).ok_or(ConnectError::Address)?;

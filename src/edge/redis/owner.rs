@@ -8,13 +8,12 @@ use super::{
     names::{self, MarkNames},
     scripts,
 };
-use crate::edge::trouble::Trouble;
+use crate::{core::identity::BrokerIdentity, edge::trouble::Trouble};
 
 /// The broker and virtual host that a process works with.
 #[derive(Clone, Debug)]
 pub(super) struct Owner {
-    /// Their names, as [`crate::edge::amqp::identity`] returns them.
-    pub(super) broker: String,
+    pub(super) broker: BrokerIdentity,
     /// Set if the process takes a namespace that belongs to nobody.
     pub(super) takes: bool,
 }
@@ -22,8 +21,8 @@ pub(super) struct Owner {
 /// What Redis knows about a namespace.
 #[derive(Clone, Debug)]
 pub(super) struct Record {
-    /// The broker and virtual host that it belongs to; empty if to none.
-    broker: String,
+    /// The broker and virtual host that it belongs to; none if it is free.
+    broker: Option<BrokerIdentity>,
     pub(super) marks: MarkNames,
 }
 
@@ -37,9 +36,12 @@ impl Record {
         let script = scripts::own();
         let mut call = script.key(names::owner(namespace));
         call.key(names::ledger(namespace));
-        call.arg(owner.map_or("", |owner| &owner.broker))
+        call.arg(owner.map_or("", |owner| &owner.broker.names))
+            .arg(owner.and_then(|owner| owner.broker.topology.as_deref()).unwrap_or_default())
             .arg(u8::from(owner.is_some_and(|owner| owner.takes)));
-        let (broker, marks): (String, String) = call.invoke_async(connection).await?;
+        let (names, topology, marks): (String, String, String) = call.invoke_async(connection).await?;
+        let topology = Some(topology).filter(|topology| !topology.is_empty());
+        let broker = (!names.is_empty()).then_some(BrokerIdentity { names, topology });
         Ok(Self { broker, marks: MarkNames::of_word(&marks) })
     }
 
@@ -48,11 +50,11 @@ impl Record {
     /// # Errors
     /// Says who has it, and what to do.
     pub(super) fn check(&self, namespace: &str, owner: Option<&Owner>) -> Result<(), StoreError> {
-        let theirs = &self.broker;
-        let Some(Owner { broker: ours, .. }) = owner else { return Ok(()) };
-        if theirs.is_empty() || theirs == ours {
+        let (Some(theirs), Some(Owner { broker: ours, .. })) = (&self.broker, owner) else { return Ok(()) };
+        if theirs.is(ours) {
             return Ok(());
         }
+        let (theirs, ours) = (&theirs.names, &ours.names);
         let text = format!(
             "the keys `{namespace}:*` belong to {theirs}, and this is {ours}: give each deployment a \
              redis.namespace or a database of its own; only if the other one is gone for good, run `HDEL {} \

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     config::Redis,
+    core::identity::BrokerIdentity,
     edge::{metrics::LinkMetrics, trouble::Trouble},
 };
 
@@ -73,16 +74,16 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`], with [`Trouble::StoreForeign`] if it belongs to another.
-    pub async fn take_for(&self, broker: &str) -> Result<(), StoreError> {
-        self.belong_to(Owner { broker: broker.to_owned(), takes: true }).await
+    pub async fn take_for(&self, broker: &BrokerIdentity) -> Result<(), StoreError> {
+        self.belong_to(Owner { broker: broker.clone(), takes: true }).await
     }
 
     /// Does the same as [`Store::take_for`], but takes nothing, as a command does.
     ///
     /// # Errors
     /// [`StoreError`], with [`Trouble::StoreForeign`] if it belongs to another.
-    pub async fn check_owner(&self, broker: &str) -> Result<(), StoreError> {
-        self.belong_to(Owner { broker: broker.to_owned(), takes: false }).await
+    pub async fn check_owner(&self, broker: &BrokerIdentity) -> Result<(), StoreError> {
+        self.belong_to(Owner { broker: broker.clone(), takes: false }).await
     }
 
     async fn belong_to(&self, owner: Owner) -> Result<(), StoreError> {

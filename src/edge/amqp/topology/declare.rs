@@ -70,6 +70,9 @@ pub struct Checked {
     pub whole: usize,
     /// Exchanges and queues that exist. The user may not configure them, so nothing else is known.
     pub by_name: usize,
+    /// Exchanges and queues of which nothing is known: RabbitMQ from 4.2.6 on does not even tell a user without
+    /// any permission on them that they exist.
+    pub unseen: usize,
 }
 
 impl Topology {
@@ -123,7 +126,7 @@ impl Topology {
     /// Checks that everything exists with the right properties; changes nothing.
     ///
     /// The broker compares properties only for a user that may configure. After its first refusal the others
-    /// are only looked up by name, for which no permission is needed.
+    /// are only looked up by name. A user that may not even do that learns what is missing when it uses it.
     ///
     /// Bindings cannot be read over AMQP. Where one is missing, a `mandatory` publish is returned to the
     /// publisher, and at-least-once dead-lettering keeps the message.
@@ -134,19 +137,18 @@ impl Topology {
         let mut channel = connection.channel().await.map_err(Error::from)?;
         let (mut checked, mut differences) = (Checked::default(), Vec::new());
         for step in self.steps() {
-            let compares = checked.by_name == 0;
+            let compares = checked.by_name + checked.unseen == 0;
             // Declared in full only after it was found, so that nothing is created.
-            let found = step.declare(&channel, true).await;
-            let result = match found {
-                Ok(()) if compares => step.declare(&channel, false).await,
-                found => found,
+            let (seen, result) = match step.declare(&channel, true).await {
+                Ok(()) if compares => (true, step.declare(&channel, false).await),
+                found => (found.is_ok(), found),
             };
             let Err(error) = result else {
                 *if compares { &mut checked.whole } else { &mut checked.by_name } += 1;
                 continue;
             };
-            if compares && is_denied(&error) {
-                checked.by_name += 1;
+            if is_denied(&error) {
+                *if seen { &mut checked.by_name } else { &mut checked.unseen } += 1;
             } else {
                 differences.push(Difference::of(step.name(), step.kind(), error)?);
             }

@@ -16,7 +16,7 @@ use crate::{
     core::applied::{Declared, TopologyRecord},
     edge::amqp::{
         Connection, Error,
-        consume::stream::{Reading, Start},
+        consume::stream::{Reading, Start, StreamError},
         message, names,
     },
 };
@@ -36,6 +36,27 @@ pub async fn declared(connection: &Connection) -> Result<Declared, TopologyError
     }
     reading.close().await;
     Ok(declared)
+}
+
+/// Returns when the topology was first applied; none before that, and if the user may not read the record.
+///
+/// # Errors
+/// [`StreamError`]
+pub async fn first_applied(connection: &Connection) -> Result<Option<Timestamp>, StreamError> {
+    let first = async {
+        let mut reading = Reading::begin(connection, names::TOPOLOGY_LOG, Start::First).await?;
+        let first = reading.next().await?;
+        reading.close().await;
+        Ok(first)
+    };
+    match first.await {
+        // Every version can read what the first one wrote.
+        Ok(first) => Ok(first
+            .and_then(|stored| serde_json::from_slice::<TopologyRecord>(&stored.body).ok())
+            .map(|record| record.at())),
+        Err(StreamError::Missing(_) | StreamError::Denied(..)) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Adds a record, and returns once it is confirmed.
