@@ -32,9 +32,9 @@ examples: ## Run the consumers of examples/ against a private broker, and check 
 types: ## Generate the types of events for consumers from schemas/: examples/python/events.py, examples/node/events.ts
 	@tests/scripts/examples.sh types
 
-cluster: ## Kill, stop, cut off and freeze RabbitMQ cluster nodes and a Redis master, under load
+cluster: ## Kill, stop, cut off, freeze RabbitMQ nodes and a Redis master, under load; SUITE=forky for newer ones
 	@deploy/local/install.sh rabbitmq-server redis-server iproute2
-	cargo test --locked --test cluster -- --include-ignored --test-threads=1 --nocapture
+	@tests/scripts/cluster.sh $(SUITE)
 
 check: ## Run the quick part of `make test`: format, lints, docs, layers, deployment files; no other tests
 	@tests/scripts/test.sh quick

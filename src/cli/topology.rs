@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     config::Config,
+    core::rabbitmq,
     edge::amqp::{
         self, Connection,
         topology::{
@@ -150,6 +151,9 @@ async fn finish(
     match outcome {
         Ok(text) => {
             print_line(&text)?;
+            if let Some(advice) = rabbitmq::advice(&amqp::greeting(&config.amqp).await?.version) {
+                print_line(&format!("note: {advice}"))?;
+            }
             show_left_over(connection, config).await
         }
         Err(differs @ TopologyError::Differs(_)) => {
@@ -181,8 +185,8 @@ fn describe(checked: Checked) -> String {
         unseen => format!(", and {unseen} could not be looked up at all"),
     };
     format!(
-        "{} exchanges and queues exist; {by_name} of them were looked up by name only{unseen}, since the user of \
-         amqp.url may not configure them: check with the user that applies the topology",
+        "{} exchanges and queues exist; {by_name} of them were looked up by name only{unseen}, since the \
+         user of amqp.url may not configure them: check with the user that applies the topology",
         whole + by_name
     )
 }

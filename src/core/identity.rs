@@ -7,13 +7,15 @@ pub struct BrokerIdentity {
     pub names: String,
     /// The time at which the topology was first applied; none if no record of it can be read.
     pub topology: Option<String>,
+    /// The broker's version, which says nothing about who it is; empty if unknown.
+    pub version: String,
 }
 
 impl BrokerIdentity {
     /// Returns whether both are one broker and virtual host.
     ///
-    /// Either sign is enough: each node of a cluster that nobody named has a name of its own, and a broker that
-    /// has lost its data has a new topology.
+    /// Either sign is enough: each node of a cluster that nobody named has a name of its own, and a broker
+    /// that has lost its data has a new topology.
     pub fn is(&self, other: &Self) -> bool {
         self.names == other.names || self.topology.is_some() && self.topology == other.topology
     }
@@ -28,6 +30,7 @@ mod tests {
         let identity = |names: &str, topology: Option<&str>| BrokerIdentity {
             names: names.to_owned(),
             topology: topology.map(str::to_owned),
+            version: String::new(),
         };
         let known = identity("a", Some("monday"));
         for (other, is) in [

@@ -41,6 +41,7 @@ pub mod letters;
 pub mod pointer;
 pub mod printable;
 pub mod providers;
+pub mod rabbitmq;
 pub mod redact;
 pub mod shard;
 pub mod webhook;

@@ -44,7 +44,7 @@ use self::{
 use super::{fairness::Fairness, ledger::Keeper};
 use crate::{
     config::Config,
-    core::{delivery::retry::Reconnect, identity::BrokerIdentity},
+    core::{delivery::retry::Reconnect, identity::BrokerIdentity, rabbitmq},
     edge::{
         amqp::{
             self, ConnectError, Connection, IdentityError,
@@ -256,8 +256,8 @@ impl Worker {
         result
     }
 
-    /// Checks the topology and whose the keys in Redis are, and starts consuming the ledger's marks and every raw queue of this worker's
-    /// sources.
+    /// Checks the topology and whose the keys in Redis are, and starts consuming the ledger's marks and every
+    /// raw queue of this worker's sources.
     async fn open_lanes(
         &self,
         connection: &Arc<Connection>,
@@ -265,8 +265,14 @@ impl Worker {
     ) -> Result<JoinSet<Result<(), amqp::Error>>, ConsumeError> {
         let Processor { config, store, metrics, .. } = &*self.processor;
         Topology::of(config).check(connection).await?;
-        let broker = self.broker.get_or_try_init(|| amqp::identity(&config.amqp, connection)).await?;
-        store.take_for(broker).await?;
+        let broker = self.broker.get_or_try_init(async || {
+            let broker = amqp::identity(&config.amqp, connection).await?;
+            if let Some(advice) = rabbitmq::advice(&broker.version) {
+                tracing::warn!("{advice}");
+            }
+            Ok::<_, IdentityError>(broker)
+        });
+        store.take_for(broker.await?).await?;
         let mut lanes = JoinSet::new();
         let marks = MarkConsumer::open(connection).await?;
         let shards = topology::raw_shards(connection, config).await?;

@@ -1,9 +1,9 @@
-//! The signs by which the broker and the virtual host that a process works with are known again.
+//! What the broker says of itself, and the signs by which it and the virtual host are known again.
 //!
 //! RabbitMQ greets with the name of its cluster. lapin does not pass the greeting on, so it is read over a
-//! connection of its own, which ends before the login. As long as nobody has given the cluster a name, each node
-//! greets with its own (`rabbit_nodes:cluster_name_default`). So the topology's age counts as well: all nodes
-//! have one record of it.
+//! connection of its own, which ends before the login. As long as nobody has given the cluster a name, each
+//! node greets with its own (`rabbit_nodes:cluster_name_default`). So the topology's age counts as well: all
+//! nodes have one record of it.
 
 use std::io;
 
@@ -39,7 +39,9 @@ const GREETING_MAX: usize = 64 * 1024;
 /// [`IdentityError`]
 pub async fn identity(config: &Amqp, connection: &Connection) -> Result<BrokerIdentity, IdentityError> {
     let topology = topology::first_applied(connection).await?.map(|at| at.to_string());
-    Ok(BrokerIdentity { names: names(config).await?, topology })
+    let (vhost, Greeting { cluster, version }) = (connect::vhost(config)?, greeting(config).await?);
+    let names = format!("virtual host `{vhost}` of RabbitMQ `{cluster}`");
+    Ok(BrokerIdentity { names, topology, version })
 }
 
 /// The reason why a broker's identity is not known.
@@ -53,13 +55,25 @@ pub enum IdentityError {
     Record(#[from] StreamError),
 }
 
-/// Returns the names of the cluster and of the virtual host behind `amqp.url`.
-async fn names(config: &Amqp) -> Result<String, ConnectError> {
+/// What a broker says of itself before the login; empty where it says nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Greeting {
+    /// The name of its cluster.
+    pub cluster: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// Returns the greeting of the first broker of `amqp.url` that gives one.
+///
+/// # Errors
+/// [`ConnectError`] of the last address tried.
+pub async fn greeting(config: &Amqp) -> Result<Greeting, ConnectError> {
     let mut last = ConnectError::Address;
     for url in &config.urls {
         let uri = connect::parse(url.reveal()).ok_or(ConnectError::Address)?;
-        let cause = match tokio::time::timeout(config.connect_timeout, cluster_name(&uri)).await {
-            Ok(Ok(cluster)) => return Ok(format!("virtual host `{}` of RabbitMQ `{cluster}`", uri.vhost)),
+        let cause = match tokio::time::timeout(config.connect_timeout, ask(&uri)).await {
+            Ok(Ok(greeting)) => return Ok(greeting),
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("no greeting within {:?}", config.connect_timeout),
         };
@@ -69,7 +83,7 @@ async fn names(config: &Amqp) -> Result<String, ConnectError> {
 }
 
 /// Connects, reads the greeting, and leaves.
-async fn cluster_name(uri: &AMQPUri) -> io::Result<String> {
+async fn ask(uri: &AMQPUri) -> io::Result<Greeting> {
     let runtime = lapin::runtime::default_runtime().map_err(io::Error::other)?;
     let mut stream = uri.connect_async(&runtime).await?;
     stream.write_all(PROTOCOL).await?;
@@ -83,30 +97,31 @@ async fn cluster_name(uri: &AMQPUri) -> io::Result<String> {
     }
     let mut payload = vec![0; size];
     stream.read_exact(&mut payload).await?;
-    Ok(named_in(&payload))
+    Ok(read(&payload))
 }
 
-/// Returns the cluster's name in a `connection.start`; empty if it has none.
-fn named_in(start: &[u8]) -> String {
+/// Reads a `connection.start`.
+fn read(start: &[u8]) -> Greeting {
     let table = start.get(START_HEAD..).and_then(|properties| parse_field_table(properties).ok());
-    let name = table.and_then(|(_, table)| table.inner().get("cluster_name").cloned());
-    match name {
-        Some(AMQPValue::LongString(name)) => name.to_string(),
+    let said = |name: &str| match table.as_ref().and_then(|(_, table)| table.inner().get(name)) {
+        Some(AMQPValue::LongString(text)) => text.to_string(),
         Some(_) | None => String::new(),
-    }
+    };
+    Greeting { cluster: said("cluster_name"), version: said("version") }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::named_in;
+    use super::{Greeting, read};
 
     #[test]
-    fn the_cluster_is_named_in_the_greeting() {
-        let entry = b"\x0ccluster_nameS\x00\x00\x00\x08rabbit@a";
-        let start =
-            [&b"\x00\x0a\x00\x0a\x00\x09"[..], &(entry.len() as u32).to_be_bytes(), entry, b"rest"].concat();
-        assert_eq!(named_in(&start), "rabbit@a");
-        assert_eq!(named_in(b"\x00\x0a\x00\x0a\x00\x09\x00\x00\x00\x00"), "");
-        assert_eq!(named_in(b""), "");
+    fn the_greeting_names_the_cluster_and_the_version() {
+        let entries = b"\x0ccluster_nameS\x00\x00\x00\x08rabbit@a\x07versionS\x00\x00\x00\x054.3.6";
+        let size = u32::try_from(entries.len()).expect("it is short").to_be_bytes();
+        let start = [&b"\x00\x0a\x00\x0a\x00\x09"[..], &size, entries, b"rest"].concat();
+        let said = Greeting { cluster: "rabbit@a".to_owned(), version: "4.3.6".to_owned() };
+        assert_eq!(read(&start), said);
+        assert_eq!(read(b"\x00\x0a\x00\x0a\x00\x09\x00\x00\x00\x00"), Greeting::default());
+        assert_eq!(read(b""), Greeting::default());
     }
 }

@@ -41,7 +41,8 @@ impl Record {
             .arg(u8::from(owner.is_some_and(|owner| owner.takes)));
         let (names, topology, marks): (String, String, String) = call.invoke_async(connection).await?;
         let topology = Some(topology).filter(|topology| !topology.is_empty());
-        let broker = (!names.is_empty()).then_some(BrokerIdentity { names, topology });
+        let broker = BrokerIdentity { names, topology, version: String::new() };
+        let broker = Some(broker).filter(|broker| !broker.names.is_empty());
         Ok(Self { broker, marks: MarkNames::of_word(&marks) })
     }
 

@@ -70,8 +70,8 @@ pub struct Checked {
     pub whole: usize,
     /// Exchanges and queues that exist. The user may not configure them, so nothing else is known.
     pub by_name: usize,
-    /// Exchanges and queues of which nothing is known: RabbitMQ from 4.2.6 on does not even tell a user without
-    /// any permission on them that they exist.
+    /// Exchanges and queues of which nothing is known: RabbitMQ from 4.2.6 on does not even tell a user
+    /// without any permission on them that they exist.
     pub unseen: usize,
 }
 

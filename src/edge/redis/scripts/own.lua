@@ -1,7 +1,7 @@
 -- Answers whom the namespace belongs to, and how its marks are named: 'prefixed', or 'bare' if version 0.1.0
 -- has kept a ledger here (it wrote no such word). KEYS: the namespace's record, the root of the ledger.
--- ARGV: the broker and virtual host of the caller, when its topology was first applied (each empty if unknown),
--- 1 if the caller takes a namespace that belongs to nobody.
+-- ARGV: the broker and virtual host of the caller, when its topology was first applied (each empty if
+-- unknown), 1 if the caller takes a namespace that belongs to nobody.
 local owner = redis.call('HGET', KEYS[1], 'broker')
 local topology = redis.call('HGET', KEYS[1], 'topology')
 local marks = redis.call('HGET', KEYS[1], 'marks')
