@@ -29,7 +29,8 @@ call.ended` prints one schema, and [contract.md](contract.md) says what a reader
 
 In the tables, **bold** fields are always present. All others are absent where nothing is known, and never
 `null`. `a[]` stands for each element of `a`. A dot in a provider's column says that the golden cases have the
-field from that provider. It is evidence, not a promise: other webhooks may have more.
+field from that provider. It is evidence, not a promise: other webhooks may have more. A type's own table has the
+fields that the golden cases have in events of that type.
 ";
 
 /// A golden case with one of its events.
@@ -126,18 +127,29 @@ fn unit_of(field: &Field) -> &'static str {
     }
 }
 
-fn table(record: &Record, seen: Option<&BTreeMap<Provider, BTreeSet<String>>>) -> String {
-    let providers: Vec<_> = seen.iter().flat_map(|seen| seen.keys()).collect();
+/// The places of the data that each provider's examples have.
+type Seen = BTreeMap<Provider, BTreeSet<String>>;
+
+fn seen<'e>(examples: impl IntoIterator<Item = &'e Example>) -> Seen {
+    let mut seen = Seen::new();
+    for example in examples {
+        seen.entry(example.provider).or_default().extend(example.places.iter().cloned());
+    }
+    seen
+}
+
+/// Returns a table of `rows`, with a column for each provider of `seen`.
+fn table(rows: Vec<(String, Field)>, seen: &Seen) -> String {
+    let providers: Vec<_> = seen.keys().collect();
     let columns: String = providers.iter().map(|provider| format!(" {provider} |")).collect();
     let mut table = format!("| field | type | unit | meaning |{columns}\n");
     table += &format!("| --- | --- | --- | --- |{}\n", " :-: |".repeat(providers.len()));
-    for (place, field) in rows("", record) {
+    for (place, field) in rows {
         let name = if field.is_required { format!("**`{place}`**") } else { format!("`{place}`") };
         let (kind, unit, about) = (type_of(&field.shape), unit_of(&field), field.about.replace('|', "\\|"));
         table += &format!("| {name} | {kind} | {unit} | {about} |");
         for provider in &providers {
-            let is_seen = seen.is_some_and(|seen| seen[*provider].contains(&place));
-            table += if is_seen { " • |" } else { " |" };
+            table += if seen[*provider].contains(&place) { " • |" } else { " |" };
         }
         table.push('\n');
     }
@@ -155,7 +167,7 @@ fn best<'e>(examples: &[&'e Example]) -> Option<&'e Example> {
     examples.iter().max_by_key(score).copied()
 }
 
-fn add_type(page: &mut String, kind: EventType, examples: &[Example]) {
+fn add_type(page: &mut String, kind: EventType, record: &Record, examples: &[Example]) {
     let kind = kind.as_str();
     *page += &format!("\n### {kind}\n\n");
     let examples: Vec<_> = examples.iter().filter(|example| example.event["type"] == kind).collect();
@@ -172,11 +184,11 @@ fn add_type(page: &mut String, kind: EventType, examples: &[Example]) {
         format!("{provider} ({})", names.join(", "))
     });
     *page += &format!("Sent by {}.\n\n", names.collect::<Vec<_>>().join("; "));
-    let is_top = |place: &&String| !place.contains(['.', '[']);
-    let fields: BTreeSet<_> =
-        examples.iter().flat_map(|example| example.places.iter().filter(is_top)).collect();
-    let fields: Vec<_> = fields.into_iter().map(|field| format!("`{field}`")).collect();
-    *page += &format!("Fields seen: {}.\n\n", fields.join(", "));
+    let seen = seen(examples.iter().copied());
+    let mut rows = rows("", record);
+    rows.retain(|(place, _)| seen.values().any(|places| places.contains(place)));
+    *page += &table(rows, &seen);
+    page.push('\n');
     let case = best.case.strip_prefix(ROOT).unwrap().display();
     let body = fs::read_to_string(best.case.join("body.json")).unwrap();
     let event = pretty(&best.body);
@@ -188,14 +200,11 @@ fn add_type(page: &mut String, kind: EventType, examples: &[Example]) {
 
 fn add_family(page: &mut String, family: &'static Family, examples: &[Example]) {
     let record = family.data();
-    *page += &format!("\n## {}\n\n{}\n\n", family.name, record.about);
+    *page += &format!("\n## {}\n\n{} All fields of the family:\n\n", family.name, record.about);
     let kinds: Vec<_> = family.types().map(EventType::as_str).collect();
-    let mut seen: BTreeMap<Provider, BTreeSet<String>> = BTreeMap::new();
-    for example in examples.iter().filter(|example| kinds.iter().any(|kind| example.event["type"] == *kind)) {
-        seen.entry(example.provider).or_default().extend(example.places.iter().cloned());
-    }
-    *page += &table(&record, Some(&seen));
-    family.types().for_each(|kind| add_type(page, kind, examples));
+    let is_of = |example: &&Example| kinds.iter().any(|kind| example.event["type"] == *kind);
+    *page += &table(rows("", &record), &seen(examples.iter().filter(is_of)));
+    family.types().for_each(|kind| add_type(page, kind, &record, examples));
 }
 
 /// Adds the numbers of fields that each provider fills, by family.
@@ -229,7 +238,7 @@ fn reference() -> String {
     let attributes = attributes(EventType::CallEnded);
     page += "\n## Attributes\n\n";
     page += "The attributes of every event, here of `call.ended`. Its fields are in `data`.\n\n";
-    page += &table(&attributes, None);
+    page += &table(rows("", &attributes), &Seen::new());
     page += &format!("\nThe schema of this whole event is `{}`.\n", Schemas::path(EventType::CallEnded));
     Family::ALL.iter().for_each(|family| add_family(&mut page, family, &examples));
     page
