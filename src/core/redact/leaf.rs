@@ -19,6 +19,17 @@ pub(super) fn value(raw: Raw<'_>, class: &str, is_public: bool) -> String {
     }
 }
 
+/// Shows an attribute that hookswitch makes, as JSON. What is no short text of ASCII was not made by it.
+pub(super) fn attribute(raw: Raw<'_>, class: &str) -> String {
+    let is_ours = |text: &str| {
+        text.len() <= VALUE_MAX_BYTES && text.chars().all(|c| c.is_ascii_graphic() && !"\"\\@".contains(c))
+    };
+    match raw.text() {
+        Some(text) if is_ours(&text) => format!("\"{text}\""),
+        _ => value(raw, class, false),
+    }
+}
+
 /// Shows the value of a public header unless it looks personal.
 pub(super) fn header(value: &str) -> String {
     let is_harmless = |c: char| c != '@' && (c == ' ' || c.is_ascii_graphic());

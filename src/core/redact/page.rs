@@ -98,8 +98,12 @@ impl<'a> Page<'a> {
                 self.path.truncate(len);
             }
             class => {
-                let is_public = is_known && self.document.is_public(&self.path);
-                self.line(depth, &[label, &leaf::value(raw, class, is_public), end]);
+                let shown = if is_known && self.document.is_written_by_us(&self.path) {
+                    leaf::attribute(raw, class)
+                } else {
+                    leaf::value(raw, class, is_known && self.document.is_public(&self.path))
+                };
+                self.line(depth, &[label, &shown, end]);
             }
         }
     }

@@ -36,6 +36,9 @@ pub(super) const EVENT: Schema = Schema {
     keyed: &[],
 };
 
+/// Attributes of events that hold nothing of the webhook's texts, though they look like numbers and addresses.
+const WRITTEN_BY_US: &[&str] = &["dataschema", "sequence"];
+
 /// Headers that never hold personal data, whichever provider sends them.
 const HEADERS: &[&str] = &["content-encoding", "content-length", "content-type", "traceparent", "user-agent"];
 
@@ -55,6 +58,11 @@ impl Document {
             Self::Body(provider) => provider.schema().is_public(path),
             Self::Event => EVENT.is_public(path),
         }
+    }
+
+    /// Returns true if the value at `path` is made by hookswitch.
+    pub(super) fn is_written_by_us(self, path: &str) -> bool {
+        matches!(self, Self::Event) && WRITTEN_BY_US.contains(&path)
     }
 
     /// Returns true if the keys of the object at `path` are data.

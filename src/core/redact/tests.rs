@@ -128,6 +128,18 @@ fn an_event_shows_its_subject_but_no_party_and_nothing_unmapped() {
 }
 
 #[test]
+fn attributes_that_hookswitch_makes_are_shown_though_they_look_like_numbers_and_addresses() {
+    let text =
+        r#"{"dataschema":"https://schemas.example/events/call.ended/1.json","sequence":"17672255990000003"}"#;
+    assert_eq!(event_in_one_line(text.as_bytes()).replace("\": ", "\":"), text);
+    for foreign in [r#""ada@example.com""#, r#""Ada Marsh""#, "15550100123", r#""a\"b""#, r#""\u001b[2J""#] {
+        let shown = event(format!(r#"{{"sequence":{foreign}}}"#).as_bytes());
+        assert!(shown.contains('‹'), "{shown}");
+    }
+    assert!(event(br#"{"data":{"sequence":"15550100123"}}"#).contains('‹'), "only the attribute is ours");
+}
+
+#[test]
 fn an_event_in_one_line_is_whole_and_shows_what_its_page_shows() {
     let lines = (0..9_000).map(|n| format!(r#"{{"speaker":"agent","text":"Ada {n}","at":"{n}"}}"#));
     let lines = lines.collect::<Vec<_>>().join(",");
