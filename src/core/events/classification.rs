@@ -53,30 +53,42 @@ fn is_public(event: &Event<'_>, schema: &Schema) -> bool {
     let mut unmapped = Vec::new();
     event.unmapped.write(&mut unmapped);
     // What was just written can be read.
-    Document::parse(&unmapped).is_ok_and(|json| Leaves { json: &json, schema }.are_public(ROOT, ""))
+    Document::parse(&unmapped)
+        .is_ok_and(|json| Leaves { json: &json, schema, path: String::new() }.are_public(ROOT))
 }
 
 /// The values of a document, judged by a schema.
 struct Leaves<'a> {
     json: &'a Document<'a>,
     schema: &'a Schema,
+    /// The path of the value that is looked at.
+    path: String,
 }
 
 impl Leaves<'_> {
-    /// Returns whether every value in the one at `node`, which has the path `at`, is public, and every key.
-    fn are_public(&self, node: usize, at: &str) -> bool {
-        let mut children = self.json.children(node);
-        match self.json.raw(node).class() {
+    /// Returns whether every value in the one at `node` is public, and every key.
+    fn are_public(&mut self, node: usize) -> bool {
+        let (json, len) = (self.json, self.path.len());
+        let are_public = match json.raw(node).class() {
             "null" => true,
-            "array" => children.all(|child| self.are_public(child, &format!("{at}[]"))),
-            "object" => children.all(|child| {
-                let (key, mut at) = (self.json.key(child), at.to_owned());
-                let is_name = path::is_field_name(&key) && !self.schema.is_keyed(&at);
-                path::push_key(&mut at, &key);
-                is_name && self.are_public(child, &at)
-            }),
-            _ => self.schema.is_public(at),
-        }
+            "array" => {
+                self.path.push_str("[]");
+                json.children(node).all(|child| self.are_public(child))
+            }
+            "object" => {
+                let is_keyed = self.schema.is_keyed(&self.path);
+                json.children(node).all(|child| {
+                    let (key, len) = (json.key(child), self.path.len());
+                    path::push_key(&mut self.path, &key);
+                    let is_public = !is_keyed && path::is_field_name(&key) && self.are_public(child);
+                    self.path.truncate(len);
+                    is_public
+                })
+            }
+            _ => self.schema.is_public(&self.path),
+        };
+        self.path.truncate(len);
+        are_public
     }
 }
 

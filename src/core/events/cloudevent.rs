@@ -23,7 +23,7 @@ use crate::core::{
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";
 
 /// The approximate size of an event's own attributes, in bytes.
-const ENVELOPE_BYTES: usize = 900;
+const ENVELOPE_BYTES: usize = 1200;
 
 /// An event as it is published.
 #[derive(Clone, Debug, PartialEq, Eq)]
