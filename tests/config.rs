@@ -144,11 +144,14 @@ fn tables_of<'c>(config: &'c mut Table, key: &str) -> Vec<(String, &'c mut Table
 }
 
 /// Keys that are ways to set the same value, and the name under which it is shown.
-const ALTERNATIVES: [(&str, [&str; 3]); 3] = [
-    ("urls", ["url", "urls", "url_file"]),
-    ("secret", ["secret_env", "secret_file", "secret"]),
-    ("second_secret", ["second_secret_env", "second_secret_file", "second_secret"]),
+const ALTERNATIVES: [(&str, &[&str]); 4] = [
+    ("urls", &["url", "urls", "url_file"]),
+    ("secret", &["secret_env", "secret_file", "secret"]),
+    ("second_secret", &["second_secret_env", "second_secret_file", "second_secret"]),
+    ("redaction_key", &["redaction_key", "redaction_key_file"]),
 ];
+
+const REDACTION_KEY: &str = "0123456789abcdef0123456789abcdef";
 
 /// The example with `key` set to `value`, once per table that the key belongs to, with the table's path.
 fn with(key: &str, value: &Value) -> Vec<(String, Table)> {
@@ -157,7 +160,7 @@ fn with(key: &str, value: &Value) -> Vec<(String, Table)> {
     let change = |n| {
         let mut config = EXAMPLE_ENABLED.clone();
         let (path, table) = tables_of(&mut config, key).swap_remove(n);
-        let others = ALTERNATIVES.iter().filter(|(_, keys)| keys.contains(&name)).flat_map(|(_, keys)| keys);
+        let others = ALTERNATIVES.iter().filter(|(_, keys)| keys.contains(&name)).flat_map(|(_, keys)| *keys);
         others.for_each(|other| drop(table.remove(*other)));
         table.insert(name.to_owned(), value.clone());
         (path, config)
@@ -195,6 +198,8 @@ fn every_key_that_is_changed_is_shown() {
         "outbound",
         "stream",
         "drop_oldest",
+        "mask",
+        "keep",
         "FR",
         "allo",
         "standard_webhooks",
@@ -208,11 +213,12 @@ fn every_key_that_is_changed_is_shown() {
         "text/html",
         "/other",
         "VARDA_EU_SECRET",
+        REDACTION_KEY,
     ];
     candidates.extend(texts.into_iter().chain(more).map(Value::from));
     let lists = ["redis://other", "amqp://other", "salpre", "7s", "x-other", "other.#"];
     candidates.extend(lists.map(|item| Value::from(vec![item])));
-    let files = ["redis://other", "amqp://other"].map(|text| {
+    let files = ["redis://other", "amqp://other", REDACTION_KEY].map(|text| {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         writeln!(file, "{text}").unwrap();
         file
@@ -226,7 +232,7 @@ fn every_key_that_is_changed_is_shown() {
         let is_shown = |(path, config): (String, Table)| {
             let Ok(config) = parse(&config.to_string(), &example_env()) else { return false };
             let (was, is) = (shown_table(&before, &path), shown_table(&config.to_string(), &path));
-            is.contains(&line) && (is != was || line.contains("secret"))
+            is.contains(&line) && (is != was || line.contains("secret") || line.contains("redaction_key"))
         };
         let shown = candidates.iter().any(|value| with(&key, value).into_iter().any(is_shown));
         assert!(shown, "{key} is not shown, or no candidate of this test is another value for it");
@@ -392,6 +398,33 @@ fn contradictions_are_found() {
         let found = parse(&tests.replace("'call.#', 'x.test'", right), &Env::new()).err().unwrap_or_default();
         assert!(!found.contains("subscriptions.s"), "{found}");
     }
+}
+
+#[test]
+fn a_redaction_profile_that_cannot_be_kept_is_refused() {
+    let subscription = |keys: &str| format!("[subscriptions.s]\npatterns = ['call.#']\n{keys}");
+    assert_problem(
+        &subscription("redact_names = 'keep'"),
+        &[
+            "subscriptions.s.redact = (missing): expected \"mask\", \"hash\" or \"drop\"",
+            "redact_names has no effect",
+        ],
+    );
+    for hashing in ["redact = 'hash'", "redact = 'mask'\nredact_emails = 'hash'"] {
+        let missing = ["events.redaction_key = (missing): expected a secret of 32", "openssl rand -hex 32"];
+        assert_problem(&subscription(hashing), &missing);
+        let env = env([("HOOKSWITCH_EVENTS_REDACTION_KEY", REDACTION_KEY)]);
+        assert!(!problems(&subscription(hashing), &env).contains("redaction_key"));
+    }
+    for (key, part) in
+        [("short", "redaction_key = [redacted]"), (" of more than 32 characters, with a blank", "[redacted]")]
+    {
+        let text = format!("[events]\nredaction_key = '{key}'\n{}", subscription("redact = 'hash'"));
+        assert_problem(&text, &[part]);
+        assert!(!problems(&text, &Env::new()).contains(key));
+    }
+    assert_problem(&subscription("redact = 'keep'"), &["subscriptions.s.redact = \"keep\": expected one of"]);
+    assert_problem(&subscription("redact = 'drop'\nredact_texts = 'mask'"), &["s.redact_texts = \"mask\""]);
 }
 
 #[test]

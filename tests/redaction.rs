@@ -8,7 +8,11 @@
 mod cases;
 
 use hookswitch::core::{
-    events::cloudevent,
+    contract::family::SCHEMA_BASE,
+    events::{
+        cloudevent,
+        redaction::{Profile, Redaction, Treatment},
+    },
     providers::{self, Provider},
     redact,
     webhook::Webhook,
@@ -213,4 +217,104 @@ fn redaction_keeps_what_an_engineer_needs() {
         let needed = format!("\"{name}\": \"{value}\"");
         assert!(shown.contains(&needed), "{needed} is not shown");
     }
+}
+
+/// The fields of events that hold personal data, by the last of their path.
+const PERSONAL_FIELDS_OF_EVENTS: &str = "\
+    raw e164 name first_name last_name company emails[] content text full_text summary short_summary notes \
+    description tag digits error url scheduling_url speaker_raw";
+
+/// The fields that are kept as the provider wrote them.
+const AS_WRITTEN: &str =
+    "data.unmapped data.media data.attribution data.questions data.answers data.durations";
+
+/// The types whose fields describe no person.
+const IMPERSONAL: &str = "source.ping pipeline stage invoice.item scheduling.slot";
+
+/// Returns every event of a webhook with its copy, in which all is treated alike and texts are left out.
+fn copies(webhook: &Webhook, treatment: Treatment) -> Vec<(Value, Value)> {
+    let Ok(normalized) = providers::normalize(webhook) else { return Vec::new() };
+    let profile = Profile { numbers: treatment, emails: treatment, names: treatment, keeps_texts: false };
+    let redaction = Redaction { profile, key: Some("0123456789abcdef0123456789abcdef") };
+    let (key, events) = (&normalized.key, &normalized.events);
+    let plain = cloudevent::encode(webhook, key, events);
+    let both = events.iter().zip(plain).map(|(event, plain)| {
+        let copy = cloudevent::encode_redacted(SCHEMA_BASE, webhook, key, event, &plain, redaction);
+        assert!(copy.is_redacted && !plain.is_redacted);
+        (serde_json::from_slice(&plain.body).unwrap(), serde_json::from_slice(&copy.body).unwrap())
+    });
+    both.collect()
+}
+
+/// Returns the leaves of an event that hold personal data, and the others.
+fn split(event: &Value) -> (Vec<(String, String)>, Vec<(String, String)>) {
+    let mut found = Vec::new();
+    leaves(event, "", &mut found);
+    let kind = event["type"].as_str().unwrap();
+    let describes_nobody = IMPERSONAL.split(' ').any(|known| kind.starts_with(known));
+    found.into_iter().partition(|(path, _)| {
+        let field = path.rsplit('.').next().unwrap();
+        AS_WRITTEN.split(' ').any(|start| path.starts_with(start))
+            || (path.starts_with("data.")
+                && !describes_nobody
+                && PERSONAL_FIELDS_OF_EVENTS.split(' ').any(|personal| personal == field))
+    })
+}
+
+#[test]
+fn no_number_address_name_or_text_is_in_a_redacted_copy() {
+    let mut checked = 0;
+    for (name, webhook) in webhooks() {
+        for treatment in [Treatment::Mask, Treatment::Hash, Treatment::Drop] {
+            for (plain, copy) in copies(&webhook, treatment) {
+                let (personal, public) = split(&plain);
+                let is_public = |text: &str| public.iter().any(|(_, public)| public.contains(text));
+                let (_, found) = (split(&copy), copy.to_string());
+                let mut left = Vec::new();
+                leaves(&copy, "", &mut left);
+                for (path, text) in personal.iter().filter(|(_, text)| text.chars().count() >= 4) {
+                    let survives = left.iter().any(|(_, left)| left.contains(text.as_str()));
+                    assert!(!survives || is_public(text), "{name}: {path} = {text} is in {found}");
+                    checked += 1;
+                }
+                for same in ["id", "type", "source", "time", "sequence", "deliveryid", "dataschema"] {
+                    assert_eq!(plain[same], copy[same], "{name}: {same}");
+                }
+                assert_eq!((copy["data"].get("unmapped"), copy.get("tracestate")), (None, None), "{name}");
+                assert_eq!(copy["idempotencykey"], copy["id"], "{name}");
+                let is_token = treatment == Treatment::Hash && plain["dataclassification"] == "confidential";
+                let class = &copy["dataclassification"];
+                assert!(class == "internal" || (is_token && class == "confidential"), "{name}: {found}");
+                assert!(copy["redaction"].as_str().unwrap().starts_with("numbers="), "{found}");
+                assert!(!found.contains('@'), "{name}: {found}");
+            }
+        }
+    }
+    assert!(checked > 3_000, "{checked}");
+}
+
+/// The list of what may be shown and the declarations of what fields hold must not disagree.
+#[test]
+fn what_a_mask_takes_away_is_not_shown_to_operators_either() {
+    let mut taken = 0;
+    for (name, webhook) in webhooks() {
+        for (plain, copy) in copies(&webhook, Treatment::Drop) {
+            let (mut before, mut after) = (Vec::new(), Vec::new());
+            leaves(&plain["data"], "data", &mut before);
+            leaves(&copy["data"], "data", &mut after);
+            let is_as_written = |path: &str| AS_WRITTEN.split(' ').any(|start| path.starts_with(start));
+            // A line of a transcript goes with its text, and its times with it.
+            let gone = before.into_iter().filter(|leaf| !after.contains(leaf));
+            let gone: Vec<_> = gone
+                .filter(|(path, _)| !is_as_written(path) && !path.starts_with("data.transcript[]."))
+                .filter(|(path, _)| !path.starts_with("data.recordings[]."))
+                .collect();
+            let shown = shown_values(&redact::event(plain.to_string().as_bytes()));
+            for leaf in &gone {
+                assert!(!shown.contains(leaf), "{name}: {leaf:?} is shown");
+            }
+            taken += gone.len();
+        }
+    }
+    assert!(taken > 500, "{taken}");
 }

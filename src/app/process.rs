@@ -238,6 +238,9 @@ fn exchanges(config: &Config, roles: Roles) -> Vec<String> {
     if roles.worker {
         all.extend([names::PUBLISHED_EXCHANGE.to_owned(), names::DEAD_EXCHANGE.to_owned()]);
         all.extend(config.retry.schedule().all_tiers().into_iter().map(names::retry_exchange));
+        if config.subscriptions.values().any(|subscription| subscription.redact.profile().is_some()) {
+            all.push(names::REDACTED_EXCHANGE.to_owned());
+        }
     }
     all
 }

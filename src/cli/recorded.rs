@@ -99,7 +99,7 @@ fn read_file(
 /// Normalizes a webhook with this build.
 fn normalized(config: &Config, id: String, webhook: &Webhook) -> Record {
     let outcome = match read_of_any_source(config, providers::normalize, webhook) {
-        Ok(NormalizedWebhook { key, events, drift }) => Outcome {
+        Ok(NormalizedWebhook { key, events, drift, .. }) => Outcome {
             key: Some(key.to_string()),
             // What was encoded is JSON.
             events: events.iter().filter_map(|event| serde_json::from_slice(&event.body).ok()).collect(),

@@ -28,7 +28,7 @@ pub(super) fn check(reader: &Reader<'_>, config: &Config) {
         check_source(reader, config.dedup.lease, name, source);
     }
     for (name, subscription) in &config.subscriptions {
-        subscription.check(reader, name);
+        subscription.check(reader, name, config.events.redaction_key.as_ref());
         if config.events.test_routing == TestRouting::Apart {
             check_tests(reader, name, subscription);
         }

@@ -12,6 +12,7 @@ use super::{
     addresses::{Service, addresses},
     format::{duration, number, one_of, size},
     items::{FormatItems as _, made_of, table, table_per_word, tables},
+    redaction::redaction_key,
     scheme::{
         OnlyFor as _,
         Scheme::{self, Basic, HeaderToken, Hmac, StandardWebhooks, Varda},
@@ -244,6 +245,9 @@ section! {
         /// can read them: a copy of the folder that `hookswitch schema --all --out` writes, or `/schemas` at
         /// `admin.listen`. The default identifies the schemas, but no host has that name.
         schema_base: String = schema_base().default(SCHEMA_BASE.to_owned());
+        /// Key of the tokens in redacted copies: see `redact` of subscriptions. Whoever has it can tell which
+        /// phone number a token stands for, by trying them all. With another key all tokens change.
+        redaction_key: Option<Secret> = redaction_key();
     }
 }
 

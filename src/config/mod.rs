@@ -10,6 +10,7 @@ mod items;
 mod keys;
 mod problem;
 mod read;
+mod redaction;
 mod scheme;
 mod secret;
 mod section;

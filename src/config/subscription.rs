@@ -6,6 +6,8 @@ use super::{
     format::{boolean, duration, number, one_of, size},
     items::{FormatItems as _, Parts, made_of},
     read::Reader,
+    redaction::Redact,
+    secret::Secret,
     section::section,
     units::show_duration,
     values::{patterns, some_text},
@@ -27,6 +29,8 @@ section! {
         patterns: Vec<String> = patterns().required(r##"["call.#"]"##);
         /// Which of the events that match a pattern.
         filter: Filter = made_of::<FilterKeys>();
+        /// What becomes of personal data.
+        redact: Redact = made_of::<Redact>();
         /// What holds the events. A `"queue"` is worked off: an event leaves it once its consumer acks it. A
         /// `"stream"` is history: it keeps events for `retention`, and each of its readers begins wherever it
         /// wants.
@@ -99,7 +103,8 @@ pub enum Overflow {
 
 impl Subscription {
     /// Records the contradictions among the keys of the subscription `name`.
-    pub(super) fn check(&self, reader: &Reader<'_>, name: &str) {
+    pub(super) fn check(&self, reader: &Reader<'_>, name: &str, redaction_key: Option<&Secret>) {
+        self.redact.check(reader, name, redaction_key);
         let problem = |key: &str, value: String, expected: &str| {
             reader.problem(format!("subscriptions.{name}.{key}"), value, expected);
         };

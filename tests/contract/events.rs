@@ -5,7 +5,11 @@
 
 use bytes::Bytes;
 use hookswitch::core::{
-    events::cloudevent,
+    contract::family::SCHEMA_BASE,
+    events::{
+        cloudevent,
+        redaction::{Profile, Redaction, Treatment},
+    },
     providers::{self, Provider},
     webhook::Webhook,
 };
@@ -21,12 +25,27 @@ const HALF: &str = "half a pair";
 const CHANGES_MAX: usize = 6;
 
 /// Returns the events of a webhook as they are published; none if it cannot be normalized.
-pub(crate) fn events_of(webhook: &Webhook, region: Option<&str>) -> Vec<Bytes> {
+pub(crate) fn events_of(webhook: &Webhook) -> Vec<Bytes> {
+    let Ok(normalized) = providers::normalize(webhook) else { return Vec::new() };
+    cloudevent::encode(webhook, &normalized.key, &normalized.events).map(|encoded| encoded.body).collect()
+}
+
+/// Returns the events of a webhook and a redacted copy of each, with a profile that follows from the body.
+fn with_copies(webhook: &Webhook, region: Option<&str>) -> Vec<Bytes> {
     let Ok(mut normalized) = providers::normalize(webhook) else { return Vec::new() };
     if let Some(region) = region {
         normalized.add_e164(region.parse().unwrap());
     }
-    cloudevent::encode(webhook, &normalized.key, &normalized.events).map(|encoded| encoded.body).collect()
+    let of = |n: usize| Treatment::ALL[webhook.body.len() / n % Treatment::ALL.len()].1;
+    let keeps_texts = webhook.body.len().is_multiple_of(3);
+    let profile = Profile { numbers: of(1), emails: of(4), names: of(16), keeps_texts };
+    let redaction = Redaction { profile, key: Some("k") };
+    let (key, events) = (&normalized.key, &normalized.events);
+    let both = events.iter().zip(cloudevent::encode(webhook, key, events)).flat_map(|(event, encoded)| {
+        let copy = cloudevent::encode_redacted(SCHEMA_BASE, webhook, key, event, &encoded, redaction);
+        [encoded.body, copy.body]
+    });
+    both.collect()
 }
 
 fn golden_webhooks() -> impl Iterator<Item = Webhook> {
@@ -35,9 +54,9 @@ fn golden_webhooks() -> impl Iterator<Item = Webhook> {
         .flat_map(|provider| cases::of(provider).into_iter().map(move |case| cases::read(provider, &case)))
 }
 
-/// Returns the events of the golden cases.
+/// Returns the events of the golden cases, and a redacted copy of each.
 pub(crate) fn golden() -> Vec<Bytes> {
-    golden_webhooks().flat_map(|webhook| events_of(&webhook, None)).collect()
+    golden_webhooks().flat_map(|webhook| with_copies(&webhook, None)).collect()
 }
 
 /// Returns at least `count` generated events.
@@ -55,7 +74,7 @@ pub(crate) fn generated(count: usize, seed: u64) -> Vec<Bytes> {
         }
         webhook.body = body.to_string().replace(HALF, "\\ud83d").into();
         let region = ["DE", "US"].choose(&mut rng).copied().filter(|_| rng.random_bool(0.2));
-        events.extend(events_of(&webhook, region));
+        events.extend(with_copies(&webhook, region));
     }
     events
 }

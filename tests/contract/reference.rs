@@ -48,7 +48,7 @@ fn examples() -> Vec<Example> {
     let of = |provider: Provider| cases::of(provider).into_iter().map(move |case| (provider, case));
     let cases = Provider::ALL.into_iter().flat_map(of);
     let examples = cases.flat_map(|(provider, case)| {
-        let events = events::events_of(&cases::read(provider, &case), None);
+        let events = events::events_of(&cases::read(provider, &case));
         events.into_iter().map(move |body| {
             let event: Value = serde_json::from_slice(&body).unwrap();
             let mut places = BTreeSet::new();

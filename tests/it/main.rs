@@ -28,6 +28,7 @@ mod processes;
 #[path = "../support/proxy.rs"]
 mod proxy;
 mod receiving;
+mod redaction;
 mod redis_keys;
 mod redis_refusals;
 mod rights;

@@ -103,7 +103,7 @@ impl Processor {
             all.push(self.begin(delivery).await);
         }
         self.claim(queue, at(&mut all, &Step::Claim)).await;
-        // Events at the same position go together, so that a webhook's events are published in their order.
+        // Messages at the same position go together, so that a webhook's events are published in their order.
         for position in 0.. {
             let publishing = at(&mut all, &Step::Publish(position));
             if publishing.is_empty() {
@@ -148,7 +148,7 @@ impl Processor {
         let attempt = delivery.queued.history.attempt;
         let (plan, life) = match self.plan(&delivery).await {
             Ok(plan) => {
-                let life = Life::of_webhook(attempt, &self.schedule, plan.body, plan.events.len());
+                let life = Life::of_webhook(attempt, &self.schedule, plan.body, plan.messages.len());
                 (plan, life)
             }
             Err(fault) => (Plan::empty(), Life::of_fault(attempt, &self.schedule, fault)),
@@ -183,7 +183,7 @@ impl Processor {
                 );
             }
         }
-        Ok(Plan::new(webhook, &read.key, read.events))
+        Ok(Plan::new(webhook, read))
     }
 
     /// Reads a webhook, on a thread of its own if it is large.

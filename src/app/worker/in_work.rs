@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::memory::LaneMemory;
+use super::{memory::LaneMemory, read::NormalizedWebhook};
 use crate::{
     core::{
         delivery::{
@@ -11,7 +11,7 @@ use crate::{
         },
         events::{
             cloudevent::Encoded,
-            key::{BodyHash, IdempotencyKey, StoreKey},
+            key::{BodyHash, StoreKey},
         },
         webhook::{SourceName, Webhook},
     },
@@ -50,7 +50,8 @@ pub(super) struct InWork<'a> {
 pub(super) struct Plan {
     pub(super) key: StoreKey,
     pub(super) body: BodyHash,
-    pub(super) events: Vec<Encoded>,
+    /// The redacted copies, then the events: `Topology::apply` says why in this order.
+    pub(super) messages: Vec<Encoded>,
     /// The token of the claim; issued when it is first needed.
     pub(super) owner: String,
     /// The claim's fence: nothing is published after it.
@@ -58,15 +59,22 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(webhook: &Webhook, key: &IdempotencyKey, events: Vec<Encoded>) -> Self {
-        let (key, body) = (key.store_key(&webhook.source), BodyHash::of(&webhook.body));
-        Self { key, body, events, owner: String::new(), not_after: Instant::now() }
+    pub(super) fn new(webhook: &Webhook, normalized: NormalizedWebhook) -> Self {
+        let (key, body) = (normalized.key.store_key(&webhook.source), BodyHash::of(&webhook.body));
+        let mut messages = normalized.copies;
+        messages.extend(normalized.events);
+        Self { key, body, messages, owner: String::new(), not_after: Instant::now() }
     }
 
     /// Creates the plan of a webhook that cannot be read: no step of its life uses it.
     pub(super) fn empty() -> Self {
-        let (key, body, events) = (StoreKey::default(), BodyHash::default(), Vec::new());
-        Self { key, body, events, owner: String::new(), not_after: Instant::now() }
+        let (key, body, messages) = (StoreKey::default(), BodyHash::default(), Vec::new());
+        Self { key, body, messages, owner: String::new(), not_after: Instant::now() }
+    }
+
+    /// Returns how many events there are, without their copies.
+    pub(super) fn events(&self) -> usize {
+        self.messages.iter().filter(|message| !message.is_redacted).count()
     }
 }
 

@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    config::{Config, Source, Subscription, TestRouting, Unsupported},
+    config::{Config, Secret, Source, Subscription, TestRouting, Unsupported},
     core::{
         delivery::fault::{Fault, Reason},
         events::{
             cloudevent::{self, Encoded},
             event::Event,
             key::IdempotencyKey,
+            redaction::{Profile, Redaction},
             topic,
         },
         providers::{self, Drift, NormalizeError, Normalized},
@@ -34,6 +35,8 @@ const TEST_PREFIX: &str = "test.";
 pub struct NormalizedWebhook {
     /// The idempotency key.
     pub key: IdempotencyKey,
+    /// The redacted copies of the events, each for one subscription.
+    pub copies: Vec<Encoded>,
     /// The events, in the order of publishing.
     pub events: Vec<Encoded>,
     /// The values that the provider's schema does not expect.
@@ -87,19 +90,20 @@ fn read_with(
     let normalized = normalized
         .map_err(|location| Fault::Panicked { location })?
         .map_err(|error| permanent(error.reason(), error.to_string()))?;
-    let mut events = Vec::with_capacity(normalized.events.len());
+    let (mut copies, mut events) = (Vec::new(), Vec::with_capacity(normalized.events.len()));
     let schema_base = &config.events.schema_base;
     let encoded = cloudevent::encode_with(schema_base, webhook, &normalized.key, &normalized.events);
     for (event, mut encoded) in normalized.events.iter().zip(encoded) {
-        let (size, max) = (encoded.body.len(), config.worker.event_bytes_max);
-        if size > max {
-            let error = format!("an event has {size} bytes, more than worker.event_bytes_max ({max})");
-            return Err(permanent(Reason::EventTooLarge, error));
-        }
         route(config, event, &mut encoded);
+        redact(config, webhook, &normalized.key, event, &encoded, &mut copies);
         events.push(encoded);
     }
-    Ok(NormalizedWebhook { key: normalized.key, events, drift: normalized.drift })
+    let max = config.worker.event_bytes_max;
+    if let Some(size) = copies.iter().chain(&events).map(|event| event.body.len()).find(|size| *size > max) {
+        let error = format!("an event has {size} bytes, more than worker.event_bytes_max ({max})");
+        return Err(permanent(Reason::EventTooLarge, error));
+    }
+    Ok(NormalizedWebhook { key: normalized.key, copies, events, drift: normalized.drift })
 }
 
 /// Keeps a test apart if that is configured, and finds the subscriptions with a filter that get the event.
@@ -108,12 +112,46 @@ fn route(config: &Config, event: &Event<'_>, encoded: &mut Encoded) {
         encoded.routing_key.insert_str(0, TEST_PREFIX);
     }
     let gets = |subscription: &Subscription| {
-        !subscription.filter.is_empty()
-            && subscription.filter.accepts(event)
-            && subscription.patterns.iter().any(|pattern| topic::is_match(pattern, &encoded.routing_key))
+        subscription.redact.profile().is_none()
+            && !subscription.filter.is_empty()
+            && asks_for(subscription, event, &encoded.routing_key)
     };
     let filtered = config.subscriptions.iter().filter(|(_, subscription)| gets(subscription));
-    encoded.filtered_for = filtered.map(|(name, _)| name.clone()).collect();
+    encoded.addressed_to = filtered.map(|(name, _)| name.clone()).collect();
+}
+
+/// Returns whether an event is one that the subscription asks for.
+fn asks_for(subscription: &Subscription, event: &Event<'_>, routing_key: &str) -> bool {
+    subscription.filter.accepts(event)
+        && subscription.patterns.iter().any(|pattern| topic::is_match(pattern, routing_key))
+}
+
+/// Adds the redacted copies of an event: one for each subscription, so that the broker tells of each whether
+/// its queue is bound. Those with the same profile share a body.
+fn redact(
+    config: &Config,
+    webhook: &Webhook,
+    key: &IdempotencyKey,
+    event: &Event<'_>,
+    encoded: &Encoded,
+    copies: &mut Vec<Encoded>,
+) {
+    let mut made: Vec<(Profile, Encoded)> = Vec::new();
+    for (name, subscription) in &config.subscriptions {
+        let Some(profile) = subscription.redact.profile() else { continue };
+        if !asks_for(subscription, event, &encoded.routing_key) {
+            continue;
+        }
+        let known = made.iter().find(|(of, _)| *of == profile).map(|(_, copy)| copy.clone());
+        let copy = known.unwrap_or_else(|| {
+            let redaction =
+                Redaction { profile, key: config.events.redaction_key.as_ref().map(Secret::reveal) };
+            let schema_base = &config.events.schema_base;
+            cloudevent::encode_redacted(schema_base, webhook, key, event, encoded, redaction)
+        });
+        copies.push(Encoded { addressed_to: vec![name.clone()], ..copy.clone() });
+        made.push((profile, copy));
+    }
 }
 
 /// Returns the version and the settings on which the result of [`read`] depends.
@@ -125,6 +163,7 @@ pub fn settings(config: &Config) -> BTreeMap<String, String> {
         ["worker.event_bytes_max", "events.test_routing", "events.schema_base"].contains(&name)
             || is_of("sources.", &["provider", "unsupported", "phone_region"])
             || is_of("subscriptions.", &["patterns", "test", "direction", "tenant", "connector"])
+            || (name.starts_with("subscriptions.") && name.contains(".redact"))
     };
     let mut settings = config.values();
     settings.retain(|name, _| decides(name));

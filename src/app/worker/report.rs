@@ -11,7 +11,8 @@ pub(super) fn report(queue: &RawQueue, work: &InWork<'_>, disposition: &Disposit
     let (source, delivery_id, acked) = (&queue.source, work.queued().webhook.delivery_id, work.acked);
     let word = disposition.as_str();
     match disposition {
-        Disposition::Done { events } => {
+        Disposition::Done { .. } => {
+            let events = work.plan.events();
             tracing::info!(%source, %delivery_id, disposition = word, acked, took_ms, events, "{word}");
         }
         Disposition::Duplicate { other_body } => {

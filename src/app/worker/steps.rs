@@ -20,7 +20,7 @@ use crate::{
     },
     edge::{
         amqp::{
-            message, names,
+            message,
             publish::{Publication, PublishError},
             routes,
         },
@@ -70,12 +70,12 @@ impl Processor {
         }
     }
 
-    /// Publishes the event at `position` of each.
+    /// Publishes the message at `position` of each: a copy or an event.
     pub(super) async fn publish(&self, queue: &RawQueue, publishing: Vec<&mut InWork<'_>>, position: usize) {
         let publications = publishing.iter().map(|work| {
-            let event = &work.plan.events[position];
+            let event = &work.plan.messages[position];
             Publication {
-                exchange: names::PUBLISHED_EXCHANGE.to_owned(),
+                exchange: routes::exchange_of(event).to_owned(),
                 routing_key: event.routing_key.clone(),
                 properties: message::event_properties(event, &work.queued().webhook),
                 body: event.body.clone(),
@@ -88,7 +88,10 @@ impl Processor {
             work.answered(match verdict {
                 Ok(()) => {
                     faults::at(Point::Confirmed);
-                    queue.metrics.published(work.plan.events[position].kind);
+                    let event = &work.plan.messages[position];
+                    if !event.is_redacted {
+                        queue.metrics.published(event.kind);
+                    }
                     Ok(Answer::Confirmed)
                 }
                 Err(PublishError::Refused) => Ok(Answer::Refused),

@@ -41,6 +41,7 @@ pub fn attributes(kind: EventType) -> Record {
         text("sequence", "As text, sorts events with the same `correlationid` by the provider's times."),
         Field::of::<Timestamp>("recordedtime", "The time at which the webhook was received."),
         Field::of::<DataClassification>("dataclassification", "The protection that the event needs."),
+        optional_text("redaction", "Present in a copy without personal data: what became of which."),
         optional_text("traceparent", "The trace that the webhook belongs to (W3C Trace Context)."),
         optional_text("tracestate", "The state of that trace."),
     ];

@@ -10,8 +10,8 @@ use super::{
 pub enum Outcome {
     /// All events are confirmed and the key is marked done.
     Published {
-        /// The number of events.
-        events: usize,
+        /// The number of events and their copies.
+        messages: usize,
     },
     /// The key was marked done before.
     AlreadyDone {
@@ -31,8 +31,8 @@ pub enum Outcome {
 pub enum Disposition {
     /// Everything is published.
     Done {
-        /// The number of events.
-        events: usize,
+        /// The number of events and their copies.
+        messages: usize,
     },
     /// The same fact was done before.
     Duplicate {
@@ -66,7 +66,7 @@ impl Disposition {
     /// Decides what becomes of a delivery that carries `attempt`.
     pub fn decide(outcome: Outcome, attempt: Attempt, schedule: &Schedule) -> Self {
         match outcome {
-            Outcome::Published { events } => Self::Done { events },
+            Outcome::Published { messages } => Self::Done { messages },
             Outcome::AlreadyDone { other_body } => Self::Duplicate { other_body },
             Outcome::Busy | Outcome::Refused => Self::Retry { tier: schedule.wait(), attempt, error: None },
             Outcome::Failed(fault) => Self::after(fault, attempt.next(), schedule),

@@ -50,7 +50,7 @@ pub enum Claim {
 pub enum Step<'a> {
     /// Claim the key; the claim's [`fence`] begins before it is sent.
     Claim,
-    /// Publish the event at this position, unless the claim's fence has passed.
+    /// Publish the message at this position, unless the claim's fence has passed.
     Publish(usize),
     /// Mark the key done, regardless of its owner.
     MarkDone,
@@ -96,8 +96,9 @@ pub struct Life<'a> {
     schedule: &'a Schedule,
     attempt: Attempt,
     body: BodyHash,
-    events: usize,
-    /// Number of events that the broker has confirmed, in order.
+    /// Number of messages to publish: events and their copies.
+    messages: usize,
+    /// Number of messages that the broker has confirmed, in order.
     confirmed: usize,
     state: State,
 }
@@ -115,10 +116,10 @@ enum State {
 }
 
 impl<'a> Life<'a> {
-    /// Begins with a webhook that was normalized into `events` events, and whose body has this hash.
-    pub fn of_webhook(attempt: Attempt, schedule: &'a Schedule, body: BodyHash, events: usize) -> Self {
+    /// Begins with a webhook that gives `messages` messages to publish, and whose body has this hash.
+    pub fn of_webhook(attempt: Attempt, schedule: &'a Schedule, body: BodyHash, messages: usize) -> Self {
         let state = State::Claiming;
-        Self { schedule, attempt, body, events, confirmed: 0, state }
+        Self { schedule, attempt, body, messages, confirmed: 0, state }
     }
 
     /// Begins with a webhook that cannot be read.
@@ -194,8 +195,8 @@ impl<'a> Life<'a> {
     }
 
     fn publishing(&self) -> State {
-        if self.confirmed == self.events {
-            State::MarkingDone(Outcome::Published { events: self.events })
+        if self.confirmed == self.messages {
+            State::MarkingDone(Outcome::Published { messages: self.messages })
         } else {
             State::Publishing
         }

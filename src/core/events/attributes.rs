@@ -16,7 +16,7 @@ use super::{
 use crate::core::webhook::{Headers, SourceName};
 
 /// The beginning of the subject of an event that has no object of its own.
-const OF_NO_OBJECT: &str = "webhook/";
+pub(super) const OF_NO_OBJECT: &str = "webhook/";
 
 /// Room for tenant and connector, in bytes.
 const SCOPE_BYTES: usize = 64;

@@ -11,7 +11,7 @@ json_words! {
     /// The protection that an event needs.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum DataClassification {
-        /// The event holds no personal data.
+        /// The event names no person: it holds ids at most.
         Internal = "internal",
         /// The event may hold personal data.
         Confidential = "confidential",
@@ -28,7 +28,7 @@ pub(super) fn classify(event: &Event<'_>, schema: &Schema) -> DataClassification
 }
 
 /// Returns whether the typed fields of a type hold no personal data: they describe how a business is set up.
-fn is_impersonal(kind: EventType) -> bool {
+pub(super) fn is_impersonal(kind: EventType) -> bool {
     use EventType as E;
     matches!(
         kind,

@@ -12,6 +12,7 @@ use super::{
     event::{Event, EventType},
     key::IdempotencyKey,
     percent,
+    redaction::{MASK, Redaction},
 };
 use crate::core::{
     contract::family::{Family, SCHEMA_BASE},
@@ -36,8 +37,10 @@ pub struct Encoded {
     pub time: Timestamp,
     /// The routing key: `<type>.<source>`, or `test.<type>.<source>` for a test that is kept apart.
     pub routing_key: String,
-    /// The subscriptions with a filter that get the event.
-    pub filtered_for: Vec<String>,
+    /// The subscriptions that get the event because the worker says so, not by a pattern.
+    pub addressed_to: Vec<String>,
+    /// True for a redacted copy. Nobody else gets it.
+    pub is_redacted: bool,
     /// The JSON text.
     pub body: Bytes,
 }
@@ -65,22 +68,38 @@ pub fn encode_with<'e>(
         let id = key.event_id(&webhook.source, event.kind, *count);
         *count += 1;
         let time = event.time.unwrap_or(webhook.received_at);
-        let envelope =
-            Envelope { schema_base, webhook, key, id, time, subject: subject(&event.subject), event };
-        let mut body = Vec::with_capacity(ENVELOPE_BYTES + webhook.body.len());
-        write_object(&mut body, |out| {
-            envelope.write_context(out);
-            envelope.write_extensions(out);
-            out.extend_from_slice(b"\"data\":");
-            write_object(out, |out| {
-                event.data.write_fields(out);
-                write_field!(out, "unmapped", &event.unmapped);
-            });
-        });
+        let envelope = Envelope {
+            schema_base,
+            webhook,
+            key,
+            id,
+            time,
+            subject: subject(&event.subject),
+            event,
+            redaction: None,
+        };
         let kind = event.kind.as_str();
         let routing_key = [kind, ".", webhook.source.as_str()].concat();
-        Encoded { id, kind, time, routing_key, filtered_for: Vec::new(), body: body.into() }
+        let body = envelope.body();
+        Encoded { id, kind, time, routing_key, addressed_to: Vec::new(), is_redacted: false, body }
     })
+}
+
+/// Encodes the redacted copy of an event, which was encoded as `encoded`, for no subscription yet.
+pub fn encode_redacted(
+    schema_base: &str,
+    webhook: &Webhook,
+    key: &IdempotencyKey,
+    event: &Event<'_>,
+    encoded: &Encoded,
+    redaction: Redaction<'_>,
+) -> Encoded {
+    let (id, time) = (encoded.id, encoded.time);
+    let copy = redaction.copy(event, id);
+    let subject = subject(&copy.subject);
+    let redaction = Some(&redaction);
+    let body = Envelope { schema_base, webhook, key, id, time, subject, event: &copy, redaction }.body();
+    Encoded { addressed_to: Vec::new(), is_redacted: true, body, ..encoded.clone() }
 }
 
 /// What the attributes of an event are made of.
@@ -94,9 +113,25 @@ struct Envelope<'e> {
     /// The subject as it is published.
     subject: Cow<'e, str>,
     event: &'e Event<'e>,
+    /// Set if `event` is a redacted copy.
+    redaction: Option<&'e Redaction<'e>>,
 }
 
 impl Envelope<'_> {
+    fn body(&self) -> Bytes {
+        let mut body = Vec::with_capacity(ENVELOPE_BYTES + self.webhook.body.len());
+        write_object(&mut body, |out| {
+            self.write_context(out);
+            self.write_extensions(out);
+            out.extend_from_slice(b"\"data\":");
+            write_object(out, |out| {
+                self.event.data.write_fields(out);
+                write_field!(out, "unmapped", &self.event.unmapped);
+            });
+        });
+        body.into()
+    }
+
     /// Writes the attributes of CloudEvents itself, and those that only hookswitch has.
     fn write_context(&self, out: &mut Vec<u8>) {
         let Self { webhook, event, .. } = self;
@@ -114,7 +149,11 @@ impl Envelope<'_> {
         write_field!(out, "provider", provider);
         write_field!(out, "providerevent", &attribute(&event.provider_event));
         write_field!(out, "deliveryid", &webhook.delivery_id.uuid());
-        write_field!(out, "idempotencykey", self.key.as_str());
+        match self.redaction {
+            None => write_field!(out, "idempotencykey", self.key.as_str()),
+            // The key is made of whatever tells two webhooks apart.
+            Some(_) => write_field!(out, "idempotencykey", &self.id),
+        }
         write_field!(out, "test", &event.test);
         write_field!(out, "tenant", &event.tenant.as_deref().map(attribute));
         write_field!(out, "connector", &event.connector.as_deref().map(attribute));
@@ -123,14 +162,23 @@ impl Envelope<'_> {
     /// Writes the attributes of CloudEvents' own extensions.
     fn write_extensions(&self, out: &mut Vec<u8>) {
         let Self { webhook, event, .. } = self;
-        let correlation_id = attributes::correlation_id(&webhook.source, &self.subject, event);
-        let (trace_parent, trace_state) = attributes::trace(&webhook.headers);
+        let mut correlation_id = attributes::correlation_id(&webhook.source, &self.subject, event);
+        let (trace_parent, mut trace_state) = attributes::trace(&webhook.headers);
+        let mut class = classify(event, webhook.provider.schema());
+        if let Some(redaction) = self.redaction {
+            // Events about two calls whose ids are masked have nothing in common.
+            correlation_id = correlation_id.filter(|id| !id.contains(MASK));
+            // Senders write into it what they like.
+            trace_state = None;
+            class = redaction.class(event);
+        }
         write_field!(out, "correlationid", &correlation_id);
         write_field!(out, "partitionkey", &correlation_id.as_deref().map(attributes::partition_key));
         write_field!(out, "sequence", &attributes::sequence(self.time, event.kind));
         // Not the time of writing, which would be another one each time.
         write_field!(out, "recordedtime", &webhook.received_at);
-        write_field!(out, "dataclassification", &classify(event, webhook.provider.schema()));
+        write_field!(out, "dataclassification", &class);
+        write_field!(out, "redaction", &self.redaction.map(|redaction| redaction.profile.to_string()));
         write_field!(out, "traceparent", &trace_parent.map(attribute));
         write_field!(out, "tracestate", &trace_state.as_deref().map(attribute));
     }

@@ -9,4 +9,5 @@ pub mod filter;
 pub mod key;
 mod percent;
 pub mod phone;
+pub mod redaction;
 pub mod topic;

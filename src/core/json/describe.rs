@@ -185,6 +185,7 @@ mod tests {
         pub struct Thing<'a> {
             /// Its colour.
             pub colour: Colour,
+            #[holds(Name)]
             pub names: Vec<Cow<'a, str>>,
             /// Its age.
             pub at: Option<Timestamp>,

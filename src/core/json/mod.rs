@@ -11,6 +11,7 @@ mod error;
 mod number;
 mod object;
 pub mod path;
+pub mod personal;
 mod raw;
 mod reader;
 mod scan;

@@ -59,18 +59,23 @@ macro_rules! write_field {
 }
 
 /// Defines a record whose fields are written under their own names and in order, and described by their doc
-/// comments. Absent fields are omitted.
+/// comments. Absent fields are omitted. `#[holds(…)]` declares what a text may hold of a person: one of
+/// [`Holds`](super::personal::Holds).
 macro_rules! json_object {
     ($(
         $(#[$($attribute:tt)*])*
         pub struct $record:ident<'a> {
-            $($(#[$($field_attribute:tt)*])* pub $field:ident: $type:ty,)*
+            $(
+                $(#[doc = $about:literal])*
+                $(#[holds($holds:ident)])?
+                pub $field:ident: $type:ty,
+            )*
         }
     )*) => {
         $(
             $(#[$($attribute)*])*
             pub struct $record<'a> {
-                $($(#[$($field_attribute)*])* pub $field: $type,)*
+                $($(#[doc = $about])* pub $field: $type,)*
             }
 
             impl $crate::core::json::write::Fields for $record<'_> {
@@ -91,6 +96,25 @@ macro_rules! json_object {
                 }
             }
 
+            impl $crate::core::json::personal::Redact<()> for $record<'_> {
+                fn redact(&mut self, (): (), by: &dyn $crate::core::json::personal::Redactor) -> bool {
+                    use $crate::core::json::{describe::Describe, personal::Redact, write::Json};
+                    fn may_be_absent<T: Describe>(_: &T) -> bool {
+                        T::MAY_BE_ABSENT
+                    }
+                    let mut is_whole = true;
+                    $(
+                        let stays = Redact::redact(
+                            &mut self.$field,
+                            $crate::core::json::personal::holds!($($holds)?),
+                            by,
+                        );
+                        is_whole &= stays || may_be_absent(&self.$field);
+                    )*
+                    is_whole && !Json::is_absent(self)
+                }
+            }
+
             impl<'a> $crate::core::json::describe::Describe for $record<'a> {
                 const MAY_BE_ABSENT: bool =
                     true $(&& <$type as $crate::core::json::describe::Describe>::MAY_BE_ABSENT)*;
@@ -108,7 +132,7 @@ macro_rules! json_object {
                         about: $crate::core::json::describe::doc_text!($(#[$($attribute)*])*).trim(),
                         fields: vec![$($crate::core::json::describe::Field::of::<$type>(
                             stringify!($field),
-                            $crate::core::json::describe::doc_text!($(#[$($field_attribute)*])*),
+                            concat!($($about),*),
                         ),)*],
                     }
                 }
@@ -136,6 +160,12 @@ macro_rules! json_words {
                     out.extend_from_slice(match self {
                         $(Self::$variant => concat!("\"", $word, "\"").as_bytes(),)*
                     });
+                }
+            }
+
+            impl $crate::core::json::personal::Redact<()> for $list {
+                fn redact(&mut self, (): (), _by: &dyn $crate::core::json::personal::Redactor) -> bool {
+                    true
                 }
             }
 

@@ -6,7 +6,7 @@
 
 mod leaf;
 mod page;
-mod phone;
+pub(super) mod phone;
 mod policy;
 
 use self::policy::Document;

@@ -15,7 +15,7 @@ const SEPARATOR_MAX_BYTES: usize = 4;
 
 /// Returns true if a part of `text` looks like a phone or card number: `+1-555-010-0123`, `1.555.010.0123`,
 /// `contact/15550100123`, `4111-1111-1111-1111`.
-pub(super) fn is_in(text: &str) -> bool {
+pub(in crate::core) fn is_in(text: &str) -> bool {
     let (before, last) = text.rsplit_once('/').unwrap_or(("", text));
     let text = if is_uuid(last) { before } else { text };
     if is_time(text) {

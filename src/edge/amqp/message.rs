@@ -178,7 +178,8 @@ fn persistent(message_id: &str, time: Timestamp) -> BasicProperties {
 
 /// Returns the properties of an event's message, which consumers can filter on without parsing the body.
 ///
-/// `BCC` holds more routing keys: those of the subscriptions with a filter. The broker removes it.
+/// `BCC` holds more routing keys: those of the subscriptions that the event is addressed to. The broker
+/// removes it.
 pub fn event_properties(event: &Encoded, webhook: &Webhook) -> BasicProperties {
     let mut headers = FieldTable::default();
     headers.insert(SOURCE.into(), long(webhook.source.as_str()));
@@ -187,8 +188,9 @@ pub fn event_properties(event: &Encoded, webhook: &Webhook) -> BasicProperties {
     if let Some(traceparent) = webhook.headers.get("traceparent") {
         headers.insert("traceparent".into(), long(traceparent));
     }
-    if !event.filtered_for.is_empty() {
-        let keys: Vec<_> = event.filtered_for.iter().map(|queue| long(&names::filtered_key(queue))).collect();
+    if !event.addressed_to.is_empty() {
+        let keys = event.addressed_to.iter().map(|queue| long(&names::addressed_key(queue)));
+        let keys: Vec<_> = keys.collect();
         headers.insert("BCC".into(), AMQPValue::FieldArray(keys.into()));
     }
     persistent(&event.id.to_string(), event.time)

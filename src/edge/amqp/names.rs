@@ -18,6 +18,10 @@ pub const PUBLISHED_EXCHANGE: &str = "hookswitch.published";
 /// Topic exchange of the events, by `<type>.<source>`. Consumers bind their queues here.
 pub const EVENTS_EXCHANGE: &str = "hookswitch.events";
 
+/// Direct exchange of redacted copies of events, by the queue that gets them. It has no alternate exchange: a
+/// copy waits at its worker until its queue is bound.
+pub const REDACTED_EXCHANGE: &str = "hookswitch.redacted";
+
 /// Fanout, the alternate exchange of [`EVENTS_EXCHANGE`]: events that match no binding.
 pub const UNROUTED_EXCHANGE: &str = "hookswitch.unrouted";
 
@@ -68,12 +72,12 @@ pub fn dead_queue(source: &SourceName) -> String {
     format!("{DEAD_PREFIX}{source}")
 }
 
-/// Returns the routing key by which a subscription with a filter gets its events: a worker that publishes an
-/// event adds the keys of those that it is for.
+/// Returns the routing key by which a subscription with a filter or a redaction profile gets its events: a
+/// worker that publishes an event adds the keys of those that it is for.
 ///
 /// It is one word, which no type of event and no pattern of another subscription begins with. A queue's name
 /// holds no space.
-pub fn filtered_key(queue: &str) -> String {
+pub fn addressed_key(queue: &str) -> String {
     format!("for {}", queue.replace('.', " "))
 }
 

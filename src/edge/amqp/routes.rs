@@ -17,7 +17,7 @@ use crate::core::{
         queued::QueuedWebhook,
         retry::{Reconnect, Tier},
     },
-    events::key::BodyHash,
+    events::{cloudevent::Encoded, key::BodyHash},
     letters::{JournalRecord, Letter, LetterId},
     shard::Shard,
 };
@@ -44,6 +44,11 @@ pub fn send_on(queued: &QueuedWebhook, disposition: &Disposition, now: Timestamp
             Some(give_up(queued, *reason, error, *attempts, now))
         }
     }
+}
+
+/// Returns the exchange to which an event is published.
+pub fn exchange_of(event: &Encoded) -> &'static str {
+    if event.is_redacted { names::REDACTED_EXCHANGE } else { names::PUBLISHED_EXCHANGE }
 }
 
 /// Returns the message that puts a webhook into a delay queue.

@@ -214,7 +214,7 @@ impl WorkerMetrics {
     pub fn of_source(self: &Arc<Self>, source: &SourceName) -> SourceMetrics {
         let labels = SourceLabels { source: source.to_string() };
         SourceMetrics {
-            done: self.disposition(source, &Disposition::Done { events: 1 }),
+            done: self.disposition(source, &Disposition::Done { messages: 1 }),
             handle_seconds: self.handle_seconds.get_or_create(&labels).clone(),
             events: Mutex::default(),
             source: source.clone(),

@@ -83,6 +83,7 @@ json_object! {
         /// The person or number that the call was transferred to.
         pub to: Option<Participant<'a>>,
         /// The id of the first call in the chain of transfers.
+        #[holds(Id)]
         pub original_call_id: Option<Text<'a>>,
     }
 }
@@ -92,12 +93,15 @@ json_object! {
     #[derive(Clone, Debug, Default)]
     pub struct CallOutcome<'a> {
         /// The id of the tag.
+        #[holds(Id)]
         pub id: Option<Text<'a>>,
         /// The outcome, absent where the provider sends an unknown word.
         pub kind: Option<OutcomeKind>,
         /// The outcome in the provider's own word.
+        #[holds(Id)]
         pub kind_raw: Option<Text<'a>>,
         /// The agent's notes, a free text.
+        #[holds(Text)]
         pub notes: Option<Text<'a>>,
     }
 }
@@ -120,8 +124,10 @@ json_object! {
     #[derive(Clone, Debug, Default)]
     pub struct Recording<'a> {
         /// The recording's id at the provider, an opaque string.
+        #[holds(Id)]
         pub id: Option<Text<'a>>,
         /// The address of the recording, a URL that may need the provider's credentials.
+        #[holds(Text)]
         pub url: Option<Text<'a>>,
         /// The time at which the recording starts, RFC 3339 in UTC.
         pub started_at: Option<Timestamp>,
@@ -142,18 +148,22 @@ json_object! {
     #[derive(Clone, Debug, Default)]
     pub struct CallData<'a> {
         /// The call's id at the provider, an opaque string. The first events of one provider have none.
+        #[holds(Id)]
         pub call_id: Option<Text<'a>>,
         /// The direction, seen from the provider's customer.
         pub direction: Option<Direction>,
         /// The direction in the provider's word, only where that is unknown.
+        #[holds(Id)]
         pub direction_raw: Option<Text<'a>>,
         /// The state of the call: of the event's type where that says one, else as the provider says.
         pub status: Option<CallStatus>,
         /// The state in the provider's own word.
+        #[holds(Id)]
         pub status_raw: Option<Text<'a>>,
         /// The reason why the call ended, absent where the provider does not say it.
         pub end_reason: Option<EndReason>,
         /// The reason in the provider's own word.
+        #[holds(Id)]
         pub end_reason_raw: Option<Text<'a>>,
         /// The caller.
         pub from: Option<Party<'a>>,
@@ -176,6 +186,7 @@ json_object! {
         /// The recordings of the call.
         pub recordings: Vec<Recording<'a>>,
         /// A label that a person or the provider's customer put on the call.
+        #[holds(Text)]
         pub tag: Option<Text<'a>>,
         /// True if a machine answered, such as a voicemail.
         pub machine_detected: Option<bool>,
@@ -184,8 +195,10 @@ json_object! {
         /// The transfer of the call.
         pub transfer: Option<Transfer<'a>>,
         /// A summary of what was said, a free text.
+        #[holds(Text)]
         pub summary: Option<Text<'a>>,
         /// A summary in one sentence.
+        #[holds(Text)]
         pub short_summary: Option<Text<'a>>,
         /// The transcript, where it is an object of its own at the provider.
         pub transcript_ref: Option<Reference<'a>>,
@@ -198,10 +211,12 @@ json_object! {
         /// The cost of the call.
         pub cost: Option<Cost<'a>>,
         /// The error in the provider's words, a free text.
+        #[holds(Text)]
         pub error: Option<Text<'a>>,
         /// The media that was played during the call, as the provider wrote it.
         pub media: Option<Raw<'a>>,
         /// The keys that were pressed during the call. They may be a PIN.
+        #[holds(Text)]
         pub digits: Option<Text<'a>>,
         /// True if the event states how a call stands that may have been told to be over before.
         pub snapshot: Option<bool>,

@@ -27,16 +27,21 @@ json_object! {
     #[derive(Clone, Debug, Default)]
     pub struct InvoiceData<'a> {
         /// The record's id at the provider, an opaque string.
+        #[holds(Id)]
         pub record_id: Option<Text<'a>>,
         /// The number of an invoice, or the code of an item, as people know it.
+        #[holds(Id)]
         pub code: Option<Text<'a>>,
         /// The name of an item.
+        #[holds(Name)]
         pub name: Option<Text<'a>>,
         /// The state of an invoice.
         pub status: Option<InvoiceStatus>,
         /// The state in the provider's own word.
+        #[holds(Id)]
         pub status_raw: Option<Text<'a>>,
         /// A free-text description or note.
+        #[holds(Text)]
         pub description: Option<Text<'a>>,
         /// The total amount.
         pub total: Option<Money<'a>>,
@@ -51,6 +56,7 @@ json_object! {
         /// The price of one unit, before tax.
         pub unit_price: Option<Money<'a>>,
         /// The number of units: a decimal as a string.
+        #[holds(Figure)]
         pub quantity: Option<Text<'a>>,
         /// The time of issue, RFC 3339 in UTC.
         pub issued_at: Option<Timestamp>,

@@ -94,32 +94,39 @@ json_object! {
     #[derive(Clone, Debug, Default)]
     pub struct MessageData<'a> {
         /// The message's id at the provider, an opaque string. The oldest edition of one provider has none.
+        #[holds(Id)]
         pub message_id: Option<Text<'a>>,
         /// The id of the conversation at the provider, an opaque string.
+        #[holds(Id)]
         pub conversation_id: Option<Text<'a>>,
         /// The direction, seen from the provider's customer.
         pub direction: Option<Direction>,
         /// The direction in the provider's word, only where that is unknown.
+        #[holds(Id)]
         pub direction_raw: Option<Text<'a>>,
         /// The kind of message.
         pub kind: Option<MessageKind>,
         /// The kind of message in the provider's own word.
+        #[holds(Id)]
         pub kind_raw: Option<Text<'a>>,
         /// The channel.
         pub channel: Option<Channel>,
         /// The channel in the provider's own word.
+        #[holds(Id)]
         pub channel_raw: Option<Text<'a>>,
         /// The sender.
         pub from: Option<Party<'a>>,
         /// The recipient.
         pub to: Option<Party<'a>>,
         /// The text of the message.
+        #[holds(Text)]
         pub content: Option<Text<'a>>,
         /// The attached media, as the provider wrote it.
         pub media: Option<Raw<'a>>,
         /// The state of the delivery.
         pub status: Option<MessageStatus>,
         /// The state of the delivery in the provider's own word.
+        #[holds(Id)]
         pub status_raw: Option<Text<'a>>,
         /// The time of sending, RFC 3339 in UTC.
         pub sent_at: Option<Timestamp>,
@@ -130,8 +137,10 @@ json_object! {
         /// The cost of the message.
         pub cost: Option<Cost<'a>>,
         /// A label of a group of messages.
+        #[holds(Text)]
         pub tag: Option<Text<'a>>,
         /// The error in the provider's words, a free text.
+        #[holds(Text)]
         pub error: Option<Text<'a>>,
         /// The people who wrote and got the message.
         pub participants: Vec<Participant<'a>>,
@@ -145,20 +154,25 @@ json_object! {
     #[derive(Clone, Debug, Default)]
     pub struct ConversationData<'a> {
         /// The conversation's id at the provider, an opaque string.
+        #[holds(Id)]
         pub conversation_id: Option<Text<'a>>,
         /// The state of the conversation.
         pub status: Option<ConversationStatus>,
         /// The state of the conversation in the provider's own word.
+        #[holds(Id)]
         pub status_raw: Option<Text<'a>>,
         /// The priority.
         pub priority: Option<Priority>,
         /// The priority in the provider's own word.
+        #[holds(Id)]
         pub priority_raw: Option<Text<'a>>,
         /// The channel's id at the provider, an opaque string.
+        #[holds(Id)]
         pub channel_id: Option<Text<'a>>,
         /// The channel.
         pub channel: Option<Channel>,
         /// The channel in the provider's own word.
+        #[holds(Id)]
         pub channel_raw: Option<Text<'a>>,
         /// The people in the conversation.
         pub participants: Vec<Participant<'a>>,

@@ -30,7 +30,10 @@ pub use self::{
     transcript::{Moment, Segment, Speaker, TranscriptData},
     widget::WidgetData,
 };
-use crate::core::json::Fields;
+use crate::core::json::{
+    Fields,
+    personal::{Redact, Redactor},
+};
 
 /// The data of one event, by family.
 #[derive(Clone, Debug)]
@@ -103,6 +106,23 @@ fn of_people<'d, 'a>(
 ) -> impl Iterator<Item = &'d mut Phone<'a>> {
     let transfer = transfer.into_iter().flat_map(|transfer| [&mut transfer.from, &mut transfer.to]);
     people.iter_mut().chain(transfer.flatten()).flat_map(|person| &mut person.phones)
+}
+
+impl Redact<()> for Data<'_> {
+    fn redact(&mut self, (): (), by: &dyn Redactor) -> bool {
+        match self {
+            Self::Call(data) => data.redact((), by),
+            Self::Transcript(data) => data.redact((), by),
+            Self::Message(data) => data.redact((), by),
+            Self::Conversation(data) => data.redact((), by),
+            Self::Contact(data) => data.redact((), by),
+            Self::Record(data) => data.redact((), by),
+            Self::Invoice(data) => data.redact((), by),
+            Self::Scheduling(data) => data.redact((), by),
+            Self::Widget(data) => data.redact((), by),
+            Self::Empty {} => true,
+        }
+    }
 }
 
 impl Fields for Data<'_> {

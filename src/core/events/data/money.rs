@@ -8,8 +8,10 @@ json_object! {
     #[derive(Clone, Debug)]
     pub struct Money<'a> {
         /// The amount in major units, such as dollars: a decimal as a string, to the provider's last digit.
+        #[holds(Figure)]
         pub amount: Text<'a>,
         /// The currency, an ISO 4217 code or as the provider wrote it, absent where it says none.
+        #[holds(Id)]
         pub currency: Option<Text<'a>>,
         /// The same amount as an integer in minor units, such as cents, where the provider sends those.
         pub minor_units: Option<i64>,

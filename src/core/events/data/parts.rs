@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use crate::core::json::{
     Fields, Json,
     describe::{Describe, DescribeRecord, Field, Record, Shape},
-    json_object, json_words, write_field, write_object,
+    json_object, json_words,
+    personal::{Redact, Redactor},
+    write_field, write_object,
 };
 
 /// Text as the provider wrote it.
@@ -66,10 +68,12 @@ json_object! {
     #[derive(Clone, Debug)]
     pub struct Reference<'a> {
         /// The object's id at the provider, an opaque string.
+        #[holds(Id)]
         pub id: Text<'a>,
         /// The kind of object, absent where the provider sends none or an unknown word.
         pub kind: Option<ObjectKind>,
         /// The kind of object in the provider's own word.
+        #[holds(Id)]
         pub kind_raw: Option<Text<'a>>,
     }
 }
@@ -89,6 +93,12 @@ impl Json for Link<'_> {
             write_field!(out, "role", &self.role);
             self.reference.write_fields(out);
         });
+    }
+}
+
+impl Redact<()> for Link<'_> {
+    fn redact(&mut self, (): (), by: &dyn Redactor) -> bool {
+        self.reference.redact((), by)
     }
 }
 

@@ -10,8 +10,10 @@ json_object! {
     #[derive(Clone, Debug)]
     pub struct Phone<'a> {
         /// The number as the provider wrote it.
+        #[holds(Number)]
         pub raw: Text<'a>,
         /// The number in E.164 with `+`, where it is certain.
+        #[holds(Number)]
         pub e164: Option<Text<'a>>,
     }
 }
@@ -29,10 +31,13 @@ json_object! {
     #[derive(Clone, Debug)]
     pub struct Party<'a> {
         /// The address as the provider wrote it: a number, a SIP URI, an extension, `anonymous`, …
+        #[holds(Number)]
         pub raw: Option<Text<'a>>,
         /// The number in E.164 with `+`, where it is certain.
+        #[holds(Number)]
         pub e164: Option<Text<'a>>,
         /// The name that the provider has for the address.
+        #[holds(Name)]
         pub name: Option<Text<'a>>,
     }
 }
@@ -111,16 +116,20 @@ json_object! {
         /// The person's part, absent where the provider does not say it.
         pub role: Option<Role>,
         /// The person's part in the provider's own word.
+        #[holds(Id)]
         pub role_raw: Option<Text<'a>>,
         /// The end of the call or message at which the person is, where it is known.
         pub party: Option<Side>,
         /// The person's id among the speakers of this transcript, to which `transcript[].speaker_id` refers.
+        #[holds(Id)]
         pub speaker_id: Option<Text<'a>>,
         /// The person's record at the provider.
         pub reference: Option<Reference<'a>>,
         /// The full name.
+        #[holds(Name)]
         pub name: Option<Text<'a>>,
         /// E-mail addresses.
+        #[holds(Email)]
         pub emails: Vec<Text<'a>>,
         /// Phone numbers.
         pub phones: Vec<Phone<'a>>,

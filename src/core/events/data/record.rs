@@ -52,28 +52,37 @@ json_object! {
     #[derive(Clone, Debug, Default)]
     pub struct RecordData<'a> {
         /// The record's id at the provider, an opaque string.
+        #[holds(Id)]
         pub record_id: Option<Text<'a>>,
         /// The name or title.
+        #[holds(Name)]
         pub name: Option<Text<'a>>,
         /// A user's first name.
+        #[holds(Name)]
         pub first_name: Option<Text<'a>>,
         /// A user's last name.
+        #[holds(Name)]
         pub last_name: Option<Text<'a>>,
         /// A user's e-mail addresses.
+        #[holds(Email)]
         pub emails: Option<Vec<Text<'a>>>,
         /// The kind of an engagement or a stage.
         pub kind: Option<RecordKind>,
         /// The kind in the provider's own word.
+        #[holds(Id)]
         pub kind_raw: Option<Text<'a>>,
         /// The direction of an engagement, seen from the provider's customer.
         pub direction: Option<Direction>,
         /// The direction in the provider's word, only where that is unknown.
+        #[holds(Id)]
         pub direction_raw: Option<Text<'a>>,
         /// The state of an engagement.
         pub status: Option<RecordStatus>,
         /// The state in the provider's own word.
+        #[holds(Id)]
         pub status_raw: Option<Text<'a>>,
         /// A free-text description.
+        #[holds(Text)]
         pub description: Option<Text<'a>>,
         /// An opportunity's amount.
         pub amount: Option<Money<'a>>,

@@ -82,22 +82,27 @@ json_object! {
         /// The role of the speaker, absent where the provider does not say it.
         pub speaker: Option<Speaker>,
         /// The speaker in the provider's own word.
+        #[holds(Name)]
         pub speaker_raw: Option<Text<'a>>,
         /// The speaker's id, where speakers have ids: see `participants[].speaker_id`.
+        #[holds(Id)]
         pub speaker_id: Option<Text<'a>>,
         /// The spoken text.
+        #[holds(Text)]
         pub text: Text<'a>,
         /// The time of the utterance's start, RFC 3339 in UTC, where it is certain.
         pub at: Option<Timestamp>,
         /// The utterance's start in whole milliseconds since the start of the call, where it is certain.
         pub offset_ms: Option<i64>,
         /// The utterance's start in the provider's own text.
+        #[holds(Id)]
         pub at_raw: Option<Text<'a>>,
         /// The time of the utterance's end, RFC 3339 in UTC, where it is certain.
         pub until: Option<Timestamp>,
         /// The utterance's end in whole milliseconds since the start of the call, where it is certain.
         pub until_offset_ms: Option<i64>,
         /// The utterance's end in the provider's own text.
+        #[holds(Id)]
         pub until_raw: Option<Text<'a>>,
     }
 }
@@ -127,12 +132,15 @@ json_object! {
     #[derive(Clone, Debug, Default)]
     pub struct TranscriptData<'a> {
         /// The transcript's own id at the provider, an opaque string, where it has one.
+        #[holds(Id)]
         pub transcript_id: Option<Text<'a>>,
         /// The call's id at the provider, an opaque string. A transcript of a file has none.
+        #[holds(Id)]
         pub call_id: Option<Text<'a>>,
         /// The direction of the call, seen from the provider's customer.
         pub direction: Option<Direction>,
         /// The direction in the provider's word, only where that is unknown.
+        #[holds(Id)]
         pub direction_raw: Option<Text<'a>>,
         /// The caller.
         pub from: Option<Party<'a>>,
@@ -141,12 +149,14 @@ json_object! {
         /// The utterances in the provider's order. One utterance in a partial transcript.
         pub transcript: Option<Vec<Segment<'a>>>,
         /// The whole transcript as one text, where the provider sends it.
+        #[holds(Text)]
         pub full_text: Option<Text<'a>>,
         /// The speakers.
         pub participants: Vec<Participant<'a>>,
         /// The length in seconds of what was transcribed, which need not be that of the call.
         pub transcript_seconds: Option<f64>,
         /// The error in the provider's words, a free text.
+        #[holds(Text)]
         pub error: Option<Text<'a>>,
     }
 }

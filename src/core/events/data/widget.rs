@@ -13,6 +13,7 @@ json_object! {
     #[derive(Clone, Debug, Default)]
     pub struct WidgetData<'a> {
         /// The card view's id at the provider, an opaque string.
+        #[holds(Id)]
         pub widget_id: Option<Text<'a>>,
         /// The user who opened the card.
         pub triggered_by: Option<Reference<'a>>,

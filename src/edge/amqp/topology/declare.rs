@@ -45,10 +45,11 @@ impl Step<'_> {
         }
     }
 
-    /// Binds a queue to its exchanges.
+    /// Binds a queue to its exchanges. One that gets redacted copies is bound later.
     async fn bind(&self, channel: &Channel) -> lapin::Result<()> {
         match self {
             Self::Exchange(_) => Ok(()),
+            Self::Queue(queue) if queue.is_redacted() => Ok(()),
             Self::Queue(queue) => bind_queue(channel, &queue.name, &queue.bindings).await,
         }
     }
@@ -87,6 +88,10 @@ impl Topology {
     /// The exchanges are bound to each other last, and only if all else is right: until all queues are bound
     /// to an exchange that is made anew, messages wait at their publishers.
     ///
+    /// A queue that gets redacted copies is bound to them only after its other bindings are removed. Workers
+    /// publish an event's copies before the event: so one that finds the queue bound sends no plain event to
+    /// it.
+    ///
     /// # Errors
     /// [`TopologyError::Differs`] lists everything that exists with other properties.
     pub async fn apply(&self, connection: &Connection) -> Result<Applied, TopologyError> {
@@ -120,7 +125,11 @@ impl Topology {
         if !differences.is_empty() {
             return Err(TopologyError::Differs(differences));
         }
-        Ok(Applied { present, unbound: self.put_on_record(connection).await? })
+        let unbound = self.put_on_record(connection).await?;
+        for queue in self.queues.iter().filter(|queue| queue.is_redacted()) {
+            bind_queue(&channel, &queue.name, &queue.bindings).await.map_err(Error::from)?;
+        }
+        Ok(Applied { present, unbound })
     }
 
     /// Checks that everything exists with the right properties; changes nothing.

@@ -171,7 +171,8 @@ async fn bring_back(
 
 /// Returns the bindings by which a queue gets events.
 fn events_of(queue: &Queue) -> Vec<(String, String)> {
-    queue.bindings.iter().filter(|(exchange, _)| exchange == names::EVENTS_EXCHANGE).cloned().collect()
+    let of_events = [names::EVENTS_EXCHANGE, names::REDACTED_EXCHANGE];
+    queue.bindings.iter().filter(|(exchange, _)| of_events.contains(&exchange.as_str())).cloned().collect()
 }
 
 async fn take_lock(connection: &Connection) -> Result<Lock, ReplaceError> {

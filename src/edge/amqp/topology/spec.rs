@@ -52,6 +52,11 @@ impl Queue {
         Self { name, arguments: unlimited(), bindings: Vec::new(), raw: None }
     }
 
+    /// Returns whether it gets redacted copies of events.
+    pub(super) fn is_redacted(&self) -> bool {
+        self.bindings.iter().any(|(exchange, _)| exchange == names::REDACTED_EXCHANGE)
+    }
+
     /// Returns whether it is a stream.
     pub(super) fn is_stream(&self) -> bool {
         self.arguments.contains(&("x-queue-type", text("stream")))
@@ -145,6 +150,7 @@ fn exchanges(config: &Config) -> Vec<Exchange> {
     let mut all = vec![
         plain(names::RAW_EXCHANGE, ExchangeKind::Direct),
         plain(names::DEAD_EXCHANGE, ExchangeKind::Direct),
+        plain(names::REDACTED_EXCHANGE, ExchangeKind::Direct),
         plain(names::UNROUTED_EXCHANGE, ExchangeKind::Fanout),
         plain(names::PUBLISHED_EXCHANGE, ExchangeKind::Fanout),
         Exchange {
@@ -243,10 +249,11 @@ fn subscribed_queue(name: &str, subscription: &Subscription) -> Queue {
         let bytes_max = i64::try_from(bytes_max).unwrap_or(i64::MAX);
         arguments.push(("x-max-length-bytes", Argument::Number(bytes_max)));
     }
-    let keys = match subscription.filter.is_empty() {
-        true => subscription.patterns.clone(),
-        false => vec![names::filtered_key(name)],
+    let (exchange, keys) = match (subscription.redact.profile(), subscription.filter.is_empty()) {
+        (Some(_), _) => (names::REDACTED_EXCHANGE, vec![names::addressed_key(name)]),
+        (None, true) => (names::EVENTS_EXCHANGE, subscription.patterns.clone()),
+        (None, false) => (names::EVENTS_EXCHANGE, vec![names::addressed_key(name)]),
     };
-    let bindings = keys.into_iter().map(|key| (names::EVENTS_EXCHANGE.to_owned(), key)).collect();
+    let bindings = keys.into_iter().map(|key| (exchange.to_owned(), key)).collect();
     Queue { name: name.to_owned(), arguments, bindings, raw: None }
 }
