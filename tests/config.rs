@@ -414,7 +414,7 @@ fn a_redaction_profile_that_cannot_be_kept_is_refused() {
         let missing = ["events.redaction_key = (missing): expected a secret of 32", "openssl rand -hex 32"];
         assert_problem(&subscription(hashing), &missing);
         let env = env([("HOOKSWITCH_EVENTS_REDACTION_KEY", REDACTION_KEY)]);
-        assert!(!problems(&subscription(hashing), &env).contains("redaction_key"));
+        assert!(parse(&subscription(hashing), &env).is_ok());
     }
     for (key, part) in
         [("short", "redaction_key = [redacted]"), (" of more than 32 characters, with a blank", "[redacted]")]

@@ -269,9 +269,9 @@ fn no_number_address_name_or_text_is_in_a_redacted_copy() {
             for (plain, copy) in copies(&webhook, treatment) {
                 let (personal, public) = split(&plain);
                 let is_public = |text: &str| public.iter().any(|(_, public)| public.contains(text));
-                let (_, found) = (split(&copy), copy.to_string());
-                let mut left = Vec::new();
+                let (found, mut left) = (copy.to_string(), Vec::new());
                 leaves(&copy, "", &mut left);
+                left.retain(|(path, _)| path != "redaction");
                 for (path, text) in personal.iter().filter(|(_, text)| text.chars().count() >= 4) {
                     let survives = left.iter().any(|(_, left)| left.contains(text.as_str()));
                     assert!(!survives || is_public(text), "{name}: {path} = {text} is in {found}");

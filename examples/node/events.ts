@@ -231,6 +231,10 @@ export interface Attributes {
    */
   dataclassification: "internal" | "confidential";
   /**
+   * Present in a copy without personal data: what became of which.
+   */
+  redaction?: string;
+  /**
    * The trace that the webhook belongs to (W3C Trace Context).
    */
   traceparent?: string;

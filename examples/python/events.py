@@ -6,7 +6,7 @@ from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
 
 DataClassification: TypeAlias = Literal['internal', 'confidential']
 """
-The protection that an event needs. `internal`: The event holds no personal data. `confidential`: The event may hold personal data.
+The protection that an event needs. `internal`: The event names no person: it holds ids at most. `confidential`: The event may hold personal data.
 """
 
 
@@ -94,6 +94,10 @@ class Attributes(TypedDict):
     dataclassification: DataClassification
     """
     The protection that the event needs.
+    """
+    redaction: NotRequired[str]
+    """
+    Present in a copy without personal data: what became of which.
     """
     traceparent: NotRequired[str]
     """

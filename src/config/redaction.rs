@@ -27,8 +27,8 @@ section! {
         redact_emails: Option<Treatment> = one_of(Treatment::ALL).optional(r#""drop""#);
         /// What becomes of names of people, companies and records, if not `redact`.
         redact_names: Option<Treatment> = one_of(Treatment::ALL).optional(r#""keep""#);
-        /// Keeps transcripts, summaries, messages, notes and links to recordings, with whatever is in them. They are
-        /// left out otherwise.
+        /// What becomes of transcripts, summaries, messages, notes and links to recordings. They are left out
+        /// unless this is `"keep"`: then whatever is in them stays.
         redact_texts: Option<Treatment> = one_of(treatments(&["keep", "drop"])).optional(r#""drop""#);
     }
 }

@@ -159,7 +159,7 @@ impl Envelope<'_> {
         write_field!(out, "connector", &event.connector.as_deref().map(attribute));
     }
 
-    /// Writes the attributes of CloudEvents' own extensions.
+    /// Writes the attributes of CloudEvents' own extensions, and what became of the data of a copy.
     fn write_extensions(&self, out: &mut Vec<u8>) {
         let Self { webhook, event, .. } = self;
         let mut correlation_id = attributes::correlation_id(&webhook.source, &self.subject, event);
