@@ -39,7 +39,8 @@ async fn user(world: &World, user: &str) -> World {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_documented_permissions_are_enough_for_each_part() {
-    let world = World::unapplied().await;
+    let masked = "[subscriptions.\"events.masked\"]\npatterns = [\"call.#\"]\nredact = \"mask\"";
+    let world = World::of_toml(format!("{}\n{masked}", World::unapplied().await.toml));
     user(&world, "apply").await.apply().await;
     let worker = user(&world, "worker").await.worker();
     let receiver = user(&world, "receiver").await.receiver().await;
