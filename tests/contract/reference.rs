@@ -29,8 +29,8 @@ call.ended` prints one schema, and [contract.md](contract.md) says what a reader
 
 In the tables, **bold** fields are always present. All others are absent where nothing is known, and never
 `null`. `a[]` stands for each element of `a`. A dot in a provider's column says that the golden cases have the
-field from that provider. It is evidence, not a promise: other webhooks may have more. A type's own table has the
-fields that the golden cases have in events of that type.
+field from that provider. It is evidence, not a promise: other webhooks may have more. A type's own table has
+the fields that the golden cases have in events of that type.
 ";
 
 /// A golden case with one of its events.

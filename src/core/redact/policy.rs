@@ -36,7 +36,8 @@ pub(super) const EVENT: Schema = Schema {
     keyed: &[],
 };
 
-/// Attributes of events that hold nothing of the webhook's texts, though they look like numbers and addresses.
+/// Attributes of events that hold nothing of the webhook's texts, though they look like numbers and
+/// addresses.
 const WRITTEN_BY_US: &[&str] = &["dataschema", "sequence"];
 
 /// Headers that never hold personal data, whichever provider sends them.
