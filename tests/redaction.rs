@@ -248,8 +248,11 @@ fn copies(webhook: &Webhook, treatment: Treatment) -> Vec<(Value, Value)> {
     both.collect()
 }
 
+/// Paths and texts.
+type Leaves = Vec<(String, String)>;
+
 /// Returns the leaves of an event that hold personal data, and the others.
-fn split(event: &Value) -> (Vec<(String, String)>, Vec<(String, String)>) {
+fn split(event: &Value) -> (Leaves, Leaves) {
     let mut found = Vec::new();
     leaves(event, "", &mut found);
     let kind = event["type"].as_str().unwrap();
