@@ -223,6 +223,10 @@ export interface Attributes {
    */
   sequence: string;
   /**
+   * True if an event with the same `correlationid` and a higher `sequence` was published before.
+   */
+  late?: boolean;
+  /**
    * The time at which the webhook was received.
    */
   recordedtime: string;

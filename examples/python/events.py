@@ -87,6 +87,10 @@ class Attributes(TypedDict):
     """
     As text, sorts events with the same `correlationid` by the provider's times.
     """
+    late: NotRequired[bool]
+    """
+    True if an event with the same `correlationid` and a higher `sequence` was published before.
+    """
     recordedtime: str
     """
     The time at which the webhook was received.

@@ -11,7 +11,10 @@ use hookswitch::{
             fault::{Attempt, Reason},
             lifecycle::Claim,
         },
-        events::key::IdempotencyKey,
+        events::{
+            key::{IdempotencyKey, StoreKey},
+            order::{ObjectKey, Place},
+        },
         providers::{self, NormalizeError, Normalized},
         webhook::{SourceName, Webhook},
     },
@@ -24,6 +27,8 @@ use hookswitch::{
 use lapin::options::{BasicGetOptions, BasicRejectOptions};
 
 use super::support::{World, call, calls, queued, until};
+
+const CLAIMED: Claim = Claim::Claimed { published: None };
 
 #[tokio::test]
 async fn every_accepted_webhook_gives_its_events_exactly_once() {
@@ -86,8 +91,8 @@ async fn a_key_that_is_claimed_but_not_done_waits_for_its_lease_and_costs_no_att
     let lease = Duration::from_secs(3);
     // This is what a worker leaves that dies after its claim.
     let key = key.store_key(&webhook.source);
-    let dead = ToClaim { key, owner: "o-dead", entry: None };
-    assert_eq!(store.claim(&webhook.source, &[dead], lease).await.unwrap(), [Claim::Claimed]);
+    let dead = ToClaim { key, owner: "o-dead", entry: None, object: None };
+    assert_eq!(store.claim(&webhook.source, &[dead], lease).await.unwrap(), [CLAIMED]);
     let began = Instant::now();
     world.accept("salpre", [call(1)]).await;
     let worker = world.worker();
@@ -371,22 +376,25 @@ async fn redis_keeps_keys_as_short_hashes() {
     let store_key = |key: &str| IdempotencyKey::from_parts(&[key]).store_key(&source);
     let (lease, ttl) = (Duration::from_secs(5), Duration::from_secs(60));
     let claim = async |claims: &[(&'static str, &'static str)]| {
-        let claims: Vec<_> =
-            claims.iter().map(|(key, owner)| ToClaim { key: store_key(key), owner, entry: None }).collect();
+        let claims: Vec<_> = claims
+            .iter()
+            .map(|(key, owner)| ToClaim { key: store_key(key), owner, entry: None, object: None })
+            .collect();
         store.claim(&source, &claims, lease).await.unwrap()
     };
-    assert_eq!(claim(&[("k", "oa")]).await, [Claim::Claimed]);
-    assert_eq!(claim(&[("k", "oa")]).await, [Claim::Claimed], "re-entrant");
+    assert_eq!(claim(&[("k", "oa")]).await, [CLAIMED]);
+    assert_eq!(claim(&[("k", "oa")]).await, [CLAIMED], "re-entrant");
     assert_eq!(claim(&[("k", "ob")]).await, [Claim::Busy]);
     store.release(store_key("k"), "ob").await.unwrap();
     assert_eq!(claim(&[("k", "ob")]).await, [Claim::Busy], "not the owner's release");
     store.release(store_key("k"), "oa").await.unwrap();
-    assert_eq!(claim(&[("k", "ob")]).await, [Claim::Claimed]);
-    let mark = |key: &str, body: u64| ToMark { key: store_key(key), body: body.into(), entry: None };
+    assert_eq!(claim(&[("k", "ob")]).await, [CLAIMED]);
+    let mark =
+        |key: &str, body: u64| ToMark { key: store_key(key), body: body.into(), entry: None, place: None };
     store.mark_done(&source, &[mark("k", 42), mark("m", 43)], ttl).await.unwrap();
     let mixed = claim(&[("k", "oa"), ("l", "oa"), ("l", "ob"), ("m", "oa")]).await;
     let done = |body: u64| Claim::Done { body: body.into() };
-    assert_eq!(mixed, [done(42), Claim::Claimed, Claim::Busy, done(43)]);
+    assert_eq!(mixed, [done(42), CLAIMED, Claim::Busy, done(43)]);
 }
 
 #[tokio::test]
@@ -419,8 +427,14 @@ async fn an_event_as_large_as_allowed_gets_through_the_brokers_own_limit() {
     let worker = world.worker();
     accept(1, 0).await;
     let envelope = world.drain("events.all", 1).await[0].0.len();
-    accept(2, LIMIT - envelope).await;
-    accept(3, LIMIT - envelope + 1).await;
+    // Call 2 has gone further, so its event is late and has one more attribute.
+    let room = LIMIT - envelope - "\"late\":true,".len();
+    let further = Place { object: ObjectKey::of("salpre/call/2"), sequence: u64::MAX.into() };
+    let mark = ToMark { key: StoreKey::default(), body: 1.into(), entry: None, place: Some(further) };
+    let store = world.store().await;
+    store.mark_done(&"salpre".parse().unwrap(), &[mark], Duration::from_secs(600)).await.unwrap();
+    accept(2, room).await;
+    accept(3, room + 1).await;
     // On a slow disk a confirm may be late; then the event is published twice.
     let events = world.drain("events.all", 1).await;
     assert_eq!(events[0].0.len(), LIMIT);

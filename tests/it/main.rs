@@ -18,6 +18,7 @@ mod explain;
 mod frames;
 #[path = "../support/hostile.rs"]
 mod hostile;
+mod lateness;
 mod ledger;
 mod many_letters;
 mod memory;

@@ -189,7 +189,12 @@ async fn a_batch_of_any_size_is_claimed_marked_and_counted() {
         hookswitch::core::events::key::IdempotencyKey::from_parts(&[n.to_string()]).store_key(&source)
     };
     let marks: Vec<ToMark> = (1..=5_000)
-        .map(|number| ToMark { key: key(number), body: number.into(), entry: Some(Entry { run, number }) })
+        .map(|number| ToMark {
+            key: key(number),
+            body: number.into(),
+            entry: Some(Entry { run, number }),
+            place: None,
+        })
         .collect();
     store.mark_done(&source, &marks, Duration::from_secs(60)).await.unwrap();
     store.record(&source, (1..=9_000).map(|number| Entry { run, number }), State::Refused).await.unwrap();
@@ -197,7 +202,12 @@ async fn a_batch_of_any_size_is_claimed_marked_and_counted() {
     assert_eq!((ledger.sources["salpre"].done, ledger.sources["salpre"].accepted), (5_000, 5_000));
     let claims: Vec<_> = marks
         .iter()
-        .map(|mark| hookswitch::edge::redis::ToClaim { key: mark.key, owner: "oa", entry: mark.entry })
+        .map(|mark| hookswitch::edge::redis::ToClaim {
+            key: mark.key,
+            owner: "oa",
+            entry: mark.entry,
+            object: None,
+        })
         .collect();
     let answers = store.claim(&source, &claims, Duration::from_secs(5)).await.unwrap();
     assert_eq!(answers.len(), 5_000);

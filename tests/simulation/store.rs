@@ -95,7 +95,7 @@ impl Store {
             Held::Claim { owner: holder, .. } if holder != owner => Claim::Busy,
             Held::Nothing | Held::Claim { .. } => {
                 self.keys[key] = Held::Claim { owner, until: now + self.ahead + lease };
-                Claim::Claimed
+                Claim::Claimed { published: None }
             }
         }
     }
@@ -161,7 +161,7 @@ impl World<'_> {
         let answer = match command {
             Command::Claim => {
                 let claim = self.store.claim(key, owner, self.plan.lease, self.clock.now);
-                if claim == Claim::Claimed {
+                if matches!(claim, Claim::Claimed { .. }) {
                     it.claimed = Some(self.clock.now);
                 }
                 Answer::Claim(claim)

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 use super::{memory::LaneMemory, read::NormalizedWebhook};
 use crate::{
     core::{
@@ -12,6 +14,7 @@ use crate::{
         events::{
             cloudevent::Encoded,
             key::{BodyHash, StoreKey},
+            order::Place,
         },
         webhook::{SourceName, Webhook},
     },
@@ -52,6 +55,10 @@ pub(super) struct Plan {
     pub(super) body: BodyHash,
     /// The redacted copies, then the events: `Topology::apply` says why in this order.
     pub(super) messages: Vec<Encoded>,
+    /// The last place of the events.
+    pub(super) place: Option<Place>,
+    /// The last place of the events about their object that were published before the claim.
+    pub(super) published: Option<Place>,
     /// The token of the claim; issued when it is first needed.
     pub(super) owner: String,
     /// The claim's fence: nothing is published after it.
@@ -61,20 +68,31 @@ pub(super) struct Plan {
 impl Plan {
     pub(super) fn new(webhook: &Webhook, normalized: NormalizedWebhook) -> Self {
         let (key, body) = (normalized.key.store_key(&webhook.source), BodyHash::of(&webhook.body));
+        let place = Place::last(normalized.events.iter().filter_map(|event| event.place));
         let mut messages = normalized.copies;
         messages.extend(normalized.events);
-        Self { key, body, messages, owner: String::new(), not_after: Instant::now() }
+        let (published, owner, not_after) = (None, String::new(), Instant::now());
+        Self { key, body, messages, place, published, owner, not_after }
     }
 
     /// Creates the plan of a webhook that cannot be read: no step of its life uses it.
     pub(super) fn empty() -> Self {
         let (key, body, messages) = (StoreKey::default(), BodyHash::default(), Vec::new());
-        Self { key, body, messages, owner: String::new(), not_after: Instant::now() }
+        let (place, published, owner, not_after) = (None, None, String::new(), Instant::now());
+        Self { key, body, messages, place, published, owner, not_after }
     }
 
     /// Returns how many events there are, without their copies.
     pub(super) fn events(&self) -> usize {
         self.messages.iter().filter(|message| !message.is_redacted).count()
+    }
+
+    /// Returns the JSON text of the message at `position`, which says whether its event is late.
+    pub(super) fn message_body(&self, position: usize) -> Bytes {
+        let message = &self.messages[position];
+        let is_late =
+            message.place.zip(self.published).is_some_and(|(own, published)| own.is_before(&published));
+        if is_late { message.late_body() } else { message.body.clone() }
     }
 }
 

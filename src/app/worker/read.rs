@@ -27,9 +27,6 @@ pub type Normalize = for<'a> fn(&'a Webhook) -> Result<Normalized<'a>, Normalize
 /// the headers of a message, which must fit into one frame.
 const ERROR_CHARS_MAX: usize = 1_000;
 
-/// The word before the routing key of a test that is kept apart.
-const TEST_PREFIX: &str = "test.";
-
 /// The events of a webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NormalizedWebhook {
@@ -99,8 +96,8 @@ fn read_with(
         events.push(encoded);
     }
     let max = config.worker.event_bytes_max;
-    if let Some(size) = copies.iter().chain(&events).map(|event| event.body.len()).find(|size| *size > max) {
-        let error = format!("an event has {size} bytes, more than worker.event_bytes_max ({max})");
+    if let Some(size) = copies.iter().chain(&events).map(Encoded::bytes_max).find(|size| *size > max) {
+        let error = format!("an event can have {size} bytes, more than worker.event_bytes_max ({max})");
         return Err(permanent(Reason::EventTooLarge, error));
     }
     Ok(NormalizedWebhook { key: normalized.key, copies, events, drift: normalized.drift })
@@ -109,7 +106,7 @@ fn read_with(
 /// Keeps a test apart if that is configured, and finds the subscriptions with a filter that get the event.
 fn route(config: &Config, event: &Event<'_>, encoded: &mut Encoded) {
     if event.test && config.events.test_routing == TestRouting::Apart {
-        encoded.routing_key.insert_str(0, TEST_PREFIX);
+        encoded.routing_key.insert_str(0, cloudevent::TEST_PREFIX);
     }
     let gets = |subscription: &Subscription| {
         subscription.redact.profile().is_none()

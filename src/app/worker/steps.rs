@@ -50,14 +50,16 @@ impl Processor {
                 plan.owner = self.owners.next();
             }
         }
-        let claims: Vec<ToClaim<'_>> = claiming
-            .iter()
-            .map(|work| ToClaim { key: work.plan.key, owner: &work.plan.owner, entry: work.queued().entry })
-            .collect();
+        let claims = claiming.iter().map(|work| {
+            let (plan, entry) = (&work.plan, work.queued().entry);
+            ToClaim { key: plan.key, owner: &plan.owner, entry, object: plan.place.map(|place| place.object) }
+        });
+        let claims: Vec<ToClaim<'_>> = claims.collect();
         match self.store.claim(&queue.source, &claims, lease).await {
             Ok(answers) => {
                 for (work, claim) in claiming.into_iter().zip(answers) {
-                    if claim == Claim::Claimed {
+                    if let Claim::Claimed { published } = claim {
+                        work.plan.published = published;
                         faults::at(Point::Claimed);
                     }
                     work.answered(Ok(Answer::Claim(claim)));
@@ -78,7 +80,7 @@ impl Processor {
                 exchange: routes::exchange_of(event).to_owned(),
                 routing_key: event.routing_key.clone(),
                 properties: message::event_properties(event, &work.queued().webhook),
-                body: event.body.clone(),
+                body: work.plan.message_body(position),
                 not_after: work.plan.not_after,
             }
         });
@@ -108,13 +110,18 @@ impl Processor {
         }
         let until = Instant::now() + queue.done_ttl;
         let by = |work: &&mut InWork<'_>| {
-            let (entry, body) = (work.queued().entry, work.plan.body);
-            self.unmarked.get(work.plan.key).unwrap_or(MissingMark { entry, body, until })
+            let (entry, body, place) = (work.queued().entry, work.plan.body, work.plan.place);
+            self.unmarked.get(work.plan.key).unwrap_or(MissingMark { entry, body, place, until })
         };
         let by: Vec<MissingMark> = marking.iter().map(by).collect();
         let pairs = || marking.iter().zip(&by);
-        let marks: Vec<ToMark> =
-            pairs().map(|(work, by)| ToMark { key: work.plan.key, body: by.body, entry: by.entry }).collect();
+        let to_mark = |(work, by): (&&mut InWork<'_>, &MissingMark)| ToMark {
+            key: work.plan.key,
+            body: by.body,
+            entry: by.entry,
+            place: by.place,
+        };
+        let marks: Vec<ToMark> = pairs().map(to_mark).collect();
         let duplicates: Vec<Entry> = pairs()
             .filter_map(|(work, by)| work.queued().entry.filter(|entry| Some(*entry) != by.entry))
             .collect();

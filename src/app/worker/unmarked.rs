@@ -7,7 +7,10 @@ use std::{
 };
 
 use crate::core::{
-    events::key::{BodyHash, StoreKey},
+    events::{
+        key::{BodyHash, StoreKey},
+        order::Place,
+    },
     ledger::Entry,
 };
 
@@ -23,6 +26,8 @@ pub(super) struct MissingMark {
     pub(super) entry: Option<Entry>,
     /// The hash of its body.
     pub(super) body: BodyHash,
+    /// The last place of its events.
+    pub(super) place: Option<Place>,
     /// The time at which the mark would expire.
     pub(super) until: Instant,
 }
@@ -70,7 +75,7 @@ mod tests {
     fn a_missing_mark_is_kept_until_it_is_made_or_would_have_expired() {
         let source = "a".parse().expect("a name");
         let [first, second] = ["1", "2"].map(|part| IdempotencyKey::from_parts(&[part]).store_key(&source));
-        let mark = |until| MissingMark { entry: None, body: BodyHash::of(b"1"), until };
+        let mark = |until| MissingMark { entry: None, body: BodyHash::of(b"1"), place: None, until };
         let (unmarked, now) = (Unmarked::default(), Instant::now());
         unmarked.add([(first, mark(now))].into_iter());
         assert!(unmarked.contains(first) && !unmarked.contains(second));

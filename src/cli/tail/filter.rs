@@ -164,6 +164,7 @@ mod tests {
     fn event() -> Value {
         json!({
             "type": "call.ended", "source": "/hookswitch/wavix/wavix-eu", "test": false, "tenant": "acme",
+            "late": true,
             "data": {
                 "direction": "inbound", "duration_seconds": 420.0, "from": { "e164": "+15550100123" },
                 "participants": [{ "role": "agent" }, { "role": "customer" }], "snapshot": true,
@@ -191,6 +192,8 @@ mod tests {
             ("snapshot=true", true),
             ("tenant=acme", true),
             ("type=call.ended", true),
+            ("late=true", true),
+            ("late!=true", false),
             ("nothing.of.this=1", false),
         ] {
             let condition: Condition = condition.parse().expect("a condition");

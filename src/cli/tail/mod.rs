@@ -31,6 +31,7 @@ const EXAMPLES: &str = "Examples:
   hookswitch tail 'call.#'                               calls as they happen
   hookswitch tail --type call.ended --where direction=inbound
   hookswitch tail --source wavix-eu --where end_reason!=completed --no-test
+  hookswitch tail --where late=true                      what came after a later event of its call
   hookswitch tail --from 2h                              the last two hours, then what comes
   hookswitch tail --json --count 10 --reveal --note 'ticket 7' > events.ndjson
 

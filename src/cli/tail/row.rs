@@ -180,7 +180,8 @@ fn notes(event: &Value, reveal: bool) -> Vec<String> {
         let items = data[name].as_array().map_or(0, Vec::len) as u64;
         notes.extend((items > 0).then(|| counted(items, one, several)));
     }
-    for (flag, word) in [(&data["snapshot"], "snapshot"), (&event["test"], "test")] {
+    for (flag, word) in [(&data["snapshot"], "snapshot"), (&event["late"], "late"), (&event["test"], "test")]
+    {
         notes.extend((flag == true).then(|| word.to_owned()));
     }
     notes
@@ -195,7 +196,7 @@ mod tests {
     fn event() -> Value {
         json!({
             "time": "2026-01-02T03:04:05.678Z", "type": "call.ended", "source": "/hookswitch/wavix/wavix-eu",
-            "subject": "call/5dccb6b0-77f1-4ff1-bc5f-b8c95b6d1c4f", "test": true,
+            "subject": "call/5dccb6b0-77f1-4ff1-bc5f-b8c95b6d1c4f", "late": true, "test": true,
             "data": {
                 "direction": "inbound", "status": "ended", "end_reason_raw": "hangup",
                 "from": { "raw": "‹text, 12 characters›", "name": "‹text, 3 characters›" },
@@ -215,7 +216,7 @@ mod tests {
                 format!(
                     "2026-01-02 03:04:05  call.ended      wavix-eu  {}  {}",
                     "call/5dccb6b0-77f1-4ff1-bc5f-b8c95b6d1c4f",
-                    "inbound, hangup, 420 s, 380.5 s talk, 2 participants, test"
+                    "inbound, hangup, 420 s, 380.5 s talk, 2 participants, late, test"
                 ),
             ]
         );

@@ -6,7 +6,10 @@ use super::{
     shapes::{Shapes, Unknown, required},
 };
 use crate::core::{
-    events::{cloudevent::CONTENT_TYPE, event::EventType},
+    events::{
+        cloudevent::{CONTENT_TYPE, TEST_PREFIX},
+        event::EventType,
+    },
     json::Tree,
 };
 
@@ -33,7 +36,14 @@ pub fn asyncapi(exchange: &str, version: &str) -> Tree {
         ("defaultContentType", CONTENT_TYPE.into()),
         ("channels", Tree::Object(channels)),
         ("operations", each(operation)),
-        ("components", Tree::object([("messages", each(message)), ("schemas", Tree::Object(schemas()))])),
+        (
+            "components",
+            Tree::object([
+                ("messages", each(message)),
+                ("parameters", parameters()),
+                ("schemas", Tree::Object(schemas())),
+            ]),
+        ),
     ])
 }
 
@@ -48,12 +58,27 @@ fn channel(kind: EventType, exchange: &str) -> (String, Tree) {
     ]);
     let binding = Tree::object([("is", "routingKey".into()), ("exchange", exchange)]);
     let channel = Tree::object([
-        ("address", format!("{kind}.{{source}}").into()),
-        ("parameters", Tree::object([("source", about("The name of the source, as configured."))])),
+        ("address", format!("{{test}}{kind}.{{source}}").into()),
+        (
+            "parameters",
+            Tree::object(["test", "source"].map(|name| (name, reference("#/components/parameters/", name)))),
+        ),
         ("messages", Tree::object([(kind, reference("#/components/messages/", kind))])),
         ("bindings", Tree::object([("amqp", binding)])),
     ]);
     (kind.to_owned(), channel)
+}
+
+/// Returns the parameters of routing keys.
+fn parameters() -> Tree {
+    let test = about(
+        "`test.` before the keys of events that the provider marks as a test, if `events.test_routing` is \
+         \"apart\". Otherwise nothing.",
+    );
+    Tree::object([
+        ("test", test.with("enum", ["", TEST_PREFIX].into_iter().collect::<Tree>()).with("default", "")),
+        ("source", about("The name of the source, as configured.")),
+    ])
 }
 
 /// Returns the operation of a type: hookswitch sends its events.

@@ -8,7 +8,11 @@ use crate::core::{
     json::describe::{Field, Record, Shape},
 };
 
-/// Describes the attributes of events of a type, in the order in which they are written, without `data`.
+const LATE: &str =
+    "True if an event with the same `correlationid` and a higher `sequence` was published before.";
+
+/// Describes the attributes of events of a type, without `data`, in the order in which they are written. Only
+/// `late` is written before all others.
 pub fn attributes(kind: EventType) -> Record {
     let constant =
         |name, about, word| Field { shape: Shape::Constant(word), ..Field::of::<&str>(name, about) };
@@ -39,6 +43,7 @@ pub fn attributes(kind: EventType) -> Record {
         optional_text("correlationid", "Equal for all events about the same call, conversation or record."),
         optional_text("partitionkey", "A hash of `correlationid`: 8 hexadecimal digits."),
         text("sequence", "As text, sorts events with the same `correlationid` by the provider's times."),
+        Field::of::<Option<bool>>("late", LATE),
         Field::of::<Timestamp>("recordedtime", "The time at which the webhook was received."),
         Field::of::<DataClassification>("dataclassification", "The protection that the event needs."),
         optional_text("redaction", "Present in a copy without personal data: what became of which."),

@@ -21,13 +21,16 @@ use super::{
     fault::{Attempt, Fault},
     retry::Schedule,
 };
-use crate::core::events::key::BodyHash;
+use crate::core::events::{key::BodyHash, order::Place};
 
 /// The result of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
     /// This delivery holds the key until the lease ends.
-    Claimed,
+    Claimed {
+        /// The last place of the events about its object that were published before; none if it is unknown.
+        published: Option<Place>,
+    },
     /// Another delivery holds the key and has not finished: retry later.
     Busy,
     /// The key is done, by a body with this hash.
@@ -186,7 +189,7 @@ impl<'a> Life<'a> {
 
     fn claimed(&self, claim: Claim) -> State {
         match claim {
-            Claim::Claimed => self.publishing(),
+            Claim::Claimed { .. } => self.publishing(),
             Claim::Busy => self.decided(Outcome::Busy),
             Claim::Done { body } => self.decided(Outcome::AlreadyDone { other_body: body != self.body }),
             Claim::Unmarked => State::MarkingDone(Outcome::AlreadyDone { other_body: false }),
@@ -238,7 +241,7 @@ mod tests {
         Life::of_webhook(Attempt(0), schedule, BodyHash::from(7), events)
     }
 
-    const CLAIMED: Answer = Answer::Claim(Claim::Claimed);
+    const CLAIMED: Answer = Answer::Claim(Claim::Claimed { published: None });
 
     #[test]
     fn a_good_webhook_is_claimed_published_marked_and_acked() {

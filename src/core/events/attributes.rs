@@ -1,18 +1,12 @@
 //! The CloudEvents extension attributes that are derived from an event, under the names of the extension
-//! documents: Correlation, Partitioning, Sequence and Distributed Tracing.
+//! documents: Correlation and Distributed Tracing. Those of Partitioning and Sequence are in
+//! [`super::order`].
 //!
 //! All are pure functions of the webhook, so that the same webhook always yields the same bytes.
 
 use std::borrow::Cow;
 
-use jiff::Timestamp;
-use sha1::{Digest, Sha1};
-
-use super::{
-    data::Data,
-    event::{Event, EventType},
-    percent,
-};
+use super::{data::Data, event::Event, percent};
 use crate::core::webhook::{Headers, SourceName};
 
 /// The beginning of the subject of an event that has no object of its own.
@@ -57,53 +51,6 @@ pub(super) fn correlation_id(source: &SourceName, subject: &str, event: &Event<'
     Some(correlation)
 }
 
-/// Returns `partitionkey`: 32 bits of the SHA-1 of `correlationid`, as 8 hexadecimal digits. Consumers that
-/// share the work take the events whose number leaves their remainder; no library is needed to hash alike.
-pub(super) fn partition_key(correlation_id: &str) -> String {
-    let hash = Sha1::digest(correlation_id);
-    let half = |n: usize| usize::from(if n.is_multiple_of(2) { hash[n / 2] >> 4 } else { hash[n / 2] & 15 });
-    ascii(&std::array::from_fn::<_, 8, _>(|n| b"0123456789abcdef"[half(n)]))
-}
-
-/// Returns `sequence`: the time in microseconds since 1970 as 16 digits, `-`, and the stage of the type. As
-/// text, those of the events about one call sort by the times that the provider tells. These may be of two
-/// clocks: Morph tells answers and ends by the call's, and other updates by the record's, which may run
-/// behind.
-pub(super) fn sequence(time: Timestamp, kind: EventType) -> String {
-    // 16 digits last until the year 2286; a time before 1970 is none.
-    let mut rest = time.as_microsecond().clamp(0, 9_999_999_999_999_999);
-    let mut text = *b"0000000000000000-0";
-    for digit in text[..16].iter_mut().rev() {
-        *digit += (rest % 10) as u8;
-        rest /= 10;
-    }
-    text[17] += stage(kind);
-    ascii(&text)
-}
-
-/// Returns a text of ASCII characters. Formatting it would take ten times as long.
-fn ascii(text: &[u8]) -> String {
-    str::from_utf8(text).unwrap_or_default().to_owned()
-}
-
-/// Returns the stage of a type, from 0 to 9: its place among events of the same instant about one object. The
-/// last word of the type decides.
-fn stage(kind: EventType) -> u8 {
-    match kind.as_str().rsplit('.').next().unwrap_or_default() {
-        "scheduled" => 0,
-        "initiated" | "created" => 1,
-        "ringing" => 2,
-        "early_media" => 3,
-        "answered" => 4,
-        "transferred" | "media" | "input" | "partial" | "received" | "sent" => 5,
-        "ended" | "resolved" => 6,
-        "updated" => 8,
-        "deleted" => 9,
-        // What becomes known of something that is over: transcripts, tags, costs, reports, errors.
-        _ => 7,
-    }
-}
-
 /// Returns `traceparent` and `tracestate` as the sender wrote them. The latter means nothing without the
 /// former; one that was sent in parts is one list (W3C Trace Context).
 pub(super) fn trace(headers: &Headers) -> (Option<&str>, Option<Cow<'_, str>>) {
@@ -120,7 +67,7 @@ pub(super) fn trace(headers: &Headers) -> (Option<&str>, Option<Cow<'_, str>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::events::data::MessageData;
+    use crate::core::events::{data::MessageData, event::EventType};
 
     fn event(subject: &str, tenant: Option<&str>, connector: Option<&str>) -> Event<'static> {
         Event {
@@ -163,51 +110,6 @@ mod tests {
         message.conversation_id = Some("c 1".into());
         assert_eq!(correlated(&of(&message)).as_deref(), Some("morph/conversation/c%201"));
         assert_eq!(correlated(&event("webhook/delivery:1", None, None)), None);
-    }
-
-    #[test]
-    fn a_partition_key_is_the_same_number_everywhere() {
-        // The first 4 bytes of `sha1sum`.
-        assert_eq!(partition_key("abc"), "a9993e36");
-        assert_eq!(u32::from_str_radix(&partition_key("abc"), 16), Ok(0xa999_3e36));
-    }
-
-    #[test]
-    fn sequences_sort_by_time_and_within_an_instant_by_stage() {
-        let at = |time: &str, kind| sequence(time.parse().expect("a time"), kind);
-        use EventType::{CallAnswered, CallDeleted, CallEnded, CallInitiated, TranscriptCompleted};
-        let sorted = [
-            at("1969-12-31T23:59:59Z", CallDeleted),
-            at("2000-01-01T00:00:00Z", CallInitiated),
-            at("2026-01-01T09:05:04Z", CallInitiated),
-            at("2026-01-01T09:05:04Z", CallAnswered),
-            at("2026-01-01T09:05:04.000001Z", CallInitiated),
-            at("2026-01-01T09:12:16.608Z", CallEnded),
-            at("2026-01-01T09:12:16.608Z", TranscriptCompleted),
-            at("2100-01-01T00:00:00Z", CallInitiated),
-        ];
-        assert!(sorted.is_sorted_by(|a, b| a < b), "{sorted:?}");
-        assert_eq!(sorted[5], "1767258736608000-6");
-    }
-
-    #[test]
-    fn the_types_of_a_call_are_staged_in_the_order_of_its_life() {
-        let mut calls: Vec<_> = EventType::ALL
-            .iter()
-            .map(|kind| (stage(*kind), kind.as_str()))
-            .filter(|(_, kind)| kind.starts_with("call."))
-            .collect();
-        calls.sort_unstable();
-        let of = |stage: u8| {
-            calls.iter().filter(|(of, _)| *of == stage).map(|(_, kind)| *kind).collect::<Vec<_>>()
-        };
-        assert_eq!(of(1), ["call.initiated"]);
-        assert_eq!(of(4), ["call.answered"]);
-        assert_eq!(of(5), ["call.input", "call.media", "call.transcript.partial", "call.transferred"]);
-        assert_eq!(of(6), ["call.ended"]);
-        assert!(of(7).contains(&"call.transcript.completed") && of(7).contains(&"call.cost_reported"));
-        assert_eq!(of(8), ["call.transcript.updated", "call.updated"]);
-        assert_eq!(of(9), ["call.deleted", "call.transcript.deleted"]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::{
     classification::classify,
     event::{Event, EventType},
     key::IdempotencyKey,
+    order::{ObjectKey, Place, Sequence},
     percent,
     redaction::{MASK, Redaction},
 };
@@ -23,8 +24,14 @@ use crate::core::{
 /// The media type of an encoded event.
 pub const CONTENT_TYPE: &str = "application/cloudevents+json";
 
+/// The word before the routing key of a test that is kept apart.
+pub const TEST_PREFIX: &str = "test.";
+
 /// The approximate size of an event's own attributes, in bytes.
 const ENVELOPE_BYTES: usize = 1200;
+
+/// The attribute that marks an event as late, with the start of the object that it is put into.
+const LATE: &[u8] = b"{\"late\":true,";
 
 /// An event as it is published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,8 +48,22 @@ pub struct Encoded {
     pub addressed_to: Vec<String>,
     /// True for a redacted copy. Nobody else gets it.
     pub is_redacted: bool,
-    /// The JSON text.
+    /// Its place among the events about its object; none for an event without an object of its own.
+    pub place: Option<Place>,
+    /// The JSON text, without `late`.
     pub body: Bytes,
+}
+
+impl Encoded {
+    /// Returns the JSON text with `late`: an event that goes further was published already.
+    pub fn late_body(&self) -> Bytes {
+        [LATE, self.body.get(1..).unwrap_or_default()].concat().into()
+    }
+
+    /// Returns the most bytes that its JSON text may have.
+    pub fn bytes_max(&self) -> usize {
+        self.body.len() + self.place.map_or(0, |_| LATE.len() - 1)
+    }
 }
 
 /// Encodes the events that `webhook` yielded, whose schemas have the default base.
@@ -68,20 +89,25 @@ pub fn encode_with<'e>(
         let id = key.event_id(&webhook.source, event.kind, *count);
         *count += 1;
         let time = event.time.unwrap_or(webhook.received_at);
+        let (subject, sequence) = (subject(&event.subject), Sequence::new(time, event.kind));
+        let correlation = correlate(webhook, &subject, event);
+        let place = correlation.as_ref().map(|(_, object)| Place { object: *object, sequence });
         let envelope = Envelope {
             schema_base,
             webhook,
             key,
             id,
             time,
-            subject: subject(&event.subject),
+            subject,
+            correlation,
+            sequence,
             event,
             redaction: None,
         };
         let kind = event.kind.as_str();
         let routing_key = [kind, ".", webhook.source.as_str()].concat();
         let body = envelope.body();
-        Encoded { id, kind, time, routing_key, addressed_to: Vec::new(), is_redacted: false, body }
+        Encoded { id, kind, time, routing_key, addressed_to: Vec::new(), is_redacted: false, place, body }
     })
 }
 
@@ -97,9 +123,29 @@ pub fn encode_redacted(
     let (id, time) = (encoded.id, encoded.time);
     let copy = redaction.copy(event, id);
     let subject = subject(&copy.subject);
-    let redaction = Some(&redaction);
-    let body = Envelope { schema_base, webhook, key, id, time, subject, event: &copy, redaction }.body();
-    Encoded { addressed_to: Vec::new(), is_redacted: true, body, ..encoded.clone() }
+    // Events about two calls whose ids are masked have nothing in common.
+    let correlation = correlate(webhook, &subject, &copy).filter(|(id, _)| !id.contains(MASK));
+    let envelope = Envelope {
+        schema_base,
+        webhook,
+        key,
+        id,
+        time,
+        subject,
+        correlation,
+        sequence: Sequence::new(time, event.kind),
+        event: &copy,
+        redaction: Some(&redaction),
+    };
+    // Its place is the event's: a copy is late if its event is.
+    Encoded { addressed_to: Vec::new(), is_redacted: true, body: envelope.body(), ..encoded.clone() }
+}
+
+/// Returns the `correlationid` of an event with this subject, and the object that it names.
+fn correlate(webhook: &Webhook, subject: &str, event: &Event<'_>) -> Option<(String, ObjectKey)> {
+    let id = attributes::correlation_id(&webhook.source, subject, event)?;
+    let object = ObjectKey::of(&id);
+    Some((id, object))
 }
 
 /// What the attributes of an event are made of.
@@ -112,6 +158,9 @@ struct Envelope<'e> {
     time: Timestamp,
     /// The subject as it is published.
     subject: Cow<'e, str>,
+    /// What the event has in common with the others about its object, and the object.
+    correlation: Option<(String, ObjectKey)>,
+    sequence: Sequence,
     event: &'e Event<'e>,
     /// Set if `event` is a redacted copy.
     redaction: Option<&'e Redaction<'e>>,
@@ -162,19 +211,20 @@ impl Envelope<'_> {
     /// Writes the attributes of CloudEvents' own extensions, and what became of the data of a copy.
     fn write_extensions(&self, out: &mut Vec<u8>) {
         let Self { webhook, event, .. } = self;
-        let mut correlation_id = attributes::correlation_id(&webhook.source, &self.subject, event);
         let (trace_parent, mut trace_state) = attributes::trace(&webhook.headers);
         let mut class = classify(event, webhook.provider.schema());
         if let Some(redaction) = self.redaction {
-            // Events about two calls whose ids are masked have nothing in common.
-            correlation_id = correlation_id.filter(|id| !id.contains(MASK));
             // Senders write into it what they like.
             trace_state = None;
             class = redaction.class(event);
         }
-        write_field!(out, "correlationid", &correlation_id);
-        write_field!(out, "partitionkey", &correlation_id.as_deref().map(attributes::partition_key));
-        write_field!(out, "sequence", &attributes::sequence(self.time, event.kind));
+        write_field!(out, "correlationid", &self.correlation.as_ref().map(|(id, _)| id.as_str()));
+        write_field!(
+            out,
+            "partitionkey",
+            &self.correlation.as_ref().map(|(_, object)| object.partition_key())
+        );
+        write_field!(out, "sequence", &self.sequence.text());
         // Not the time of writing, which would be another one each time.
         write_field!(out, "recordedtime", &webhook.received_at);
         write_field!(out, "dataclassification", &class);
@@ -297,6 +347,23 @@ mod tests {
                 "{name}: {value}"
             );
         }
+    }
+
+    #[test]
+    fn late_is_one_more_attribute_and_changes_nothing_else() {
+        let (webhook, key) = (webhook(), IdempotencyKey::from_parts(&["1"]));
+        let of = |subject: &str| {
+            let event = Event { subject: subject.to_owned(), ..event(EventType::CallEnded) };
+            encode(&webhook, &key, &[event]).next().expect("an event")
+        };
+        let (call, other) = (of("call/1"), of("webhook/1"));
+        let json = |body: &[u8]| serde_json::from_slice::<serde_json::Value>(body).expect("JSON");
+        let (mut late, plain) = (json(&call.late_body()), json(&call.body));
+        assert_eq!(late.as_object_mut().expect("an object").remove("late"), Some(true.into()));
+        assert_eq!(late, plain);
+        assert_eq!(call.late_body().len(), call.bytes_max());
+        // An event without an object is never late.
+        assert_eq!((other.place, other.body.len()), (None, other.bytes_max()));
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod data;
 pub mod event;
 pub mod filter;
 pub mod key;
+pub mod order;
 mod percent;
 pub mod phone;
 pub mod redaction;

@@ -9,7 +9,7 @@ pub(super) const EVENT: Schema = Schema {
     public: &[
         "specversion|id|source|type|subject|time|timesource|datacontenttype|dataschema",
         "provider|providerevent|deliveryid|test|tenant|connector|traceparent",
-        "correlationid|partitionkey|sequence|recordedtime|dataclassification|redaction",
+        "correlationid|partitionkey|sequence|late|recordedtime|dataclassification|redaction",
         "data.call_id|transcript_id|message_id|conversation_id|contact_id|record_id|scheduling_id|widget_id",
         "data.direction|status|end_reason|kind|channel|channel_id|priority",
         "data.direction_raw|status_raw|end_reason_raw|kind_raw|channel_raw|priority_raw",

@@ -1,22 +1,32 @@
-//! Idempotency keys: what is claimed, and what is done.
+//! Idempotency keys: what is claimed, and what is done. Beside them, how far the events about an object are.
 //!
 //! A key holds nothing, a claim (its owner's token, with a lease) or a done mark (the hash of the published
 //! body, a number). Anything else is the value of another program: an answer of this key alone.
+//!
+//! An object holds the highest [`Sequence`] among the events about it that were published and marked. It is
+//! read with the claims and raised with the done marks, so it costs no round trip. It is a hint: where it is
+//! lost or unreadable, nothing is known.
 
 use std::time::Duration;
 
 use super::{
     error::{StoreError, is_overwritten},
     names::Names,
-    scripts::{CALL_MAX, millis},
+    scripts::{CALL_MAX, Claimed, millis},
     store::Store,
 };
 use crate::core::{
     delivery::lifecycle::Claim,
-    events::key::{BodyHash, IdempotencyKey, StoreKey},
+    events::{
+        key::{BodyHash, IdempotencyKey, StoreKey},
+        order::{ObjectKey, Place, Sequence},
+    },
     ledger::{Entry, State},
     webhook::SourceName,
 };
+
+/// The longest time for which it is known how far the events about an object are.
+const OBJECT_TTL_MAX: Duration = Duration::from_hours(24);
 
 /// A key to claim.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +37,8 @@ pub struct ToClaim<'a> {
     pub owner: &'a str,
     /// The webhook's place in the ledger.
     pub entry: Option<Entry>,
+    /// The object that its events are about.
+    pub object: Option<ObjectKey>,
 }
 
 /// A key to mark done.
@@ -38,6 +50,8 @@ pub struct ToMark {
     pub body: BodyHash,
     /// The webhook's place in the ledger.
     pub entry: Option<Entry>,
+    /// The last place of its events.
+    pub place: Option<Place>,
 }
 
 /// What Redis holds under a key.
@@ -65,7 +79,7 @@ impl Store {
     ) -> Result<(Mark, Option<Duration>), StoreError> {
         let key = key.store_key(source);
         let reading = self.within_deadline(async |link| {
-            let name = link.names.mark(key);
+            let name = link.names.mark(&key);
             let value = redis::cmd("GET").arg(name).query_async(&mut link.connection).await;
             // No mark is empty, so that this is one that hookswitch did not write.
             let overwritten = Some(Vec::new());
@@ -97,29 +111,23 @@ impl Store {
     ) -> Result<Vec<Claim>, StoreError> {
         let mut answers = Vec::with_capacity(claims.len());
         for claims in claims.chunks(CALL_MAX) {
-            let read = |names: &Names, claim: &ToClaim<'_>, answer: String| match answer.as_str() {
-                "claimed" => Claim::Claimed,
-                "busy" => Claim::Busy,
-                done => match done.parse() {
-                    Ok(body) => Claim::Done { body },
-                    Err(_) => Claim::Unreadable { key: names.shown_mark(claim.key).into() },
-                },
-            };
             let claimed = self.within_deadline(async |link| {
                 let mut call = self.scripts().claim.prepare_invoke();
                 call.arg(millis(lease));
                 for claim in claims {
-                    call.key(link.names.mark(claim.key)).arg(claim.owner);
+                    call.key(link.names.mark(&claim.key)).arg(claim.owner);
                 }
-                let said: Vec<String> = call.invoke_async(&mut link.connection).await?;
-                let said = claims.iter().zip(said);
-                Ok(said.map(|(claim, answer)| read(&link.names, claim, answer)).collect::<Vec<_>>())
+                for object in claims.iter().filter_map(|claim| claim.object.as_ref()) {
+                    call.key(link.names.object(object));
+                }
+                let said = call.invoke_async(&mut link.connection).await?;
+                Ok(answers_of(&link.names, claims, said))
             });
             answers.extend(claimed.await?);
         }
         let done = |(claim, answer): (&ToClaim<'_>, &Claim)| match answer {
             Claim::Done { .. } => claim.entry,
-            Claim::Claimed | Claim::Busy | Claim::Unmarked | Claim::Unreadable { .. } => None,
+            Claim::Claimed { .. } | Claim::Busy | Claim::Unmarked | Claim::Unreadable { .. } => None,
         };
         let duplicates: Vec<Entry> = claims.iter().zip(&answers).filter_map(done).collect();
         if !duplicates.is_empty() {
@@ -129,7 +137,8 @@ impl Store {
     }
 
     /// Marks keys done for `ttl`, up to `CALL_MAX` in one round trip and regardless of their owners: the
-    /// confirm of the events has made it true. Records their entries in the ledger as done.
+    /// confirm of the events has made it true. Records their entries in the ledger as done, and how far the
+    /// objects of their events are.
     ///
     /// # Errors
     /// [`StoreError`]: they may or may not be marked; marking again is safe.
@@ -142,9 +151,14 @@ impl Store {
         for marks in marks.chunks(CALL_MAX) {
             let marking = self.within_deadline(async |link| {
                 let mut call = self.scripts().done.prepare_invoke();
+                let places = || marks.iter().filter_map(|mark| mark.place.as_ref());
                 call.arg(marks.len()).arg(millis(ttl));
+                call.arg(places().count()).arg(millis(ttl.min(OBJECT_TTL_MAX)));
                 for mark in marks {
-                    call.key(link.names.mark(mark.key)).arg(mark.body.as_u64());
+                    call.key(link.names.mark(&mark.key)).arg(mark.body.as_u64());
+                }
+                for Place { object, sequence } in places() {
+                    call.key(link.names.object(object)).arg(sequence.as_u64());
                 }
                 if let Some(since) = &link.since {
                     since.add(&mut call, source, marks.iter().filter_map(|mark| mark.entry));
@@ -163,7 +177,7 @@ impl Store {
     pub async fn release(&self, key: StoreKey, owner: &str) -> Result<(), StoreError> {
         self.within_deadline(async |link| {
             let mut call = self.scripts().release.prepare_invoke();
-            call.key(link.names.mark(key)).arg(owner);
+            call.key(link.names.mark(&key)).arg(owner);
             call.invoke_async::<i64>(&mut link.connection).await
         })
         .await
@@ -177,7 +191,7 @@ impl Store {
     pub async fn forget(&self, source: &SourceName, key: &IdempotencyKey) -> Result<(), StoreError> {
         let key = key.store_key(source);
         self.within_deadline(async |link| {
-            redis::cmd("DEL").arg(link.names.mark(key)).query_async::<i64>(&mut link.connection).await
+            redis::cmd("DEL").arg(link.names.mark(&key)).query_async::<i64>(&mut link.connection).await
         })
         .await
         .map(drop)
@@ -196,7 +210,7 @@ impl Store {
             let reading = self.within_deadline(async |link| {
                 let mut call = redis::cmd("MGET");
                 for (source, key) in keys {
-                    call.arg(link.names.mark(key.store_key(source)));
+                    call.arg(link.names.mark(&key.store_key(source)));
                 }
                 call.query_async::<Vec<_>>(&mut link.connection).await
             });
@@ -206,4 +220,27 @@ impl Store {
         let done = |value: Option<Vec<u8>>| str::from_utf8(&value?).ok()?.parse().ok();
         Ok(values.into_iter().map(done).collect())
     }
+}
+
+/// Returns the answers to claims.
+fn answers_of(names: &Names, claims: &[ToClaim<'_>], (words, published): Claimed) -> Vec<Claim> {
+    let mut published = published.into_iter();
+    let answers = claims.iter().zip(words).map(|(claim, word)| {
+        let published = claim.object.and_then(|object| place_of(object, published.next()??));
+        match word.as_str() {
+            "claimed" => Claim::Claimed { published },
+            "busy" => Claim::Busy,
+            done => match done.parse() {
+                Ok(body) => Claim::Done { body },
+                Err(_) => Claim::Unreadable { key: names.shown_mark(claim.key).into() },
+            },
+        }
+    });
+    answers.collect()
+}
+
+/// Returns the place that an object's value tells; none if hookswitch did not write it.
+fn place_of(object: ObjectKey, value: Vec<u8>) -> Option<Place> {
+    let number: u64 = str::from_utf8(&value).ok()?.parse().ok()?;
+    Some(Place { object, sequence: Sequence::from(number) })
 }

@@ -26,7 +26,7 @@ use redis::{RedisError, RedisResult, aio::MultiplexedConnection};
 use super::{
     error::StoreError,
     link::Link,
-    scripts::{CALL_MAX, millis},
+    scripts::{CALL_MAX, Claimed, millis},
     since::{BLOCK, Since, TTL},
     store::Store,
 };
@@ -156,7 +156,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]
     pub async fn lead(&self, owner: &str, lease: Duration) -> Result<bool, StoreError> {
-        let answers: Vec<String> = self
+        let (answers, _): Claimed = self
             .within_deadline(async |link| {
                 let mut call = self.scripts().claim.prepare_invoke();
                 call.key(link.names.exporter()).arg(millis(lease)).arg(owner);

@@ -3,6 +3,7 @@
 //! | key | value |
 //! | --- | --- |
 //! | `<namespace>:d:<16 bytes>` | a claim or a done mark: see [`super::dedup`] |
+//! | `<namespace>:s:<16 bytes>` | how far the events about an object are: see [`super::dedup`] |
 //! | `<namespace>:ledger`, `<namespace>:ledger:…` | see [`super::ledger`] |
 //! | `<namespace>:wave:<wave>` | the fates of a wave's letters |
 //! | `<namespace>:drift:<source>` | the schema drift of a source: see [`super::drift`] |
@@ -12,7 +13,10 @@
 
 use redis::{RedisWrite, ToRedisArgs};
 
-use crate::core::{events::key::StoreKey, webhook::SourceName};
+use crate::core::{
+    events::{key::StoreKey, order::ObjectKey},
+    webhook::SourceName,
+};
 
 /// The names of the keys of one namespace.
 #[derive(Clone, Debug)]
@@ -20,6 +24,8 @@ pub(super) struct Names {
     namespace: String,
     /// The beginning of the names of claims and done marks.
     marks: String,
+    /// The beginning of the names of objects.
+    objects: String,
 }
 
 /// How the names of claims and done marks begin.
@@ -47,14 +53,14 @@ impl MarkNames {
     }
 }
 
-/// The name of a claim or done mark.
+/// The name of a claim, a done mark or an object: its beginning, and its key.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct MarkName<'a>(&'a str, StoreKey);
+pub(super) struct KeyName<'a>(&'a str, &'a [u8]);
 
-impl ToRedisArgs for MarkName<'_> {
+impl ToRedisArgs for KeyName<'_> {
     fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
         let mut name = [0; 64];
-        let (prefix, key) = (self.0.as_bytes(), self.1.as_bytes());
+        let (prefix, key) = (self.0.as_bytes(), self.1);
         match name.get_mut(..prefix.len() + key.len()) {
             Some(name) => {
                 name[..prefix.len()].copy_from_slice(prefix);
@@ -69,17 +75,22 @@ impl ToRedisArgs for MarkName<'_> {
 impl Names {
     /// Returns the names of a namespace.
     pub(super) fn new(namespace: &str, marks: MarkNames) -> Self {
-        let namespace = namespace.to_owned();
+        let (namespace, objects) = (namespace.to_owned(), format!("{namespace}:"));
         let marks = match marks {
-            MarkNames::Prefixed => format!("{namespace}:"),
+            MarkNames::Prefixed => objects.clone(),
             MarkNames::Bare => String::new(),
         };
-        Self { namespace, marks }
+        Self { namespace, marks, objects }
     }
 
     /// Names the claim or done mark of a key.
-    pub(super) fn mark(&self, key: StoreKey) -> MarkName<'_> {
-        MarkName(&self.marks, key)
+    pub(super) fn mark<'a>(&'a self, key: &'a StoreKey) -> KeyName<'a> {
+        KeyName(&self.marks, key.as_bytes())
+    }
+
+    /// Names what is known of an object.
+    pub(super) fn object<'a>(&'a self, key: &'a ObjectKey) -> KeyName<'a> {
+        KeyName(&self.objects, key.as_bytes())
     }
 
     /// Returns the name of a mark as it can be pasted between double quotes into `redis-cli`.
@@ -130,12 +141,15 @@ mod tests {
     #[test]
     fn every_name_begins_with_the_namespace_but_the_marks_of_the_first_version() {
         let key = StoreKey::default();
-        let written = |names: &Names| names.mark(key).to_redis_args().concat();
+        let written = |names: &Names| names.mark(&key).to_redis_args().concat();
+        let a = ObjectKey::of("a");
+        let object = |names: &Names| names.object(&a).to_redis_args().concat();
         let long = "x".repeat(60);
         for namespace in ["hookswitch", "{eu}", &long] {
             let names = Names::new(namespace, MarkNames::Prefixed);
             let prefix = format!("{namespace}:");
             assert_eq!(written(&names), [prefix.as_bytes(), key.as_bytes()].concat());
+            assert_eq!(object(&names), [prefix.as_bytes(), a.as_bytes()].concat());
             let source = "wavix-eu".parse().expect("a name");
             let all = [
                 names.wave("w"),
@@ -152,6 +166,7 @@ mod tests {
         }
         let bare = Names::new("hookswitch", MarkNames::Bare);
         assert_eq!(written(&bare), key.as_bytes());
+        assert!(object(&bare).starts_with(b"hookswitch:s:"));
         assert_eq!(MarkNames::of_word(MarkNames::Bare.as_str()), MarkNames::Bare);
         assert_eq!(MarkNames::of_word(MarkNames::Prefixed.as_str()), MarkNames::Prefixed);
     }

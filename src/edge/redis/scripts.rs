@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use redis::Script;
 
-/// Most keys or numbers that one call of a script gets: Redis does nothing else meanwhile. No script's work
-/// depends on anything but what its caller sends.
+/// Most keys, with an object each, or numbers that one call of a script gets: Redis does nothing else
+/// meanwhile. No script's work depends on anything but what its caller sends.
 pub(super) const CALL_MAX: usize = 1_000;
+
+/// The answer of `claim.lua`: a word for each key, and a value for each object.
+pub(super) type Claimed = (Vec<String>, Vec<Option<Vec<u8>>>);
 
 /// The scripts of a [`Store`](super::Store), hashed once.
 pub(super) struct Scripts {

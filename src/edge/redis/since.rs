@@ -70,7 +70,7 @@ pub(super) async fn probe(
 ) -> RedisResult<()> {
     let script = scripts::probe();
     let mut call = script.prepare_invoke();
-    call.key(names.mark(StoreKey::default())).key(names.probe("any"));
+    call.key(names.mark(&StoreKey::default())).key(names.probe("any"));
     if let Some(since) = since {
         call.key(&*since.root);
         for key in ["runs", "run", "run/0"] {

@@ -3,6 +3,7 @@
 --
 -- So a missing permission is known when a connection is opened, and is not met again by each delivery.
 redis.call('SET', KEYS[1], 'o', 'NX', 'PX', 1000)
+redis.call('SET', KEYS[1], 'o', 'PX', 1000, 'GET')
 redis.call('GET', KEYS[1])
 redis.call('MGET', KEYS[1])
 redis.call('DEL', KEYS[1])
