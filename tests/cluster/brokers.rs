@@ -194,6 +194,9 @@ async fn a_node_that_is_cut_off_loses_nothing_and_its_clients_do_not_lie() {
         if seconds == 20 {
             // RabbitMQ 3 pauses the minority. RabbitMQ 4 lets clients connect to it, and confirms nothing.
             until("a receiver of the minority accepts nothing", async || !accepts(lonely).await).await;
+            for _ in 0..3 {
+                assert!(!accepts(lonely).await, "a node without a majority confirms nothing");
+            }
         }
         until_healed.await;
         scene.cluster.network.heal(scene.busiest);

@@ -23,17 +23,14 @@ mod unroutable;
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, Once,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
-use tokio::{
-    sync::{OnceCell, watch},
-    task::JoinSet,
-};
+use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use self::{
@@ -44,7 +41,7 @@ use self::{
 use super::{fairness::Fairness, ledger::Keeper};
 use crate::{
     config::Config,
-    core::{delivery::retry::Reconnect, identity::BrokerIdentity, rabbitmq},
+    core::{delivery::retry::Reconnect, rabbitmq},
     edge::{
         amqp::{
             self, ConnectError, Connection, IdentityError,
@@ -75,8 +72,8 @@ pub struct Worker {
     halted: watch::Sender<Option<Trouble>>,
     /// Set once all lanes have run.
     has_consumed: AtomicBool,
-    /// The broker and its virtual host, once they are known.
-    broker: OnceCell<BrokerIdentity>,
+    /// Done once the log has said whether the broker is too old.
+    version_told: Once,
 }
 
 /// The reason why a pool refuses to work: working on could lose or swallow webhooks.
@@ -157,7 +154,7 @@ impl Worker {
             fairness: Arc::default(),
             halted: watch::Sender::new(Some(Trouble::NotConsuming)),
             has_consumed: AtomicBool::new(false),
-            broker: OnceCell::new(),
+            version_told: Once::new(),
         }
     }
 
@@ -265,14 +262,14 @@ impl Worker {
     ) -> Result<JoinSet<Result<(), amqp::Error>>, ConsumeError> {
         let Processor { config, store, metrics, .. } = &*self.processor;
         Topology::of(config).check(connection).await?;
-        let broker = self.broker.get_or_try_init(async || {
-            let broker = amqp::identity(&config.amqp, connection).await?;
+        // An address may lead to another broker than before.
+        let broker = amqp::identity(&config.amqp, connection).await?;
+        self.version_told.call_once(|| {
             if let Some(advice) = rabbitmq::advice(&broker.version) {
                 tracing::warn!("{advice}");
             }
-            Ok::<_, IdentityError>(broker)
         });
-        store.take_for(broker.await?).await?;
+        store.take_for(&broker).await?;
         let mut lanes = JoinSet::new();
         let marks = MarkConsumer::open(connection).await?;
         let shards = topology::raw_shards(connection, config).await?;

@@ -1,7 +1,7 @@
 //! The connection to Redis: making it, checking it, and replacing it when it fails.
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use super::{
     error::StoreError,
     names::Names,
-    owner::{Owner, Record},
+    owner::{KnownOwner, Record},
     since::{self, Since},
 };
 use crate::{
@@ -62,8 +62,8 @@ pub(super) struct LinkKeeper {
     pub(super) clients: Vec<Client>,
     pub(super) timeout: Duration,
     pub(super) namespace: String,
-    /// Whom the process works for, once it is known.
-    pub(super) owner: Arc<OnceLock<Owner>>,
+    /// Whom the process works for, as far as it is known.
+    pub(super) owner: KnownOwner,
     pub(super) broken: mpsc::Receiver<Broken>,
     pub(super) link: watch::Sender<Result<Link, StoreError>>,
     pub(super) metrics: Arc<LinkMetrics>,
@@ -144,8 +144,8 @@ impl LinkKeeper {
             .set_response_timeout(Some(self.timeout));
         let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
         let owner = self.owner.get();
-        let record = Record::read(&mut connection, &self.namespace, owner).await?;
-        record.check(&self.namespace, owner)?;
+        let record = Record::read(&mut connection, &self.namespace, owner.as_ref()).await?;
+        record.check(&self.namespace, owner.as_ref())?;
         let names = Arc::new(Names::new(&self.namespace, record.marks));
         let probe = names.probe("writes");
         redis::cmd("SET").arg(&probe).arg(1).arg("PX").arg(1_000).query_async::<()>(&mut connection).await?;

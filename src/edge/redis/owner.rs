@@ -1,6 +1,8 @@
 //! Whom a namespace belongs to. Two deployments that shared one would drop each other's webhooks as
 //! duplicates.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use redis::{RedisResult, aio::MultiplexedConnection};
 
 use super::{
@@ -16,6 +18,20 @@ pub(super) struct Owner {
     pub(super) broker: BrokerIdentity,
     /// Set if the process takes a namespace that belongs to nobody.
     pub(super) takes: bool,
+}
+
+/// The owner that a process works for, as far as it is known.
+#[derive(Clone, Default)]
+pub(super) struct KnownOwner(Arc<Mutex<Option<Owner>>>);
+
+impl KnownOwner {
+    pub(super) fn get(&self) -> Option<Owner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set(&self, owner: Owner) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(owner);
+    }
 }
 
 /// What Redis knows about a namespace.
@@ -59,7 +75,7 @@ impl Record {
         let text = format!(
             "the keys `{namespace}:*` belong to {theirs}, and this is {ours}: give each deployment a \
              redis.namespace or a database of its own; only if the other one is gone for good, run `HDEL {} \
-             broker` in redis-cli",
+             broker topology` in redis-cli",
             names::owner(namespace)
         );
         Err(StoreError::new(Trouble::StoreForeign, text))

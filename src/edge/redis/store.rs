@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use super::{
     error::{OVERWRITTEN, StoreError, is_overwritten},
     link::{self, Broken, Link, LinkKeeper},
-    owner::{Owner, Record},
+    owner::{KnownOwner, Owner, Record},
     scripts::Scripts,
 };
 use crate::{
@@ -36,7 +36,7 @@ struct Shared {
     timeout: Duration,
     namespace: String,
     scripts: Scripts,
-    owner: Arc<OnceLock<Owner>>,
+    owner: KnownOwner,
     /// Keys of the ledger that were found overwritten: each is reported once.
     overwritten: Mutex<HashSet<String>>,
     /// Asks for a new connection.
@@ -53,12 +53,12 @@ impl Store {
         let connecting = StoreError::new(Trouble::StoreDown, "not connected yet");
         let (sender, link) = watch::channel(Err(connecting));
         let (broken, failures) = mpsc::channel(FAILURES_MAX);
-        let (timeout, namespace, owner) = (config.timeout, config.namespace.clone(), Arc::default());
+        let (timeout, namespace, owner) = (config.timeout, config.namespace.clone(), KnownOwner::default());
         let keeper = LinkKeeper {
             clients,
             timeout,
             namespace: namespace.clone(),
-            owner: Arc::clone(&owner),
+            owner: owner.clone(),
             broken: failures,
             link: sender,
             metrics,
@@ -87,11 +87,11 @@ impl Store {
     }
 
     async fn belong_to(&self, owner: Owner) -> Result<(), StoreError> {
-        let owner = self.shared.owner.get_or_init(|| owner);
+        self.shared.owner.set(owner.clone());
         let (namespace, number) = (&self.shared.namespace, self.link()?.number);
         let reading =
-            async |link: &mut Link| Record::read(&mut link.connection, namespace, Some(owner)).await;
-        let checked = self.within_deadline(reading).await?.check(namespace, Some(owner));
+            async |link: &mut Link| Record::read(&mut link.connection, namespace, Some(&owner)).await;
+        let checked = self.within_deadline(reading).await?.check(namespace, Some(&owner));
         if let Err(foreign) = &checked {
             self.replace_link(number, foreign.clone());
         }

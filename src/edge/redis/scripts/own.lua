@@ -13,11 +13,13 @@ if not marks then
 end
 if ARGV[1] ~= '' and ARGV[3] == '1' then
   if not owner then
-    owner = ARGV[1]
+    owner, topology = ARGV[1], false
     redis.call('HSET', KEYS[1], 'broker', owner, 'marks', marks)
+    redis.call('HDEL', KEYS[1], 'topology')
   end
-  -- Its topology is new to the record, or was applied anew after the broker had lost its data.
-  if owner == ARGV[1] and ARGV[2] ~= '' and topology ~= ARGV[2] then
+  -- Its topology is new to the record, or was applied anew after the broker had lost its data. A process that
+  -- does not know that yet brings an earlier time.
+  if owner == ARGV[1] and ARGV[2] ~= '' and (not topology or topology < ARGV[2]) then
     topology = ARGV[2]
     redis.call('HSET', KEYS[1], 'topology', topology)
   end
