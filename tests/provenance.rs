@@ -209,17 +209,18 @@ fn the_fields_of_varda_have_sources() {
 
 #[test]
 fn what_is_too_large_is_tried_in_part_and_says_so() {
-    let lines: Vec<_> = (0..20_000).map(|n| serde_json::json!({ "message": format!("line {n}") })).collect();
+    let text = "so much to say ".repeat(20);
+    let lines: Vec<_> = (0..2_000).map(|n| serde_json::json!({ "message": format!("{text}{n}") })).collect();
     let body = serde_json::json!({ "event_type": "call_ended", "timestamp_utc": 1760084597,
         "payload": { "call_id": 7, "transcript": lines } });
     let webhook = cases::webhook(Provider::Salpre, Headers::default(), body.to_string());
     let provenance = provenance::trace(&webhook, &read(&webhook).unwrap(), &read).unwrap();
-    assert!((1..20_000).contains(&provenance.untried), "{}", provenance.untried);
+    assert!((1..2_000).contains(&provenance.untried), "{}", provenance.untried);
     let of = |pointer: &str| {
         let fields = provenance.events.iter().flatten();
         fields.filter(|field| field.pointer == pointer).map(|field| field.sources.len()).collect::<Vec<_>>()
     };
     // What is no item of a list comes first, then the first items.
     assert_eq!((of("/data/call_id"), of("/data/transcript/0/text")), (vec![1, 1], vec![1]));
-    assert_eq!(of("/data/transcript/19999/text"), [0]);
+    assert_eq!(of("/data/transcript/1999/text"), [0]);
 }

@@ -21,6 +21,7 @@ use super::{
 use crate::{
     app::worker::read::{Normalize, NormalizedWebhook, read_of_any_source},
     core::{
+        delivery::fault::Fault,
         events::{cloudevent, phone::PhoneRegion},
         printable::printable,
         providers::{self, NormalizeError, Provider},
@@ -122,7 +123,10 @@ fn fields_of_many(args: &Args, webhooks: &Path, config: Option<&Path>) -> anyhow
     let config = load(config)?;
     let mut out = Out::new();
     recorded::webhooks(webhooks, &mut |id, webhook| {
-        let read = |normalize: Normalize, webhook: &Webhook| read_of_any_source(&config, normalize, webhook);
+        let read = |normalize: Normalize, webhook: &Webhook| {
+            let in_words = |fault: Fault| format!("{}: {fault}", fault.reason());
+            read_of_any_source(&config, normalize, webhook).map_err(in_words)
+        };
         match fields::trace(&webhook, read) {
             Ok(traced) => print_fields(args, Some(&id), &traced, &mut out),
             Err(error) if args.json => {

@@ -145,15 +145,16 @@ pub fn trace(
 ) -> Result<Provenance, JsonError> {
     let document = Document::parse(&webhook.body)?;
     let mut evidence = Evidence::of(yields);
+    let cost = webhook.body.len() + BYTES_PER_READING;
     let mut left = BYTES_MAX;
     let subjects = Subject::all(webhook, &document);
     let mut tried = Vec::with_capacity(subjects.len());
     for subject in &subjects {
-        let trials = subject.trials(webhook, &document);
-        let cost = trials.iter().map(|trial| trial.webhook.body.len() + BYTES_PER_READING).sum();
-        let Some(rest) = left.checked_sub(cost) else { continue };
-        left = rest;
-        for trial in trials {
+        if left == 0 {
+            break;
+        }
+        for trial in subject.trials(webhook, &document) {
+            left = left.saturating_sub(cost);
             evidence.note(subject, &trial.change, read(&trial.webhook).as_ref());
         }
         tried.push(subject);
