@@ -131,7 +131,15 @@ impl Traced {
     fn rows(&self, event: usize, field: &Field, show: Show) -> Vec<Vec<String>> {
         let (pointer, value) = self.shown(event, field, show);
         if field.sources.is_empty() {
-            return vec![vec![pointer, value, String::new(), "fixed".to_owned()]];
+            // What was not tried may be its source.
+            let rule = if self.provenance.untried == 0 { "fixed" } else { "not known" };
+            return vec![vec![pointer, value, String::new(), rule.to_owned()]];
+        }
+        let is_of_type = |source: &Source| source.rule == Rule::OfType;
+        if field.sources.iter().all(is_of_type) {
+            let origins = field.sources.iter().map(|source| self.origin_in_words(&source.origin, show));
+            let origins = origins.collect::<Vec<_>>().join(" and ");
+            return vec![vec![pointer, value, origins, rule_in_words(Rule::OfType)]];
         }
         let row = |(nth, source): (usize, &Source)| {
             let cell = |text: &str| if nth == 0 { text.to_owned() } else { String::new() };

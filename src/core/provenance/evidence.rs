@@ -53,6 +53,12 @@ impl Sources {
             (Level::Presence, [Source { origin: Origin::Body(all), .. }], Origin::Body(one)) => {
                 *all = common(all, one).to_owned();
             }
+            // What holds a value that decides the types says no more than the value.
+            (Level::OfType, [.., Source { origin: Origin::Body(around), .. }], Origin::Body(inner))
+                if is_inside(inner, around) =>
+            {
+                around.clone_from(inner);
+            }
             (_, [.., last], _) if last.origin == *origin => {}
             _ => self.list.push(Source { origin: origin.clone(), rule }),
         }
@@ -105,13 +111,18 @@ impl Evidence {
             return;
         }
         for (nth, event) in self.events.iter().enumerate() {
+            let is_gone = others.len() <= nth;
             let other = others.get(nth).map(Leaves::by_pointer).unwrap_or_default();
             effect.changes_events |= other.len() != event.leaves.len();
             for ((pointer, was), sources) in event.leaves.iter().zip(&mut self.fields[nth]) {
                 let is = other.get(pointer.as_str()).copied();
                 if is != Some(was) {
                     effect.changes_events = true;
-                    let (level, rule) = judge(subject, change, (pointer, was, is), is_other_type);
+                    let (level, rule) = match judge(subject, change, (pointer, was, is), is_other_type) {
+                        // That the word vanished with its event says nothing about the word.
+                        (level, Rule::Word) if is_gone => (level, Rule::Copied),
+                        judged => judged,
+                    };
                     sources.note(level, &subject.origin, rule);
                 }
             }
@@ -197,4 +208,9 @@ fn concluded(pointer: &str, Sources { level, list }: Sources, spans: &Spans<'_>)
             .collect();
     }
     list
+}
+
+/// Returns true if the value at `inner` is inside the one at `around`.
+fn is_inside(inner: &str, around: &str) -> bool {
+    inner.strip_prefix(around).is_some_and(|rest| rest.starts_with('/'))
 }
