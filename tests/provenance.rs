@@ -84,11 +84,8 @@ fn sources(
     let fields = &traced[case].1.events[event];
     let field = fields.iter().find(|field| field.pointer == pointer).expect("a field");
     let sources = field.sources.iter().map(|source| {
-        let origin = match &source.origin {
-            Origin::Body(pointer) => pointer.clone(),
-            Origin::Header(name) => name.clone(),
-            other => format!("{other:?}"),
-        };
+        let origin = source.origin.pointer().map(str::to_owned);
+        let origin = origin.unwrap_or_else(|| format!("{:?}", source.origin));
         format!("{origin} {}", source.rule.as_str())
     });
     sources.collect::<Vec<_>>().join(", ")
@@ -102,7 +99,7 @@ fn key(traced: &BTreeMap<String, (Webhook, Provenance)>, case: &str) -> String {
             let origins: Vec<_> = origins.iter().map(|origin| format!("{origin:?}")).collect();
             format!("{} {}", origins.join(" "), rule.as_str())
         }
-        other => format!("{other:?}"),
+        other @ (KeyPart::HashOfNothing | KeyPart::Unknown) => format!("{other:?}"),
     };
     traced[case].1.key.parts.iter().map(part).collect::<Vec<_>>().join(" + ")
 }
@@ -112,7 +109,7 @@ fn the_fields_of_morph_have_sources() {
     let traced = checked(Provider::Morph, &["/timesource"]);
     let case = "call-with-another-time-zone-and-no-fraction";
     for (pointer, expected) in [
-        ("/tenant", "x-owner-id copied"),
+        ("/tenant", "Header(\"x-owner-id\") copied"),
         ("/data/direction", "/data/fields/direction word"),
         ("/data/started_at", "/data/fields/startedAt time"),
         ("/data/participants/0/reference/kind", "/data/fields/users/0/model word"),

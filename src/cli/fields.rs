@@ -214,7 +214,10 @@ impl Traced {
         let event = |(nth, fields): (usize, &Vec<Field>)| {
             fields.iter().map(|one| field(nth, one)).collect::<Vec<_>>()
         };
-        let silent = |(pointer, why): &(String, Silent)| json!({ "pointer": self.pointer(pointer, show), "why": why.as_str() });
+        let silent = |(pointer, why): &(String, Silent)| {
+            let pointer = self.pointer(pointer, show);
+            json!({ "pointer": pointer, "why": why.as_str() })
+        };
         json!({
             "events": self.provenance.events.iter().enumerate().map(event).collect::<Vec<_>>(),
             "without_field": self.provenance.silent.iter().map(silent).collect::<Vec<_>>(),

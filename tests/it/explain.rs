@@ -104,9 +104,8 @@ async fn the_key_and_the_fields_of_a_dead_letter_have_sources_and_values_are_mas
     worker.finish().await;
 
     let said = tool.ok(&format!("explain {dead}")).await.out;
-    let key = "key           made of \"live\", /event_type, /payload/call_id, /timestamp_utc; which parts there are \
-               depends on /is_test";
-    assert!(said.contains(key) && !said.contains("copied"), "{said}");
+    let key = "key           made of \"live\", /event_type, /payload/call_id, /timestamp_utc; ";
+    assert!(said.contains(key) && said.contains("depends on /is_test") && !said.contains("copied"), "{said}");
     let said = tool.ok(&format!("explain {dead} --fields")).await.out;
     let row = |field: &str| {
         let line = said.lines().find(|line| line.split_whitespace().next() == Some(field));

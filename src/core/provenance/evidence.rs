@@ -3,10 +3,11 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{
-    Field, Origin, Provenance, Reading, Rule, Silent, Source,
+    found::{Field, Provenance, Reading, Silent, Source},
     key::KeyEvidence,
+    origin::Origin,
     places::Leaves,
-    rule::{self, Pair},
+    rule::{self, Pair, Rule},
     spans::{Spans, common},
     subject::{Change, Subject},
 };

@@ -1,6 +1,6 @@
 //! How an idempotency key is made.
 
-use super::{Origin, spans::Spans};
+use super::{origin::Origin, spans::Spans};
 use crate::core::events::key::IdempotencyKey;
 
 /// The number of hexadecimal digits of a hash in a key.

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::Origin;
+use super::origin::Origin;
 
 /// The values of a body, and how many of them each object and list holds.
 #[derive(Debug)]

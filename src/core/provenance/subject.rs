@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Origin,
+    origin::Origin,
     places::{Place, canonical, places},
 };
 use crate::core::{
