@@ -8,6 +8,7 @@ mod diff;
 mod drift;
 mod exit;
 mod explain;
+mod fields;
 mod health;
 mod help;
 mod ledger;

@@ -45,22 +45,62 @@ pub(super) fn read(
     prefer: Prefer,
     each: &mut dyn FnMut(Record) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let mut ids = HashSet::new();
-    let mut once = |record: Record| {
-        if !ids.insert(record.id.clone()) {
-            return Err(BadInput(format!("{}: {} comes twice", path.display(), record.id)).into());
+    items(path, prefer, &mut |item| {
+        each(match item {
+            Item::Record(record) => record,
+            Item::Webhook(id, webhook) => normalized(config, id, &webhook),
+        })
+    })
+}
+
+/// Calls `each` with the id of every webhook of a file or folder, and the webhook, in order.
+///
+/// # Errors
+/// As [`read`]; and [`BadInput`] if the file holds what a build made of webhooks.
+pub(super) fn webhooks(
+    path: &Path,
+    each: &mut dyn FnMut(String, Webhook) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    items(path, Prefer::ThisBuild, &mut |item| match item {
+        Item::Webhook(id, webhook) => each(id, webhook),
+        Item::Record(Record { id, .. }) => {
+            let path = path.display();
+            Err(BadInput(format!("{path}: {id} has no webhook: give the file that was normalized")).into())
         }
-        each(record)
+    })
+}
+
+/// What a file or folder holds.
+enum Item {
+    /// What a build made of a webhook.
+    Record(Record),
+    /// A webhook with its id.
+    Webhook(String, Webhook),
+}
+
+/// Calls `each` with every item of a file or folder, in order.
+fn items(
+    path: &Path,
+    prefer: Prefer,
+    each: &mut dyn FnMut(Item) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut ids = HashSet::new();
+    let mut once = |item: Item| {
+        let (Item::Record(Record { id, .. }) | Item::Webhook(id, _)) = &item;
+        if !ids.insert(id.clone()) {
+            return Err(BadInput(format!("{}: {id} comes twice", path.display())).into());
+        }
+        each(item)
     };
     if !path.is_dir() {
-        return read_file(config, path, &mut once);
+        return read_file(path, &mut once);
     }
     let cases = cases(path)?;
     if cases.is_empty() {
         let path = path.display();
         return Err(BadInput(format!("{path} holds no <provider>/<case>/body.json")).into());
     }
-    cases.iter().try_for_each(|(provider, case)| once(read_case(config, *provider, case, prefer)?))
+    cases.iter().try_for_each(|(provider, case)| once(read_case(*provider, case, prefer)?))
 }
 
 /// The first field of a line.
@@ -69,11 +109,7 @@ struct Head {
     format: String,
 }
 
-fn read_file(
-    config: &Config,
-    path: &Path,
-    each: &mut dyn FnMut(Record) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
+fn read_file(path: &Path, each: &mut dyn FnMut(Item) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let wrong = |n: usize, error: &dyn std::fmt::Display| {
         BadInput(format!("{}, line {}: {error}", path.display(), n + 1))
     };
@@ -85,13 +121,12 @@ fn read_file(
             continue;
         }
         let is_record = serde_json::from_str::<Head>(line).is_ok_and(|head| head.format == FORMAT);
-        let record = if is_record {
-            Record::read(line).map_err(|error| wrong(n, &error))?
+        each(if is_record {
+            Item::Record(Record::read(line).map_err(|error| wrong(n, &error))?)
         } else {
             let letter = Archived::read(line).map_err(|error| wrong(n, &error))?;
-            normalized(config, letter.id.to_string(), &letter.queued.webhook)
-        };
-        each(record)?;
+            Item::Webhook(letter.id.to_string(), letter.queued.webhook)
+        })?;
     }
     Ok(())
 }
@@ -140,7 +175,7 @@ pub(super) fn header(text: &str) -> Result<(String, String), String> {
     Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
-fn read_case(config: &Config, provider: Provider, case: &Path, prefer: Prefer) -> anyhow::Result<Record> {
+fn read_case(provider: Provider, case: &Path, prefer: Prefer) -> anyhow::Result<Item> {
     let wrong = |file: &Path, error: &dyn std::fmt::Display| BadInput(format!("{}: {error}", file.display()));
     let name = case.file_name().unwrap_or_default().to_string_lossy();
     let (id, source) = (format!("{provider}/{name}"), provider.as_str().parse()?);
@@ -149,7 +184,7 @@ fn read_case(config: &Config, provider: Provider, case: &Path, prefer: Prefer) -
         let text = fs::read(&expected).map_err(|error| wrong(&expected, &error))?;
         let outcome = serde_json::from_slice(&text);
         let outcome = outcome.map_err(|error| wrong(&expected, &format!("line {}", error.line())))?;
-        return Ok(Record::new(id, provider, source, outcome));
+        return Ok(Item::Record(Record::new(id, provider, source, outcome)));
     }
     let body = case.join("body.json");
     let body = fs::read(&body).map_err(|error| wrong(&body, &error))?;
@@ -163,5 +198,5 @@ fn read_case(config: &Config, provider: Provider, case: &Path, prefer: Prefer) -
         headers: headers.collect::<Headers>(),
         body: body.into(),
     };
-    Ok(normalized(config, id, &webhook))
+    Ok(Item::Webhook(id, webhook))
 }

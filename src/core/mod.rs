@@ -40,6 +40,7 @@ pub mod ledger;
 pub mod letters;
 pub mod pointer;
 pub mod printable;
+pub mod provenance;
 pub mod providers;
 pub mod rabbitmq;
 pub mod redact;

@@ -34,8 +34,19 @@ impl FromStr for Pointer {
 
 impl fmt::Display for Pointer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|name| write!(f, "/{}", name.replace('~', "~0").replace('/', "~1")))
+        self.0.iter().try_for_each(|name| write!(f, "/{}", escaped(name)))
     }
+}
+
+/// Turns the pointer to a value, which is empty for the document itself, into that to the value inside it
+/// with a key or an index.
+pub fn push(pointer: &mut String, name: &str) {
+    pointer.push('/');
+    pointer.push_str(&escaped(name));
+}
+
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
 }
 
 impl Pointer {

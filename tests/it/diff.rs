@@ -82,3 +82,34 @@ async fn exported_webhooks_are_normalized_by_this_build_and_show_what_is_fixed_a
     assert_eq!(tool.run("normalize --webhooks letters.ndjson --provider salpre").await.code, Some(64));
     assert_eq!(tool.run("normalize").await.code, Some(64));
 }
+
+#[tokio::test]
+async fn the_fields_of_a_body_of_cases_and_of_exported_webhooks_have_sources() {
+    let tool = tool();
+    std::fs::create_dir_all(tool.file("cases/salpre/one")).unwrap();
+    std::fs::write(tool.file("cases/salpre/one/body.json"), call(7)).unwrap();
+    let one = "normalize --provider salpre --file cases/salpre/one/body.json --fields";
+    let masked = tool.ok(one).await.out;
+    assert!(masked.starts_with("key made of \"live\", /event_type, "), "{masked}");
+    assert!(masked.contains("‹text, 13 characters›") && !masked.contains("905555"), "{masked}");
+    assert!(tool.ok(&format!("{one} --reveal")).await.out.contains("+905555555555"));
+    let mut narrow = tool.command(one);
+    let narrow = String::from_utf8(narrow.env("COLUMNS", "60").output().unwrap().stdout).unwrap();
+    assert!(narrow.lines().skip(1).all(|line| line.chars().count() <= 60), "{narrow}");
+
+    let many = tool.ok("normalize --webhooks cases --fields --json").await.json();
+    assert_eq!((&many["webhook"], &many["untried"]), (&"salpre/one".into(), &0.into()), "{many}");
+    let letter = |body: Vec<u8>| {
+        let id = LetterId::new(uuid::Uuid::now_v7());
+        serde_json::to_string(&Archived::from(&Letter { id, queued: queued("salpre", body) })).unwrap() + "\n"
+    };
+    let letters = letter(call(1)) + &letter(b"not JSON".to_vec());
+    std::fs::write(tool.file("letters.ndjson"), letters).unwrap();
+    let lines = tool.ok("normalize --webhooks letters.ndjson --fields --json").await.lines();
+    assert_eq!(lines[0]["key"]["parts"][0]["word"], "live");
+    assert!(lines[1]["error"].as_str().unwrap().starts_with("malformed_json"), "{lines:?}");
+    let records = tool.ok("normalize --webhooks letters.ndjson").await.out;
+    std::fs::write(tool.file("records.ndjson"), records).unwrap();
+    assert_eq!(tool.run("normalize --webhooks records.ndjson --fields").await.code, Some(65));
+    assert_eq!(tool.run("normalize --webhooks letters.ndjson --json").await.code, Some(64));
+}

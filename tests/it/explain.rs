@@ -1,5 +1,10 @@
 //! `hookswitch explain`: what is recorded of a webhook, and no more.
 
+use hookswitch::core::{
+    providers::{self, NormalizeError, Normalized},
+    webhook::Webhook,
+};
+
 use super::{
     support::{World, call, program::Program},
     tails::declare_stream,
@@ -81,4 +86,45 @@ async fn a_webhook_is_explained_from_its_ids_its_key_and_its_letters() {
     for wrong in ["explain 17", "explain k:1"] {
         assert_eq!(tool.run(wrong).await.code, Some(64), "{wrong}");
     }
+}
+
+/// A build with a bug: it refuses every webhook.
+fn old_build(webhook: &Webhook) -> Result<Normalized<'_>, NormalizeError> {
+    let refused = Err(NormalizeError::invalid("payload", "must be a number"));
+    providers::normalize(webhook).and(refused)
+}
+
+#[tokio::test]
+async fn the_key_and_the_fields_of_a_dead_letter_have_sources_and_values_are_masked_unless_revealed() {
+    let world = World::new().await;
+    let tool = Program::of(&world);
+    let worker = world.worker_with(old_build);
+    let dead = world.accept("salpre", [call(8841)]).await[0].uuid();
+    world.wait_for_depth("dead.salpre", 1).await;
+    worker.finish().await;
+
+    let said = tool.ok(&format!("explain {dead}")).await.out;
+    let key = "key           made of \"live\", /event_type, /payload/call_id, /timestamp_utc; ";
+    assert!(said.contains(key) && said.contains("depends on /is_test") && !said.contains("copied"), "{said}");
+    let said = tool.ok(&format!("explain {dead} --fields")).await.out;
+    let row = |field: &str| {
+        let line = said.lines().find(|line| line.split_whitespace().next() == Some(field));
+        line.unwrap_or_else(|| panic!("{field}: {said}")).split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(row("/data/direction"), "/data/direction \"outbound\" /payload/direction word of a list");
+    assert_eq!(row("/data/from/raw"), "/data/from/raw \"‹text, 13 characters›\" /payload/from copied");
+    assert_eq!(row("/provider"), "/provider \"salpre\" fixed");
+
+    let refused = tool.run(&format!("explain {dead} --fields --reveal")).await;
+    assert!(refused.code == Some(64) && refused.err.contains("--note"), "{refused:?}");
+    let revealed = tool.ok(&format!("explain {dead} --fields --reveal --note ticket-9 --json")).await.json();
+    let letter = &revealed["letters"][0];
+    let fields = letter["fields"]["events"][0].as_array().unwrap();
+    let from = fields.iter().find(|field| field["field"] == "/data/from/raw").unwrap();
+    let source = serde_json::json!([{ "in": "body", "pointer": "/payload/from", "rule": "copied" }]);
+    assert_eq!((&from["value"], &from["sources"]), (&"+905555555555".into(), &source));
+    assert_eq!(letter["key"]["parts"][0], serde_json::json!({ "word": "live" }));
+    assert_eq!(letter["key"]["depends_on"][0]["pointer"], "/is_test");
+    let jobs = tool.ok("dead-letters jobs --json").await.lines();
+    assert!(jobs.iter().any(|job| job["kind"] == "reveal" && job["note"] == "ticket-9"), "{jobs:?}");
 }

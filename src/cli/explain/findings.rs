@@ -8,10 +8,15 @@ use uuid::Uuid;
 
 use super::subject::source_of;
 use crate::{
-    app::dead_letters::Traced,
+    app::{
+        dead_letters::Traced,
+        worker::read::{Normalize, read_of_any_source},
+    },
+    cli::fields,
+    config::Config,
     core::{
         events::key::{BodyHash, IdempotencyKey},
-        webhook::SourceName,
+        webhook::{SourceName, Webhook},
     },
     edge::redis::Mark,
 };
@@ -26,9 +31,25 @@ pub(super) struct Findings {
     /// Set if letters were sought: they are found by a delivery id.
     pub(super) sought_letters: bool,
     /// Its letters.
-    pub(super) letters: Vec<Traced>,
+    pub(super) letters: Vec<FoundLetter>,
     /// What Redis holds under its keys.
     pub(super) marks: Vec<FoundMark>,
+}
+
+/// A letter.
+#[derive(Debug)]
+pub(super) struct FoundLetter {
+    pub(super) traced: Traced,
+    /// Where its key and the fields of its events come from; otherwise why it has none.
+    pub(super) fields: Result<fields::Traced, String>,
+}
+
+impl FoundLetter {
+    /// Reads a letter's webhook as this build does, also if its source is not configured.
+    pub(super) fn of(traced: Traced, config: &Config) -> Self {
+        let read = |normalize: Normalize, webhook: &Webhook| read_of_any_source(config, normalize, webhook);
+        Self { fields: fields::trace(&traced.letter.queued.webhook, read), traced }
+    }
 }
 
 /// An event in a stream.
@@ -76,7 +97,7 @@ impl Findings {
     /// Returns what follows about the place where the webhook is now.
     pub(super) fn now(&self) -> &'static str {
         let has = |is: fn(Mark) -> bool| self.marks.iter().any(|found| is(found.mark));
-        let waits = self.letters.iter().any(|traced| traced.is_waiting);
+        let waits = self.letters.iter().any(|found| found.traced.is_waiting);
         let is_done = has(|mark| matches!(mark, Mark::Done(_)));
         match (waits, is_done) {
             (true, true) => {

@@ -9,20 +9,21 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use self::{
-    findings::{Findings, FoundEvent, FoundMark},
+    findings::{Findings, FoundEvent, FoundLetter, FoundMark},
     subject::Subject,
 };
 use super::{
     connect::{block_on, open_store},
-    dead_letters::session::Session,
+    dead_letters::{session::Session, who::Who},
     exit::{FAILED, OK, Unreachable},
+    fields::Show,
     output::{Out, eprint_line},
     stream,
 };
 use crate::{
     app::dead_letters::DeadLetterError,
     config::Config,
-    core::{events::key::IdempotencyKey, json::Document, webhook::SourceName},
+    core::{events::key::IdempotencyKey, json::Document, letters::JobKind, webhook::SourceName},
     edge::amqp::consume::stream::{Reading, Start, StreamError},
 };
 
@@ -33,6 +34,9 @@ const NOTES: &str = "It says what is recorded, and what follows from it:
   - the mark of the idempotency key in Redis (dedup.lease, dedup.done_ttl). The key is the one that this \
     build derives from a dead letter's body, that an event carries, or that you give
   - the events in a stream that is bound to them, which is read from its beginning to where it ends now
+  - of a dead letter that this build can normalize: what its key is made of, and with --fields where each \
+    field of its events comes from. Bodies are kept of dead letters only: for another webhook, give its body \
+    to `hookswitch normalize --fields`
 
 It does not know more: a webhook that is queued, waits for a retry or is in work is nowhere on record by its \
 id, duplicates are counted and not listed, and an event's id or a key leads to its webhook and its letters \
@@ -42,6 +46,7 @@ Examples:
   hookswitch explain 01932c5e-7d1e-7a3c-9f0e-3f1b2a4c5d6e
   hookswitch explain 3b0e2f5a-1c7d-5e8f-9a6b-0c1d2e3f4a5b --stream events.history
   hookswitch explain delivery:d-17 --source varda-eu
+  hookswitch explain 01932c5e-7d1e-7a3c-9f0e-3f1b2a4c5d6e --fields
 
 Exit codes:
   0   something is recorded
@@ -62,9 +67,20 @@ pub(super) struct Args {
     /// the only subscription with kind = "stream", if it can be read]
     #[arg(long, value_name = "QUEUE")]
     stream: Option<String>,
+    /// Of a dead letter, say where each field of its events comes from, without personal data
+    #[arg(long)]
+    fields: bool,
+    /// With --fields: show personal data, which is recorded; needs --note
+    #[arg(long, requires = "fields")]
+    reveal: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    /// With --fields: print whole lines, even where the terminal is narrower
+    #[arg(long, requires = "fields")]
+    wide: bool,
+    #[command(flatten)]
+    who: Who,
 }
 
 pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
@@ -76,6 +92,10 @@ async fn explain(args: &Args, config: &Config) -> anyhow::Result<u8> {
     let stream = match stream::choose(args.stream.as_deref(), config) {
         Err(refused) if args.stream.is_some() => return Err(refused.into()),
         chosen => chosen.ok(),
+    };
+    let request = match args.reveal {
+        true => Some(args.who.request_with_note(JobKind::Reveal, format!("id {}", args.id), None)?),
+        false => None,
     };
     let session = Session::open(config).await?;
     let store = open_store(config).await?;
@@ -102,27 +122,42 @@ async fn explain(args: &Args, config: &Config) -> anyhow::Result<u8> {
     ids.sort();
     ids.dedup();
     findings.sought_letters = !ids.is_empty();
-    findings.letters = match known {
+    let mut letters = match known {
         // The log is read once, unless the id led to others.
         (Some(id), traced) if ids == [id] => traced,
         _ => session.dead_letters().trace(ids).await.map_err(not_traced)?,
     };
-    findings.letters.sort_by_key(|traced| traced.letter.queued.webhook.delivery_id.uuid());
+    letters.sort_by_key(|traced| traced.letter.queued.webhook.delivery_id.uuid());
+    findings.letters = letters.into_iter().map(|traced| FoundLetter::of(traced, config)).collect();
     for (source, key) in keys(&subject, &findings) {
         let (mark, left) =
             store.mark_of(&source, &key).await.map_err(|error| Unreachable(error.to_string()))?;
         findings.marks.push(FoundMark { source, mark, left });
     }
+    if let Some(request) = request {
+        let shown = findings.letters.len() as u64;
+        let publisher = session.publisher().await?;
+        session.dead_letters().reveal(&publisher, &request).await?.end(shown).await?;
+    }
+    print(args, &findings, &subject, searched)?;
+    Ok(if findings.is_empty() { FAILED } else { OK })
+}
+
+fn print(args: &Args, findings: &Findings, subject: &Subject, searched: bool) -> anyhow::Result<()> {
+    let show = Show { reveal: args.reveal, wide: args.wide };
     let mut out = Out::new();
     if args.json {
-        out.line(&print::as_json(&findings).to_string())?;
+        out.line(&print::as_json(findings, show, args.fields).to_string())?;
     } else {
-        for line in print::lines(&findings, &subject, searched) {
+        for line in print::lines(findings, subject, searched, show) {
             out.line(&line)?;
+        }
+        if args.fields {
+            print::fields(findings, show, &mut out)?;
         }
     }
     out.finish()?;
-    Ok(if findings.is_empty() { FAILED } else { OK })
+    Ok(())
 }
 
 /// Returns the time in a delivery id; none if it may be a letter's id, or is none.
@@ -179,7 +214,7 @@ fn keys(subject: &Subject, findings: &Findings) -> Vec<(SourceName, IdempotencyK
         keys.push((source.clone(), IdempotencyKey::from_text(key.clone())));
     }
     keys.extend(findings.events.iter().map(|event| (event.source.clone(), event.key.clone())));
-    for traced in &findings.letters {
+    for FoundLetter { traced, .. } in &findings.letters {
         let source = &traced.letter.queued.webhook.source;
         keys.extend(traced.key.as_ref().ok().map(|key| (source.clone(), key.clone())));
     }

@@ -5,18 +5,21 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    findings::{Findings, FoundMark},
+    findings::{Findings, FoundLetter, FoundMark},
     subject::Subject,
 };
 use crate::{
-    app::dead_letters::Traced,
-    cli::{moment::moment, output::counted},
+    cli::{
+        fields::Show,
+        moment::moment,
+        output::{Out, counted},
+    },
     core::{delivery::fault::Reason, printable::printable},
     edge::redis::Mark,
 };
 
 /// Returns the lines for people.
-pub(super) fn lines(findings: &Findings, subject: &Subject, has_stream: bool) -> Vec<String> {
+pub(super) fn lines(findings: &Findings, subject: &Subject, has_stream: bool, show: Show) -> Vec<String> {
     let mut lines = Vec::new();
     match (subject, findings.received_at) {
         (Subject::Delivery(_), Some(at)) => {
@@ -30,8 +33,8 @@ pub(super) fn lines(findings: &Findings, subject: &Subject, has_stream: bool) ->
         }
         _ => {}
     }
-    for traced in &findings.letters {
-        lines.extend(letter_lines(findings, traced));
+    for found in &findings.letters {
+        lines.extend(letter_lines(findings, found, show));
     }
     for found in &findings.marks {
         lines.push(format!("key           of {}: {}", found.source, mark_in_words(found)));
@@ -50,7 +53,34 @@ pub(super) fn lines(findings: &Findings, subject: &Subject, has_stream: bool) ->
     lines
 }
 
-fn letter_lines(findings: &Findings, traced: &Traced) -> Vec<String> {
+/// Prints the fields of the events of every letter.
+pub(super) fn fields(findings: &Findings, show: Show, out: &mut Out) -> anyhow::Result<()> {
+    if findings.letters.is_empty() {
+        out.line(
+            "fields        not known: the body is kept of dead letters only; `hookswitch normalize --fields` \
+             reads one",
+        )?;
+    }
+    for FoundLetter { traced, fields } in &findings.letters {
+        match fields {
+            Ok(fields) => {
+                out.line(&format!("fields        of the events of letter {}", traced.letter.id))?;
+                fields.print(show, out)?;
+            }
+            Err(error) => {
+                let (id, error) = (traced.letter.id, printable(error));
+                out.line(&format!("fields        none of letter {id} by this build: {error}"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn letter_lines(
+    findings: &Findings,
+    FoundLetter { traced, fields }: &FoundLetter,
+    show: Show,
+) -> Vec<String> {
     let (webhook, history) = (&traced.letter.queued.webhook, &traced.letter.queued.history);
     let reason = |reason: Option<Reason>| reason.map_or("unknown", |r| r.as_str());
     let at = |at: Option<Timestamp>| at.map_or_else(|| "?".to_owned(), moment);
@@ -84,11 +114,10 @@ fn letter_lines(findings: &Findings, traced: &Traced) -> Vec<String> {
         format!("letter {} has left its queue", traced.letter.id)
     };
     lines.push(format!("letter        {place}"));
-    match &traced.key {
-        Ok(_) => {}
-        Err(fault) => {
-            lines.push(format!("key           none by this build: {}", printable(&fault.to_string())))
-        }
+    if let Err(fault) = &traced.key {
+        lines.push(format!("key           none by this build: {}", printable(&fault.to_string())));
+    } else if let Ok(fields) = fields {
+        lines.push(format!("key           made of {}", printable(&fields.key_in_words(show))));
     }
     match findings.is_done_body(traced) {
         Some(true) => lines.push("body          the one that was done under its key".to_owned()),
@@ -111,7 +140,7 @@ fn mark_in_words(found: &FoundMark) -> String {
 }
 
 /// Returns the object for machines.
-pub(super) fn as_json(findings: &Findings) -> Value {
+pub(super) fn as_json(findings: &Findings, show: Show, has_fields: bool) -> Value {
     let mark = |found: &FoundMark| {
         let word = match found.mark {
             Mark::Nothing => "none",
@@ -122,12 +151,13 @@ pub(super) fn as_json(findings: &Findings) -> Value {
         let left = found.left.map(|left| left.as_secs());
         json!({ "source": found.source, "mark": word, "expires_in_seconds": left })
     };
-    let letter = |traced: &Traced| {
+    let letter = |FoundLetter { traced, fields }: &FoundLetter| {
         let (webhook, history) = (&traced.letter.queued.webhook, &traced.letter.queued.history);
         let left = traced.left_by.iter().map(|(fate, job)| {
             json!({ "fate": fate, "job": job.id, "kind": job.kind, "actor": job.actor, "note": job.note,
                 "begun_at": job.begun_at })
         });
+        let of_fields = fields.as_ref().ok().filter(|_| has_fields);
         json!({
             "letter": traced.letter.id.to_string(),
             "delivery_id": webhook.delivery_id,
@@ -145,6 +175,8 @@ pub(super) fn as_json(findings: &Findings) -> Value {
             "left": left.collect::<Vec<_>>(),
             "key_error": traced.key.as_ref().err().map(ToString::to_string),
             "done_by_this_body": findings.is_done_body(traced),
+            "key": fields.as_ref().ok().map(|fields| fields.key_as_json(show)),
+            "fields": of_fields.map(|fields| fields.fields_as_json(show)),
         })
     };
     let events = findings.events.iter().map(|event| {

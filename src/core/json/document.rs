@@ -68,6 +68,18 @@ impl<'a> Document<'a> {
         readable
     }
 
+    /// Returns the document with another value at `node`.
+    pub fn with_value(&self, node: usize, json: &str) -> Vec<u8> {
+        let range = self.nodes[node].value.range();
+        [&self.text[..range.start], json, &self.text[range.end..]].concat().into_bytes()
+    }
+
+    /// Returns the document with `suffix`, which needs no escapes, after the key of the field at `node`.
+    pub fn with_longer_key(&self, node: usize, suffix: &str) -> Vec<u8> {
+        let end = self.nodes[node].key.span.range().end;
+        [&self.text[..end], suffix, &self.text[end..]].concat().into_bytes()
+    }
+
     /// Returns the number of bytes from the value at `node` to the end of the text.
     pub fn bytes_from(&self, node: usize) -> usize {
         self.text.len() - self.nodes[node].value.range().start

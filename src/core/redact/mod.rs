@@ -8,8 +8,10 @@ mod leaf;
 mod page;
 pub(super) mod phone;
 mod policy;
+mod values;
 
 use self::policy::Document;
+pub use self::values::Value;
 use super::providers::Provider;
 
 /// Shows a webhook's body, indented, with the keys in their order. A body that is not JSON is masked
@@ -26,6 +28,16 @@ pub fn event(cloud_event: &[u8]) -> String {
 /// Shows a published event in one line of JSON, whole. What is not JSON becomes a marker.
 pub fn event_in_one_line(cloud_event: &[u8]) -> String {
     page::show_in_one_line(Document::Event, cloud_event)
+}
+
+/// Shows every value inside a webhook's body, each with its pointer; nothing of what is not JSON.
+pub fn body_values(provider: Provider, body: &[u8]) -> Vec<Value> {
+    values::all(Document::Body(provider), body)
+}
+
+/// Shows every value inside a published event, as [`body_values`].
+pub fn event_values(cloud_event: &[u8]) -> Vec<Value> {
+    values::all(Document::Event, cloud_event)
 }
 
 /// Shows the value of a captured HTTP header: the value if it is public, else its length. Signatures and

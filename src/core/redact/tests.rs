@@ -284,3 +284,28 @@ fn join(path: &str, key: &str) -> String {
     path::push_key(&mut joined, key);
     joined
 }
+
+#[test]
+fn each_value_is_shown_as_in_the_page_and_no_key_that_is_data_is_in_a_pointer() {
+    let text = r#"{"event_type":"answered","from":"+18045550158","mood":[{"score":-0.5}],"none":[ ],
+        "transcript":{"18045550158":"hi"},"ada@x.org":1}"#;
+    let shown = body_values(Provider::Wavix, text.as_bytes());
+    let shown: Vec<_> = shown.iter().map(|value| (&*value.shown_pointer, &*value.shown)).collect();
+    assert_eq!(
+        shown,
+        [
+            ("/event_type", "\"answered\""),
+            ("/from", "\"‹text, 12 characters›\""),
+            ("/mood", "[…]"),
+            ("/mood/0", "{…}"),
+            ("/mood/0/score", "\"‹number, 2 digits›\""),
+            ("/none", "[ ]"),
+            ("/transcript", "{…}"),
+            ("/transcript/‹key, 11 characters›", "\"‹text, 2 characters›\""),
+            ("/‹key, 9 characters›", "\"‹number, 1 digit›\""),
+        ]
+    );
+    let exact = body_values(Provider::Wavix, text.as_bytes());
+    assert_eq!((&*exact[7].pointer, &*exact[7].written), ("/transcript/18045550158", "\"hi\""));
+    assert_eq!(body_values(Provider::Wavix, b"Ada"), []);
+}
