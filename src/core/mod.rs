@@ -44,4 +44,5 @@ pub mod providers;
 pub mod rabbitmq;
 pub mod redact;
 pub mod shard;
+pub mod sign;
 pub mod webhook;
