@@ -45,7 +45,8 @@ pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
         let client = Client::new(Duration::from_secs(15));
         let (mut sent, mut refused) = (0, 0);
         for mut sample in samples {
-            let Some((source, settings)) = config.sources.iter().find(|(_, s)| s.provider == sample.provider) else {
+            let Some((source, settings)) = config.sources.iter().find(|(_, s)| s.provider == sample.provider)
+            else {
                 print_line(&format!(
                     "{:<8} {:<36} no source of this provider is configured",
                     sample.provider.as_str(),

@@ -92,7 +92,12 @@ mod tests {
 
     const BODY: &[u8] = b"{}";
 
-    fn check(auth: &Auth, headers: &[(String, String)], body: &[u8], now: Timestamp) -> Result<(), AuthError> {
+    fn check(
+        auth: &Auth,
+        headers: &[(String, String)],
+        body: &[u8],
+        now: Timestamp,
+    ) -> Result<(), AuthError> {
         let values = |wanted: &str| {
             let wanted = wanted.to_owned();
             headers.iter().filter(move |(name, _)| *name == wanted).map(|(_, value)| value.as_bytes())

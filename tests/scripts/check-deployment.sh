@@ -58,7 +58,8 @@ rm "$elsewhere"
 mapfile -t scripts < <(find .ci deploy tests -type f \( -name '*.sh' -o -path .ci/run \) | sort)
 "$bin/shellcheck" -x "${scripts[@]}"
 "$bin/yamllint" --strict -d '{extends: default, rules: {document-start: disable, line-length: disable}}' \
-    docker-compose.yml docker-compose.demo.yml deploy/grafana deploy/kubernetes deploy/prometheus tests/scripts
+    docker-compose.yml docker-compose.demo.yml deploy/grafana deploy/kubernetes deploy/prometheus \
+    tests/scripts
 "$bin/hadolint" --failure-threshold style deploy/docker/Dockerfile
 python3 -m json.tool deploy/grafana/dashboards/overview.json /dev/null
 docker-compose --file docker-compose.yml config --quiet

@@ -2,8 +2,8 @@
 # `make containers`: builds the image, runs docker-compose.yml unchanged, and checks what it promises:
 # containers.sh [--quick]
 #
-# --quick takes target/release/hookswitch instead of compiling in the image's build stage. It must run on Debian
-# 12, on which the image is based.
+# --quick takes target/release/hookswitch instead of compiling in the image's build stage. It must run on
+# Debian 12, on which the image is based.
 #
 # Everything happens in a copy of the repository with passwords of its own. The machine's Docker is used if it
 # can pull the images. Otherwise a private one runs (containers/engine.sh), with stand-ins for the images that
@@ -26,7 +26,10 @@ esac
 
 mkdir -p "$folder"
 exec 9>"$folder/lock"
-flock --nonblock 9 || { echo "containers.sh: another run is at work in this checkout; wait for it" >&2; exit 69; }
+if ! flock --nonblock 9; then
+    echo "containers.sh: another run is at work in this checkout; wait for it" >&2
+    exit 69
+fi
 
 # The copy has what docker-compose.yml reads, without what git ignores: the passwords of this checkout.
 copy=$(mktemp --directory)
@@ -48,13 +51,19 @@ fi
 
 images_can_be_pulled() {
     docker info >/dev/null 2>&1 &&
-        docker compose --file "$copy/hookswitch/docker-compose.yml" --profile monitoring pull --quiet --ignore-buildable
+        docker compose --file "$copy/hookswitch/docker-compose.yml" --profile monitoring pull --quiet \
+            --ignore-buildable
 }
 if images_can_be_pulled; then
     say "using this machine's Docker, and the images that docker-compose.yml names"
     "$scripts/deployment.sh" "$copy" 9>&-
 else
     say "no Docker here that can pull images: starting a private one, with stand-ins for the images"
+    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+        echo "containers.sh: the private Docker takes root and Debian's packages: run as root on a Debian," \
+            "or start a Docker that can pull images" >&2
+        exit 69
+    fi
     "$scripts/roots.sh" "$folder" 9>&-
     HOOKSWITCH_ROOTS=$folder HOOKSWITCH_TOOLCHAIN=$(rustc --print sysroot) \
         "$scripts/engine.sh" "$folder" "$scripts/deployment.sh" "$copy" 9>&-

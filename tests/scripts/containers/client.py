@@ -105,7 +105,8 @@ def compare(record, events):
     others = collections.Counter(status for status in answers.values() if status != "200")
     print(
         f"    {len(answers)} webhooks posted, {len(accepted)} answered with 200, "
-        f"{sum(others.values())} not ({dict(others)}); {len(lost)} of the accepted lost, {len(twice)} published twice"
+        f"{sum(others.values())} not ({dict(others)}); "
+        f"{len(lost)} of the accepted lost, {len(twice)} published twice"
     )
     if lost or twice or not accepted:
         sys.exit("the events are not those of the accepted webhooks")

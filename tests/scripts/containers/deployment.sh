@@ -11,7 +11,7 @@ quick=$HOOKSWITCH_QUICK
 cd "$copy/hookswitch"
 # shellcheck source=tests/scripts/containers/stand-ins.sh
 . "$scripts/stand-ins.sh"
-export COMPOSE_PROJECT_NAME=hookswitch-test COMPOSE_PROFILES=monitoring
+export COMPOSE_PROJECT_NAME=hookswitch-test-$$ COMPOSE_PROFILES=monitoring
 image=$(named hookswitch)
 pids=()
 
@@ -38,9 +38,15 @@ expect() { # WHAT EXPECTED FOUND
     echo "    $1: $3"
 }
 
-# The value of a container or an image.
+# A value of a container or an image.
 of() { # OBJECT TEMPLATE
     docker inspect --format "$2" "$1"
+}
+label() { # NAME
+    of "$image" "{{index .Config.Labels \"org.opencontainers.image.$1\"}}"
+}
+exit_code() { # CONTAINER
+    of "$1" '{{.State.ExitCode}}'
 }
 # The address of a service, which can be reached from this machine though its ports are not published.
 address() { # SERVICE
@@ -50,44 +56,49 @@ address() { # SERVICE
 build() { # [OPTION …]
     local options=(--build-arg "REVISION=$HOOKSWITCH_REVISION" --build-arg SOURCE_DATE_EPOCH=1000000000)
     if $quick; then options+=(--build-context "build=$copy/build"); fi
-    docker buildx build --progress plain --iidfile "$copy/id" "${options[@]}" --file deploy/docker/Dockerfile "$@" . \
-        >"$copy/build.log" 2>&1 || { tail -50 "$copy/build.log" >&2; fail "the image was not built"; }
+    if ! docker buildx build --progress plain --iidfile "$copy/id" --file deploy/docker/Dockerfile \
+        "${options[@]}" "$@" . >"$copy/build.log" 2>&1; then
+        tail -50 "$copy/build.log" >&2
+        fail "the image was not built"
+    fi
 }
 
 check_image() {
-    local size first version
+    local size first version files
     build --tag "$image"
     first=$(cat "$copy/id")
     size=$(of "$image" '{{.Size}}')
     echo "    size: $((size / 1024 / 1024)) MiB"
     [ "$size" -le $((30 * 1024 * 1024)) ] || fail "the image is larger than 30 MiB"
     version=$(docker run --rm "$image" --version)
-    expect "version in the label" "${version#* }" "$(of "$image" '{{index .Config.Labels "org.opencontainers.image.version"}}')"
-    expect "revision in the label" "$HOOKSWITCH_REVISION" "$(of "$image" '{{index .Config.Labels "org.opencontainers.image.revision"}}')"
+    expect "version in the label" "${version#* }" "$(label version)"
+    expect "revision in the label" "$HOOKSWITCH_REVISION" "$(label revision)"
     ! docker run --rm --entrypoint sh "$image" -c true 2>/dev/null || fail "the image has a shell"
     if ! $quick; then
         build --no-cache-filter root,image
         expect "the same id if the image is put together again" "$first" "$(cat "$copy/id")"
-        docker create --name hookswitch-test-files "$image" >/dev/null
-        docker cp hookswitch-test-files:/usr/local/bin/hookswitch "$copy/program" >/dev/null
-        docker rm hookswitch-test-files >/dev/null
-        echo "    crates listed in the program: $(client crates "$copy/program"), sha256 $(sha256sum "$copy/program" | cut -c1-16)"
+        files=$(docker create "$image")
+        docker cp "$files:/usr/local/bin/hookswitch" "$copy/program" >/dev/null
+        docker rm "$files" >/dev/null
+        echo "    crates listed in the program: $(client crates "$copy/program")"
+        echo "    sha256 of the program: $(sha256sum "$copy/program" | cut -c1-64)"
     fi
 }
 
 start() {
     COMPOSE_PROFILES='' compose up --wait --wait-timeout 300 || fail "docker compose up --wait failed"
-    expect "the service topology ended with" 0 "$(of "$(compose ps --all --quiet topology)" '{{.State.ExitCode}}')"
+    expect "exit code of topology" 0 "$(exit_code "$(compose ps --all --quiet topology)")"
     expect "ports on the host" "127.0.0.1:8080" "$(published | xargs)"
 }
 published() {
-    compose ps --quiet | xargs docker inspect --format \
-        '{{range .HostConfig.PortBindings}}{{range .}}{{.HostIp}}:{{.HostPort}}{{"\n"}}{{end}}{{end}}' | sort --unique
+    local ports='{{range .HostConfig.PortBindings}}{{range .}}{{.HostIp}}:{{.HostPort}} {{end}}{{end}}'
+    compose ps --quiet | xargs docker inspect --format "$ports"
 }
 
 # Looks into a container from one beside it, since the image has no shell.
 look_into() { # CONTAINER COMMAND
-    docker run --rm --network none --pid "container:$1" --user 0 --cap-add SYS_PTRACE "$(named redis)" sh -c "$2" 2>&1 || true
+    docker run --rm --network none --pid "container:$1" --user 0 --cap-add SYS_PTRACE \
+        "$(named redis)" sh -c "$2" 2>&1 || true
 }
 check_confinement() {
     local service id
@@ -100,7 +111,8 @@ check_confinement() {
         *'Read-only file system') echo "    $service: its root is read-only" ;;
         *) fail "$service can write to its root" ;;
         esac
-        expect "$service: owner of /var/lib/hookswitch" 65532 "$(look_into "$id" 'stat -c %u /proc/1/root/var/lib/hookswitch')"
+        expect "$service: owner of its volume" 65532 \
+            "$(look_into "$id" 'stat -c %u /proc/1/root/var/lib/hookswitch')"
     done
 }
 
@@ -108,14 +120,19 @@ check_confinement() {
 check_limits() {
     local id
     for id in $(compose ps --quiet); do
-        [ "$(of "$id" '{{.HostConfig.Memory}}')" -gt 0 ] && [ "$(of "$id" '{{.HostConfig.NanoCpus}}')" -gt 0 ] ||
-            fail "$(of "$id" '{{.Name}}') has no limit of memory or CPUs"
+        case $(of "$id" '{{.HostConfig.Memory}} {{.HostConfig.NanoCpus}}') in
+        '0 '* | *' 0') fail "$(of "$id" '{{.Name}}') has no limit of memory or CPUs" ;;
+        esac
         [ "$(of "$id" '{{.State.OOMKilled}} {{.RestartCount}}')" = "false 0" ] ||
             fail "$(of "$id" '{{.Name}}') was killed for its memory, or restarted"
     done
     compose ps --quiet | xargs docker stats --no-stream --format '{{.Name}} {{.MemUsage}}' | sed 's/^/    /'
 }
 
+# Prints all events that wait in the queue `events.all`, and takes them out.
+drain() {
+    client drain "http://$(address rabbitmq):15672" deploy/docker/secrets/rabbitmq.conf
+}
 check_samples() {
     local sent
     sent=$(compose exec -T receiver hookswitch send-samples --sign | tail -1)
@@ -123,8 +140,9 @@ check_samples() {
     [[ $sent == *" 0 not" ]] || fail "signed samples were refused"
     expect "without a signature" 401 "$(post_unsigned)"
     check_ledger
-    client drain "http://$(address rabbitmq):15672" deploy/docker/secrets/rabbitmq.conf >"$copy/samples"
-    expect "sources of the $(wc -l <"$copy/samples") events" "allo morph salpre varda wavix" "$(client sources "$copy/samples")"
+    drain >"$copy/samples"
+    expect "sources of the $(wc -l <"$copy/samples") events" "allo morph salpre varda wavix" \
+        "$(client sources "$copy/samples")"
 }
 post_unsigned() {
     python3 -c '
@@ -141,7 +159,8 @@ check_ledger() {
         [ "$SECONDS" -lt "$deadline" ] || fail "webhooks are in the system for a minute"
         sleep 0.5
     done
-    compose exec -T worker hookswitch ledger --check 30 >"$copy/ledger" || fail "the ledger: $(cat "$copy/ledger")"
+    compose exec -T worker hookswitch ledger --check 30 >"$copy/ledger" ||
+        fail "the ledger does not balance: $(cat "$copy/ledger")"
     sed -n 's/^/    /; $p' "$copy/ledger"
 }
 
@@ -166,14 +185,15 @@ roll() { # SERVICE
     local id
     for id in $(compose ps --quiet "$1"); do
         docker stop "$id" >/dev/null
-        expect "$(of "$id" '{{.Name}}'): stopped with" 0 "$(of "$id" '{{.State.ExitCode}}')"
+        expect "exit code of $(of "$id" '{{.Name}}')" 0 "$(exit_code "$id")"
         docker start "$id" >/dev/null
         until docker exec "$id" hookswitch health >/dev/null 2>&1; do sleep 0.2; done
     done
 }
 roll_under_load() {
     local load
-    python3 "$scripts/client.py" load http://127.0.0.1:8080 deploy/docker/secrets/wavix_secret "$copy/answers" &
+    python3 "$scripts/client.py" load http://127.0.0.1:8080 deploy/docker/secrets/wavix_secret \
+        "$copy/answers" &
     load=$!
     pids+=("$load")
     sleep 5
@@ -184,7 +204,7 @@ roll_under_load() {
     wait "$load" || fail "the load ended"
     pids=()
     check_ledger
-    client drain "http://$(address rabbitmq):15672" deploy/docker/secrets/rabbitmq.conf >"$copy/events"
+    drain >"$copy/events"
     client compare "$copy/answers" "$copy/events"
 }
 
@@ -192,12 +212,10 @@ stop() {
     local id
     compose stop receiver worker
     for id in $(compose ps --all --quiet receiver worker); do
-        [ "$(of "$id" '{{.State.ExitCode}}')" = 0 ] || fail "$(of "$id" '{{.Name}}') did not stop in good order"
+        expect "exit code of $(of "$id" '{{.Name}}')" 0 "$(exit_code "$id")"
     done
-    echo "    receiver and workers: stopped with 0"
 }
 
-finish
 if [ -n "${HOOKSWITCH_ROOTS:-}" ]; then
     say "stand-ins for images"
     stand_ins

@@ -2,10 +2,10 @@
 # Runs COMMAND beside a Docker of its own, for machines without one: engine.sh FOLDER COMMAND [ARG …]
 #
 # FOLDER/tools is a Debian with Docker (see roots.sh), whose /usr replaces the machine's. Docker and COMMAND
-# run in namespaces of their own for mounts, network and processes. So their ports collide with no others, the
-# machine's firewall stays as it is, and whatever happens, all of it ends with COMMAND. Images and build caches
-# stay in FOLDER. pasta leads from the network namespace to the machine's network, where builds find packages
-# and crates.
+# run in namespaces of their own for mounts, network and processes. So their ports collide with no others,
+# the machine's firewall stays as it is, and whatever happens, all of it ends with COMMAND. Images and
+# caches stay in FOLDER. pasta leads from the network namespace to the machine's network, where builds find
+# packages and crates.
 set -euo pipefail
 
 # The first process of the namespace of processes: when it ends, the kernel ends all others.
@@ -68,7 +68,8 @@ finish() {
     ip netns delete "$namespace"
 }
 # shellcheck disable=SC2016 # the inner shell expands it
-setsid setpriv --pdeathsig TERM unshare --mount sh -c 'mount --bind "$0/tools/usr" /usr && exec "$@"' "$folder" \
+setsid setpriv --pdeathsig TERM \
+    unshare --mount sh -c 'mount --bind "$0/tools/usr" /usr && exec "$@"' "$folder" \
     pasta --foreground --runas 0 --config-net --tcp-ports none --udp-ports none --tcp-ns none --udp-ns none \
     --netns "/run/netns/$namespace" >"$folder/pasta.log" 2>&1 &
 pasta=$!

@@ -15,18 +15,20 @@ deploy/local/install.sh mmdebstrap iproute2
 mirror=$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' |
     awk '$1 == "Debian" { print $2; exit }')
 
-root() { # NAME SUITE VARIANT PACKAGES
-    local made_of="$2 $3 $4" new
-    [ "$(cat "$folder/$1.made-of" 2>/dev/null)" != "$made_of" ] || return 0
-    echo "==> making $1 from Debian's packages (once)"
-    new=$folder/new-$1
-    rm -rf "$new" "${folder:?}/$1"
-    mmdebstrap --quiet --variant="$3" --include="$4" --aptopt=<(apt-config dump | grep '^Acquire::') \
-        "$2" "$new" "${mirror:-http://deb.debian.org/debian}"
-    mv "$new" "$folder/$1"
-    echo "$made_of" >"$folder/$1.made-of"
+root() { # NAME SUITE VARIANT PACKAGES [OPTION …]
+    local name=$1 suite=$2 made_of="$2 $3 $4" new
+    [ "$(cat "$folder/$name.made-of" 2>/dev/null)" != "$made_of" ] || return 0
+    echo "==> making $name from Debian's packages (once)"
+    new=$folder/new-$name
+    rm -rf "$new" "${folder:?}/$name"
+    mmdebstrap --quiet --variant="$3" --include="$4" "${@:5}" \
+        --aptopt=<(apt-config dump | grep '^Acquire::') \
+        "$suite" "$new" "${mirror:-http://deb.debian.org/debian}"
+    mv "$new" "$folder/$name"
+    echo "$made_of" >"$folder/$name.made-of"
 }
 root tools trixie extract \
-    '?essential,docker.io,docker-cli,docker-compose,docker-buildx,iptables,nftables,iproute2,passt,python3'
+    docker.io,docker-cli,docker-compose,docker-buildx,iptables,nftables,iproute2,passt,python3 \
+    --include='?essential'
 root services.tar trixie minbase rabbitmq-server,redis-server,prometheus
 root debian.tar bookworm minbase apt

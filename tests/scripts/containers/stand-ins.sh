@@ -8,13 +8,15 @@ named() { # NAME
     sed -nE "s#^ *(image:|FROM) *($1:[^ ]*).*#\2#p" docker-compose.yml deploy/docker/Dockerfile
 }
 
-# Builds an image, unless it is there and made of the same. Docker would notice too, but reads the context first.
+# Builds an image, unless it is there and made of the same. Docker would notice too, but first read the
+# context.
 stand_in() { # TARGET NAME [OPTION …]
-    local target=$1 image made_of
+    local target=$1 image made_of is
     image=$(named "$2")
     shift 2
     made_of=$(cat "$scripts/Dockerfile" "$HOOKSWITCH_ROOTS"/*.made-of | sha256sum | cut -c1-64)
-    if [ "$(docker image inspect --format '{{.Config.Labels.made_of}}' "$image" 2>/dev/null)" != "$made_of" ]; then
+    is=$(docker image inspect --format '{{.Config.Labels.made_of}}' "$image" 2>/dev/null || true)
+    if [ "$is" != "$made_of" ]; then
         docker build --quiet --target "$target" --tag "$image" --label "made_of=$made_of" \
             --file "$scripts/Dockerfile" "$@" "$HOOKSWITCH_ROOTS" >/dev/null
     fi
