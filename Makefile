@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up down clean-data secrets build test test-rabbitmq-4 check map million faults faults-long cluster simulate
+.PHONY: help up down clean-data secrets build test test-rabbitmq-4 check map million faults faults-long cluster simulate containers
 .PHONY: examples types contract release-contract mutants bench bench-node bench-latency bench-growth bench-fairness bench-flame bench-micro fmt lint doc
 
 help: ## List the targets
@@ -42,6 +42,9 @@ check: ## Run the quick part of `make test`: format, lints, docs, layers, deploy
 map: ## Rewrite docs/map.md, the map of the source tree, and print it
 	@HOOKSWITCH_BLESS=1 cargo test --quiet --locked --test house map_of_the_sources >/dev/null
 	@cat docs/map.md
+
+containers: ## Build the image, run docker-compose.yml and check what it promises; ARGS=--quick takes target/release
+	@tests/scripts/containers.sh $(ARGS)
 
 million: ## Time each dead-letter command on a million dead letters, and measure its memory
 	@deploy/local/install.sh rabbitmq-server redis-server

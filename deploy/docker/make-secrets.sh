@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the secrets that docker-compose.yml reads; keeps those that are there. RabbitMQ, Redis and every source get one of
-# their own.
+# Makes the secrets that docker-compose.yml reads; keeps those that are there. RabbitMQ, Redis, Grafana and every
+# source get one of their own.
 set -euo pipefail
 cd "$(dirname "$0")/secrets"
 # The containers run as other users than the owner of the files, so the files are world-readable; the folder, which
@@ -26,10 +26,10 @@ fill() { # PASSWORD NAME...: names whose example holds the same password; all of
 # In an address only letters and digits need no escape.
 fill "$(random | tr -dc 'A-Za-z0-9')" amqp_url rabbitmq.conf
 fill "$(random | tr -dc 'A-Za-z0-9')" redis_url redis.conf
-for source in morph allo wavix salpre varda; do
-    if [ ! -e "${source}_secret" ]; then
-        random >"${source}_secret"
-        chmod 644 "${source}_secret"
+for secret in morph_secret allo_secret wavix_secret salpre_secret varda_secret grafana_password; do
+    if [ ! -e "$secret" ]; then
+        random >"$secret"
+        chmod 644 "$secret"
     fi
 done
 echo "deploy/docker/secrets: one file for each secret; give the providers theirs"

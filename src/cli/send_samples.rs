@@ -31,17 +31,22 @@ pub(super) struct Args {
     /// Send them with new ids, and with times that end now. Otherwise those sent before are duplicates
     #[arg(long)]
     fresh: bool,
+    /// Authenticate each request with the first secret of its source in the configuration. Consumers then get
+    /// the events of the samples beside real ones
+    #[arg(long)]
+    sign: bool,
 }
 
-/// Posts every sample to the first source of its provider. The requests carry no authentication.
+/// Posts every sample to the first source of its provider.
 pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
     let samples = selected(args)?;
     let base = args.url.clone().unwrap_or_else(|| format!("http://{}", config.receiver.listen));
     block_on(async {
         let client = Client::new(Duration::from_secs(15));
         let (mut sent, mut refused) = (0, 0);
-        for sample in samples {
-            let Some((source, _)) = config.sources.iter().find(|(_, s)| s.provider == sample.provider) else {
+        for mut sample in samples {
+            let Some((source, settings)) = config.sources.iter().find(|(_, s)| s.provider == sample.provider)
+            else {
                 print_line(&format!(
                     "{:<8} {:<36} no source of this provider is configured",
                     sample.provider.as_str(),
@@ -50,6 +55,9 @@ pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
                 refused += 1;
                 continue;
             };
+            if args.sign {
+                settings.auth.sign(&mut sample.headers, &sample.body, Timestamp::now());
+            }
             let url = format!("{base}/in/{source}");
             let headers: Vec<_> = sample.headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
             let answer = client
@@ -96,7 +104,7 @@ mod tests {
     use super::*;
 
     fn args(provider: Option<Provider>, kind: Option<&str>) -> Args {
-        Args { url: None, provider, kind: kind.map(ToOwned::to_owned), fresh: true }
+        Args { url: None, provider, kind: kind.map(ToOwned::to_owned), fresh: true, sign: false }
     }
 
     #[test]

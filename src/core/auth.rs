@@ -115,6 +115,11 @@ impl Secrets {
         self.iter().count()
     }
 
+    /// Returns the secret to sign with.
+    pub(super) fn first(&self) -> &[u8] {
+        &self.first
+    }
+
     fn iter(&self) -> impl Iterator<Item = &[u8]> {
         std::iter::once(self.first.as_slice()).chain(self.second.as_deref())
     }

@@ -45,4 +45,5 @@ pub mod providers;
 pub mod rabbitmq;
 pub mod redact;
 pub mod shard;
+pub mod sign;
 pub mod webhook;

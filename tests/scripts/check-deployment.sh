@@ -28,6 +28,7 @@ if [ ! -x "$tools/prometheus/usr/bin/promtool" ]; then
     )
 fi
 "$tools/prometheus/usr/bin/promtool" check rules deploy/prometheus/alerts.yaml >/dev/null
+"$tools/prometheus/usr/bin/promtool" check config --syntax-only deploy/prometheus/prometheus.yaml >/dev/null
 "$tools/prometheus/usr/bin/promtool" test rules tests/scripts/alerts_test.yaml >/dev/null
 
 # Each alert names a section of the runbook that exists, and the command in the file's head sets the address
@@ -57,8 +58,10 @@ rm "$elsewhere"
 mapfile -t scripts < <(find .ci deploy tests -type f \( -name '*.sh' -o -path .ci/run \) | sort)
 "$bin/shellcheck" -x "${scripts[@]}"
 "$bin/yamllint" --strict -d '{extends: default, rules: {document-start: disable, line-length: disable}}' \
-    docker-compose.yml docker-compose.demo.yml deploy/kubernetes deploy/prometheus tests/scripts
+    docker-compose.yml docker-compose.demo.yml deploy/grafana deploy/kubernetes deploy/prometheus \
+    tests/scripts
 "$bin/hadolint" --failure-threshold style deploy/docker/Dockerfile
+python3 -m json.tool deploy/grafana/dashboards/overview.json /dev/null
 docker-compose --file docker-compose.yml config --quiet
 
 docker-compose --file docker-compose.yml --file docker-compose.demo.yml config --quiet

@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Runs COMMAND beside a Docker of its own, for machines without one: engine.sh FOLDER COMMAND [ARG …]
+#
+# FOLDER/tools is a Debian with Docker (see roots.sh), whose /usr replaces the machine's. Docker and COMMAND
+# run in namespaces of their own for mounts, network and processes. So their ports collide with no others,
+# the machine's firewall stays as it is, and whatever happens, all of it ends with COMMAND. Images and
+# caches stay in FOLDER. pasta leads from the network namespace to the machine's network, where builds find
+# packages and crates.
+set -euo pipefail
+
+# The first process of the namespace of processes: when it ends, the kernel ends all others.
+inside() { # FOLDER COMMAND [ARG …]
+    local folder=$1 docker status=0
+    shift
+    # COMMAND gets the signal too, and decides.
+    trap : INT TERM
+    mount --bind "$folder/tools/usr" /usr
+    export PATH=$folder/bin:/usr/sbin:/usr/bin:/sbin:/bin DOCKER_HOST=unix://$folder/docker.sock
+    # A socket or pid file of a Docker that was killed is of no use.
+    rm -f "$folder/docker.sock" "$folder/docker.pid"
+    setsid dockerd --config-file "$folder/dockerd.json" >"$folder/dockerd.log" 2>&1 &
+    docker=$!
+    until docker version >/dev/null 2>&1; do
+        if ! kill -0 "$docker" 2>/dev/null; then
+            tail -20 "$folder/dockerd.log" >&2
+            echo "engine.sh: Docker did not start; its log is $folder/dockerd.log" >&2
+            exit 69
+        fi
+        sleep 0.2
+    done
+    # What a run that was killed has left behind.
+    docker ps --all --quiet | xargs --no-run-if-empty docker rm --force --volumes >/dev/null
+    "$@" || status=$?
+    kill "$docker"
+    wait "$docker" || true
+    exit "$status"
+}
+
+prepare() { # FOLDER
+    local name
+    mkdir -p "$1/bin"
+    # The machine's /etc/alternatives does not know them.
+    for name in iptables iptables-save iptables-restore ip6tables; do
+        ln -sf /usr/sbin/xtables-nft-multi "$1/bin/$name"
+    done
+    cat >"$1/dockerd.json" <<JSON
+{
+  "data-root": "$1/docker",
+  "exec-root": "$1/exec",
+  "pidfile": "$1/docker.pid",
+  "hosts": ["unix://$1/docker.sock"],
+  "exec-opts": ["native.cgroupdriver=cgroupfs"],
+  "ip6tables": false
+}
+JSON
+}
+
+if [ "$1" = --inside ]; then
+    shift
+    inside "$@"
+fi
+folder=$1
+prepare "$folder"
+namespace=hookswitch-$$
+ip netns add "$namespace"
+finish() {
+    kill "$pasta" 2>/dev/null || true
+    ip netns delete "$namespace"
+}
+# shellcheck disable=SC2016 # the inner shell expands it
+setsid setpriv --pdeathsig TERM \
+    unshare --mount sh -c 'mount --bind "$0/tools/usr" /usr && exec "$@"' "$folder" \
+    pasta --foreground --runas 0 --config-net --tcp-ports none --udp-ports none --tcp-ns none --udp-ns none \
+    --netns "/run/netns/$namespace" >"$folder/pasta.log" 2>&1 &
+pasta=$!
+trap finish EXIT
+ip -n "$namespace" link set lo up
+setpriv --pdeathsig TERM nsenter --net="/run/netns/$namespace" \
+    unshare --mount --pid --fork --kill-child --mount-proc "$0" --inside "$@"

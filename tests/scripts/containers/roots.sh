@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Makes from Debian's packages what stands in for Docker and for an image registry, in FOLDER, once:
+# roots.sh FOLDER
+#
+#   tools         Docker, Compose and Buildx of Debian 13, unpacked and not installed
+#   services.tar  Debian 13 with RabbitMQ, Redis and Prometheus
+#   debian.tar    the least of Debian 12, on which the image of hookswitch is built
+set -euo pipefail
+cd "$(dirname "$0")/../../.."
+folder=$1
+mkdir -p "$folder"
+deploy/local/install.sh mmdebstrap iproute2
+
+# shellcheck disable=SC2016 # apt-get expands it
+mirror=$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' |
+    awk '$1 == "Debian" { print $2; exit }')
+
+root() { # NAME SUITE VARIANT PACKAGES [OPTION …]
+    local name=$1 suite=$2 made_of="$2 $3 $4" new
+    [ "$(cat "$folder/$name.made-of" 2>/dev/null)" != "$made_of" ] || return 0
+    echo "==> making $name from Debian's packages (once)"
+    new=$folder/new-$name
+    rm -rf "$new" "${folder:?}/$name"
+    mmdebstrap --quiet --variant="$3" --include="$4" "${@:5}" \
+        --aptopt=<(apt-config dump | grep '^Acquire::') \
+        "$suite" "$new" "${mirror:-http://deb.debian.org/debian}"
+    mv "$new" "$folder/$name"
+    echo "$made_of" >"$folder/$name.made-of"
+}
+root tools trixie extract \
+    docker.io,docker-cli,docker-compose,docker-buildx,iptables,nftables,iproute2,passt,python3 \
+    --include='?essential'
+root services.tar trixie minbase rabbitmq-server,redis-server,prometheus
+root debian.tar bookworm minbase apt
