@@ -223,5 +223,5 @@ fn read(
         normalized.add_e164(region);
     }
     let events = cloudevent::encode(webhook, &normalized.key, &normalized.events).collect();
-    Ok(NormalizedWebhook { events, key: normalized.key, drift: normalized.drift })
+    Ok(NormalizedWebhook { copies: Vec::new(), events, key: normalized.key, drift: normalized.drift })
 }
