@@ -45,8 +45,8 @@ const EXIT_CODES: &str = "Exit codes:
 /// why it cannot be normalized. They hold personal data.
 ///
 /// With --fields, says instead of the events where each of their fields comes from: the JSON pointers of
-/// field and source, and the rule; and how the idempotency key is made. This is found by changing one value of
-/// the webhook at a time, and reading it again.
+/// field and source, and the rule; and how the idempotency key is made. This is found by changing one value
+/// of the webhook at a time, and reading it again.
 #[derive(clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct Args {
