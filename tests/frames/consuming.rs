@@ -204,8 +204,7 @@ async fn works() -> Works {
         heard = publishing.hear() => panic!("{heard:?}"),
     }
     let mut link = peer.meet().await;
-    peer.greet().await;
-    let consuming = consumes(&mut link).await;
+    let ((), consuming) = tokio::join!(peer.greet(), consumes(&mut link));
     let mut published = BTreeMap::new();
     for n in 1..=3 {
         deliver(&mut link, &consuming, n, n).await;
@@ -224,7 +223,7 @@ impl Works {
     /// new.
     async fn goes_on(mut self) {
         let mut link = self.peer.meet().await;
-        let consuming = consumes(&mut link).await;
+        let ((), consuming) = tokio::join!(self.peer.greet(), consumes(&mut link));
         // Tags begin anew: an ack that belonged to the old channel would settle another delivery.
         for (tag, n) in [(1, 4), (2, 3), (3, 2)] {
             deliver(&mut link, &consuming, tag, n).await;
