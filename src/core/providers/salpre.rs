@@ -77,8 +77,8 @@ fn unknown(input: Input<'_>, root: &mut Object<'_>, name: &str) -> UnknownEvent 
     UnknownEvent { time: root.time("timestamp_utc"), test, ..UnknownEvent::new("event_type", name, key) }
 }
 
-/// Takes the mark of a test. Whatever else is there and is neither false nor zero marks a test too, and stays:
-/// a test that is taken for a call does harm.
+/// Takes the mark of a test. Whatever else is there and is neither false nor zero marks a test too, and
+/// stays: a test that is taken for a call does harm.
 fn is_test(root: &mut Object<'_>) -> bool {
     let Some(mark) = root.peek("is_test") else { return false };
     let says_no = |mark: Raw<'_>| {

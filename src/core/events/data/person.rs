@@ -167,8 +167,8 @@ pub fn full_name<'a>(first: Option<Text<'a>>, last: Option<Text<'a>>) -> Option<
     }
 }
 
-/// Returns the E.164 form of a number with `+`, without its separators. A `(0)` is dialled only without the `+`,
-/// so such a number is not certain.
+/// Returns the E.164 form of a number with `+`, without its separators. A `(0)` is dialled only without the
+/// `+`, so such a number is not certain.
 fn e164<'a>(raw: &Text<'a>) -> Option<Text<'a>> {
     if is_e164(raw) {
         return Some(raw.clone());
