@@ -97,7 +97,7 @@ fn bodies(n: usize) -> Vec<(Provider, String, String)> {
 fn transcripts(n: usize) -> Vec<(Provider, String, String)> {
     // The least of each, and no match: most of the time is the search for it.
     let speakers = list(5 * n, |n| format!("{{\"id\":\"s{n}\"}}"));
-    let segments = list(5 * n, |n| format!("{{\"text\":\"\",\"speakerId\":\"z{n}\"}}"));
+    let segments = list(5 * n, |n| format!("{{\"text\":\"x\",\"speakerId\":\"z{n}\"}}"));
     let references = list(n, |n| format!("{{\"object\":\"resourceRef\",\"model\":\"m\",\"id\":\"{n}\"}}"));
     let lines = list(n, |n| format!("{{\"source\":\"USER\",\"time\":\"{n}\",\"text\":\"hi\",\"x\":{n}}}"));
     let spoken = list(n, |_| "{\"type\":\"ai\",\"message\":\"hi\"}".to_owned());

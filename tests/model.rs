@@ -218,12 +218,23 @@ fn times_lengths_and_positions_have_one_form() {
                 assert!(value.is_i64(), "{}: {path} = {value}", told.case);
                 offsets += 1;
             }
-            if name.ends_with("_seconds") {
-                assert!(value.as_f64() >= Some(0.0), "{}: {path} = {value}", told.case);
+            if name.ends_with("_seconds") || name.ends_with("_minutes") {
+                let is_length = value.as_f64().is_some_and(|length| (0.0..=1e9).contains(&length));
+                assert!(is_length && !value.to_string().starts_with('-'), "{}: {path} = {value}", told.case);
             }
         });
     }
     assert!(times > 250 && offsets > 50, "{times} times, {offsets} offsets");
+}
+
+#[test]
+fn no_typed_text_and_no_typed_object_is_empty() {
+    for told in all() {
+        each(&told, &mut |path, value| {
+            let is_empty = value == "" || value.as_object().is_some_and(Map::is_empty);
+            assert!(!is_empty, "{}: {path}", told.case);
+        });
+    }
 }
 
 #[test]

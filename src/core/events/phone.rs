@@ -7,6 +7,11 @@ use phonenumber::{Mode, country::Id};
 /// The longest text that may be a number, in bytes.
 const NUMBER_BYTES_MAX: usize = 30;
 
+/// Returns true if people write `c` between the digits of a number.
+pub(super) fn is_separator(c: char) -> bool {
+    matches!(c, ' ' | '\u{a0}' | '-' | '.' | '/' | '(' | ')')
+}
+
 /// A region of ISO 3166, as in `DE`, whose numbers may be written without a country code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PhoneRegion(Id);
@@ -15,8 +20,7 @@ impl PhoneRegion {
     /// Returns the E.164 form of a number that is valid when dialled in this region. A text with anything but
     /// digits and separators is no number: an extension or a letter would be lost.
     pub fn e164(self, raw: &str) -> Option<String> {
-        let is_allowed =
-            |c: char| c.is_ascii_digit() || matches!(c, ' ' | '\u{a0}' | '-' | '.' | '/' | '(' | ')');
+        let is_allowed = |c: char| c.is_ascii_digit() || is_separator(c);
         if raw.len() > NUMBER_BYTES_MAX || !raw.chars().all(is_allowed) {
             return None;
         }

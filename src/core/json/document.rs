@@ -7,8 +7,8 @@ use serde::de::IgnoredAny;
 use super::{
     error::JsonError,
     number, path,
-    raw::Raw,
-    reader::{self, DEPTH_MAX, Key, Node, tag},
+    raw::{Raw, Value},
+    reader::{self, DEPTH_MAX, Key, Node, State, tag},
     text,
     write::{Json, close},
 };
@@ -175,12 +175,21 @@ impl<'a> Document<'a> {
 
     /// Returns the values directly inside the one at `node` that are not taken.
     pub(super) fn remaining(&self, node: usize) -> impl Iterator<Item = usize> {
-        self.children(node).filter(|child| !self.nodes[*child].taken.get())
+        self.children(node).filter(|child| self.nodes[*child].state.get() != State::Taken)
     }
 
-    /// Marks the value at `node` as taken.
-    pub(super) fn take(&self, node: usize) {
-        self.nodes[node].taken.set(true);
+    /// Sets what has become of the value at `node`.
+    pub(super) fn mark(&self, node: usize, state: State) {
+        self.nodes[node].state.set(state);
+    }
+
+    /// Returns what is left of the value at `node`, none of whose parts was taken by itself.
+    pub(super) fn rest(&self, node: usize) -> Value<'a> {
+        match self.nodes[node].state.get() {
+            State::Unread => Value::Raw(self.raw(node)),
+            State::Known => Value::Known(self.raw(node)),
+            State::Taken => Value::default(),
+        }
     }
 
     /// Returns the path of the value at `node`, as in `data.contacts[0].id`; empty for the document itself.

@@ -39,6 +39,14 @@ pub(super) fn canonical(number: &str) -> String {
     }
 }
 
+/// Returns a JSON number that is whole in any notation, as `2500.0` and `2.5e3`, if it fits.
+pub(super) fn integer(number: &str) -> Option<i64> {
+    let canonical = canonical(number);
+    let (digits, exponent) = canonical.split_once('e').unwrap_or((&canonical, "0"));
+    let factor = 10i64.checked_pow(exponent.parse().ok()?)?;
+    digits.parse::<i64>().ok()?.checked_mul(factor)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,6 +69,27 @@ mod tests {
                 let mut others = equal.iter().enumerate().filter(|(other, _)| *other != at);
                 assert!(others.all(|(_, other)| canonical(other[0]) != canonical(number)), "{number}");
             }
+        }
+    }
+
+    #[test]
+    fn a_whole_number_is_one_in_every_notation() {
+        for (number, expected) in [
+            ("2500.0", Some(2_500)),
+            ("1e3", Some(1_000)),
+            ("-2.5E+3", Some(-2_500)),
+            ("1000e-3", Some(1)),
+            ("-0.0", Some(0)),
+            ("0e999", Some(0)),
+            ("9223372036854775807.0", Some(i64::MAX)),
+            ("-9223372036854775808.00", Some(i64::MIN)),
+            ("9223372036854775808", None),
+            ("2500.5", None),
+            ("1e19", None),
+            ("1e999", None),
+            ("1e99999999999999999999", None),
+        ] {
+            assert_eq!(integer(number), expected, "{number}");
         }
     }
 

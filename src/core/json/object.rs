@@ -9,6 +9,7 @@ use super::{
     error::JsonError,
     path,
     raw::{Raw, Value},
+    reader::State,
 };
 
 /// The problem with a key that an object has twice.
@@ -54,7 +55,7 @@ pub struct Object<'a> {
     node: Option<usize>,
     /// The rests of children that were taken and put back.
     kept: Vec<(Cow<'a, str>, Value<'a>)>,
-    /// True for an element of a list that gives nothing away: it is no object, or has a duplicate key.
+    /// True for an element of a list that has no fields: it is no object, or has a duplicate key.
     closed: bool,
 }
 
@@ -134,6 +135,17 @@ impl<'a> Object<'a> {
         self.find_value(key).map(|(_, raw)| raw)
     }
 
+    /// Reads `key` and leaves it. If `read` accepts its value, it is [known](Value::Known), unless it is
+    /// unreadable.
+    pub fn leave<T>(&mut self, key: &str, read: impl FnOnce(Raw<'a>) -> Option<T>) -> Option<T> {
+        let (node, raw) = self.find_value(key)?;
+        let value = read(raw)?;
+        if !raw.is_unreadable_text() {
+            self.document.mark(node, State::Known);
+        }
+        Some(value)
+    }
+
     /// Takes `key` if `read` accepts its value; otherwise the field stays. It also stays if `read` may not
     /// have seen the exact text.
     fn take<T>(&mut self, key: &str, read: impl FnOnce(Raw<'a>) -> Option<T>) -> Option<T> {
@@ -146,7 +158,7 @@ impl<'a> Object<'a> {
     }
 
     fn mark_taken(&mut self, node: usize) {
-        self.document.take(node);
+        self.document.mark(node, State::Taken);
     }
 
     /// Explains why a required `key` could not be taken.
@@ -158,21 +170,25 @@ impl<'a> Object<'a> {
         JsonError::invalid(&self.path_of(key), problem)
     }
 
-    /// Takes a string. What is unreadable in it becomes U+FFFD; the field also stays, with its exact text.
+    /// Takes a string that is not empty: an empty one says nothing, and stays. What is unreadable in it
+    /// becomes U+FFFD; the field also stays, with its exact text.
     pub fn text(&mut self, key: &str) -> Option<Cow<'a, str>> {
-        self.take(key, Raw::text)
+        self.take(key, Raw::filled_text)
     }
 
-    /// Takes a string that is not empty.
-    pub fn filled_text(&mut self, key: &str) -> Option<Cow<'a, str>> {
-        self.take(key, |raw| raw.text().filter(|text| !text.is_empty()))
+    /// Takes a string as [`Object::text`] does, or a number as it was written.
+    pub fn scalar(&mut self, key: &str) -> Option<Cow<'a, str>> {
+        self.take(key, Raw::filled_text_or_number)
     }
 
-    /// Takes a required string.
+    /// Takes a required string. An empty one is returned too, and stays.
     ///
     /// # Errors
     /// [`JsonError::Invalid`] with the path.
     pub fn require_text(&mut self, key: &str) -> Result<Cow<'a, str>, JsonError> {
+        if self.peek(key).is_some_and(Raw::is_empty_text) {
+            return Ok(Cow::Borrowed(""));
+        }
         self.text(key).ok_or_else(|| self.missing(key, "a string"))
     }
 
@@ -198,9 +214,9 @@ impl<'a> Object<'a> {
         })
     }
 
-    /// Takes an integer, also from a string.
+    /// Takes a whole number in any notation, also from a string.
     pub fn integer(&mut self, key: &str) -> Option<i64> {
-        self.take(key, |raw| raw.text_or_number()?.parse().ok())
+        self.take(key, Raw::integer)
     }
 
     /// Takes a number exactly as it was written, also from a string: `0.822`, `2500`, `-1e3`.
@@ -208,9 +224,9 @@ impl<'a> Object<'a> {
         self.take(key, Raw::decimal)
     }
 
-    /// Takes a number as a float, also from a string. A number that a float cannot hold exactly stays.
-    pub fn float(&mut self, key: &str) -> Option<f64> {
-        self.take(key, Raw::float)
+    /// Takes a length in units of `unit` seconds: see [`Raw::length`].
+    pub fn length(&mut self, key: &str, unit: f64) -> Option<f64> {
+        self.take(key, |raw| raw.length(unit))
     }
 
     /// Takes a time: ISO 8601 (UTC unless it names an offset), or Unix seconds or milliseconds as a number or
@@ -227,11 +243,6 @@ impl<'a> Object<'a> {
         self.time(key).ok_or_else(|| self.missing(key, "a time (ISO 8601 or a Unix timestamp)"))
     }
 
-    /// Takes a string or a number as it was written; an empty string too.
-    pub fn scalar(&mut self, key: &str) -> Option<Cow<'a, str>> {
-        self.take(key, Raw::text_or_number)
-    }
-
     /// Takes a value from a closed list. An unknown value stays.
     pub fn one_of<T: Copy>(&mut self, key: &str, list: &[(&str, T)]) -> Option<T> {
         self.take(key, |raw| {
@@ -242,8 +253,8 @@ impl<'a> Object<'a> {
 
     /// Reads a word of a closed list and takes it. An unknown word stays, and is `raw` all the same.
     pub fn word<T: Copy>(&mut self, key: &str, list: &[(&str, T)]) -> Word<'a, T> {
-        let found = self.find_value(key).and_then(|(node, raw)| Some((node, raw.text()?)));
-        let Some((node, raw)) = found.filter(|(_, raw)| !raw.is_empty()) else { return Word::default() };
+        let found = self.find_value(key).and_then(|(node, raw)| Some((node, raw.filled_text()?)));
+        let Some((node, raw)) = found else { return Word::default() };
         let word = Word::of(Some(raw), list);
         if word.known.is_some() {
             self.mark_taken(node);
@@ -256,14 +267,14 @@ impl<'a> Object<'a> {
         Word::of(self.id(key), list)
     }
 
-    /// Takes the strings and numbers of a list, which may be empty. The other elements stay, each at its own
-    /// index; if there is nothing else, the whole list stays.
+    /// Takes the filled strings and the numbers of a list, which may be empty. The other elements stay, each
+    /// at its own index; if there is nothing else, the whole list stays.
     pub fn scalars(&mut self, key: &'a str) -> Option<Vec<Cow<'a, str>>> {
         let (node, _) = self.find_value(key)?;
         let (mut texts, mut rest, mut is_whole) = (Vec::new(), Vec::new(), true);
         for item in self.elements(node)? {
             let raw = self.document.raw(item);
-            let text = raw.text_or_number();
+            let text = raw.filled_text_or_number();
             let is_exact = text.is_some() && !raw.is_unreadable_text();
             is_whole &= is_exact;
             rest.push(if is_exact { Value::default() } else { Value::Raw(raw) });
@@ -316,16 +327,10 @@ impl<'a> Object<'a> {
     }
 
     /// Takes a list with at least one object in it. Put it back with [`Object::keep_all`]. An element that is
-    /// no object, or has a duplicate key, gives nothing away and stays as it was written.
+    /// no object, or has a duplicate key, has no fields and stays as it was written.
     pub fn objects(&mut self, key: &str) -> Option<Vec<Object<'a>>> {
         let (node, _) = self.find_value(key)?;
-        // Not `open`: the path in its error takes a walk through the document for each element.
-        let open = |item| {
-            let is_object = self.document.raw(item).get().starts_with('{');
-            let is_open = is_object && self.document.duplicate_field(item).is_none();
-            Self { closed: !is_open, ..Self::at(&self.document, Some(item)) }
-        };
-        let objects = self.elements(node)?.map(open).collect::<Vec<_>>();
+        let objects = self.open_elements(node)?;
         if objects.iter().all(|object| object.closed) {
             return None;
         }
@@ -333,9 +338,39 @@ impl<'a> Object<'a> {
         Some(objects)
     }
 
-    /// Takes any value as it was written.
+    /// Takes a list that is not empty, as [`Object::objects`] does; its elements may be
+    /// [strings](Object::itself) too.
+    pub fn items(&mut self, key: &str) -> Option<Vec<Object<'a>>> {
+        let (node, _) = self.find_value(key)?;
+        let items = self.open_elements(node).filter(|items| !items.is_empty())?;
+        self.mark_taken(node);
+        Some(items)
+    }
+
+    /// Takes an element of a list that is itself a string, and not empty.
+    pub fn itself(&mut self) -> Option<Cow<'a, str>> {
+        let (node, raw) = (self.node?, self.raw());
+        let text = raw.filled_text()?;
+        if !raw.is_unreadable_text() {
+            self.mark_taken(node);
+        }
+        Some(text)
+    }
+
+    /// Opens the elements of the value at `node` if it is an array.
+    fn open_elements(&self, node: usize) -> Option<Vec<Self>> {
+        // Not `open`: the path in its error takes a walk through the document for each element.
+        let open = |item| {
+            let is_object = self.document.raw(item).get().starts_with('{');
+            let is_open = is_object && self.document.duplicate_field(item).is_none();
+            Self { closed: !is_open, ..Self::at(&self.document, Some(item)) }
+        };
+        Some(self.elements(node)?.map(open).collect())
+    }
+
+    /// Takes any value but an empty string, as it was written.
     pub fn any(&mut self, key: &str) -> Option<Raw<'a>> {
-        self.take(key, Some)
+        self.take(key, |raw| (!raw.is_empty_text()).then_some(raw))
     }
 
     /// Puts back the rest of `child`, which was taken as `key`.
@@ -358,12 +393,15 @@ impl<'a> Object<'a> {
     /// never had a field stays as it was written.
     pub fn into_unmapped(self) -> Value<'a> {
         let Some(node) = self.node else { return Value::Object(self.kept) };
-        if self.closed || self.document.children(node).next().is_none() {
+        if self.closed {
+            return self.document.rest(node);
+        }
+        if self.document.children(node).next().is_none() {
             return Value::Raw(self.raw());
         }
         let mut entries = Vec::with_capacity(self.document.remaining(node).count() + self.kept.len());
         for field in self.document.remaining(node) {
-            entries.push((self.document.key(field), Value::Raw(self.document.raw(field))));
+            entries.push((self.document.key(field), self.document.rest(field)));
         }
         entries.extend(self.kept);
         Value::Object(entries)

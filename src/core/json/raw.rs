@@ -4,7 +4,11 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 
-use super::{scan, text, time};
+use super::{number, scan, text, time};
+
+/// The longest length that is read, in seconds: more than 31 years. A longer one is a mistake, and the times
+/// that follow from it are out of range.
+const LENGTH_MAX: f64 = 1e9;
 
 /// A JSON value as it was written, without the whitespace around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,9 +50,24 @@ impl<'a> Raw<'a> {
         self.inner().map(text::content)
     }
 
+    /// Returns a string's content if it has any: an empty string says nothing.
+    pub fn filled_text(self) -> Option<Cow<'a, str>> {
+        self.text().filter(|text| !text.is_empty())
+    }
+
     /// Returns true if the value is a string without a character.
     pub fn is_empty_text(self) -> bool {
         self.inner() == Some("")
+    }
+
+    /// Returns true if the value is `null`, `""`, or a list or object of nothing but those.
+    pub fn says_nothing(self) -> bool {
+        let is_outside = |c: char| matches!(c, '[' | ']' | '{' | '}' | ',') || c.is_ascii_whitespace();
+        match self.0.as_bytes().first() {
+            Some(b'"') => self.is_empty_text(),
+            Some(b'[' | b'{') => self.0.split(is_outside).all(|value| matches!(value, "" | "null" | "\"\"")),
+            _ => self.0 == "null",
+        }
     }
 
     /// Returns true if the value is a string with U+FFFD in its [`Raw::text`] where the original has what
@@ -63,7 +82,12 @@ impl<'a> Raw<'a> {
         if self.is_unreadable_text() {
             return None;
         }
-        self.text_or_number().filter(|id| !id.is_empty())
+        self.filled_text_or_number()
+    }
+
+    /// Returns a string's content if it has any, or a number as it was written.
+    pub fn filled_text_or_number(self) -> Option<Cow<'a, str>> {
+        self.text_or_number().filter(|text| !text.is_empty())
     }
 
     /// Returns a string's content, or a number as it was written.
@@ -79,6 +103,20 @@ impl<'a> Raw<'a> {
         self.text_or_number().filter(|number| scan::is_number(number))
     }
 
+    /// Returns a whole number that fits, also from a string and in any notation: `2500`, `2500.0`, `2.5e3`.
+    pub fn integer(self) -> Option<i64> {
+        let number = self.decimal()?;
+        number.parse().ok().or_else(|| number::integer(&number))
+    }
+
+    /// Returns a length in units of `unit` seconds, also from a string. What is negative or over 31 years is
+    /// no length.
+    pub fn length(self, unit: f64) -> Option<f64> {
+        let length = self.float().filter(|length| (0.0..=LENGTH_MAX / unit).contains(length));
+        // Not `-0.0`.
+        length.map(f64::abs)
+    }
+
     /// Returns a time, in the formats of [`time::parse`], from a string or a number.
     pub fn time(self) -> Option<Timestamp> {
         time::parse(&self.text_or_number()?)
@@ -86,7 +124,7 @@ impl<'a> Raw<'a> {
 
     /// Returns a number as a float if no digit is lost. Up to 15 digits always fit; a longer number must
     /// equal the float's own written form.
-    pub fn float(self) -> Option<f64> {
+    fn float(self) -> Option<f64> {
         let number = self.decimal()?;
         let float: f64 = number.parse().ok().filter(|float: &f64| float.is_finite())?;
         let digits = number.bytes().filter(u8::is_ascii_digit).count();
@@ -99,6 +137,8 @@ impl<'a> Raw<'a> {
 pub enum Value<'a> {
     /// The whole value as it was written.
     Raw(Raw<'a>),
+    /// The whole value as it was written. It was understood and stays all the same.
+    Known(Raw<'a>),
     /// The rest of an object.
     Object(Vec<(Cow<'a, str>, Value<'a>)>),
     /// The rests of an array's objects, each at its own index.
@@ -116,7 +156,7 @@ impl Value<'_> {
     /// Returns true if nothing is left.
     pub fn is_empty(&self) -> bool {
         match self {
-            Self::Raw(_) => false,
+            Self::Raw(_) | Self::Known(_) => false,
             Self::Object(entries) => entries.is_empty(),
             Self::Array(items) => items.iter().all(Self::is_empty),
         }

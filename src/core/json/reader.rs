@@ -17,8 +17,19 @@ pub(super) struct Node {
     pub(super) value: Span,
     /// The index of the first node after this value and everything inside it.
     pub(super) next: u32,
-    /// True once the value has been taken.
-    pub(super) taken: Cell<bool>,
+    /// What has become of the value.
+    pub(super) state: Cell<State>,
+}
+
+/// What has become of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Nobody has asked for it, or it is not what was asked for.
+    Unread,
+    /// It was understood and stays.
+    Known,
+    /// It is gone.
+    Taken,
 }
 
 /// A field's key.
@@ -89,7 +100,7 @@ impl Reader<'_> {
         self.skip_whitespace();
         let (start, node) = (self.at, self.nodes.len());
         if node < self.nodes_max {
-            self.nodes.push(Node { key, value: Span::default(), next: 0, taken: Cell::new(false) });
+            self.nodes.push(Node { key, value: Span::default(), next: 0, state: Cell::new(State::Unread) });
         }
         match self.bytes.get(start)? {
             b'"' => drop(self.string()?),

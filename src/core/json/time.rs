@@ -16,17 +16,38 @@ const UNIX_START: i128 = 946_684_800;
 /// The start of the year 2101, in Unix seconds.
 const UNIX_END: i128 = 4_133_980_800;
 
+/// The start of the year 1971, in Unix seconds. What is earlier is how programs write that a time is not set:
+/// `0001-01-01T00:00:00Z`, `1970-01-01T00:00:00Z`.
+const SET_START: i64 = 31_536_000;
+
 /// Reads ISO 8601 with a date and a time (UTC unless it names an offset), Unix seconds, or Unix milliseconds.
 pub fn parse(text: &str) -> Option<Timestamp> {
-    parse_absolute(text).or_else(|| {
+    parse_any(text).filter(is_set)
+}
+
+/// Reads a time as [`parse`] does, except one without an offset, whose time zone is not known.
+pub fn parse_absolute(text: &str) -> Option<Timestamp> {
+    parse_any_absolute(text).filter(is_set)
+}
+
+/// Returns true if `text` has the form of a time, also of one that says that it is not set.
+pub fn is_time(text: &str) -> bool {
+    parse_any(text).is_some()
+}
+
+fn is_set(time: &Timestamp) -> bool {
+    time.as_second() >= SET_START
+}
+
+fn parse_any(text: &str) -> Option<Timestamp> {
+    parse_any_absolute(text).or_else(|| {
         // A zone in brackets and other forms that jiff would read are not certain.
         let local: DateTime = (offset_of(text)?.is_empty()).then(|| text.parse().ok())??;
         local.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
     })
 }
 
-/// Reads a time as [`parse`] does, except one without an offset, whose time zone is not known.
-pub fn parse_absolute(text: &str) -> Option<Timestamp> {
+fn parse_any_absolute(text: &str) -> Option<Timestamp> {
     if let Some(time) = parse_utc(text.as_bytes()) {
         return Some(time);
     }
@@ -197,7 +218,7 @@ mod tests {
             write(time, &mut written);
             let written = String::from_utf8(written).expect("ASCII");
             prop_assert_eq!(&written, &time.to_string());
-            prop_assert_eq!(parse(&written), Some(time));
+            prop_assert_eq!(parse_any(&written), Some(time));
         }
 
         #[test]
@@ -248,6 +269,24 @@ mod tests {
             assert_eq!(parse_absolute(text), parse(text), "{text}");
             assert!(parse(text).is_some(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_time_that_is_not_set_is_none() {
+        for text in [
+            "0001-01-01T00:00:00Z",
+            "0001-01-01T00:00:00",
+            "1601-01-01T00:00:00Z",
+            "1899-12-30T00:00:00.000Z",
+            "1970-01-01T00:00:00Z",
+            "1970-01-01T00:00:00.000+00:00",
+            "1970-01-01 01:00:00+01:00",
+            "1970-12-31T23:59:59Z",
+        ] {
+            assert_eq!((parse(text), parse_absolute(text)), (None, None), "{text}");
+            assert!(is_time(text), "{text}");
+        }
+        assert_eq!(parse("1971-01-01T00:00:00Z"), "1971-01-01T00:00:00Z".parse().ok());
     }
 
     #[test]

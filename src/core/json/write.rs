@@ -293,7 +293,7 @@ impl<T: Json> Json for Vec<T> {
 impl Json for Value<'_> {
     fn write(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Raw(raw) => raw.write(out),
+            Self::Raw(raw) | Self::Known(raw) => raw.write(out),
             Self::Array(items) => items.write(out),
             Self::Object(entries) => write_object(out, |out| {
                 for (key, value) in entries {

@@ -18,7 +18,7 @@ use crate::core::{
         event::{Event, EventType},
         key::{IdempotencyKey, digest_hex},
     },
-    json::{Object, Raw, Value},
+    json::{Object, Raw, Value, Word},
 };
 
 pub(super) const ADAPTER: Adapter = Adapter {
@@ -77,12 +77,14 @@ fn unknown(input: Input<'_>, root: &mut Object<'_>, name: &str) -> UnknownEvent 
     UnknownEvent { time: root.time("timestamp_utc"), test, ..UnknownEvent::new("event_type", name, key) }
 }
 
-/// Takes the mark of a test. Whatever else is there and does not say no marks a test too, and stays: a test
-/// that is taken for a call does harm.
+/// Takes the mark of a test. Whatever else is there and is neither false nor zero marks a test too, and
+/// stays: a test that is taken for a call does harm.
 fn is_test(root: &mut Object<'_>) -> bool {
     let Some(mark) = root.peek("is_test") else { return false };
-    let says_no = |word: Text<'_>| word == "0" || word.eq_ignore_ascii_case("false");
-    root.boolean("is_test").unwrap_or_else(|| !mark.text_or_number().is_some_and(says_no))
+    let says_no = |mark: Raw<'_>| {
+        mark.integer() == Some(0) || mark.text().is_some_and(|word| word.eq_ignore_ascii_case("false"))
+    };
+    root.boolean("is_test").unwrap_or_else(|| !says_no(mark))
 }
 
 type Read<'a> = Result<(IdempotencyKey, Vec<Event<'a>>), NormalizeError>;
@@ -185,9 +187,13 @@ fn spoken<'a>(payload: &mut Object<'a>) -> Option<Vec<Segment<'a>>> {
     (!segments.is_empty()).then_some(segments)
 }
 
-/// Takes one line of a transcript. A line without a text stays unmapped as a whole.
+/// Takes one line of a transcript. A line without a text stays as a whole.
 fn segment<'a>(line: &mut Object<'a>, text: &str, at: &str) -> Option<Segment<'a>> {
-    let text = line.text(text)?;
+    let Some(text) = line.scalar(text) else {
+        line.leave("type", |raw| Word::of(raw.text(), SPEAKERS).known);
+        line.leave(at, Raw::filled_text_or_number);
+        return None;
+    };
     let speaker = line.word("type", SPEAKERS);
     // The provider's own sample has a number that is no time of this century: only a certain one is read.
     let segment = Segment::new(text, Moment::of_time(line.scalar(at)), Moment::default());
@@ -201,13 +207,15 @@ fn transcript<'a>(head: &Head<'a>, mut root: Object<'a>, mut payload: Object<'a>
     let data = call_data(&call_id, &mut call);
     payload.keep("call", call);
     let speaker = payload.peek("type").and_then(Raw::text_or_number).unwrap_or_default();
-    let Some(line) = segment(&mut payload, "transcript", "timestamp_utc") else {
-        return Err(NormalizeError::invalid("payload.transcript", "missing, expected a string"));
-    };
-    let at = line.at_raw.clone().unwrap_or_default();
+    let at = payload.peek("timestamp_utc").and_then(Raw::text_or_number).unwrap_or_default();
+    let line = segment(&mut payload, "transcript", "timestamp_utc");
+    if line.is_none() {
+        // A line may be empty, but not missing.
+        payload.require_text("transcript")?;
+    }
     let key = key(head, &call_id, &[&speaker, &at, &digest_hex(&payload.canonical_field("transcript"))]);
     root.keep("payload", payload);
-    let data = TranscriptData { transcript: Some(vec![line]), ..TranscriptData::of_call(&data) };
+    let data = TranscriptData { transcript: line.map(|line| vec![line]), ..TranscriptData::of_call(&data) };
     let data = Data::Transcript(Box::new(data));
     Ok((key, vec![event(head, EventType::TranscriptPartial, &call_id, data, root.into_unmapped())]))
 }
@@ -218,7 +226,7 @@ fn error<'a>(head: &Head<'a>, mut root: Object<'a>, mut payload: Object<'a>) -> 
     let call_id = call.require_id("id")?;
     let data = call_data(&call_id, &mut call);
     payload.keep("call", call);
-    let error = payload.text("error_message");
+    let error = payload.scalar("error_message");
     let key = key(head, &call_id, &[&digest_hex(&payload.canonical_field("error_message"))]);
     root.keep("payload", payload);
     let data = Data::Call(Box::new(CallData { error, ..data }));

@@ -40,7 +40,7 @@ pub(super) const ADAPTER: Adapter = Adapter {
 };
 
 /// Paths that stay unmapped and are no drift.
-const CARRIED: &[&str] = &["data.contact.first_name", "data.contact.last_name", "data.contact.company"];
+const CARRIED: &[&str] = &["data.contact.company"];
 
 const DIRECTIONS: &[(&str, Direction)] =
     &[("inbound", Direction::Inbound), ("outbound", Direction::Outbound)];
@@ -205,7 +205,10 @@ fn message<'a>(id: Text<'a>, data: &mut Object<'a>) -> Typed<'a> {
         (data.open_word("message_type", MESSAGE_KINDS), data.open_word("channel_type", CHANNELS));
     let sender = data.open_word("sender_type", SENDERS);
     // Agents, bots and the system itself are on the customer's side.
-    let is_from_contact = sender.raw.is_none() || sender.known == Some(Role::Customer);
+    let is_from_contact = match sender.raw {
+        Some(_) => sender.known == Some(Role::Customer),
+        None => direction != Some(Direction::Outbound),
+    };
     let name = data.text("sender_name");
     let typed = MessageData {
         conversation_id: data.id("conversation_id"),
@@ -216,9 +219,9 @@ fn message<'a>(id: Text<'a>, data: &mut Object<'a>) -> Typed<'a> {
         channel: channel.known,
         channel_raw: channel.raw,
         from: Party::new(None, name.clone()),
-        content: data.text("content"),
+        content: data.scalar("content"),
         sent_at: data.time("created_at"),
-        participants: correspondents(data, sender, name, direction),
+        participants: correspondents(data, sender, name, direction, is_from_contact),
         attribution: data.any("attribution"),
         message_id: Some(id.clone()),
         ..MessageData::default()
@@ -231,23 +234,22 @@ fn message<'a>(id: Text<'a>, data: &mut Object<'a>) -> Typed<'a> {
     (kind, format!("message/{id}"), Data::Message(Box::new(typed)))
 }
 
-/// Returns the sender of a message, and the contact: one person if the contact is the sender.
+/// Returns the sender of a message, and the contact: one person if the message is the contact's.
 fn correspondents<'a>(
     data: &mut Object<'a>,
     sender: Word<'a, Role>,
     name: Option<Text<'a>>,
     direction: Option<Direction>,
+    is_from_contact: bool,
 ) -> Vec<Participant<'a>> {
     let side = match sender.known {
-        Some(Role::Customer) => Some(Side::From),
+        _ if is_from_contact => Some(Side::From),
         Some(_) => Some(Side::To),
         None => direction.map(Side::of_customer),
     };
     let contact = contact_inside(data, side);
     let role_raw = sender.raw;
-    if sender.known == Some(Role::Customer)
-        && let Some(contact) = contact
-    {
+    if is_from_contact && let Some(contact) = contact {
         return vec![Participant { role_raw, name: contact.name.or(name), ..contact }];
     }
     let sender = (name.is_some() || role_raw.is_some()).then(|| Participant {
@@ -287,7 +289,7 @@ fn call_fields<'a>(kind: EventType, data: &mut Object<'a>) -> CallData<'a> {
         attribution: data.any("attribution"),
         ..CallData::default()
     };
-    if let Some(seconds) = data.float("duration_seconds") {
+    if let Some(seconds) = data.length("duration_seconds", 1.0) {
         call.set_length(seconds);
     }
     call
@@ -300,7 +302,7 @@ fn outcome<'a>(id: Text<'a>, data: &mut Object<'a>) -> Result<Typed<'a>, Normali
         .map(|key| data.integer(key).map(Money::of_cents));
     let word = data.word("outcome_type", OUTCOMES);
     let outcome =
-        CallOutcome { id: Some(id), kind: word.known, kind_raw: word.raw, notes: data.text("notes") };
+        CallOutcome { id: Some(id), kind: word.known, kind_raw: word.raw, notes: data.scalar("notes") };
     let typed = CallData {
         call_id: Some(call_id.clone()),
         outcome: Some(outcome),
@@ -329,10 +331,10 @@ fn contact<'a>(kind: EventType, id: Text<'a>, data: &mut Object<'a>) -> Typed<'a
 /// stay, since they are joined.
 fn contact_inside<'a>(data: &mut Object<'a>, party: Option<Side>) -> Option<Participant<'a>> {
     let mut contact = data.object("contact")?;
-    let [first, last] = ["first_name", "last_name"].map(|key| contact.peek(key).and_then(Raw::text));
+    let [first, last] = ["first_name", "last_name"].map(|key| contact.leave(key, Raw::filled_text));
     let person = Participant {
         reference: contact.id("id").map(Reference::to_contact),
-        name: contact.filled_text("name").or_else(|| full_name(first, last)),
+        name: contact.text("name").or_else(|| full_name(first, last)),
         emails: contact.text("email").into_iter().collect(),
         phones: contact.id("phone").map(Phone::new).into_iter().collect(),
         ..Participant::default()

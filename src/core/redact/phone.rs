@@ -129,8 +129,7 @@ fn is_uuid(text: &str) -> bool {
 
 fn is_time(text: &str) -> bool {
     let is_date = |text: &str| text.len() == 10 && text.parse::<Date>().is_ok();
-    matches!(text.as_bytes(), [_, _, _, _, b'-', _, _, b'-', ..])
-        && (is_date(text) || time::parse(text).is_some())
+    matches!(text.as_bytes(), [_, _, _, _, b'-', _, _, b'-', ..]) && (is_date(text) || time::is_time(text))
 }
 
 #[cfg(test)]

@@ -1,9 +1,12 @@
 //! People and their phone numbers: one shape wherever a provider names a person.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, iter};
 
 use super::parts::{Direction, ObjectKind, Reference, Text};
-use crate::core::json::{json_object, json_words, present};
+use crate::core::{
+    events::phone::is_separator,
+    json::{json_object, json_words, present},
+};
 
 json_object! {
     /// A phone number of a person.
@@ -21,7 +24,7 @@ json_object! {
 impl<'a> Phone<'a> {
     /// Creates a phone number. Only one with `+` is read as E.164.
     pub fn new(raw: Text<'a>) -> Self {
-        let e164 = is_e164(&raw).then(|| raw.clone());
+        let e164 = e164(&raw);
         Self { raw, e164 }
     }
 }
@@ -49,7 +52,7 @@ impl<'a> Party<'a> {
         if raw.is_none() && name.is_none() {
             return None;
         }
-        let e164 = raw.as_ref().filter(|raw| is_e164(raw)).cloned();
+        let e164 = raw.as_ref().and_then(e164);
         Some(Self { raw, e164, name })
     }
 
@@ -164,6 +167,20 @@ pub fn full_name<'a>(first: Option<Text<'a>>, last: Option<Text<'a>>) -> Option<
     }
 }
 
+/// Returns the E.164 form of a number with `+`, without its separators. A `(0)` is dialled only without the
+/// `+`, so such a number is not certain.
+fn e164<'a>(raw: &Text<'a>) -> Option<Text<'a>> {
+    if is_e164(raw) {
+        return Some(raw.clone());
+    }
+    let rest = raw.strip_prefix('+')?;
+    if rest.contains("(0)") || !rest.chars().all(|c| c.is_ascii_digit() || is_separator(c)) {
+        return None;
+    }
+    let digits = rest.chars().filter(char::is_ascii_digit);
+    Some(Cow::Owned(iter::once('+').chain(digits).collect())).filter(|number: &Text<'a>| is_e164(number))
+}
+
 /// Returns true for `+` and 7 to 15 digits, the first of which is not 0.
 fn is_e164(raw: &str) -> bool {
     let digits = raw.strip_prefix('+').unwrap_or_default();
@@ -198,6 +215,17 @@ mod tests {
             ("5551234567", None),
             ("02079460000", None),
             ("+1", None),
+            ("+1 (800) 555-1234", Some("+18005551234")),
+            ("+1.800.555.1234", Some("+18005551234")),
+            ("+49\u{a0}30/901820", Some("+4930901820")),
+            ("+44 (0)20 7946 0958", None),
+            ("+44 (0) 20 7946 0958", None),
+            ("+1 800 555 1234 ext. 5", None),
+            ("+1 (800) 555-FLOW", None),
+            ("+1 800 555 123 456 7890", None),
+            ("+ (0", None),
+            ("1 (800) 555-1234", None),
+            ("tel:+18005551234", None),
             ("+1800555123x", None),
             ("+1800555123456789", None),
             ("sip:a@example.com", None),

@@ -13,7 +13,7 @@ use crate::core::{
         data::{CallData, Data, Direction, EndReason, Recording, Text, Transfer},
         event::EventType as E,
     },
-    json::{Object, Raw, present},
+    json::{Object, Raw, Word, present},
     providers::error::NormalizeError,
 };
 
@@ -23,11 +23,11 @@ pub(super) fn call<'a>(
     edition: Edition,
     data: &mut Object<'a>,
 ) -> Result<Vec<Fact<'a>>, NormalizeError> {
-    let call_id = match any_of(data, names::CALL_ID, Object::id) {
-        // Only a finished call always has an id; a ringing call has none.
-        None if stage == Stage::Ended && edition.has_ids => Some(data.require_id("id")?),
-        found => found,
-    };
+    let call_id = call_id(stage, data);
+    // Only a finished call always has an id; a ringing call has none.
+    if call_id.is_none() && stage == Stage::Ended && edition.has_ids {
+        data.require_id("id")?;
+    }
     let (direction, direction_raw) = direction(data);
     let result = data.word("result", RESULTS);
     let mut call = CallData {
@@ -42,12 +42,11 @@ pub(super) fn call<'a>(
         started_at: any_of(data, names::STARTED_AT, Object::time),
         answered_at: any_of(data, names::ANSWERED_AT, Object::time),
         ended_at: any_of(data, names::ENDED_AT, Object::time),
-        recordings: Recording::at(any_of(data, names::RECORDING, Object::filled_text)),
-        // A removed tag is not the call's tag: it stays unmapped.
-        tag: if stage == Stage::TagRemoved { None } else { any_of(data, names::TAG, Object::text) },
+        recordings: Recording::at(any_of(data, names::RECORDING, Object::text)),
+        tag: tag(stage, data),
         transfer: transfer(data),
-        summary: data.text("summary"),
-        short_summary: any_of(data, names::ONE_SENTENCE, Object::text),
+        summary: data.scalar("summary"),
+        short_summary: any_of(data, names::ONE_SENTENCE, Object::scalar),
         // The provider sums a call up when it is over.
         snapshot: (stage == Stage::Summarized).then_some(true),
         ..CallData::default()
@@ -74,21 +73,47 @@ pub(super) fn call<'a>(
     Ok(facts)
 }
 
-/// Takes the direction: the first known word, or else the first one as it was written.
-fn direction<'a>(data: &mut Object<'a>) -> (Option<Direction>, Option<Text<'a>>) {
-    let mut first_raw = None;
-    for name in names::CALL_DIRECTION {
-        let (known, raw) = data.word(name, DIRECTIONS).known_or_raw();
-        if known.is_some() {
-            return (known, None);
-        }
-        first_raw = first_raw.or(raw);
+/// Takes the call's id. A tag or a summary may have an id of its own beside it, which stays.
+fn call_id<'a>(stage: Stage, data: &mut Object<'a>) -> Option<Text<'a>> {
+    if !stage.may_recur() {
+        return any_of(data, names::CALL_ID, Object::id);
     }
-    (None, first_raw)
+    let call_id = any_of(data, names::OTHERS_CALL_ID, Object::id);
+    data.leave("id", Raw::id);
+    call_id
+}
+
+/// Takes the direction: the first known word, or else the first one as it was written. Another word that
+/// agrees stays.
+fn direction<'a>(data: &mut Object<'a>) -> (Option<Direction>, Option<Text<'a>>) {
+    let (mut found, mut first_raw) = (None, None);
+    for name in names::CALL_DIRECTION {
+        if found.is_some() {
+            data.leave(name, |raw| {
+                Word::of(raw.text(), DIRECTIONS).known.filter(|known| found == Some(*known))
+            });
+        } else {
+            let (known, raw) = data.word(name, DIRECTIONS).known_or_raw();
+            found = known;
+            first_raw = first_raw.or(raw);
+        }
+    }
+    (found, first_raw.filter(|_| found.is_none()))
+}
+
+/// Takes the call's tag. A removed one is not the call's: it stays.
+fn tag<'a>(stage: Stage, data: &mut Object<'a>) -> Option<Text<'a>> {
+    if stage != Stage::TagRemoved {
+        return any_of(data, names::TAG, Object::scalar);
+    }
+    for name in names::TAG {
+        data.leave(name, Raw::filled_text_or_number);
+    }
+    None
 }
 
 /// Sets the fields that follow from the topic or can be computed.
-fn derive(stage: Stage, call: &mut CallData<'_>, data: &Object<'_>) {
+fn derive(stage: Stage, call: &mut CallData<'_>, data: &mut Object<'_>) {
     let direction = match stage {
         Stage::Ringing => Some(Direction::Inbound),
         Stage::Initiated => Some(Direction::Outbound),
@@ -99,8 +124,9 @@ fn derive(stage: Stage, call: &mut CallData<'_>, data: &Object<'_>) {
         call.direction = direction;
         call.derived.push("direction");
     }
-    // A call that goes on has no length yet.
-    let Some(minutes) = minutes(data).filter(|_| !stage.is_before_the_end()) else { return };
+    // Only the written length, in minutes, is exact: it stays. A call that goes on has no length yet.
+    let mut minutes = names::MINUTES.iter().filter_map(|name| data.leave(name, |raw| raw.length(60.0)));
+    let Some(minutes) = minutes.next().filter(|_| !stage.is_before_the_end()) else { return };
     // Fractions of a minute are not exact in seconds; a millisecond is finer than the provider measures.
     let seconds = (minutes * 60_000.0).round() / 1_000.0;
     let field = call.set_length(seconds);
@@ -133,12 +159,6 @@ const RESULTS: &[(&str, Option<EndReason>)] = &[
     ("TRANSFERRED_AI", None),
     ("TRANSFERRED_EXTERNAL", None),
 ];
-
-/// Reads the call's length in minutes without taking it.
-pub(super) fn minutes(data: &Object<'_>) -> Option<f64> {
-    let minutes = |name: &&str| data.peek(name).and_then(Raw::float);
-    names::MINUTES.iter().find_map(minutes).filter(|minutes| *minutes >= 0.0)
-}
 
 /// Returns true if the payload has a direction in an unknown word, which must not be overruled by a derived
 /// one.

@@ -11,6 +11,8 @@ pub(super) mod names {
 
     pub(in super::super) const ID: Names = &["id"];
     pub(in super::super) const CALL_ID: Names = &["id", "call_id", "callId"];
+    /// In what is told of a call that has an id beside its own.
+    pub(in super::super) const OTHERS_CALL_ID: Names = &["call_id", "callId", "id"];
     pub(in super::super) const STARTED_AT: Names = &["start_date", "startDate", "started_at", "startedAt"];
     pub(in super::super) const ANSWERED_AT: Names = &["answered_at", "answeredAt"];
     pub(in super::super) const ENDED_AT: Names = &["ended_at", "endedAt"];

@@ -11,10 +11,10 @@ mod topic;
 mod transcript;
 
 use self::{
-    call::{call, minutes},
+    call::call,
     fields::{DIRECTIONS, any_of, names, party},
     people::people,
-    topic::{Edition, Fact, Stage, Topic, parse_topic},
+    topic::{Edition, Fact, Topic, parse_topic},
 };
 
 use super::{
@@ -53,9 +53,7 @@ pub(super) const ADAPTER: Adapter = Adapter {
     normalize,
 };
 
-/// Paths in the data that always stay unmapped and are no drift; [`expected`] adds those that depend on the
-/// webhook. The full text of a transcript stays only if it is empty: then the call has no transcript and no
-/// event for it.
+/// Paths in the data that stay unmapped and are no drift.
 const CARRIED: &[&str] = &[
     "length",
     "data_collected",
@@ -66,15 +64,8 @@ const CARRIED: &[&str] = &[
     "originalToNumber",
     "original_to_name",
     "originalToName",
-    "concatenated_transcript",
-    "concatenatedTranscript",
-    "transcriptions[].start_seconds",
-    "transcriptions[].startSeconds",
-    "transcriptions[].end_seconds",
-    "transcriptions[].endSeconds",
     "ivr_result",
     "ivrResult",
-    "person",
     "company",
     "deals",
 ];
@@ -88,21 +79,17 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
     let Some(parsed) = parse_topic(&topic) else { return Err(unknown(input, &mut root, &topic).into()) };
     let envelope = if root.has("body") && !root.has("data") { "body" } else { "data" };
     let mut data = root.require_object(envelope)?;
-    let edition =
-        Edition { is_second: root.has("version") || topic.contains('.'), has_ids: envelope == "data" };
+    let edition = Edition { is_second: is_second(&mut root, &topic), has_ids: envelope == "data" };
     let key = key(input, parsed, &topic, &root, &data);
     let facts = match parsed {
         Topic::Call(stage) => call(stage, edition, &mut data)?,
         Topic::Message(kind) => vec![message(kind, edition, &mut data)?],
         Topic::Contact(kind) => vec![contact(kind, &mut data)?],
     };
-    // Only the written length, in minutes, is exact; the seconds are derived from it.
-    let has_minutes = minutes(&data).is_some();
-    let is_untagged = matches!(parsed, Topic::Call(Stage::TagRemoved));
-    let has_time = root.peek("timestamp").and_then(Raw::time).is_some();
     root.keep(envelope, data);
     // The time of sending is used where the payload has no time of its own.
     let sent_at = if facts.iter().all(|fact| fact.time.is_none()) { root.time("timestamp") } else { None };
+    root.leave("timestamp", Raw::time);
     let mut unmapped = root.into_unmapped();
     let mut events = Vec::with_capacity(facts.len());
     for fact in facts {
@@ -115,18 +102,21 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
             ..Event::new(fact.kind, subject, topic.clone(), fact.data)
         });
     }
-    // What stays unmapped and is no drift: what is carried, and what was read but not taken.
     let drift = drift::find(&events, |path| {
-        match path.strip_prefix(envelope).and_then(|path| path.strip_prefix('.')) {
-            Some(path) => {
-                CARRIED.contains(&path)
-                    || (has_minutes && names::MINUTES.contains(&path))
-                    || (is_untagged && names::TAG.contains(&path))
-            }
-            None => path == "version" || (has_time && path == "timestamp"),
-        }
+        let path = path.strip_prefix(envelope).and_then(|path| path.strip_prefix('.'));
+        path.is_some_and(|path| CARRIED.contains(&path))
     });
     Ok(Normalized { key, events, drift })
+}
+
+/// Returns true if a webhook has the format of version 2: it says so, or it says no version and its topic has
+/// the new form.
+fn is_second(root: &mut Object<'_>, topic: &str) -> bool {
+    let major = root.leave("version", |raw| {
+        let version = raw.text_or_number()?;
+        version.split('.').next()?.parse::<u64>().ok()
+    });
+    major.map_or_else(|| topic.contains('.'), |major| major >= 2)
 }
 
 /// Normalizes a ping. Every press of the test button is a fact of its own, and its content is never drift.
@@ -197,7 +187,7 @@ fn message<'a>(kind: E, edition: Edition, data: &mut Object<'a>) -> Result<Fact<
         participants: people(data, direction, from.as_ref(), to.as_ref()),
         from,
         to,
-        content: data.text("content"),
+        content: data.scalar("content"),
         sent_at: any_of(data, names::SENT_AT, Object::time),
         ..MessageData::default()
     };

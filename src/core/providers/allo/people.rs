@@ -39,11 +39,8 @@ pub(super) fn people<'a>(
 /// Takes the record of the person at the other side. The parts of the name stay, since they are joined.
 fn person<'a>(data: &mut Object<'a>) -> Option<Participant<'a>> {
     let mut person = data.object("person")?;
-    let first = person.peek("name").and_then(Raw::text);
-    let last = names::LAST_NAME.iter().find_map(|name| {
-        let last = person.peek(name).and_then(Raw::text);
-        last.filter(|last| !last.is_empty())
-    });
+    let first = person.leave("name", Raw::filled_text);
+    let last = names::LAST_NAME.iter().find_map(|name| person.leave(name, Raw::filled_text));
     let found = Participant {
         reference: person.id("id").map(Reference::to_contact),
         name: full_name(first, last),

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::core::{
     events::data::{CallData, Moment, Segment, Speaker, TranscriptData},
-    json::{Object, Raw},
+    json::{Object, Raw, Word},
 };
 
 /// The speakers of version 1.
@@ -33,8 +33,11 @@ pub(super) fn transcript<'a>(
             false => TWO_SPEAKERS,
         };
         for (position, entry) in (0..).zip(&mut entries) {
-            // An entry without a text stays unmapped.
-            let Some(text) = entry.text("text") else { continue };
+            // An entry without a text stays.
+            let Some(text) = entry.scalar("text") else {
+                leave(entry, speakers);
+                continue;
+            };
             let speaker = entry.word("source", speakers);
             let end = Moment::of_seconds(any_of(entry, names::END_SECONDS, Object::id));
             segments.push(Segment {
@@ -46,7 +49,7 @@ pub(super) fn transcript<'a>(
         }
         data.keep_all("transcriptions", entries);
     }
-    let full_text = any_of(data, names::FULL_TEXT, Object::filled_text);
+    let full_text = any_of(data, names::FULL_TEXT, Object::scalar);
     if segments.is_empty() && full_text.is_none() {
         return None;
     }
@@ -64,6 +67,14 @@ fn start<'a>(entry: &mut Object<'a>) -> Moment<'a> {
     if time.raw.is_none() {
         return Moment::of_seconds(any_of(entry, names::START_SECONDS, Object::id));
     }
-    let seconds = names::START_SECONDS.iter().find_map(|name| entry.peek(name).and_then(Raw::id));
+    let seconds = names::START_SECONDS.iter().find_map(|name| entry.leave(name, Raw::id));
     Moment { offset_ms: Moment::of_seconds(seconds).offset_ms, ..time }
+}
+
+/// Reads the parts of an utterance without a text, which stay.
+fn leave(entry: &mut Object<'_>, speakers: &[(&str, Speaker)]) {
+    entry.leave("source", |raw| Word::of(raw.text(), speakers).known);
+    for name in ["time"].iter().chain(names::START_SECONDS).chain(names::END_SECONDS) {
+        entry.leave(name, Raw::id);
+    }
 }

@@ -3,7 +3,7 @@
 use super::resource::{Fact, Head, links, people};
 use crate::core::{
     events::data::{Data, InvoiceData, InvoiceStatus, Money, Role, Text},
-    json::Object,
+    json::{Object, Raw},
 };
 
 pub(super) const INVOICE: &[&str] = &[
@@ -37,14 +37,18 @@ const STATUSES: &[(&str, InvoiceStatus)] = &[
     ("void", InvoiceStatus::Void),
 ];
 
-/// Takes the amounts under `keys`, all in the same currency. A currency without any amount stays.
+/// Takes the amounts under `keys`, all in the same currency. A currency without any amount says nothing, and
+/// stays.
 pub(super) fn amounts<'a, const N: usize>(
     fields: &mut Object<'a>,
     keys: [&str; N],
 ) -> [Option<Money<'a>>; N] {
     let amounts = keys.map(|key| fields.decimal(key));
-    let currency: Option<Text<'a>> =
-        if amounts.iter().any(Option::is_some) { fields.text("currency") } else { None };
+    let currency: Option<Text<'a>> = if amounts.iter().any(Option::is_some) {
+        fields.text("currency")
+    } else {
+        fields.leave("currency", Raw::filled_text).and(None)
+    };
     amounts.map(|amount| Some(Money::new(amount?, currency.clone())))
 }
 
@@ -57,7 +61,7 @@ pub(super) fn invoice<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> 
         code: fields.id("invoiceCode"),
         status: status.known,
         status_raw: status.raw,
-        description: fields.text("note"),
+        description: fields.scalar("note"),
         total,
         pre_tax,
         tax,
@@ -78,7 +82,7 @@ pub(super) fn item<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> {
     let data = InvoiceData {
         code: fields.id("code"),
         name: fields.text("name"),
-        description: fields.text("description"),
+        description: fields.scalar("description"),
         unit_price,
         ..InvoiceData::default()
     };
@@ -88,7 +92,7 @@ pub(super) fn item<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> {
 pub(super) fn line_item<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> {
     let [total, unit_price] = amounts(fields, ["totalAmount", "pricePerUnit"]);
     let data = InvoiceData {
-        description: fields.text("description"),
+        description: fields.scalar("description"),
         total,
         unit_price,
         quantity: fields.decimal("quantity"),

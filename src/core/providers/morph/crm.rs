@@ -131,10 +131,10 @@ pub(super) fn engagement<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'
         direction_raw,
         status: status.known,
         status_raw: status.raw,
-        description: fields.text("description"),
+        description: fields.scalar("description"),
         started_at: fields.time("startedAt"),
         ended_at: fields.time("endedAt"),
-        duration_seconds: fields.float("duration"),
+        duration_seconds: fields.length("duration", 1.0),
         participants: people(fields, &roles),
         links: links(fields, &[("companies", "companies"), ("opportunities", "opportunities")]),
         ..RecordData::default()

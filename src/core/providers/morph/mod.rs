@@ -91,9 +91,14 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
     };
     let fact = (model.read)(&head, &mut fields);
     resource.keep("fields", fields);
-    if !times_stay(&fact.data) {
-        resource.time("createdAt");
-        resource.time("updatedAt");
+    for key in ["createdAt", "updatedAt"] {
+        // Calls and transcripts have no fields for their record's times, which would be mistaken for the
+        // call's own times.
+        if matches!(fact.data, Data::Call(_) | Data::Transcript(_)) {
+            resource.leave(key, Raw::time);
+        } else {
+            resource.time(key);
+        }
     }
     root.keep("data", resource);
     let kind = fact.kind.unwrap_or_else(|| action.of(model.kinds));
@@ -106,7 +111,7 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
         ..Event::new(kind, subject, name, fact.data)
     };
     let events = vec![event];
-    let drift = drift::find(&events, |path| CARRIED.contains(&path) || is_expected(model, path, &events));
+    let drift = drift::find(&events, |path| CARRIED.contains(&path) || is_expected(model, path));
     Ok(Normalized { key, events, drift })
 }
 
@@ -161,32 +166,16 @@ fn family(kind: E) -> &'static str {
     kind.as_str().rsplit_once('.').map_or(kind.as_str(), |(family, _)| family)
 }
 
-/// Returns true if `createdAt` and `updatedAt` stay unmapped. Calls and transcripts have no fields for their
-/// record's times, which would be mistaken for the call's own times.
-fn times_stay(data: &Data<'_>) -> bool {
-    matches!(data, Data::Call(_) | Data::Transcript(_))
-}
-
 /// Returns true if an unmapped value at `path` is no drift.
 ///
 /// A new key directly under `fields` cannot be told from a customer's custom field. It is carried, but an
 /// alarm for each would bury those that matter. A documented key with a value that does not fit is drift, as
 /// everywhere.
-fn is_expected(model: &Model, path: &str, events: &[Event<'_>]) -> bool {
-    let Some(path) = path.strip_prefix("data.fields.") else {
-        let is_time = matches!(path, "data.createdAt" | "data.updatedAt");
-        return is_time && events.iter().any(|event| times_stay(&event.data));
-    };
-    let end = path.find(['.', '[']).unwrap_or(path.len());
-    let (name, rest) = path.split_at(end);
-    !model.fields.contains(&name)
-        || CARRIED_OF_REFERENCE.contains(&rest.strip_prefix("[]").unwrap_or(rest))
-        || telephony::CARRIED.iter().any(|carried| path.strip_prefix(carried).is_some_and(at_a_boundary))
-        || events
-            .iter()
-            .any(|event| matches!(&event.data, Data::Call(call) if telephony::is_carried(call, path)))
-}
-
-fn at_a_boundary(rest: &str) -> bool {
-    rest.is_empty() || rest.starts_with(['.', '['])
+fn is_expected(model: &Model, path: &str) -> bool {
+    let Some(path) = path.strip_prefix("data.fields.") else { return false };
+    let (name, rest) = path.split_at(path.find(['.', '[']).unwrap_or(path.len()));
+    let rest = rest.strip_prefix("[]").unwrap_or(rest);
+    let of_speaker = || [".user", ".contact"].iter().find_map(|key| rest.strip_prefix(key));
+    let of_reference = if name == "speakers" { of_speaker() } else { Some(rest) };
+    !model.fields.contains(&name) || of_reference.is_some_and(|part| CARRIED_OF_REFERENCE.contains(&part))
 }

@@ -7,7 +7,7 @@ use crate::core::{
         data::{Data, Link, ObjectKind, Participant, Reference, Role, Text},
         event::EventType as E,
     },
-    json::Object,
+    json::{Object, Raw},
 };
 
 /// The part of an event's name that says what happened to the resource.
@@ -105,9 +105,12 @@ pub(super) fn references<'a>(fields: &mut Object<'a>, key: &'static str) -> Vec<
     found
 }
 
-/// Takes the fields of a reference.
+/// Takes the fields of a reference. One without an id leads nowhere and stays.
 pub(super) fn reference<'a>(object: &mut Object<'a>) -> Option<Reference<'a>> {
-    let id = object.id("id")?;
+    let Some(id) = object.id("id") else {
+        object.leave("model", Raw::id);
+        return None;
+    };
     let kind = object.open_word("model", KINDS);
     Some(Reference { id, kind: kind.known, kind_raw: kind.raw })
 }

@@ -3,8 +3,8 @@
 
 use super::resource::{Fact, Head, links, one_reference, people};
 use crate::core::{
-    events::data::{Data, Participant, Phone, Role, SchedulingData, Text, WidgetData},
-    json::{Object, Raw, present, time},
+    events::data::{Data, Participant, Phone, Role, SchedulingData, WidgetData},
+    json::{Object, Raw, time},
 };
 
 pub(super) const EVENT_TYPE: &[&str] =
@@ -82,10 +82,10 @@ pub(super) fn event<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> {
     let data = SchedulingData {
         name: fields.text("title"),
         status_raw: fields.text("status"),
-        description: fields.text("description"),
+        description: fields.scalar("description"),
         starts_at: fields.time("startTime"),
         ends_at: fields.time("endTime"),
-        duration_minutes: fields.float("duration"),
+        duration_minutes: fields.length("duration", 60.0),
         answers: fields.any("answers"),
         participants,
         links: links(fields, &[("eventType", "event_type")]),
@@ -97,26 +97,24 @@ pub(super) fn event<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> {
 /// Takes the attendees who are no users: objects with a name and an address, or addresses or names alone.
 fn external_attendees<'a>(fields: &mut Object<'a>) -> Vec<Participant<'a>> {
     const KEY: &str = "externalAttendees";
-    let people: Vec<_> = if let Some(mut children) = fields.objects(KEY) {
-        let person = |child: &mut Object<'a>| {
-            present(Participant {
-                name: child.text("name"),
-                emails: child.text("email").into_iter().collect(),
-                phones: child.id("phone").map(Phone::new).into_iter().collect(),
-                ..Participant::default()
-            })
+    let Some(mut attendees) = fields.items(KEY) else { return Vec::new() };
+    let person = |attendee: &mut Object<'a>| {
+        let (name, email) = match attendee.itself() {
+            Some(text) if text.contains('@') => (None, Some(text)),
+            Some(text) => (Some(text), None),
+            None => (attendee.text("name"), attendee.text("email")),
         };
-        let people = children.iter_mut().filter_map(person).collect();
-        fields.keep_all(KEY, children);
-        people
-    } else {
-        let person = |text: Text<'a>| match text.contains('@') {
-            true => Participant { emails: vec![text], ..Participant::default() },
-            false => Participant { name: Some(text), ..Participant::default() },
+        let person = Participant {
+            name,
+            emails: email.into_iter().collect(),
+            phones: attendee.id("phone").map(Phone::new).into_iter().collect(),
+            ..Participant::default()
         };
-        fields.filled_scalars(KEY).unwrap_or_default().into_iter().map(person).collect()
+        person.known(Some(Role::Customer), None)
     };
-    people.into_iter().filter_map(|person| person.known(Some(Role::Customer), None)).collect()
+    let people = attendees.iter_mut().filter_map(person).collect();
+    fields.keep_all(KEY, attendees);
+    people
 }
 
 fn scheduling<'a>(head: &Head<'a>, data: SchedulingData<'a>) -> Fact<'a> {

@@ -13,7 +13,7 @@ use crate::core::{
         },
         event::EventType,
     },
-    json::{Object, present},
+    json::{Object, Raw, present},
 };
 
 pub(super) const CALL: &[&str] = &[
@@ -32,21 +32,6 @@ pub(super) const CALL: &[&str] = &[
 ];
 
 pub(super) const TRANSCRIPT: &[&str] = &["call", "duration", "segments", "speakers"];
-
-/// Documented paths under `fields` that stay unmapped and are no drift: a transcript's call is always a call,
-/// a speaker is one record, and a currency without an amount says nothing.
-pub(super) const CARRIED: &[&str] = &["call.model", "speakers[].user", "speakers[].contact", "currency"];
-
-/// Returns true if a field of `call` stays and is no drift: what is planned, and a length of which cannot be
-/// told from when it counts.
-pub(super) fn is_carried(call: &CallData<'_>, field: &str) -> bool {
-    let is_planned = call.status == Some(CallStatus::Scheduled);
-    match field {
-        "endedAt" | "answeredAt" => is_planned,
-        "duration" => is_planned || call.has_open_length(),
-        _ => false,
-    }
-}
 
 pub(super) const DIRECTIONS: &[(&str, Direction)] =
     &[("inbound", Direction::Inbound), ("outbound", Direction::Outbound)];
@@ -73,19 +58,24 @@ pub(super) fn call<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> {
         end_reason,
         end_reason_raw: end_reason.and_then(|_| word.raw.clone()),
         status_raw: word.raw,
-        recordings: Recording::at(fields.filled_text("recordingUrl")),
+        recordings: Recording::at(fields.text("recordingUrl")),
         transcript_ref: one_reference(fields, "transcript"),
         ..CallData::default()
     };
     if status == Some(CallStatus::Scheduled) {
         call.scheduled_at = fields.time("startedAt");
+        // What is planned to follow has no fields.
+        fields.leave("answeredAt", Raw::time);
+        fields.leave("endedAt", Raw::time);
+        fields.leave("duration", |raw| raw.length(1.0));
     } else {
         call.started_at = fields.time("startedAt");
         call.answered_at = fields.time("answeredAt");
         call.ended_at = fields.time("endedAt");
         // The systems behind the API count differently, so what cannot be told stays.
-        let is_open = call.has_open_length();
-        if let Some(seconds) = if is_open { None } else { fields.float("duration") } {
+        if call.has_open_length() {
+            fields.leave("duration", |raw| raw.length(1.0));
+        } else if let Some(seconds) = fields.length("duration", 1.0) {
             call.set_length(seconds);
         }
     }
@@ -128,14 +118,18 @@ fn kind_of(
 
 /// Returns the event's time. The call's own time takes precedence over that of its record.
 fn time_of(kind: EventType, head: &Head<'_>, call: &CallData<'_>) -> Option<Timestamp> {
-    let own = match kind.call_status() {
-        Some(CallStatus::Ended) => call.ended_at,
-        Some(CallStatus::InProgress) => call.answered_at,
-        Some(CallStatus::Initiated) => call.started_at,
+    match kind.call_status() {
+        Some(CallStatus::Ended) => call.ended_at.or_else(|| {
+            // A record that was created with the call changed last when the call ended. A time before its
+            // answer is not that of its end.
+            let recorded = head.updated_at.or_else(|| head.time());
+            recorded.filter(|at| call.started_at.max(call.answered_at).is_none_or(|begin| *at >= begin))
+        }),
+        Some(CallStatus::InProgress) => call.answered_at.or_else(|| head.time()),
+        Some(CallStatus::Initiated) => call.started_at.or_else(|| head.time()),
         // A planned call starts in the future.
-        Some(CallStatus::Scheduled | CallStatus::Ringing) | None => None,
-    };
-    own.or_else(|| head.time())
+        Some(CallStatus::Scheduled | CallStatus::Ringing) | None => head.time(),
+    }
 }
 
 /// Sets the people, and caller and callee by the call's direction. Without a direction, the numbers are those
@@ -166,6 +160,8 @@ fn set_people<'a>(call: &mut CallData<'a>, fields: &mut Object<'a>) {
 pub(super) fn transcript<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'a> {
     let call_id = fields.object("call").and_then(|mut call| {
         let id = call.id("id");
+        // It is always a call.
+        call.leave("model", Raw::id);
         fields.keep("call", call);
         id
     });
@@ -174,7 +170,7 @@ pub(super) fn transcript<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'
         transcript_id: Some(head.id.clone()),
         call_id,
         transcript: segments(fields, &speakers),
-        transcript_seconds: fields.float("duration"),
+        transcript_seconds: fields.length("duration", 1.0),
         participants: speakers,
         ..TranscriptData::default()
     };
@@ -189,12 +185,15 @@ fn speakers<'a>(fields: &mut Object<'a>) -> Vec<Participant<'a>> {
     let Some(mut children) = fields.objects("speakers") else { return Vec::new() };
     let speaker = |child: &mut Object<'a>| {
         let origin = child.word("origin", ORIGINS);
+        let reference = one_reference(child, "user").or_else(|| one_reference(child, "contact"));
+        // A speaker is one record.
+        child.leave("contact", |raw| (raw.class() == "object").then_some(()));
         present(Participant {
             role: origin.known.flatten().map(Role::from),
             role_raw: origin.raw,
             party: None,
             speaker_id: child.id("id"),
-            reference: one_reference(child, "user").or_else(|| one_reference(child, "contact")),
+            reference,
             name: child.text("name"),
             emails: child.text("email").into_iter().collect(),
             phones: child.id("phone").map(Phone::new).into_iter().collect(),
@@ -218,7 +217,12 @@ fn segments<'a>(fields: &mut Object<'a>, speakers: &[Participant<'a>]) -> Option
     }
     let mut children = fields.objects("segments")?;
     let segment = |(position, child): (i64, &mut Object<'a>)| {
-        let text = child.text("text")?;
+        let Some(text) = child.scalar("text") else {
+            for key in ["speakerId", "start", "end"] {
+                child.leave(key, Raw::id);
+            }
+            return None;
+        };
         let speaker_id = child.id("speakerId");
         let speaker = speaker_id.as_deref().and_then(|id| known.get(id));
         let [start, end] = ["start", "end"].map(|key| Moment::unknown(child.id(key)));

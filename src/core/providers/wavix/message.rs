@@ -37,7 +37,7 @@ pub(super) fn received(mut root: Object<'_>) -> Read<'_> {
         kind_raw: kind.raw,
         from: Party::without_plus(root.scalar("from")),
         to: Party::without_plus(root.scalar("to")),
-        content: body.text("text"),
+        content: body.scalar("text"),
         media: body.any("media"),
         received_at: root.time("received_at"),
         ..MessageData::default()
@@ -60,7 +60,7 @@ pub(super) fn received(mut root: Object<'_>) -> Read<'_> {
 pub(super) fn delivery_report(mut root: Object<'_>) -> Read<'_> {
     let id = root.require_id("message_id")?;
     let key = IdempotencyKey::of_content(&["delivery_report", &id], &root);
-    let status = Word::of(Some(root.require_text("status")?), STATUSES);
+    let status = Word::of(Some(root.require_text("status")?).filter(|word| !word.is_empty()), STATUSES);
     let kind = root.open_word("message_type", KINDS);
     let total = root.decimal("charge").map(money);
     let data = MessageData {
@@ -75,8 +75,8 @@ pub(super) fn delivery_report(mut root: Object<'_>) -> Read<'_> {
         sent_at: root.time("sent"),
         delivered_at: root.time("delivered"),
         cost: total.map(|total| Cost { total: Some(total), per_minute: None }),
-        error: root.text("error"),
-        tag: root.text("tag"),
+        error: root.scalar("error"),
+        tag: root.scalar("tag"),
         ..MessageData::default()
     };
     let event = Event {

@@ -47,9 +47,6 @@ pub(super) const ADAPTER: Adapter = Adapter {
 
 /// Paths that stay unmapped and are no drift.
 const CARRIED: &[&str] = &[
-    "event_payload",
-    "event_payload.type",
-    "event_payload.payload.status",
     "destination",
     "sip_trunk",
     "forward_fee",
@@ -100,7 +97,22 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
     Ok(Normalized { key, events, drift })
 }
 
-/// The callbacks, told apart by their fields.
+/// The fields by which a transcription is known.
+const OF_TRANSCRIPTION: &[&str] = &["request_id", "transcript", "turns", "transcription_date"];
+
+/// The other fields of a transcription that no recording has.
+const OF_NO_RECORDING: &[&str] = &[
+    "call_uuid",
+    "language",
+    "call_date",
+    "call_score",
+    "call_summary",
+    "transcription_score",
+    "transcription_summary",
+    "original_file",
+];
+
+/// The callbacks, told apart by their fields. `null` is no field.
 enum Shape {
     CallEvent,
     PostCall,
@@ -112,18 +124,23 @@ enum Shape {
 
 impl Shape {
     fn of(root: &Object<'_>) -> Self {
-        let has_any = |keys: &[&str]| keys.iter().any(|key| root.has(key));
-        if root.has("event_type") {
+        let has = |key: &&str| root.peek(key).is_some();
+        let has_any = |keys: &[&str]| keys.iter().any(has);
+        let is_completed = || root.peek("status").and_then(Raw::text).as_deref() == Some("completed");
+        if has(&"event_type") {
             Self::CallEvent
-        } else if root.has("message_id") {
-            if root.has("message_body") { Self::Message } else { Self::DeliveryReport }
-        } else if has_any(&["request_id", "transcript", "turns", "transcription_date"]) {
+        } else if has(&"message_id") {
+            if has(&"message_body") { Self::Message } else { Self::DeliveryReport }
+        } else if has_any(OF_TRANSCRIPTION) {
             Self::Transcription
         } else if has_any(&["charge", "per_minute", "disposition"]) {
             Self::PostCall
-        } else if root.has("status") {
+        } else if has(&"recording_url") && is_completed() && !has_any(OF_NO_RECORDING) {
+            Self::Recording
+        } else if has(&"status") {
             Self::Transcription
         } else if root.has("recording_url") {
+            // With `null` too, whose error then names it.
             Self::Recording
         } else {
             Self::CallEvent
@@ -167,7 +184,7 @@ fn key(root: &Object<'_>, uuid: &str, name: &str) -> IdempotencyKey {
 
 fn call_event(mut root: Object<'_>) -> Read<'_> {
     let name = root.require_text("event_type")?;
-    let Some((mut kind, end_reason)) = classify(&name) else {
+    let Some((kind, end_reason)) = classify(&name) else {
         return Err(unknown(&mut root, &name).into());
     };
     let uuid = call_id(&mut root)?;
@@ -176,15 +193,13 @@ fn call_event(mut root: Object<'_>) -> Read<'_> {
     let mut data = call_data(&uuid, &mut root);
     data.end_reason = end_reason;
     data.end_reason_raw = end_reason.map(|_| name.clone());
-    if name == "on_call_event" {
-        kind = during_call(&mut root, &mut data);
-    }
+    let kind = payload(&mut root, &mut data, name == "on_call_event").unwrap_or(kind);
     data.status = kind.call_status();
     data.started_at = root.time("call_started");
     data.answered_at = root.time("call_answered");
     data.ended_at = root.time("call_completed");
     data.machine_detected = root.boolean("machine_detected");
-    data.tag = root.text("tag");
+    data.tag = root.scalar("tag");
     let event = Event {
         time: Some(time),
         unmapped: root.into_unmapped(),
@@ -202,30 +217,36 @@ fn call_data<'a>(uuid: &Text<'a>, root: &mut Object<'a>) -> CallData<'a> {
         direction_raw,
         from: Party::without_plus(root.scalar("from")),
         to: Party::without_plus(root.scalar("to")),
-        recordings: Recording::at(root.filled_text("recording_url")),
+        recordings: Recording::at(root.text("recording_url")),
         ..CallData::default()
     }
 }
 
-/// Reads an event during the call: media was played, keys were pressed, or an unknown kind of update.
-fn during_call<'a>(root: &mut Object<'a>, data: &mut CallData<'a>) -> EventType {
-    let Some(mut payload) = root.object("event_payload") else { return EventType::CallUpdated };
-    let kind = match payload.peek("type").and_then(Raw::text).as_deref() {
-        Some("audio") => {
-            data.media = Some(payload.raw());
-            return EventType::CallMedia;
+/// Reads the payload of an event. During a call it tells the event's type: media was played, or keys were
+/// pressed. In the events that have a type of their own it stays.
+fn payload<'a>(root: &mut Object<'a>, data: &mut CallData<'a>, is_during_call: bool) -> Option<EventType> {
+    let mut payload = root.object("event_payload")?;
+    let kind = payload.leave("type", |raw| match raw.text()?.as_ref() {
+        "audio" => Some(EventType::CallMedia),
+        "collect" => Some(EventType::CallInput),
+        _ => None,
+    });
+    let told = kind.filter(|_| is_during_call);
+    if told == Some(EventType::CallMedia) {
+        data.media = Some(payload.raw());
+        return told;
+    }
+    if let Some(mut detail) = payload.object("payload") {
+        if told == Some(EventType::CallInput) {
+            data.digits = detail.scalar("digits");
         }
-        Some("collect") => {
-            if let Some(mut collected) = payload.object("payload") {
-                data.digits = collected.scalar("digits");
-                payload.keep("payload", collected);
-            }
-            EventType::CallInput
+        for key in ["status", "playback_id", "digits"] {
+            detail.leave(key, Raw::filled_text_or_number);
         }
-        _ => EventType::CallUpdated,
-    };
+        payload.keep("payload", detail);
+    }
     root.keep("event_payload", payload);
-    kind
+    told
 }
 
 /// Reads the bill after a call. It has no event type and is recognized by its shape.
@@ -235,7 +256,7 @@ fn post_call(mut root: Object<'_>) -> Read<'_> {
         Cost { total: root.decimal("charge").map(money), per_minute: root.decimal("per_minute").map(money) };
     let disposition = root.word("disposition", DISPOSITIONS);
     let data = CallData {
-        billed_seconds: root.float("duration"),
+        billed_seconds: root.length("duration", 1.0),
         end_reason: disposition.known,
         end_reason_raw: disposition.raw,
         cost: present(cost),
@@ -260,11 +281,12 @@ fn recording(mut root: Object<'_>) -> Read<'_> {
     let uuid = call_id(&mut root)?;
     let key = IdempotencyKey::of_content(&["recording", &uuid], &root);
     let mut data = call_data(&uuid, &mut root);
+    root.leave("status", Raw::text);
     if data.recordings.is_empty() {
         return Err(NormalizeError::invalid("recording_url", "expected a non-empty string"));
     }
     for recording in &mut data.recordings {
-        recording.duration_seconds = root.float("duration");
+        recording.duration_seconds = root.length("duration", 1.0);
     }
     let event = Event {
         time: root.time("date"),

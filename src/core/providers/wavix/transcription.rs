@@ -8,7 +8,7 @@ use crate::core::{
         event::{Event, EventType},
         key::IdempotencyKey,
     },
-    json::{Object, Word},
+    json::{Object, Raw, Word},
 };
 
 const STATUSES: &[(&str, EventType)] =
@@ -21,7 +21,7 @@ const SPEAKERS: &[(&str, Speaker)] = &[("agent", Speaker::Agent), ("client", Spe
 pub(super) fn read(mut root: Object<'_>) -> Read<'_> {
     let kind = match root.one_of("status", STATUSES) {
         Some(kind) => kind,
-        None if root.has("status") => EventType::TranscriptUpdated,
+        None if root.peek("status").is_some() => EventType::TranscriptUpdated,
         None => EventType::TranscriptCompleted,
     };
     // A file has no call. Beside a `call_uuid`, `uuid` is the transcription's own id.
@@ -38,8 +38,8 @@ pub(super) fn read(mut root: Object<'_>) -> Read<'_> {
     let subject = format!("{family}/{id}");
     let data = TranscriptData {
         transcript: turns(&mut root),
-        transcript_seconds: root.float("duration"),
-        error: root.text("error"),
+        transcript_seconds: root.length("duration", 1.0),
+        error: root.scalar("error"),
         transcript_id,
         call_id,
         ..TranscriptData::default()
@@ -56,7 +56,10 @@ pub(super) fn read(mut root: Object<'_>) -> Read<'_> {
 fn turns<'a>(root: &mut Object<'a>) -> Option<Vec<Segment<'a>>> {
     let mut turns = root.objects("turns")?;
     let segment = |(position, turn): (i64, &mut Object<'a>)| {
-        let text = turn.text("text")?;
+        let Some(text) = turn.scalar("text") else {
+            leave(turn);
+            return None;
+        };
         // Otherwise `type` is the speaker's phone number, which is no id of a speaker.
         let mut speaker = turn.word("type", SPEAKERS);
         if speaker.known.is_none()
@@ -76,4 +79,11 @@ fn turns<'a>(root: &mut Object<'a>) -> Option<Vec<Segment<'a>>> {
     let segments: Vec<_> = (0..).zip(&mut turns).filter_map(segment).collect();
     root.keep_all("turns", turns);
     (!segments.is_empty()).then_some(segments)
+}
+
+/// Reads the parts of a turn without a text, which stay.
+fn leave(turn: &mut Object<'_>) {
+    for key in ["s", "e", "speaker"] {
+        turn.leave(key, Raw::id);
+    }
 }
