@@ -171,17 +171,16 @@ impl Redaction<'_> {
     }
 
     /// Treats an id or a word. One that looks like a number or an address cannot be left out, and events must
-    /// not be taken to be about one thing because of a mask: so it becomes a token if there is a key.
+    /// not be taken to be about one thing because of a mask: so it becomes a token if there is a key. It stays
+    /// only if all that it looks like is kept: `15550100123@s.whatsapp.net` is both.
     fn treat_id(&self, text: &str) -> Treated {
-        let (treatment, holds) = match text.contains('@') {
-            true => (self.profile.emails, Holds::Email),
-            false => (self.profile.numbers, Holds::Number),
-        };
-        match (treatment, self.key) {
-            (Treatment::Keep, _) => Treated::Kept,
-            (_, Some(key)) => Treated::Replaced(token(key, holds, text)),
-            (_, None) => Treated::Replaced(MASK.to_owned()),
+        let (is_number, is_address) = (phone::is_in(text), text.contains('@'));
+        let goes = |is_found, treatment| is_found && treatment != Treatment::Keep;
+        if !goes(is_number, self.profile.numbers) && !goes(is_address, self.profile.emails) {
+            return Treated::Kept;
         }
+        let holds = if is_address { Holds::Email } else { Holds::Number };
+        Treated::Replaced(self.key.map_or_else(|| MASK.to_owned(), |key| token(key, holds, text)))
     }
 }
 
@@ -198,12 +197,18 @@ impl Redactor for Redaction<'_> {
                     Treated::Dropped
                 }
             }
+            // Messages come from numbers and from e-mail addresses, and some addresses are made of a number.
+            Holds::Number if numbers == Treatment::Keep && is_email(text) => {
+                self.treat_as(emails, Holds::Email, text)
+            }
+            Holds::Email if emails == Treatment::Keep && phone::is_in(text) => {
+                self.treat_as(numbers, Holds::Number, text)
+            }
             Holds::Number => self.treat_as(numbers, holds, text),
             Holds::Email => self.treat_as(emails, holds, text),
             Holds::Name if names != Treatment::Keep => self.treat_as(names, holds, text),
             // Some phone systems know a caller by the number alone.
-            Holds::Name | Holds::Id if text.contains('@') || phone::is_in(text) => self.treat_id(text),
-            Holds::Name | Holds::Id => Treated::Kept,
+            Holds::Name | Holds::Id => self.treat_id(text),
         }
     }
 }
@@ -221,6 +226,12 @@ fn token(key: &str, holds: Holds, text: &str) -> String {
     let Ok(mac) = Hmac::<Sha256>::new_from_slice(key.as_bytes()) else { return MASK.to_owned() };
     let code = mac.chain_update(kind).chain_update([0]).chain_update(text).finalize().into_bytes();
     [TOKEN, &hex::encode(&code[..TOKEN_BYTES])].concat()
+}
+
+/// Returns true if the text of a number is an e-mail address, and not that of a phone or a SIP account.
+fn is_email(text: &str) -> bool {
+    let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme.trim());
+    text.contains('@') && !["sip", "sips", "tel"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
 }
 
 /// Returns a mask with the last two digits of a phone number.
@@ -338,6 +349,31 @@ mod tests {
             panic!("a contact")
         };
         assert_eq!(contact.company.as_deref(), Some(MASK));
+    }
+
+    #[test]
+    fn what_is_a_number_and_an_address_stays_only_if_both_are_kept() {
+        use Treatment::{Drop, Keep, Mask};
+        let of = |numbers, emails| Redaction {
+            profile: Profile { numbers, emails, names: Keep, keeps_texts: false },
+            key: None,
+        };
+        let (both, masked) = ("15550100123@s.whatsapp.net", Treated::Replaced(MASK.to_owned()));
+        for holds in [Holds::Id, Holds::Name] {
+            for (numbers, emails) in [(Mask, Keep), (Keep, Mask), (Drop, Keep), (Keep, Drop)] {
+                assert_eq!(of(numbers, emails).treat(holds, both), masked, "{holds:?}");
+            }
+            assert_eq!(of(Keep, Keep).treat(holds, both), Treated::Kept);
+            assert_eq!(of(Mask, Keep).treat(holds, "ada@example.com"), Treated::Kept);
+            assert_eq!(of(Keep, Mask).treat(holds, "+15550100123"), Treated::Kept);
+        }
+        assert_eq!(of(Mask, Keep).copy(&contact(both), Uuid::nil()).subject, "contact/***");
+        assert_eq!(of(Keep, Drop).treat(Holds::Number, "ada@example.com"), Treated::Dropped);
+        for uri in ["sip:1042@pbx.example.com", "SIPS:1042@pbx.example.com", "tel:+15550100123"] {
+            assert_eq!(of(Keep, Drop).treat(Holds::Number, uri), Treated::Kept);
+        }
+        assert_eq!(of(Drop, Keep).treat(Holds::Email, both), Treated::Dropped);
+        assert_eq!(of(Drop, Keep).treat(Holds::Email, "ada@example.com"), Treated::Kept);
     }
 
     #[test]
