@@ -12,7 +12,7 @@ use super::{
     event::{Event, EventType},
     key::IdempotencyKey,
     percent,
-    redaction::{MASK, Redaction},
+    redaction::{self, MASK, RedactedCopy, Redaction},
 };
 use crate::core::{
     contract::family::{Family, SCHEMA_BASE},
@@ -29,7 +29,8 @@ const ENVELOPE_BYTES: usize = 1200;
 /// An event as it is published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded {
-    /// The CloudEvent's `id`, also the AMQP `message_id`. The same webhook always yields the same ids.
+    /// The CloudEvent's `id`, also the AMQP `message_id`. The same webhook always yields the same ids, and
+    /// with a key the redacted copies of an event have one of their own.
     pub id: Uuid,
     /// The CloudEvent's `type`.
     pub kind: &'static str,
@@ -94,12 +95,11 @@ pub fn encode_redacted(
     encoded: &Encoded,
     redaction: Redaction<'_>,
 ) -> Encoded {
-    let (id, time) = (encoded.id, encoded.time);
-    let copy = redaction.copy(event, id);
-    let subject = subject(&copy.subject);
-    let redaction = Some(&redaction);
-    let body = Envelope { schema_base, webhook, key, id, time, subject, event: &copy, redaction }.body();
-    Encoded { addressed_to: Vec::new(), is_redacted: true, body, ..encoded.clone() }
+    let (copy, time) = (redaction.copy(event, encoded.id), encoded.time);
+    let (id, event, subject) = (copy.id, &copy.event, subject(&copy.event.subject));
+    let body =
+        Envelope { schema_base, webhook, key, id, time, subject, event, redaction: Some(&copy) }.body();
+    Encoded { id, addressed_to: Vec::new(), is_redacted: true, body, ..encoded.clone() }
 }
 
 /// What the attributes of an event are made of.
@@ -114,7 +114,7 @@ struct Envelope<'e> {
     subject: Cow<'e, str>,
     event: &'e Event<'e>,
     /// Set if `event` is a redacted copy.
-    redaction: Option<&'e Redaction<'e>>,
+    redaction: Option<&'e RedactedCopy<'e>>,
 }
 
 impl Envelope<'_> {
@@ -163,14 +163,14 @@ impl Envelope<'_> {
     fn write_extensions(&self, out: &mut Vec<u8>) {
         let Self { webhook, event, .. } = self;
         let mut correlation_id = attributes::correlation_id(&webhook.source, &self.subject, event);
-        let (trace_parent, mut trace_state) = attributes::trace(&webhook.headers);
+        let (mut trace_parent, mut trace_state) = attributes::trace(&webhook.headers);
         let mut class = classify(event, webhook.provider.schema());
-        if let Some(redaction) = self.redaction {
+        if let Some(copy) = self.redaction {
             // Events about two calls whose ids are masked have nothing in common.
             correlation_id = correlation_id.filter(|id| !id.contains(MASK));
-            // Senders write into it what they like.
-            trace_state = None;
-            class = redaction.class(event);
+            // Senders write into them what they like.
+            (trace_parent, trace_state) = (redaction::trace_parent(&webhook.headers), None);
+            class = copy.class;
         }
         write_field!(out, "correlationid", &correlation_id);
         write_field!(out, "partitionkey", &correlation_id.as_deref().map(attributes::partition_key));
@@ -178,7 +178,7 @@ impl Envelope<'_> {
         // Not the time of writing, which would be another one each time.
         write_field!(out, "recordedtime", &webhook.received_at);
         write_field!(out, "dataclassification", &class);
-        write_field!(out, "redaction", &self.redaction.map(|redaction| redaction.profile.to_string()));
+        write_field!(out, "redaction", &self.redaction.map(|copy| copy.profile.to_string()));
         write_field!(out, "traceparent", &trace_parent.map(attribute));
         write_field!(out, "tracestate", &trace_state.as_deref().map(attribute));
     }
