@@ -11,13 +11,13 @@ use crate::{
             cloudevent::{self, Encoded},
             event::Event,
             key::IdempotencyKey,
-            redaction::{Profile, Redaction},
+            redaction::{self, Profile, Redaction},
             topic,
         },
         providers::{self, Drift, NormalizeError, Normalized},
         webhook::Webhook,
     },
-    edge::panics,
+    edge::{amqp::names, panics},
 };
 
 /// The function that turns a webhook into events: a parameter, so that tests can make it fail.
@@ -92,15 +92,21 @@ fn read_with(
     let encoded = cloudevent::encode_with(schema_base, webhook, &normalized.key, &normalized.events);
     for (event, mut encoded) in normalized.events.iter().zip(encoded) {
         route(config, event, &mut encoded);
-        redact(config, webhook, &normalized.key, event, &encoded, &mut copies);
+        check_size(config, &encoded, "an event")?;
+        redact(config, webhook, &normalized.key, event, &encoded, &mut copies)?;
         events.push(encoded);
     }
-    let max = config.worker.event_bytes_max;
-    if let Some(size) = copies.iter().chain(&events).map(Encoded::bytes_max).find(|size| *size > max) {
-        let error = format!("an event can have {size} bytes, more than worker.event_bytes_max ({max})");
-        return Err(permanent(Reason::EventTooLarge, error));
-    }
     Ok(NormalizedWebhook { key: normalized.key, copies, events, drift: normalized.drift })
+}
+
+/// Refuses an event, or a copy, that the broker would refuse.
+fn check_size(config: &Config, event: &Encoded, what: &str) -> Result<(), Fault> {
+    let (size, max) = (event.bytes_max(), config.worker.event_bytes_max);
+    if size <= max {
+        return Ok(());
+    }
+    let error = format!("{what} can have {size} bytes, more than worker.event_bytes_max ({max})");
+    Err(permanent(Reason::EventTooLarge, error))
 }
 
 /// Keeps a test apart if that is configured, and finds the subscriptions with a filter that get the event.
@@ -123,8 +129,10 @@ fn asks_for(subscription: &Subscription, event: &Event<'_>, routing_key: &str) -
         && subscription.patterns.iter().any(|pattern| topic::is_match(pattern, routing_key))
 }
 
-/// Adds the redacted copies of an event: one for each subscription, so that the broker tells of each whether
-/// its queue is bound. Those with the same profile share a body.
+/// Adds the redacted copies of an event: one for each subscription under its own key, so that the broker tells
+/// of each whether its queue is bound. Those with the same profile share a body.
+///
+/// Tokens are longer than what they stand for, so a copy may be too large where its event is not.
 fn redact(
     config: &Config,
     webhook: &Webhook,
@@ -132,7 +140,7 @@ fn redact(
     event: &Event<'_>,
     encoded: &Encoded,
     copies: &mut Vec<Encoded>,
-) {
+) -> Result<(), Fault> {
     let mut made: Vec<(Profile, Encoded)> = Vec::new();
     for (name, subscription) in &config.subscriptions {
         let Some(profile) = subscription.redact.profile() else { continue };
@@ -146,9 +154,11 @@ fn redact(
             let schema_base = &config.events.schema_base;
             cloudevent::encode_redacted(schema_base, webhook, key, event, encoded, redaction)
         });
-        copies.push(Encoded { addressed_to: vec![name.clone()], ..copy.clone() });
+        check_size(config, &copy, &format!("the redacted copy for subscription `{name}`"))?;
+        copies.push(Encoded { routing_key: names::addressed_key(name), ..copy.clone() });
         made.push((profile, copy));
     }
+    Ok(())
 }
 
 /// Returns the version and the settings on which the result of [`read`] depends.
@@ -164,6 +174,10 @@ pub fn settings(config: &Config) -> BTreeMap<String, String> {
     };
     let mut settings = config.values();
     settings.retain(|name, _| decides(name));
+    if let Some(key) = &config.events.redaction_key {
+        let fingerprint = format!("the key with the fingerprint {}", redaction::fingerprint(key.reveal()));
+        settings.insert("events.redaction_key".to_owned(), fingerprint);
+    }
     settings.insert("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
     settings
 }

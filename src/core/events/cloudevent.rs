@@ -13,7 +13,7 @@ use super::{
     key::IdempotencyKey,
     order::{ObjectKey, Place, Sequence},
     percent,
-    redaction::{MASK, Redaction},
+    redaction::{self, MASK, RedactedCopy, Redaction},
 };
 use crate::core::{
     contract::family::{Family, SCHEMA_BASE},
@@ -36,7 +36,8 @@ const LATE: &[u8] = b"{\"late\":true,";
 /// An event as it is published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded {
-    /// The CloudEvent's `id`, also the AMQP `message_id`. The same webhook always yields the same ids.
+    /// The CloudEvent's `id`, also the AMQP `message_id`. The same webhook always yields the same ids, and
+    /// with a key the redacted copies of an event have one of their own.
     pub id: Uuid,
     /// The CloudEvent's `type`.
     pub kind: &'static str,
@@ -120,25 +121,17 @@ pub fn encode_redacted(
     encoded: &Encoded,
     redaction: Redaction<'_>,
 ) -> Encoded {
-    let (id, time) = (encoded.id, encoded.time);
-    let copy = redaction.copy(event, id);
-    let subject = subject(&copy.subject);
+    let (copy, time) = (redaction.copy(event, encoded.id), encoded.time);
+    let (id, event, subject) = (copy.id, &copy.event, subject(&copy.event.subject));
     // Events about two calls whose ids are masked have nothing in common.
-    let correlation = correlate(webhook, &subject, &copy).filter(|(id, _)| !id.contains(MASK));
-    let envelope = Envelope {
-        schema_base,
-        webhook,
-        key,
-        id,
-        time,
-        subject,
-        correlation,
-        sequence: Sequence::new(time, event.kind),
-        event: &copy,
-        redaction: Some(&redaction),
-    };
+    let correlation = correlate(webhook, &subject, event).filter(|(id, _)| !id.contains(MASK));
+    let sequence = Sequence::new(time, event.kind);
+    let redaction = Some(&copy);
+    let envelope =
+        Envelope { schema_base, webhook, key, id, time, subject, correlation, sequence, event, redaction };
+    let body = envelope.body();
     // Its place is the event's: a copy is late if its event is.
-    Encoded { addressed_to: Vec::new(), is_redacted: true, body: envelope.body(), ..encoded.clone() }
+    Encoded { id, addressed_to: Vec::new(), is_redacted: true, body, ..encoded.clone() }
 }
 
 /// Returns the `correlationid` of an event with this subject, and the object that it names.
@@ -163,7 +156,7 @@ struct Envelope<'e> {
     sequence: Sequence,
     event: &'e Event<'e>,
     /// Set if `event` is a redacted copy.
-    redaction: Option<&'e Redaction<'e>>,
+    redaction: Option<&'e RedactedCopy<'e>>,
 }
 
 impl Envelope<'_> {
@@ -211,12 +204,12 @@ impl Envelope<'_> {
     /// Writes the attributes of CloudEvents' own extensions, and what became of the data of a copy.
     fn write_extensions(&self, out: &mut Vec<u8>) {
         let Self { webhook, event, .. } = self;
-        let (trace_parent, mut trace_state) = attributes::trace(&webhook.headers);
+        let (mut trace_parent, mut trace_state) = attributes::trace(&webhook.headers);
         let mut class = classify(event, webhook.provider.schema());
-        if let Some(redaction) = self.redaction {
-            // Senders write into it what they like.
-            trace_state = None;
-            class = redaction.class(event);
+        if let Some(copy) = self.redaction {
+            // Senders write into them what they like.
+            (trace_parent, trace_state) = (redaction::trace_parent(&webhook.headers), None);
+            class = copy.class;
         }
         write_field!(out, "correlationid", &self.correlation.as_ref().map(|(id, _)| id.as_str()));
         write_field!(
@@ -228,7 +221,7 @@ impl Envelope<'_> {
         // Not the time of writing, which would be another one each time.
         write_field!(out, "recordedtime", &webhook.received_at);
         write_field!(out, "dataclassification", &class);
-        write_field!(out, "redaction", &self.redaction.map(|redaction| redaction.profile.to_string()));
+        write_field!(out, "redaction", &self.redaction.map(|copy| copy.profile.to_string()));
         write_field!(out, "traceparent", &trace_parent.map(attribute));
         write_field!(out, "tracestate", &trace_state.as_deref().map(attribute));
     }

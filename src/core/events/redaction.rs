@@ -3,11 +3,11 @@
 //! The declaration of each field says what it holds ([`Holds`]); a profile says what becomes of that. What no
 //! declaration describes, above all `unmapped`, is never in a copy.
 
-use std::fmt;
+use std::{cell::Cell, fmt};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
 
 use super::{
     attributes::OF_NO_OBJECT,
@@ -20,6 +20,7 @@ use crate::core::{
         personal::{Holds, Redact as _, Redactor, Treated},
     },
     redact::phone,
+    webhook::Headers,
 };
 
 /// Stands for a text that is masked.
@@ -81,13 +82,10 @@ impl Profile {
         [self.numbers, self.emails, self.names]
     }
 
-    /// Classifies what is left of an event about people. A token still stands for one person.
-    fn class(&self) -> DataClassification {
+    /// Returns true if it leaves nothing that is of one person, or stands for one.
+    fn is_thorough(&self) -> bool {
         let is_gone = |treatment| matches!(treatment, Treatment::Mask | Treatment::Drop);
-        match !self.keeps_texts && self.treatments().into_iter().all(is_gone) {
-            true => DataClassification::Internal,
-            false => DataClassification::Confidential,
-        }
+        !self.keeps_texts && self.treatments().into_iter().all(is_gone)
     }
 }
 
@@ -105,41 +103,48 @@ impl fmt::Display for Profile {
 pub struct Redaction<'k> {
     /// The profile.
     pub profile: Profile,
-    /// The key of the tokens; none if the profile needs none.
+    /// The key of the tokens and of the copies' ids; none if there is none, and the profile needs none.
     pub key: Option<&'k str>,
 }
 
+/// A copy of an event without what a profile takes away.
+pub(super) struct RedactedCopy<'e> {
+    /// The id of all copies of the event.
+    pub(super) id: Uuid,
+    pub(super) event: Event<'e>,
+    pub(super) class: DataClassification,
+    pub(super) profile: Profile,
+}
+
 impl Redaction<'_> {
-    /// Returns a copy of an event with the id `id`, without what the profile takes away.
-    pub(super) fn copy<'e>(&self, event: &Event<'e>, id: Uuid) -> Event<'e> {
+    /// Returns a copy of the event whose id is `id`.
+    pub(super) fn copy<'e>(&self, event: &Event<'e>, id: Uuid) -> RedactedCopy<'e> {
+        let (id, pass) = (self.id(id), Pass { redaction: self, has_token: Cell::new(false) });
         let mut copy = Event { unmapped: Value::default(), ..event.clone() };
-        copy.subject = self.subject(&event.subject, id);
+        copy.subject = subject(&event.subject, id, &pass);
         for text in [Some(&mut copy.provider_event), copy.tenant.as_mut(), copy.connector.as_mut()] {
-            text.map(|text| text.redact(Holds::Id, self));
+            text.map(|text| text.redact(Holds::Id, &pass));
         }
         if !is_impersonal(event.kind) {
             self.join_numbers(&mut copy);
-            copy.data.redact((), self);
+            copy.data.redact((), &pass);
         }
-        copy
+        // Without a key the id may tell a number to whoever tries all. A token still stands for one person.
+        let names_nobody = self.key.is_some() && self.profile.is_thorough() && !pass.has_token.get();
+        let class = match is_impersonal(event.kind) || names_nobody {
+            true => DataClassification::Internal,
+            false => DataClassification::Confidential,
+        };
+        RedactedCopy { id, event: copy, class, profile: self.profile }
     }
 
-    /// Returns the class of the copy of an event.
-    pub(super) fn class(&self, event: &Event<'_>) -> DataClassification {
-        if is_impersonal(event.kind) { DataClassification::Internal } else { self.profile.class() }
-    }
-
-    /// Returns a subject. One that holds the idempotency key, which is made of whatever tells two webhooks
-    /// apart, gets the event's id in its place.
-    fn subject(&self, subject: &str, id: Uuid) -> String {
-        if subject.starts_with(OF_NO_OBJECT) {
-            return format!("{OF_NO_OBJECT}{id}");
-        }
-        let Some((family, id)) = subject.split_once('/') else { return subject.to_owned() };
-        match self.treat(Holds::Id, id) {
-            Treated::Replaced(id) => format!("{family}/{id}"),
-            Treated::Kept | Treated::Dropped => subject.to_owned(),
-        }
+    /// Returns the id of the copies of the event with the id `id`, in the shape of a UUID. The event's own is
+    /// a hash of what its webhook is known by: where that is a number, it could be found by trying.
+    fn id(&self, id: Uuid) -> Uuid {
+        let Some(key) = self.key else { return id };
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&code(key, "event", id.as_bytes())[..16]);
+        Builder::from_custom_bytes(bytes).into_uuid()
     }
 
     /// Moves each number's E.164 form to where the number as written was, so that one person has one token
@@ -171,21 +176,18 @@ impl Redaction<'_> {
     }
 
     /// Treats an id or a word. One that looks like a number or an address cannot be left out, and events must
-    /// not be taken to be about one thing because of a mask: so it becomes a token if there is a key.
+    /// not be taken to be about one thing because of a mask: so it becomes a token if there is a key. It stays
+    /// only if all that it looks like is kept: `15550100123@s.whatsapp.net` is both.
     fn treat_id(&self, text: &str) -> Treated {
-        let (treatment, holds) = match text.contains('@') {
-            true => (self.profile.emails, Holds::Email),
-            false => (self.profile.numbers, Holds::Number),
-        };
-        match (treatment, self.key) {
-            (Treatment::Keep, _) => Treated::Kept,
-            (_, Some(key)) => Treated::Replaced(token(key, holds, text)),
-            (_, None) => Treated::Replaced(MASK.to_owned()),
+        let (is_number, is_address) = (phone::is_in(text), text.contains('@'));
+        let goes = |is_found, treatment| is_found && treatment != Treatment::Keep;
+        if !goes(is_number, self.profile.numbers) && !goes(is_address, self.profile.emails) {
+            return Treated::Kept;
         }
+        let holds = if is_address { Holds::Email } else { Holds::Number };
+        Treated::Replaced(self.key.map_or_else(|| MASK.to_owned(), |key| token(key, holds, text)))
     }
-}
 
-impl Redactor for Redaction<'_> {
     fn treat(&self, holds: Holds, text: &str) -> Treated {
         let Profile { numbers, emails, names, keeps_texts } = self.profile;
         match holds {
@@ -198,14 +200,65 @@ impl Redactor for Redaction<'_> {
                     Treated::Dropped
                 }
             }
+            // Messages come from numbers and from e-mail addresses, and some addresses are made of a number.
+            Holds::Number if numbers == Treatment::Keep && is_email(text) => {
+                self.treat_as(emails, Holds::Email, text)
+            }
+            Holds::Email if emails == Treatment::Keep && phone::is_in(text) => {
+                self.treat_as(numbers, Holds::Number, text)
+            }
             Holds::Number => self.treat_as(numbers, holds, text),
             Holds::Email => self.treat_as(emails, holds, text),
             Holds::Name if names != Treatment::Keep => self.treat_as(names, holds, text),
             // Some phone systems know a caller by the number alone.
-            Holds::Name | Holds::Id if text.contains('@') || phone::is_in(text) => self.treat_id(text),
-            Holds::Name | Holds::Id => Treated::Kept,
+            Holds::Name | Holds::Id => self.treat_id(text),
         }
     }
+}
+
+/// The making of one copy.
+struct Pass<'r> {
+    redaction: &'r Redaction<'r>,
+    /// Set once a token has taken the place of a text.
+    has_token: Cell<bool>,
+}
+
+impl Redactor for Pass<'_> {
+    fn treat(&self, holds: Holds, text: &str) -> Treated {
+        let treated = self.redaction.treat(holds, text);
+        if matches!(&treated, Treated::Replaced(text) if text.starts_with(TOKEN)) {
+            self.has_token.set(true);
+        }
+        treated
+    }
+}
+
+/// Returns the subject of a copy. One that holds the idempotency key, which is made of whatever tells two
+/// webhooks apart, gets the copy's id in its place.
+fn subject(subject: &str, copy: Uuid, by: &dyn Redactor) -> String {
+    if subject.starts_with(OF_NO_OBJECT) {
+        return format!("{OF_NO_OBJECT}{copy}");
+    }
+    let Some((family, id)) = subject.split_once('/') else { return subject.to_owned() };
+    match by.treat(Holds::Id, id) {
+        Treated::Replaced(id) => format!("{family}/{id}"),
+        Treated::Kept | Treated::Dropped => subject.to_owned(),
+    }
+}
+
+/// Returns the `traceparent` of a webhook, if it has the form that W3C Trace Context demands: senders can
+/// write into it what they like.
+pub fn trace_parent(headers: &Headers) -> Option<&str> {
+    let parent = headers.get("traceparent")?;
+    let is_hex = |part: &str| part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let parts: Vec<_> = parent.split('-').collect();
+    let lengths: Vec<_> = parts.iter().map(|part| part.len()).collect();
+    (lengths == [2, 32, 16, 2] && parts.into_iter().all(is_hex)).then_some(parent)
+}
+
+/// Returns a short code by which two keys can be compared, and that tells nothing of them.
+pub fn fingerprint(key: &str) -> String {
+    hex::encode(&code(key, "fingerprint", &[])[..4])
 }
 
 /// Returns the token of a value: the start of its HMAC-SHA-256. The same text is another value as a name and
@@ -217,10 +270,21 @@ fn token(key: &str, holds: Holds, text: &str) -> String {
         Holds::Name => ("name", text.to_owned()),
         Holds::Figure | Holds::Id | Holds::Number | Holds::Text => ("number", text.to_owned()),
     };
+    [TOKEN, &hex::encode(&code(key, kind, text.as_bytes())[..TOKEN_BYTES])].concat()
+}
+
+/// Returns the HMAC-SHA-256 of a value. The same bytes are another value under another kind.
+fn code(key: &str, kind: &str, value: &[u8]) -> [u8; 32] {
     // HMAC takes a key of any length.
-    let Ok(mac) = Hmac::<Sha256>::new_from_slice(key.as_bytes()) else { return MASK.to_owned() };
-    let code = mac.chain_update(kind).chain_update([0]).chain_update(text).finalize().into_bytes();
-    [TOKEN, &hex::encode(&code[..TOKEN_BYTES])].concat()
+    let mac = Hmac::<Sha256>::new_from_slice(key.as_bytes());
+    mac.map(|mac| mac.chain_update(kind).chain_update([0]).chain_update(value).finalize().into_bytes().into())
+        .unwrap_or_default()
+}
+
+/// Returns true if the text of a number is an e-mail address, and not that of a phone or a SIP account.
+fn is_email(text: &str) -> bool {
+    let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme.trim());
+    text.contains('@') && !["sip", "sips", "tel"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
 }
 
 /// Returns a mask with the last two digits of a phone number.
@@ -234,137 +298,5 @@ fn masked(number: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::core::events::{
-        data::{CallData, ContactData, Data, Party, Phone, Segment, TranscriptData},
-        event::EventType,
-    };
-
-    const KEY: &str = "0123456789abcdef0123456789abcdef";
-
-    fn all(treatment: Treatment, key: Option<&'static str>) -> Redaction<'static> {
-        let profile = Profile { numbers: treatment, emails: treatment, names: treatment, keeps_texts: false };
-        Redaction { profile, key }
-    }
-
-    /// Returns the caller of the copy of a call from `raw`, with its E.164 form if `e164` is given.
-    fn caller(raw: &str, e164: Option<&str>, redaction: Redaction<'_>) -> Option<String> {
-        let mut from = Party::new(Some(raw.to_owned().into()), None).expect("a party");
-        from.e164 = e164.map(|e164| e164.to_owned().into());
-        let call = CallData { from: Some(from), ..CallData::default() };
-        let event = Event::new(EventType::CallEnded, "call/1".into(), "x", Data::Call(Box::new(call)));
-        let Data::Call(call) = redaction.copy(&event, Uuid::nil()).data else { panic!("a call") };
-        let from = call.from?;
-        assert_eq!(from.e164, None, "what is no number is not under e164");
-        from.raw.map(Into::into)
-    }
-
-    #[test]
-    fn a_number_has_one_token_however_it_is_written() {
-        let hash = all(Treatment::Hash, Some(KEY));
-        // printf 'number\0+15550100123' | openssl dgst -sha256 -hmac 0123456789abcdef0123456789abcdef
-        let token = Some("hmac:b2c547a8122bab6cadc0f0c889b6fab6".to_owned());
-        assert_eq!(caller("+15550100123", Some("+15550100123"), hash), token);
-        assert_eq!(caller("(555) 010-0123", Some("+15550100123"), hash), token);
-        assert_ne!(caller("(555) 010-0123", None, hash), token, "its country is not known");
-        assert_ne!(caller("+15550100123", None, all(Treatment::Hash, Some("another"))), token);
-    }
-
-    #[test]
-    fn a_mask_leaves_two_digits_of_a_number() {
-        let mask = all(Treatment::Mask, None);
-        for (raw, masked) in [
-            ("+15550100123", "***23"),
-            ("030 / 1234-567", "***67"),
-            ("1042", "***"),
-            ("sip:+15550100123@example.com", "***"),
-            ("anonymous", "***"),
-            ("", ""),
-        ] {
-            assert_eq!(caller(raw, None, mask).as_deref(), Some(masked), "{raw}");
-        }
-        assert_eq!(caller("+15550100123", None, all(Treatment::Drop, None)), None);
-    }
-
-    #[test]
-    fn the_same_text_is_another_value_as_a_name_and_an_address_has_no_case() {
-        let of = |holds, text| token(KEY, holds, text);
-        assert_ne!(of(Holds::Name, "1042"), of(Holds::Number, "1042"));
-        assert_eq!(of(Holds::Email, " Ada@Example.com"), of(Holds::Email, "ada@example.com"));
-    }
-
-    fn contact(id: &str) -> Event<'static> {
-        let contact = ContactData {
-            contact_id: Some(id.to_owned().into()),
-            company: Some("+1 555 010 0123".into()),
-            phones: Some(vec![Phone::new("+15550100123".into())]),
-            emails: Some(Vec::new()),
-            ..ContactData::default()
-        };
-        Event::new(EventType::ContactUpdated, format!("contact/{id}"), "x", Data::Contact(Box::new(contact)))
-    }
-
-    #[test]
-    fn an_id_that_is_a_number_or_an_address_does_not_stay() {
-        let subject = |id: &str, redaction: Redaction<'_>| redaction.copy(&contact(id), Uuid::nil()).subject;
-        for id in ["+15550100123", "15550100123", "ada@example.com"] {
-            assert_eq!(subject(id, all(Treatment::Mask, None)), "contact/***");
-            let token = subject(id, all(Treatment::Hash, Some(KEY)));
-            assert!(token.starts_with("contact/hmac:"), "{token}");
-            // With a key, events about one contact still have that in common.
-            assert_eq!(subject(id, all(Treatment::Mask, Some(KEY))), token);
-            assert_eq!(subject(id, all(Treatment::Keep, None)), format!("contact/{id}"));
-        }
-        assert_eq!(subject("con_5M", all(Treatment::Mask, None)), "contact/con_5M");
-        let ping = Event::new(EventType::SourcePing, "webhook/body:1f".into(), "x", Data::Empty {});
-        let copy = all(Treatment::Drop, None).copy(&ping, Uuid::nil());
-        assert_eq!(copy.subject, format!("webhook/{}", Uuid::nil()));
-    }
-
-    #[test]
-    fn a_list_that_was_empty_stays_and_one_of_which_nothing_is_left_goes() {
-        let copy = all(Treatment::Drop, None).copy(&contact("1"), Uuid::nil());
-        let Data::Contact(contact) = copy.data else { panic!("a contact") };
-        assert_eq!((contact.emails, contact.phones.map(|phones| phones.len())), (Some(Vec::new()), None));
-        assert_eq!(contact.company, None);
-    }
-
-    #[test]
-    fn kept_names_do_not_keep_numbers() {
-        let profile = Profile { names: Treatment::Keep, ..all(Treatment::Mask, None).profile };
-        let Data::Contact(contact) = (Redaction { profile, key: None }).copy(&contact("1"), Uuid::nil()).data
-        else {
-            panic!("a contact")
-        };
-        assert_eq!(contact.company.as_deref(), Some(MASK));
-    }
-
-    #[test]
-    fn a_transcript_goes_with_its_lines_unless_texts_are_kept() {
-        let segment = Segment::new("hello".into(), Default::default(), Default::default());
-        let transcript = TranscriptData { transcript: Some(vec![segment]), ..TranscriptData::default() };
-        let data = Data::Transcript(Box::new(transcript));
-        let event = Event::new(EventType::TranscriptCompleted, "call/1".into(), "x", data);
-        let lines = |keeps_texts| {
-            let profile = Profile { keeps_texts, ..all(Treatment::Drop, None).profile };
-            let Data::Transcript(data) = (Redaction { profile, key: None }).copy(&event, Uuid::nil()).data
-            else {
-                panic!("a transcript")
-            };
-            data.transcript.map(|lines| lines.len())
-        };
-        assert_eq!((lines(true), lines(false)), (Some(1), None));
-    }
-
-    #[test]
-    fn a_profile_says_what_is_left() {
-        let profile = |treatment| all(treatment, None).profile;
-        assert_eq!(profile(Treatment::Mask).to_string(), "numbers=mask emails=mask names=mask texts=drop");
-        assert_eq!(profile(Treatment::Mask).class(), DataClassification::Internal);
-        assert_eq!(profile(Treatment::Hash).class(), DataClassification::Confidential);
-        let texts = Profile { keeps_texts: true, ..profile(Treatment::Drop) };
-        assert_eq!(texts.class(), DataClassification::Confidential);
-        assert!(profile(Treatment::Hash).hashes() && !texts.hashes());
-    }
-}
+#[path = "redaction_tests.rs"]
+mod tests;

@@ -19,7 +19,10 @@ use crate::{
             fault::{Attempt, Reason},
             queued::{History, QueuedWebhook},
         },
-        events::cloudevent::{CONTENT_TYPE, Encoded},
+        events::{
+            cloudevent::{CONTENT_TYPE, Encoded},
+            redaction,
+        },
         ledger::Mark,
         letters::LetterId,
         providers::Provider,
@@ -185,7 +188,11 @@ pub fn event_properties(event: &Encoded, webhook: &Webhook) -> BasicProperties {
     headers.insert(SOURCE.into(), long(webhook.source.as_str()));
     headers.insert(PROVIDER.into(), long(webhook.provider.as_str()));
     headers.insert(DELIVERY_ID.into(), long(&webhook.delivery_id.to_string()));
-    if let Some(traceparent) = webhook.headers.get("traceparent") {
+    let trace_parent = match event.is_redacted {
+        true => redaction::trace_parent(&webhook.headers),
+        false => webhook.headers.get("traceparent"),
+    };
+    if let Some(traceparent) = trace_parent {
         headers.insert("traceparent".into(), long(traceparent));
     }
     if !event.addressed_to.is_empty() {

@@ -51,7 +51,7 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
         status: kind.call_status(),
         from: Party::new(call.scalar("from"), None),
         to: Party::new(call.scalar("to"), None),
-        duration_seconds: call.float("seconds"),
+        duration_seconds: call.length("seconds", 1.0),
         summary: call.text("note"),
         ..CallData::default()
     };

@@ -85,8 +85,9 @@ impl Topology {
     /// Creates what is missing, and removes bindings that an earlier configuration gave to these queues;
     /// changes nothing else that exists.
     ///
-    /// The exchanges are bound to each other last, and only if all else is right: until all queues are bound
-    /// to an exchange that is made anew, messages wait at their publishers.
+    /// Nothing is bound while anything differs: the record would not say so. The exchanges are bound to each
+    /// other last: until all queues are bound to an exchange that is made anew, messages wait at their
+    /// publishers.
     ///
     /// A queue that gets redacted copies is bound to them only after its other bindings are removed. Workers
     /// publish an event's copies before the event: so one that finds the queue bound sends no plain event to
@@ -98,13 +99,17 @@ impl Topology {
         let mut channel = connection.channel().await.map_err(Error::from)?;
         let (mut present, mut differences) = (0, Vec::new());
         for step in self.steps() {
-            let done = async {
-                step.declare(&channel, false).await?;
-                step.bind(&channel).await
-            };
-            match done.await {
+            match step.declare(&channel, false).await {
                 Ok(()) => present += 1,
                 Err(error) => {
+                    differences.push(Difference::of(step.name(), step.kind(), error)?);
+                    channel = connection.channel().await.map_err(Error::from)?;
+                }
+            }
+        }
+        if differences.is_empty() {
+            for step in self.steps() {
+                if let Err(error) = step.bind(&channel).await {
                     differences.push(Difference::of(step.name(), step.kind(), error)?);
                     channel = connection.channel().await.map_err(Error::from)?;
                 }

@@ -6,7 +6,8 @@
 //! running it again.
 //!
 //! Publishers of events do not wait as receivers do: an event that goes to another queue counts as delivered.
-//! So the other queue is bound to the events as long as this one is not. For a moment both are.
+//! So the other queue is bound to the events as long as this one is not. For a moment both are. Redacted
+//! copies without a queue do wait.
 
 use std::time::{Duration, Instant};
 
@@ -126,6 +127,13 @@ impl Topology {
         let channel = connection.channel().await?;
         let hold = queue.held();
         declare_queue(&channel, &hold, false).await?;
+        if queue.is_redacted() {
+            // Before anything is bound to its copies, so that no plain event follows one: see `apply`.
+            let declared = declared(connection).await?;
+            for name in [&queue.name, &hold.name] {
+                unbind(&channel, name, declared.outdated(&queue.name, &queue.bindings)).await?;
+            }
+        }
         let mut moved = 0;
         // A new stream that a killed run has made already holds the messages that came back.
         let is_made = queue.is_stream() && is_as_needed(connection, queue).await?;
