@@ -18,8 +18,8 @@ section! {
         /// - `"hash"`: as tokens made with `events.redaction_key`, the same for the same value, or
         /// - `"drop"`: left out.
         ///
-        /// When a queue gets its first `redact`, restart all workers, then run `hookswitch topology apply`,
-        /// and empty the queue: it keeps the events that it has. When it loses it, apply first.
+        /// When a queue gets its first `redact` or loses it, stop all workers, run `hookswitch topology
+        /// apply` to its end, and start them. Then empty the queue: it keeps the events that it has.
         redact: Option<Treatment> = one_of(treatments(&["mask", "hash", "drop"])).optional(r#""hash""#);
         /// What becomes of phone numbers and other addresses of calls and messages, if not `redact`.
         redact_numbers: Option<Treatment> = one_of(Treatment::ALL).optional(r#""mask""#);
