@@ -129,8 +129,8 @@ fn asks_for(subscription: &Subscription, event: &Event<'_>, routing_key: &str) -
         && subscription.patterns.iter().any(|pattern| topic::is_match(pattern, routing_key))
 }
 
-/// Adds the redacted copies of an event: one for each subscription under its own key, so that the broker tells
-/// of each whether its queue is bound. Those with the same profile share a body.
+/// Adds the redacted copies of an event: one for each subscription under its own key, so that the broker
+/// tells of each whether its queue is bound. Those with the same profile share a body.
 ///
 /// Tokens are longer than what they stand for, so a copy may be too large where its event is not.
 fn redact(

@@ -176,8 +176,8 @@ impl Redaction<'_> {
     }
 
     /// Treats an id or a word. One that looks like a number or an address cannot be left out, and events must
-    /// not be taken to be about one thing because of a mask: so it becomes a token if there is a key. It stays
-    /// only if all that it looks like is kept: `15550100123@s.whatsapp.net` is both.
+    /// not be taken to be about one thing because of a mask: so it becomes a token if there is a key. It
+    /// stays only if all that it looks like is kept: `15550100123@s.whatsapp.net` is both.
     fn treat_id(&self, text: &str) -> Treated {
         let (is_number, is_address) = (phone::is_in(text), text.contains('@'));
         let goes = |is_found, treatment| is_found && treatment != Treatment::Keep;

@@ -173,7 +173,8 @@ fn the_id_of_copies_cannot_be_computed_without_the_key() {
     let plain = Uuid::from_u128(1);
     let id = |redaction: Redaction<'_>| redaction.copy(&contact("1"), plain).id;
     let keyed = id(all(Treatment::Mask, Some(KEY)));
-    // printf 'event\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1' | openssl dgst -sha256 -hmac 0123456789abcdef0123456789abcdef
+    // printf 'event\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1' |
+    //     openssl dgst -sha256 -hmac 0123456789abcdef0123456789abcdef
     assert_eq!(keyed.to_string(), "cdc46e40-033b-8c82-b866-6bd9164e2621");
     assert_eq!(keyed, id(all(Treatment::Hash, Some(KEY))), "all copies have the same");
     assert_ne!(keyed, id(all(Treatment::Mask, Some("another"))));
