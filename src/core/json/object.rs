@@ -124,7 +124,8 @@ impl<'a> Object<'a> {
         self.document.field(self.node.filter(|_| !self.closed)?, key)
     }
 
-    /// Returns the node and the value of `key`; `null` is none.
+    /// Returns the node and the value of `key`; `null` is none. Every reading of a field passes here.
+    #[inline]
     fn find_value(&self, key: &str) -> Option<(usize, Raw<'a>)> {
         let node = self.find(key)?;
         Some((node, self.document.raw(node))).filter(|(_, raw)| raw.get() != "null")

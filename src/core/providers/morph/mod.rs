@@ -91,13 +91,14 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
     };
     let fact = (model.read)(&head, &mut fields);
     resource.keep("fields", fields);
-    for key in ["createdAt", "updatedAt"] {
-        // Calls and transcripts have no fields for their record's times, which would be mistaken for the
-        // call's own times.
-        if matches!(fact.data, Data::Call(_) | Data::Transcript(_)) {
-            resource.leave(key, Raw::time);
-        } else {
-            resource.time(key);
+    // Calls and transcripts have no fields for their record's times, which would be mistaken for the call's own
+    // times.
+    let times_stay = matches!(fact.data, Data::Call(_) | Data::Transcript(_));
+    for (key, time) in [("createdAt", head.created_at), ("updatedAt", head.updated_at)] {
+        if times_stay {
+            resource.leave(key, |_| time);
+        } else if time.is_some() {
+            resource.any(key);
         }
     }
     root.keep("data", resource);
