@@ -28,7 +28,8 @@ impl Subject {
         let id = Uuid::parse_str(id).ok();
         match id.map(|id| (id, id.get_version_num())) {
             Some((id, 7)) => Ok(Self::Delivery(id)),
-            Some((id, 5)) => Ok(Self::Event(id)),
+            // Version 8: of redacted copies.
+            Some((id, 5 | 8)) => Ok(Self::Event(id)),
             _ => Err(Usage(
                 "this is neither a delivery id nor an event id; for an idempotency key give its --source"
                     .to_owned(),
@@ -74,6 +75,7 @@ mod tests {
         for (id, source, is_of) in [
             (DELIVERY, None, true),
             (EVENT, None, true),
+            ("3b0e2f5a-1c7d-8e8f-9a6b-0c1d2e3f4a5b", None, false),
             ("k:1", Some(&source), true),
             ("k:2", Some(&source), false),
             ("01900000-0000-7000-8000-000000000002", None, false),
