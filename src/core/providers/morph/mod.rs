@@ -91,8 +91,8 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
     };
     let fact = (model.read)(&head, &mut fields);
     resource.keep("fields", fields);
-    // Calls and transcripts have no fields for their record's times, which would be mistaken for the call's own
-    // times.
+    // Calls and transcripts have no fields for their record's times, which would be mistaken for the call's
+    // own times.
     let times_stay = matches!(fact.data, Data::Call(_) | Data::Transcript(_));
     for (key, time) in [("createdAt", head.created_at), ("updatedAt", head.updated_at)] {
         if times_stay {
