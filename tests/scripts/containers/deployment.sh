@@ -88,6 +88,8 @@ check_image() {
 start() {
     COMPOSE_PROFILES='' compose up --wait --wait-timeout 300 || fail "docker compose up --wait failed"
     expect "exit code of topology" 0 "$(exit_code "$(compose ps --all --quiet topology)")"
+    ! compose logs receiver worker topology | grep -E '"level":"(WARN|ERROR)"' ||
+        fail "the program warns of its services"
     expect "ports on the host" "127.0.0.1:8080" "$(published | xargs)"
 }
 published() {

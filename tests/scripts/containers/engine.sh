@@ -65,6 +65,7 @@ namespace=hookswitch-$$
 ip netns add "$namespace"
 finish() {
     kill "$pasta" 2>/dev/null || true
+    wait "$pasta" || true
     ip netns delete "$namespace"
 }
 # shellcheck disable=SC2016 # the inner shell expands it

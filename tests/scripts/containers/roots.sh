@@ -3,7 +3,7 @@
 # roots.sh FOLDER
 #
 #   tools         Docker, Compose and Buildx of Debian 13, unpacked and not installed
-#   services.tar  Debian 13 with RabbitMQ, Redis and Prometheus
+#   services.tar  RabbitMQ, Redis and Prometheus of Debian testing, whose RabbitMQ is no older than our floor
 #   debian.tar    the least of Debian 12, on which the image of hookswitch is built
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
@@ -30,5 +30,5 @@ root() { # NAME SUITE VARIANT PACKAGES [OPTION …]
 root tools trixie extract \
     docker.io,docker-cli,docker-compose,docker-buildx,iptables,nftables,iproute2,passt,python3 \
     --include='?essential'
-root services.tar trixie minbase rabbitmq-server,redis-server,prometheus
+root services.tar forky minbase rabbitmq-server,redis-server,prometheus
 root debian.tar bookworm minbase apt
