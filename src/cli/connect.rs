@@ -4,7 +4,7 @@ use super::exit::Unreachable;
 use crate::{
     config::{Amqp, Config},
     edge::{
-        amqp::{self, Connection},
+        amqp::{self, Connection, topology},
         metrics::LinkMetrics,
         redis::Store,
     },
@@ -20,11 +20,10 @@ pub(super) async fn connect(config: &Amqp) -> Result<Connection, Unreachable> {
     amqp::connect(config, "command").await.map_err(|error| Unreachable(error.to_string()))
 }
 
-/// Connects to Redis, and makes sure that its keys are those of this broker and virtual host.
-pub(super) async fn open_store(config: &Config) -> anyhow::Result<Store> {
-    let connection = connect(&config.amqp).await?;
-    let broker = amqp::identity(&config.amqp, &connection).await;
-    connection.close().await;
+/// Connects to Redis, and makes sure that its keys are those of the broker and virtual host of this connection.
+pub(super) async fn open_store(config: &Config, connection: &Connection) -> anyhow::Result<Store> {
+    let declared = topology::known(connection).await.map_err(|error| Unreachable(error.to_string()))?;
+    let broker = amqp::identity(&config.amqp, &declared).await;
     let broker = broker.map_err(|error| Unreachable(error.to_string()))?;
     let store = Store::start(&config.redis, LinkMetrics::unexported())?;
     let mut link = store.watch();

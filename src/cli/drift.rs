@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::{
-    connect::{block_on, open_store},
+    connect::{block_on, connect, open_store},
     exit::{OK, Unreachable, Usage},
     help,
     load::require_sources,
@@ -82,7 +82,9 @@ pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
 
 async fn list(args: &Args, config: &Config) -> anyhow::Result<u8> {
     let sources = args.select(config)?;
-    let store = open_store(config).await?;
+    let connection = connect(&config.amqp).await?;
+    let store = open_store(config, &connection).await?;
+    connection.close().await;
     let mut found = Vec::new();
     for &(source, provider) in &sources {
         let drift = store.drift_of(source).await.map_err(unreachable)?;

@@ -68,8 +68,9 @@ pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
     }
     block_on(async {
         let connection = connect(&config.amqp).await?;
-        let store = open_store(config).await?;
-        let shards = topology::raw_shards(&connection, config).await;
+        let store = open_store(config, &connection).await?;
+        let declared = topology::known(&connection).await.map_err(|error| Unreachable(error.to_string()))?;
+        let shards = topology::raw_shards(&connection, config, &declared).await;
         let shards = shards.map_err(|error| advise(error.into()))?;
         let (balance, result) = match args.check {
             None => (draw(&store, &connection, config, &shards).await?, None),

@@ -74,7 +74,7 @@ pub enum TopologyRecord {
 
 impl TopologyRecord {
     /// Returns the time at which it was written.
-    pub fn at(&self) -> Timestamp {
+    fn at(&self) -> Timestamp {
         match self {
             Self::Applied { at, .. }
             | Self::Pruned { at, .. }
@@ -87,6 +87,8 @@ impl TopologyRecord {
 /// What the records come to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Declared {
+    /// The time of the first record; none if there is none.
+    pub since: Option<Timestamp>,
     /// The queues of the configuration that was applied last.
     pub current: BTreeMap<String, DeclaredQueue>,
     /// The queues of earlier ones that it does not need and that were not pruned.
@@ -99,6 +101,7 @@ pub struct Declared {
 impl Declared {
     /// Adds the next record.
     pub fn add(&mut self, record: TopologyRecord) {
+        self.since.get_or_insert_with(|| record.at());
         match record {
             TopologyRecord::Applied { queues, .. } => {
                 self.left_over.append(&mut self.current);

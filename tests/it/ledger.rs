@@ -21,7 +21,8 @@ use super::{
 /// Waits until the balance satisfies `settled`, and returns it.
 pub(super) async fn balance(world: &World, settled: impl Fn(&Balance) -> bool) -> Balance {
     let (store, connection) = (world.store().await, world.connect().await);
-    let shards = topology::raw_shards(&connection, &world.config).await.unwrap();
+    let declared = topology::known(&connection).await.unwrap();
+    let shards = topology::raw_shards(&connection, &world.config, &declared).await.unwrap();
     let draw = async || Balance::compute(&store, &connection, &world.config, &shards).await.unwrap();
     let mut last = draw().await;
     let what = "the ledger comes to rest";

@@ -70,7 +70,8 @@ fn done(worker: &RunningProcess) -> f64 {
 /// Waits until the ledger counts `done` webhooks as done and misses none.
 async fn balanced(world: &World, done: i64) {
     let (store, connection) = (world.store().await, world.connect().await);
-    let shards = topology::raw_shards(&connection, &world.config).await.unwrap();
+    let declared = topology::known(&connection).await.unwrap();
+    let shards = topology::raw_shards(&connection, &world.config, &declared).await.unwrap();
     until("the ledger balances", async || {
         let balance = Balance::compute(&store, &connection, &world.config, &shards).await.unwrap();
         balance.total.done == done && balance.total.in_system == 0 && balance.queued + balance.waiting == 0
@@ -290,7 +291,8 @@ async fn a_queue_that_is_left_over_is_counted_and_named_until_it_is_deleted() {
     assert_eq!(calls(&two.events(8).await), (0..8).collect::<Vec<_>>());
     balanced(&two, 8).await;
     // The consumer ends with the queue, and the worker restarts without it.
-    let shards = topology::raw_shards(&connection, &two.config).await.unwrap();
+    let declared = topology::known(&connection).await.unwrap();
+    let shards = topology::raw_shards(&connection, &two.config, &declared).await.unwrap();
     let channel = two.client().await.create_channel().await.unwrap();
     for queue in ["raw.split.3", "raw.split.2"] {
         channel.queue_delete(queue.into(), Default::default()).await.unwrap();

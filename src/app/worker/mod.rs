@@ -44,7 +44,7 @@ use crate::{
     core::{delivery::retry::Reconnect, rabbitmq},
     edge::{
         amqp::{
-            self, ConnectError, Connection, IdentityError,
+            self, ConnectError, Connection,
             consume::{marks::MarkConsumer, raw::RawConsumer},
             names,
             publish::Publisher,
@@ -93,8 +93,6 @@ enum ConsumeError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     #[error(transparent)]
-    Identity(#[from] IdentityError),
-    #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
     Topology(#[from] TopologyError),
@@ -110,12 +108,11 @@ impl ConsumeError {
     /// Returns the infrastructure error that this is.
     fn trouble(&self) -> Trouble {
         let known = match self {
-            Self::Connect(error) | Self::Identity(IdentityError::Greeting(error)) => Some(error.trouble()),
+            Self::Connect(error) => Some(error.trouble()),
             Self::Store(error) => Some(error.trouble()),
             Self::Topology(TopologyError::Differs(_)) => Some(Trouble::Topology),
             Self::Topology(TopologyError::Lost(error)) | Self::Lost(error) => error.trouble(),
             Self::Topology(TopologyError::NotApplied | TopologyError::Record(_))
-            | Self::Identity(IdentityError::Record(_))
             | Self::Late(_)
             | Self::Failed(_) => None,
         };
@@ -263,7 +260,8 @@ impl Worker {
         let Processor { config, store, metrics, .. } = &*self.processor;
         Topology::of(config).check(connection).await?;
         // An address may lead to another broker than before.
-        let broker = amqp::identity(&config.amqp, connection).await?;
+        let declared = topology::known(connection).await?;
+        let broker = amqp::identity(&config.amqp, &declared).await?;
         self.version_told.call_once(|| {
             if let Some(advice) = rabbitmq::advice(&broker.version) {
                 tracing::warn!("{advice}");
@@ -272,13 +270,11 @@ impl Worker {
         store.take_for(&broker).await?;
         let mut lanes = JoinSet::new();
         let marks = MarkConsumer::open(connection).await?;
-        let shards = topology::raw_shards(connection, config).await?;
+        let shards = topology::raw_shards(connection, config, &declared).await?;
         let mine = shards.iter().filter(|(source, _)| config.worker.works_on(source));
         let mine: Vec<_> =
             mine.filter_map(|(source, shard)| Some((source, *shard, config.sources.get(source)?))).collect();
         let memory = Memory::new(config.worker.memory_max, mine.len(), metrics.bytes_held());
-        // Without the record nothing is being replaced.
-        let declared = topology::declared(connection).await.unwrap_or_default();
         let mut releases = BTreeMap::new();
         for (source, shard, settings) in mine {
             let (name, release) = (names::raw_queue(source, shard), CancellationToken::new());

@@ -52,7 +52,7 @@ impl<'a> Session<'a> {
 
     /// Connects to everything that a job needs.
     pub(in crate::cli) async fn job_services(&self) -> anyhow::Result<JobServices> {
-        let (publisher, store) = (self.publisher().await?, open_store(self.config).await?);
+        let (publisher, store) = (self.publisher().await?, open_store(self.config, &self.connection).await?);
         Ok(JobServices { publisher, store, stop: stop_on_signals()? })
     }
 }

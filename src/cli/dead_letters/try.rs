@@ -78,7 +78,7 @@ pub(super) async fn run(config: &Config, args: &Args) -> anyhow::Result<u8> {
         },
         None => {
             let session = Session::open(config).await?;
-            let store = open_store(config).await;
+            let store = open_store(config, session.connection()).await;
             if let Err(error) = &store {
                 eprint_line(&format!("{error}; letters whose webhook was done meanwhile are not recognized"));
             }

@@ -98,7 +98,7 @@ async fn explain(args: &Args, config: &Config) -> anyhow::Result<u8> {
         false => None,
     };
     let session = Session::open(config).await?;
-    let store = open_store(config).await?;
+    let store = open_store(config, session.connection()).await?;
     let mut known = (None, Vec::new());
     if let Subject::Delivery(id) | Subject::Event(id) = subject {
         // A letter's id, of either version, leads to its delivery.

@@ -14,12 +14,11 @@ use lapin::{
     uri::AMQPUri,
 };
 
-use super::{
-    connect::{self, ConnectError, Connection},
-    consume::stream::StreamError,
-    topology,
+use super::connect::{self, ConnectError};
+use crate::{
+    config::Amqp,
+    core::{applied::Declared, identity::BrokerIdentity},
 };
-use crate::{config::Amqp, core::identity::BrokerIdentity};
 
 /// What a client of AMQP 0-9-1 says first.
 const PROTOCOL: &[u8] = b"AMQP\x00\x00\x09\x01";
@@ -33,26 +32,14 @@ const START_HEAD: usize = 6;
 /// The largest greeting that is read. RabbitMQ's has about 500 bytes.
 const GREETING_MAX: usize = 64 * 1024;
 
-/// Returns the identity of the broker and virtual host behind `amqp.url` and this connection.
+/// Returns the identity of the broker and virtual host behind `amqp.url`, with what was declared there.
 ///
 /// # Errors
-/// [`IdentityError`]
-pub async fn identity(config: &Amqp, connection: &Connection) -> Result<BrokerIdentity, IdentityError> {
-    let topology = topology::first_applied(connection).await?.map(|at| at.to_string());
+/// [`ConnectError`] of the last address tried.
+pub async fn identity(config: &Amqp, declared: &Declared) -> Result<BrokerIdentity, ConnectError> {
     let (vhost, Greeting { cluster, version }) = (connect::vhost(config)?, greeting(config).await?);
     let names = format!("virtual host `{vhost}` of RabbitMQ `{cluster}`");
-    Ok(BrokerIdentity { names, topology, version })
-}
-
-/// The reason why a broker's identity is not known.
-#[derive(Debug, thiserror::Error)]
-pub enum IdentityError {
-    /// No address gave a greeting.
-    #[error(transparent)]
-    Greeting(#[from] ConnectError),
-    /// The record of the topology could not be read.
-    #[error(transparent)]
-    Record(#[from] StreamError),
+    Ok(BrokerIdentity { names, topology: declared.since.map(|at| at.to_string()), version })
 }
 
 /// What a broker says of itself before the login; empty where it says nothing.

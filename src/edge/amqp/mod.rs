@@ -21,5 +21,5 @@ pub mod topology;
 pub use self::{
     connect::{ConnectError, Connection, connect, vhost},
     error::Error,
-    identity::{Greeting, IdentityError, greeting, identity},
+    identity::{Greeting, greeting, identity},
 };

@@ -1,6 +1,5 @@
 //! Finding the raw queues.
 
-use super::record::declared;
 use crate::{
     config::Config,
     core::{applied::Declared, shard::Shard, webhook::SourceName},
@@ -19,7 +18,11 @@ use crate::{
 ///
 /// # Errors
 /// [`Error`]: the broker is down, or cannot tell about a queue at the moment.
-pub async fn raw_shards(connection: &Connection, config: &Config) -> Result<Vec<(SourceName, Shard)>, Error> {
+pub async fn raw_shards(
+    connection: &Connection,
+    config: &Config,
+    declared: &Declared,
+) -> Result<Vec<(SourceName, Shard)>, Error> {
     let mut all = Vec::new();
     let mut depths = Depths::new(connection);
     for (source, settings) in &config.sources {
@@ -33,11 +36,9 @@ pub async fn raw_shards(connection: &Connection, config: &Config) -> Result<Vec<
         }
     }
     depths.close().await?;
-    // Without the record, as before the first `topology apply`, nothing is known to be left.
-    if let Ok(Declared { current, left_over, .. }) = declared(connection).await {
-        let former = left_over.into_values().chain(current.into_values()).filter_map(|queue| queue.raw);
-        let former = former.filter(|raw| !config.sources.contains_key(&raw.source));
-        all.extend(former.filter_map(|raw| Some((raw.source, Shard::of_number(raw.shard)?))));
-    }
+    let queues = declared.left_over.values().chain(declared.current.values());
+    let former = queues.filter_map(|queue| queue.raw.as_ref());
+    let former = former.filter(|raw| !config.sources.contains_key(&raw.source));
+    all.extend(former.filter_map(|raw| Some((raw.source.clone(), Shard::of_number(raw.shard)?))));
     Ok(all)
 }

@@ -38,24 +38,17 @@ pub async fn declared(connection: &Connection) -> Result<Declared, TopologyError
     Ok(declared)
 }
 
-/// Returns when the topology was first applied; none before that, and if the user may not read the record.
+/// Reads what was ever declared, as far as is known: nothing before the first `topology apply`, and for a user
+/// that may not read the record.
 ///
 /// # Errors
-/// [`StreamError`]
-pub async fn first_applied(connection: &Connection) -> Result<Option<Timestamp>, StreamError> {
-    let first = async {
-        let mut reading = Reading::begin(connection, names::TOPOLOGY_LOG, Start::First).await?;
-        let first = reading.next().await?;
-        reading.close().await;
-        Ok(first)
-    };
-    match first.await {
-        // Every version can read what the first one wrote.
-        Ok(first) => Ok(first
-            .and_then(|stored| serde_json::from_slice::<TopologyRecord>(&stored.body).ok())
-            .map(|record| record.at())),
-        Err(StreamError::Missing(_) | StreamError::Denied(..)) => Ok(None),
-        Err(error) => Err(error),
+/// [`TopologyError::Record`]
+pub async fn known(connection: &Connection) -> Result<Declared, TopologyError> {
+    match declared(connection).await {
+        Err(TopologyError::Record(StreamError::Missing(_) | StreamError::Denied(..))) => {
+            Ok(Declared::default())
+        }
+        read => read,
     }
 }
 
