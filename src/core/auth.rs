@@ -311,11 +311,15 @@ impl Encoding {
 }
 
 fn verify<M: Mac + KeyInit>(key: &[u8], body: &[u8], code: &[u8]) -> bool {
-    let Ok(mut mac) = <M as KeyInit>::new_from_slice(key) else {
-        return false;
-    };
-    mac.update(body);
-    mac.verify_slice(code).is_ok()
+    mac::<M>(key, &[body]).is_some_and(|mac| mac.verify_slice(code).is_ok())
+}
+
+/// Returns the MAC over some parts, one after the other; none for a key of a length that it does not take. An
+/// HMAC takes every length.
+pub(in crate::core) fn mac<M: Mac + KeyInit>(key: &[u8], parts: &[&[u8]]) -> Option<M> {
+    let mut mac = <M as KeyInit>::new_from_slice(key).ok()?;
+    parts.iter().for_each(|part| mac.update(part));
+    Some(mac)
 }
 
 /// Compares by hash, so that the time reveals neither the length nor the length of a common prefix.
@@ -420,10 +424,7 @@ impl Candidates {
 /// Compares the MAC of each secret, computed once, with every candidate.
 fn any_matches(secrets: &Secrets, signed: &[&[u8]], codes: &[Code]) -> bool {
     secrets.any(|key| {
-        let Ok(mut mac) = <Hmac<Sha256> as KeyInit>::new_from_slice(key) else {
-            return false;
-        };
-        signed.iter().for_each(|part| mac.update(part));
+        let Some(mac) = mac::<Hmac<Sha256>>(key, signed) else { return false };
         let code = mac.finalize().into_bytes();
         codes.iter().fold(false, |hit, candidate| bool::from(code.as_slice().ct_eq(candidate)) | hit)
     })

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use sha1::Sha1;
 use sha2::{Sha256, Sha512};
 
-use super::auth::{Algorithm, Auth, Encoding, Secrets};
+use super::auth::{Algorithm, Auth, Encoding, Secrets, mac};
 
 /// The id of a message that has none, since Standard Webhooks signs an id.
 const NO_ID: &str = "hookswitch-sample";
@@ -63,12 +63,7 @@ impl Encoding {
 }
 
 fn code<M: Mac + KeyInit>(secrets: &Secrets, signed: &[&[u8]]) -> Vec<u8> {
-    // An HMAC takes a key of any length.
-    let Ok(mut mac) = <M as KeyInit>::new_from_slice(secrets.first()) else {
-        return Vec::new();
-    };
-    signed.iter().for_each(|part| mac.update(part));
-    mac.finalize().into_bytes().to_vec()
+    mac::<M>(secrets.first(), signed).map(|mac| mac.finalize().into_bytes().to_vec()).unwrap_or_default()
 }
 
 /// Returns the secret of a scheme that sends it. Only schemes that sign have one that is not text.

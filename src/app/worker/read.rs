@@ -152,11 +152,12 @@ fn redact(
             let redaction =
                 Redaction { profile, key: config.events.redaction_key.as_ref().map(Secret::reveal) };
             let schema_base = &config.events.schema_base;
-            cloudevent::encode_redacted(schema_base, webhook, key, event, encoded, redaction)
+            let copy = cloudevent::encode_redacted(schema_base, webhook, key, event, encoded, redaction);
+            made.push((profile, copy.clone()));
+            copy
         });
         check_size(config, &copy, &format!("the redacted copy for subscription `{name}`"))?;
-        copies.push(Encoded { routing_key: names::addressed_key(name), ..copy.clone() });
-        made.push((profile, copy));
+        copies.push(Encoded { routing_key: names::addressed_key(name), ..copy });
     }
     Ok(())
 }

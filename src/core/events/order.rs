@@ -26,10 +26,9 @@ impl ObjectKey {
     /// that share the work take the events whose number leaves their remainder; no library is needed to hash
     /// alike.
     pub(super) fn partition_key(&self) -> String {
-        let hash = &self.0[2..6];
-        let half =
-            |n: usize| usize::from(if n.is_multiple_of(2) { hash[n / 2] >> 4 } else { hash[n / 2] & 15 });
-        ascii(&std::array::from_fn::<_, 8, _>(|n| b"0123456789abcdef"[half(n)]))
+        let mut digits = [0; 8];
+        // Four bytes are eight digits.
+        hex::encode_to_slice(&self.0[2..6], &mut digits).map_or_else(|_| String::new(), |()| ascii(&digits))
     }
 }
 

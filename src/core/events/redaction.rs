@@ -5,7 +5,7 @@
 
 use std::{cell::Cell, fmt};
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 use uuid::{Builder, Uuid};
 
@@ -15,6 +15,7 @@ use super::{
     event::Event,
 };
 use crate::core::{
+    auth::mac,
     json::{
         Value,
         personal::{Holds, Redact as _, Redactor, Treated},
@@ -275,10 +276,8 @@ fn token(key: &str, holds: Holds, text: &str) -> String {
 
 /// Returns the HMAC-SHA-256 of a value. The same bytes are another value under another kind.
 fn code(key: &str, kind: &str, value: &[u8]) -> [u8; 32] {
-    // HMAC takes a key of any length.
-    let mac = Hmac::<Sha256>::new_from_slice(key.as_bytes());
-    mac.map(|mac| mac.chain_update(kind).chain_update([0]).chain_update(value).finalize().into_bytes().into())
-        .unwrap_or_default()
+    let mac = mac::<Hmac<Sha256>>(key.as_bytes(), &[kind.as_bytes(), &[0], value]);
+    mac.map(|mac| mac.finalize().into_bytes().into()).unwrap_or_default()
 }
 
 /// Returns true if the text of a number is an e-mail address, and not that of a phone or a SIP account.
