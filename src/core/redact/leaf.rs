@@ -1,13 +1,22 @@
 //! Shows a single value, key or header, or a marker in its place.
 
-use super::phone;
+use super::{phone, policy::Document};
 use crate::core::json::Raw;
 
 /// Maximum length of a public value that is shown, in bytes. Ids, words and times are shorter.
 const VALUE_MAX_BYTES: usize = 200;
 
-/// Shows a value that is neither object nor array, as JSON: as it was written, or its type and length.
-pub(super) fn value(raw: Raw<'_>, class: &str, is_public: bool) -> String {
+/// Shows a value that is neither object nor array, as JSON, by the rule for its path. Under a path that is
+/// not known, nothing is public.
+pub(super) fn at(document: Document, path: Option<&str>, raw: Raw<'_>, class: &str) -> String {
+    match path {
+        Some(path) if document.is_written_by_us(path) => attribute(raw, class),
+        path => value(raw, class, path.is_some_and(|path| document.is_public(path))),
+    }
+}
+
+/// Shows a value as it was written, or its type and length.
+fn value(raw: Raw<'_>, class: &str, is_public: bool) -> String {
     match (class, raw.text()) {
         (_, Some(text)) if is_public && is_plain(&text) => format!("\"{text}\""),
         (_, Some(text)) => format!("\"{}\"", text_marker(&text)),
@@ -20,7 +29,7 @@ pub(super) fn value(raw: Raw<'_>, class: &str, is_public: bool) -> String {
 }
 
 /// Shows an attribute that hookswitch makes, as JSON. What is no short text of ASCII was not made by it.
-pub(super) fn attribute(raw: Raw<'_>, class: &str) -> String {
+fn attribute(raw: Raw<'_>, class: &str) -> String {
     let is_ours = |text: &str| {
         text.len() <= VALUE_MAX_BYTES && text.chars().all(|c| c.is_ascii_graphic() && !"\"\\@".contains(c))
     };

@@ -98,12 +98,8 @@ impl<'a> Page<'a> {
                 self.path.truncate(len);
             }
             class => {
-                let shown = if is_known && self.document.is_written_by_us(&self.path) {
-                    leaf::attribute(raw, class)
-                } else {
-                    leaf::value(raw, class, is_known && self.document.is_public(&self.path))
-                };
-                self.line(depth, &[label, &shown, end]);
+                let path = is_known.then_some(&*self.path);
+                self.line(depth, &[label, &leaf::at(self.document, path, raw, class), end]);
             }
         }
     }

@@ -98,12 +98,11 @@ impl Walk<'_> {
 
     fn value(&mut self, node: usize, is_known: bool, place: &Place) {
         let raw = self.json.raw(node);
-        let is_public = is_known && self.document.is_public(&place.path);
         let shown = match (raw.class(), self.json.children(node).next()) {
             ("object", Some(_)) => "{…}".to_owned(),
             ("array", Some(_)) => "[…]".to_owned(),
             ("object" | "array", None) => raw.get().to_owned(),
-            (class, _) => leaf::value(raw, class, is_public),
+            (class, _) => leaf::at(self.document, is_known.then_some(&place.path), raw, class),
         };
         self.found.push(Value {
             pointer: place.pointer.clone(),
