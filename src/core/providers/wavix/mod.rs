@@ -58,14 +58,6 @@ const CARRIED: &[&str] = &[
     "transcript",
     "turns[].type",
     "turns[].sentiment",
-    "language",
-    "transcription_date",
-    "call_date",
-    "call_score",
-    "call_summary",
-    "transcription_score",
-    "transcription_summary",
-    "original_file",
 ];
 
 const DIRECTIONS: &[(&str, Direction)] =
@@ -93,17 +85,18 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
     let events = vec![event];
     // A transcript has no cost.
     let is_carried_charge = |path: &str| path == "charge" && matches!(shape, Shape::Transcription);
-    let drift = drift::find(&events, |path| CARRIED.contains(&path) || is_carried_charge(path));
+    let is_carried = |path: &str| CARRIED.contains(&path) || ABOUT_TRANSCRIPTION.contains(&path);
+    let drift = drift::find(&events, |path| is_carried(path) || is_carried_charge(path));
     Ok(Normalized { key, events, drift })
 }
 
 /// The fields by which a transcription is known.
 const OF_TRANSCRIPTION: &[&str] = &["request_id", "transcript", "turns", "transcription_date"];
 
-/// The other fields of a transcription that no recording has.
-const OF_NO_RECORDING: &[&str] = &[
-    "call_uuid",
+/// What a transcription says of itself, none of which a recording has. It stays.
+const ABOUT_TRANSCRIPTION: &[&str] = &[
     "language",
+    "transcription_date",
     "call_date",
     "call_score",
     "call_summary",
@@ -127,6 +120,8 @@ impl Shape {
         let has = |key: &&str| root.peek(key).is_some();
         let has_any = |keys: &[&str]| keys.iter().any(has);
         let is_completed = || root.peek("status").and_then(Raw::text).as_deref() == Some("completed");
+        let is_recording =
+            || has(&"recording_url") && is_completed() && !has(&"call_uuid") && !has_any(ABOUT_TRANSCRIPTION);
         if has(&"event_type") {
             Self::CallEvent
         } else if has(&"message_id") {
@@ -135,7 +130,7 @@ impl Shape {
             Self::Transcription
         } else if has_any(&["charge", "per_minute", "disposition"]) {
             Self::PostCall
-        } else if has(&"recording_url") && is_completed() && !has_any(OF_NO_RECORDING) {
+        } else if is_recording() {
             Self::Recording
         } else if has(&"status") {
             Self::Transcription
