@@ -20,15 +20,11 @@ mkdir -p "$run"
 exec 9>"$run/$suite.lock"
 flock 9
 if [ "$(cat "$folder/made-of" 2>/dev/null)" != "$packages" ]; then
-    deploy/local/install.sh mmdebstrap >&2
-    # shellcheck disable=SC2016 # apt-get expands it
-    mirror=$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' |
-        awk '$1 == "Debian" { print $2; exit }')
+    # shellcheck source=tests/scripts/debian.sh
+    . tests/scripts/debian.sh
     echo "==> unpacking $packages of Debian $suite into .run/$suite" >&2
     rm -rf "$folder" "$folder.new"
-    mmdebstrap --variant=extract --include='?essential' --include="$packages" \
-        --aptopt=<(apt-config dump | grep '^Acquire::') \
-        "$suite" "$folder.new" "${mirror:-http://deb.debian.org/debian}" >&2
+    debian "$suite" extract "$packages" "$folder.new" --include='?essential' >&2
     echo "$packages" >"$folder.new/made-of"
     mv "$folder.new" "$folder"
 fi

@@ -9,11 +9,9 @@ set -euo pipefail
 cd "$(dirname "$0")/../../.."
 folder=$1
 mkdir -p "$folder"
-deploy/local/install.sh mmdebstrap iproute2
-
-# shellcheck disable=SC2016 # apt-get expands it
-mirror=$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' |
-    awk '$1 == "Debian" { print $2; exit }')
+deploy/local/install.sh iproute2
+# shellcheck source=tests/scripts/debian.sh
+. tests/scripts/debian.sh
 
 root() { # NAME SUITE VARIANT PACKAGES [OPTION …]
     local name=$1 suite=$2 made_of="$2 $3 $4" new
@@ -21,9 +19,7 @@ root() { # NAME SUITE VARIANT PACKAGES [OPTION …]
     echo "==> making $name from Debian's packages (once)"
     new=$folder/new-$name
     rm -rf "$new" "${folder:?}/$name"
-    mmdebstrap --quiet --variant="$3" --include="$4" "${@:5}" \
-        --aptopt=<(apt-config dump | grep '^Acquire::') \
-        "$suite" "$new" "${mirror:-http://deb.debian.org/debian}"
+    debian "$suite" "$3" "$4" "$new" --quiet "${@:5}"
     mv "$new" "$folder/$name"
     echo "$made_of" >"$folder/$name.made-of"
 }
