@@ -20,7 +20,8 @@ pub(super) async fn connect(config: &Amqp) -> Result<Connection, Unreachable> {
     amqp::connect(config, "command").await.map_err(|error| Unreachable(error.to_string()))
 }
 
-/// Connects to Redis, and makes sure that its keys are those of the broker and virtual host of this connection.
+/// Connects to Redis, and makes sure that its keys are those of the broker and virtual host of this
+/// connection.
 pub(super) async fn open_store(config: &Config, connection: &Connection) -> anyhow::Result<Store> {
     let declared = topology::known(connection).await.map_err(|error| Unreachable(error.to_string()))?;
     let broker = amqp::identity(&config.amqp, &declared).await;

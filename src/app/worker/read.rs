@@ -168,10 +168,12 @@ pub fn settings(config: &Config) -> BTreeMap<String, String> {
         let is_of = |tables: &str, keys: &[&str]| {
             name.starts_with(tables) && keys.iter().any(|key| name.ends_with(&format!(".{key}")))
         };
+        let filter = ["patterns", "test", "direction", "tenant", "connector"];
+        let profile = ["redact", "redact_numbers", "redact_emails", "redact_names", "redact_texts"];
         ["worker.event_bytes_max", "events.test_routing", "events.schema_base"].contains(&name)
             || is_of("sources.", &["provider", "unsupported", "phone_region"])
-            || is_of("subscriptions.", &["patterns", "test", "direction", "tenant", "connector"])
-            || (name.starts_with("subscriptions.") && name.contains(".redact"))
+            || is_of("subscriptions.", &filter)
+            || is_of("subscriptions.", &profile)
     };
     let mut settings = config.values();
     settings.retain(|name, _| decides(name));

@@ -38,8 +38,8 @@ pub async fn declared(connection: &Connection) -> Result<Declared, TopologyError
     Ok(declared)
 }
 
-/// Reads what was ever declared, as far as is known: nothing before the first `topology apply`, and for a user
-/// that may not read the record.
+/// Reads what was ever declared, as far as is known: nothing before the first `topology apply`, and for a
+/// user that may not read the record.
 ///
 /// # Errors
 /// [`TopologyError::Record`]
