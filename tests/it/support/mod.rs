@@ -20,7 +20,7 @@ use hookswitch::{
         process::{Process, ProcessError, Roles, Status},
         worker::read::Normalize,
     },
-    config::{Config, Log, LogFormat},
+    config::{Amqp, Config, Log, LogFormat},
     core::{
         delivery::queued::{History, QueuedWebhook},
         letters::Letter,
@@ -246,7 +246,11 @@ impl World {
 
     /// Starts a publisher, and waits until it is connected.
     pub async fn publisher(&self) -> Publisher {
-        let publisher = Publisher::start(self.config.amqp.clone(), "test", LinkMetrics::unexported());
+        self.publisher_of(self.config.amqp.clone()).await
+    }
+
+    async fn publisher_of(&self, config: Amqp) -> Publisher {
+        let publisher = Publisher::start(config, "test", LinkMetrics::unexported());
         let mut trouble = publisher.watch();
         let connected = tokio::time::timeout(PATIENCE, trouble.wait_for(Option::is_none)).await;
         assert!(connected.is_ok(), "no broker after {PATIENCE:?}");
@@ -276,9 +280,11 @@ impl World {
         webhooks.iter().map(|queued| queued.webhook.delivery_id).collect()
     }
 
-    /// Publishes messages, each with a confirm.
+    /// Publishes messages, each with a confirm, however long the broker takes: they are what a test begins
+    /// with.
     pub async fn publish(&self, publications: impl IntoIterator<Item = Publication>) {
-        let publisher = self.publisher().await;
+        let patient = Amqp { confirm_timeout: PATIENCE, ..self.config.amqp.clone() };
+        let publisher = self.publisher_of(patient).await;
         let mut pending = Vec::new();
         for publication in publications {
             let publisher = publisher.clone();
