@@ -30,6 +30,11 @@ pub struct Event<'a> {
     pub unmapped: Value<'a>,
 }
 
+/// Returns the subject of what has this id: `<family>/<id>`.
+pub fn subject_of(family: &str, id: &str) -> String {
+    [family, "/", id].concat()
+}
+
 impl<'a> Event<'a> {
     /// Creates an event that tells nothing but what it is: no time, tenant or connector, no test, nothing
     /// unmapped.

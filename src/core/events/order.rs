@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use sha1::{Digest, Sha1};
 
 use super::event::EventType;
+use crate::core::json::Json;
 
 /// The key in Redis of an object: `s:` and 16 bytes of the SHA-1 of `correlationid`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,13 +23,23 @@ impl ObjectKey {
         &self.0
     }
 
-    /// Returns `partitionkey`: 32 bits of the SHA-1 of `correlationid`, as 8 hexadecimal digits. Consumers
-    /// that share the work take the events whose number leaves their remainder; no library is needed to hash
-    /// alike.
-    pub(super) fn partition_key(&self) -> String {
+    /// Returns its partition.
+    pub(super) fn partition_key(&self) -> PartitionKey {
         let mut digits = [0; 8];
         // Four bytes are eight digits.
-        hex::encode_to_slice(&self.0[2..6], &mut digits).map_or_else(|_| String::new(), |()| ascii(&digits))
+        hex::encode_to_slice(&self.0[2..6], &mut digits).ok();
+        PartitionKey(digits)
+    }
+}
+
+/// The attribute `partitionkey`: 32 bits of the SHA-1 of `correlationid`, as 8 hexadecimal digits. Consumers
+/// that share the work take the events whose number leaves their remainder; no library is needed to hash
+/// alike.
+pub(super) struct PartitionKey([u8; 8]);
+
+impl Json for PartitionKey {
+    fn write(&self, out: &mut Vec<u8>) {
+        write_ascii(&self.0, out);
     }
 }
 
@@ -47,19 +58,21 @@ impl Sequence {
         Self(micros * 10 + u64::from(stage(kind)))
     }
 
-    /// Returns the attribute `sequence`: 16 digits, `-`, and the stage. As text they sort alike.
-    pub(super) fn text(self) -> String {
+    /// Returns the number as Redis holds it.
+    pub fn as_u64(self) -> u64 {
+        self.0
+    }
+}
+
+/// Writes the attribute `sequence`: 16 digits, `-`, and the stage. As text they sort alike.
+impl Json for Sequence {
+    fn write(&self, out: &mut Vec<u8>) {
         let (mut text, mut rest) = (*b"0000000000000000-0", self.0);
         for digit in text.iter_mut().rev().filter(|digit| **digit != b'-') {
             *digit += (rest % 10) as u8;
             rest /= 10;
         }
-        ascii(&text)
-    }
-
-    /// Returns the number as Redis holds it.
-    pub fn as_u64(self) -> u64 {
-        self.0
+        write_ascii(&text, out);
     }
 }
 
@@ -90,9 +103,11 @@ impl Place {
     }
 }
 
-/// Returns a text of ASCII characters. Formatting it would take ten times as long.
-fn ascii(text: &[u8]) -> String {
-    str::from_utf8(text).unwrap_or_default().to_owned()
+/// Writes digits that need no escapes. Formatting them would take ten times as long.
+fn write_ascii(digits: &[u8], out: &mut Vec<u8>) {
+    out.push(b'"');
+    out.extend_from_slice(digits);
+    out.push(b'"');
 }
 
 /// Returns the stage of a type, from 0 to 9: its place among events of the same instant about one object. The
@@ -123,11 +138,16 @@ mod tests {
         Sequence::new(time.parse().expect("a time"), kind)
     }
 
+    fn written(value: impl Json) -> String {
+        let mut json = Vec::new();
+        value.write(&mut json);
+        serde_json::from_slice(&json).expect("a string")
+    }
+
     #[test]
     fn a_partition_key_is_the_same_number_everywhere() {
         // The first 4 bytes of `sha1sum`.
-        assert_eq!(ObjectKey::of("abc").partition_key(), "a9993e36");
-        assert_eq!(u32::from_str_radix(&ObjectKey::of("abc").partition_key(), 16), Ok(0xa999_3e36));
+        assert_eq!(written(ObjectKey::of("abc").partition_key()), "a9993e36");
     }
 
     #[test]
@@ -143,11 +163,11 @@ mod tests {
             at("2100-01-01T00:00:00Z", CallInitiated),
         ];
         assert!(sorted.is_sorted_by(|a, b| a < b), "{sorted:?}");
-        let texts = sorted.map(Sequence::text);
+        let texts = sorted.map(written);
         assert!(texts.is_sorted_by(|a, b| a < b), "{texts:?}");
         assert_eq!(texts[5], "1767258736608000-6");
         assert_eq!(sorted[5].as_u64(), 17_672_587_366_080_006);
-        assert_eq!(Sequence::new(Timestamp::MAX, CallDeleted).text(), "9999999999999999-9");
+        assert_eq!(written(Sequence::new(Timestamp::MAX, CallDeleted)), "9999999999999999-9");
     }
 
     #[test]

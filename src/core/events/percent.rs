@@ -2,13 +2,20 @@
 
 /// Appends `text` with each character that is not `kept` as `%XX` for each of its bytes.
 pub(super) fn encode(text: &str, kept: impl Fn(char) -> bool, out: &mut String) {
-    for c in text.chars() {
-        if kept(c) {
-            out.push(c);
-        } else {
-            c.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| out.push_str(&format!("%{byte:02X}")));
+    let mut rest = text;
+    while let Some(at) = rest.find(|c| !kept(c)) {
+        let (plain, changed) = rest.split_at(at);
+        let (changed, after) = changed.split_at(changed.chars().next().map_or(0, char::len_utf8));
+        out.push_str(plain);
+        for byte in changed.bytes() {
+            out.push('%');
+            out.extend(
+                [byte >> 4, byte & 0xf].map(|digit| char::from(b"0123456789ABCDEF"[usize::from(digit)])),
+            );
         }
+        rest = after;
     }
+    out.push_str(rest);
 }
 
 /// Returns true if CloudEvents allows `c` in an attribute: all but control characters and noncharacters.
@@ -19,5 +26,6 @@ pub(super) fn is_allowed(c: char) -> bool {
 
 /// Returns true if a path segment of a URI holds `c` unencoded (RFC 3986).
 pub(super) fn is_in_segment(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@".contains(c)
+    c.is_ascii_alphanumeric()
+        || matches!(c, '-' | '.' | '_' | '~' | '!' | '$' | '&'..=',' | ';' | '=' | ':' | '@')
 }

@@ -8,7 +8,7 @@ use super::{
     error::JsonError,
     number, path,
     raw::{Raw, Value},
-    reader::{self, DEPTH_MAX, Key, Node, State, tag},
+    reader::{self, DEPTH_MAX, Key, Keys, Node, State, tag},
     text,
     write::{Json, close},
 };
@@ -135,18 +135,22 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// Returns the first field of the object at `node` whose key repeats that of an earlier field.
-    pub(super) fn duplicate_field(&self, node: usize) -> Option<usize> {
-        let mut tags = [0; FEW_FIELDS];
+    /// Returns the keys of the object at `node`.
+    ///
+    /// # Errors
+    /// The first field whose key repeats that of an earlier field.
+    pub(super) fn keys(&self, node: usize) -> Result<Keys, usize> {
+        let (mut tags, mut keys) = ([0; FEW_FIELDS], Keys::default());
         for (index, field) in self.children(node).enumerate() {
             let key = self.nodes[field].key;
             // Keys that tags cannot tell apart are compared in full.
             if index == FEW_FIELDS || key.has_escapes || tags[..index].contains(&key.tag) {
-                return self.duplicate_field_by_key(node);
+                return self.duplicate_field_by_key(node).map_or(Ok(Keys::ANY), Err);
             }
             tags[index] = key.tag;
+            keys.insert(key.tag);
         }
-        None
+        Ok(keys)
     }
 
     fn duplicate_field_by_key(&self, node: usize) -> Option<usize> {
@@ -154,10 +158,14 @@ impl<'a> Document<'a> {
         self.children(node).find(|field| !seen.insert(self.key(*field)))
     }
 
-    /// Returns the field `key` of the object at `node`, unless it is taken.
-    pub(super) fn field(&self, node: usize, key: &str) -> Option<usize> {
+    /// Returns the field `key` of the object at `node`, which has these keys, unless it is taken.
+    pub(super) fn field(&self, node: usize, keys: Keys, key: &str) -> Option<usize> {
         let tag = tag(key.as_bytes());
-        self.remaining(node).find(|field| self.is_key(*field, key, tag))
+        if !keys.may_hold(tag) {
+            return None;
+        }
+        let is_left = |field: usize| self.nodes[field].state.get() != State::Taken;
+        self.children(node).find(|field| self.is_key(*field, key, tag) && is_left(*field))
     }
 
     /// Returns the field `key` of the object at `node`, taken or not.
@@ -169,8 +177,8 @@ impl<'a> Document<'a> {
     /// Returns true if the field at `node` has this key, whose tag is `tag`.
     #[inline]
     fn is_key(&self, node: usize, key: &str, tag: u32) -> bool {
-        let Key { span, tag: this_tag, has_escapes } = self.nodes[node].key;
-        if has_escapes { self.key(node) == key } else { this_tag == tag && &self.text[span.range()] == key }
+        let Key { tag: this_tag, has_escapes, .. } = self.nodes[node].key;
+        (this_tag == tag || has_escapes) && self.key(node) == key
     }
 
     /// Returns the values directly inside the one at `node` that are not taken.

@@ -9,7 +9,7 @@ use super::{
     error::JsonError,
     path,
     raw::{Raw, Value},
-    reader::State,
+    reader::{Keys, State},
 };
 
 /// The problem with a key that an object has twice.
@@ -53,6 +53,8 @@ pub struct Object<'a> {
     document: Rc<Document<'a>>,
     /// The object's node; none for an absent object, which has no fields.
     node: Option<usize>,
+    /// The keys of its fields.
+    keys: Keys,
     /// The rests of children that were taken and put back.
     kept: Vec<(Cow<'a, str>, Value<'a>)>,
     /// True for an element of a list that has no fields: it is no object, or has a duplicate key.
@@ -75,14 +77,15 @@ impl<'a> Object<'a> {
         if !raw.get().starts_with('{') {
             return Err(JsonError::invalid(&document.path(node), mismatch("an object", raw)));
         }
-        if let Some(duplicate) = document.duplicate_field(node) {
-            return Err(JsonError::invalid(&document.path(duplicate), DUPLICATE_KEY));
-        }
-        Ok(Self::at(document, Some(node)))
+        let is_duplicate = |field| JsonError::invalid(&document.path(field), DUPLICATE_KEY);
+        let keys = document.keys(node).map_err(is_duplicate)?;
+        Ok(Self { keys, ..Self::at(document, Some(node)) })
     }
 
+    /// Returns the value at `node` without its fields.
     fn at(document: &Rc<Document<'a>>, node: Option<usize>) -> Self {
-        Self { document: Rc::clone(document), node, kept: Vec::new(), closed: false }
+        let (document, keys, kept) = (Rc::clone(document), Keys::default(), Vec::new());
+        Self { document, node, keys, kept, closed: false }
     }
 
     /// Returns the path of `key` in the document, as in `data.contact.id`.
@@ -121,7 +124,7 @@ impl<'a> Object<'a> {
     }
 
     fn find(&self, key: &str) -> Option<usize> {
-        self.document.field(self.node.filter(|_| !self.closed)?, key)
+        self.document.field(self.node?, self.keys, key)
     }
 
     /// Returns the node and the value of `key`; `null` is none. Every reading of a field passes here.
@@ -363,8 +366,9 @@ impl<'a> Object<'a> {
         // Not `open`: the path in its error takes a walk through the document for each element.
         let open = |item| {
             let is_object = self.document.raw(item).get().starts_with('{');
-            let is_open = is_object && self.document.duplicate_field(item).is_none();
-            Self { closed: !is_open, ..Self::at(&self.document, Some(item)) }
+            let keys = if is_object { self.document.keys(item).ok() } else { None };
+            let (closed, keys) = (keys.is_none(), keys.unwrap_or_default());
+            Self { closed, keys, ..Self::at(&self.document, Some(item)) }
         };
         Some(self.elements(node)?.map(open).collect())
     }

@@ -6,6 +6,9 @@ pub(super) const ROOT: &str = "$";
 /// The longest key that is shown in a path, in bytes.
 const KEY_MAX_BYTES: usize = 64;
 
+/// So many digits may be a phone number.
+const DIGITS: usize = 5;
+
 /// Stands for a key that is not shown.
 const HIDDEN_KEY: &str = "‹key›";
 
@@ -24,9 +27,13 @@ pub fn push_key(path: &mut String, key: &str) {
 /// Returns true if a key is a plain field name rather than data: letters, `_`, `-` and fewer digits than a
 /// phone number has.
 pub fn is_field_name(key: &str) -> bool {
-    (1..=KEY_MAX_BYTES).contains(&key.len())
-        && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
-        && key.bytes().filter(u8::is_ascii_digit).count() < 5
+    let digits = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'-' => 0,
+        b'0'..=b'9' => 1,
+        // Too many by itself.
+        _ => DIGITS,
+    };
+    (1..=KEY_MAX_BYTES).contains(&key.len()) && key.bytes().map(digits).sum::<usize>() < DIGITS
 }
 
 /// Returns the name of an event for an error text, or a marker if it is not a plain name such as
@@ -35,7 +42,7 @@ pub fn shown_name(name: &str) -> &str {
     let is_plain = name.len() <= KEY_MAX_BYTES
         && name.split(['.', ':', '/']).all(|part| part.is_empty() || is_field_name(part));
     let digits = name.bytes().filter(u8::is_ascii_digit).count();
-    if is_plain && !name.is_empty() && digits < 5 { name } else { "‹name›" }
+    if is_plain && !name.is_empty() && digits < DIGITS { name } else { "‹name›" }
 }
 
 /// Turns the path of an array into the path of its element at `index`.

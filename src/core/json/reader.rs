@@ -52,6 +52,31 @@ pub(super) fn tag(key: &[u8]) -> u32 {
     u32::from_le_bytes([key.len() as u8, byte(0), byte(key.len() / 2), last ^ last_but_one.rotate_left(3)])
 }
 
+/// A set of keys, which may seem to hold some that it does not. Adapters ask for many that an object does not
+/// have, and most of those need no look at its fields.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Keys(u64);
+
+impl Keys {
+    /// Every key.
+    pub(super) const ANY: Self = Self(u64::MAX);
+
+    /// Adds the keys with this tag.
+    pub(super) fn insert(&mut self, tag: u32) {
+        self.0 |= Self::bit(tag);
+    }
+
+    /// Returns false if no key with this tag is in the set.
+    pub(super) fn may_hold(self, tag: u32) -> bool {
+        self.0 & Self::bit(tag) != 0
+    }
+
+    /// Returns one of 64 bits, by the highest bits of Knuth's multiplicative hash.
+    fn bit(tag: u32) -> u64 {
+        1 << (tag.wrapping_mul(2_654_435_769) >> 26)
+    }
+}
+
 /// A range of bytes in the text.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Span {

@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use super::scan::plain_len;
+
 /// A part of a string's content.
 enum Piece<'a> {
     /// Characters that were written as they are.
@@ -63,9 +65,14 @@ impl<'a> Pieces<'a> {
     }
 }
 
+/// Returns true if the valid JSON string with `inner` between its quotes holds no escape sequence.
+fn is_plain(inner: &str) -> bool {
+    plain_len(inner.as_bytes()) == inner.len()
+}
+
 /// Returns the content of the string with `inner` between its quotes, with U+FFFD where it is unreadable.
 pub(super) fn content(inner: &str) -> Cow<'_, str> {
-    if !inner.contains('\\') {
+    if is_plain(inner) {
         return Cow::Borrowed(inner);
     }
     let mut content = String::with_capacity(inner.len());
@@ -81,8 +88,7 @@ pub(super) fn content(inner: &str) -> Cow<'_, str> {
 
 /// Returns true if every strict reader takes the string with `inner` between its quotes.
 pub(super) fn is_readable(inner: &str) -> bool {
-    // Of the escapes, only `\u` stands for what some readers refuse.
-    !inner.contains("\\u") || !Pieces(inner).any(|piece| matches!(piece, Piece::Char('\0') | Piece::Half(_)))
+    is_plain(inner) || !Pieces(inner).any(|piece| matches!(piece, Piece::Char('\0') | Piece::Half(_)))
 }
 
 /// Appends the string in the one form that all its spellings share, quotes included.

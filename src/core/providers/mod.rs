@@ -32,7 +32,7 @@ pub use self::{
 use super::{
     events::{
         data::Data,
-        event::{Event, EventType},
+        event::{Event, EventType, subject_of},
     },
     json::Object,
     webhook::Webhook,
@@ -55,7 +55,7 @@ pub fn pass_on(webhook: &Webhook, unknown: UnknownEvent) -> Result<Normalized<'_
     let UnknownEvent { path: _, name, key, time, test, tenant, connector } = unknown;
     let event = Event {
         kind: EventType::ProviderUnmapped,
-        subject: format!("webhook/{key}"),
+        subject: subject_of("webhook", key.as_str()),
         time,
         provider_event: name.into(),
         test,

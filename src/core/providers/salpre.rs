@@ -15,7 +15,7 @@ use super::{
 use crate::core::{
     events::{
         data::{CallData, Data, Direction, Moment, Party, Segment, Speaker, Text, TranscriptData},
-        event::{Event, EventType},
+        event::{Event, EventType, subject_of},
         key::{IdempotencyKey, digest_hex},
     },
     json::{Object, Raw, Value, Word},
@@ -124,7 +124,7 @@ fn event<'a>(
         time: Some(head.time),
         test: head.test.is_some(),
         unmapped,
-        ..Event::new(kind, format!("call/{call_id}"), head.name.clone(), data)
+        ..Event::new(kind, subject_of("call", call_id), head.name.clone(), data)
     }
 }
 

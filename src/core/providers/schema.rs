@@ -26,7 +26,10 @@ impl Schema {
 }
 
 fn is_match(pattern: &str, path: &str) -> bool {
-    let mut names = path.split('.');
-    let is_next = |known: &str| names.next().is_some_and(|name| known.split('|').any(|known| known == name));
-    pattern.split('.').all(is_next) && names.next().is_none()
+    // Splitting bytes costs half of splitting text.
+    let names = |path| <[u8]>::split(path, |byte| *byte == b'.');
+    let mut path = names(path.as_bytes());
+    let is_next =
+        |known: &[u8]| path.next().is_some_and(|name| known.split(|b| *b == b'|').any(|k| k == name));
+    names(pattern.as_bytes()).all(is_next) && path.next().is_none()
 }

@@ -15,7 +15,7 @@ use crate::core::{
             ConversationStatus, Data, Direction, EndReason, MessageData, MessageKind, Money, OutcomeKind,
             Participant, Party, Phone, Priority, Reference, Role, Side, Text, full_name,
         },
-        event::{Event, EventType},
+        event::{Event, EventType, subject_of},
         key::IdempotencyKey,
     },
     json::{Object, Raw, Word, present},
@@ -196,7 +196,7 @@ fn conversation<'a>(
         updated_at: data.time("updated_at"),
         conversation_id: Some(id.clone()),
     };
-    (kind, format!("conversation/{id}"), Data::Conversation(Box::new(typed)))
+    (kind, subject_of("conversation", &id), Data::Conversation(Box::new(typed)))
 }
 
 fn message<'a>(id: Text<'a>, data: &mut Object<'a>) -> Typed<'a> {
@@ -231,7 +231,7 @@ fn message<'a>(id: Text<'a>, data: &mut Object<'a>) -> Typed<'a> {
         None if is_from_contact => EventType::MessageReceived,
         Some(Direction::Outbound) | None => EventType::MessageSent,
     };
-    (kind, format!("message/{id}"), Data::Message(Box::new(typed)))
+    (kind, subject_of("message", &id), Data::Message(Box::new(typed)))
 }
 
 /// Returns the sender of a message, and the contact: one person if the message is the contact's.
@@ -269,7 +269,7 @@ fn call<'a>(kind: EventType, id: Text<'a>, data: &mut Object<'a>) -> Typed<'a> {
         let disposition = data.word("disposition", DISPOSITIONS);
         (typed.end_reason, typed.end_reason_raw) = (disposition.known, disposition.raw);
     }
-    (kind, format!("call/{id}"), Data::Call(Box::new(typed)))
+    (kind, subject_of("call", &id), Data::Call(Box::new(typed)))
 }
 
 fn call_fields<'a>(kind: EventType, data: &mut Object<'a>) -> CallData<'a> {
@@ -309,7 +309,7 @@ fn outcome<'a>(id: Text<'a>, data: &mut Object<'a>) -> Result<Typed<'a>, Normali
         value: present(CallValue { estimated, actual, revenue }),
         ..call_fields(EventType::CallOutcomeTagged, data)
     };
-    Ok((EventType::CallOutcomeTagged, format!("call/{call_id}"), Data::Call(Box::new(typed))))
+    Ok((EventType::CallOutcomeTagged, subject_of("call", &call_id), Data::Call(Box::new(typed))))
 }
 
 fn contact<'a>(kind: EventType, id: Text<'a>, data: &mut Object<'a>) -> Typed<'a> {
@@ -324,7 +324,7 @@ fn contact<'a>(kind: EventType, id: Text<'a>, data: &mut Object<'a>) -> Typed<'a
         created_at: data.time("created_at"),
         updated_at: data.time("updated_at"),
     };
-    (kind, format!("contact/{id}"), Data::Contact(Box::new(typed)))
+    (kind, subject_of("contact", &id), Data::Contact(Box::new(typed)))
 }
 
 /// Takes the contact of a call, a message or a conversation, who is at the given end. The parts of the name

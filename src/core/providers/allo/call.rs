@@ -11,7 +11,7 @@ use super::{
 use crate::core::{
     events::{
         data::{CallData, Data, Direction, EndReason, Recording, Text, Transfer},
-        event::EventType as E,
+        event::{EventType as E, subject_of},
     },
     json::{Object, Raw, Word, present},
     providers::error::NormalizeError,
@@ -63,7 +63,7 @@ pub(super) fn call<'a>(
         Stage::Summarized => (E::CallUpdated, None),
     };
     call.status = kind.call_status();
-    let subject = call.call_id.as_ref().map(|id| format!("call/{id}"));
+    let subject = call.call_id.as_ref().map(|id| subject_of("call", id));
     let transcript = if stage == Stage::Ended { transcript(&call, edition, data) } else { None };
     let mut facts = vec![Fact { kind, subject: subject.clone(), time, data: Data::Call(Box::new(call)) }];
     if let Some(transcript) = transcript {

@@ -26,7 +26,7 @@ use super::{
 use crate::core::{
     events::{
         data::{ContactData, Data, Direction, MessageData, MessageKind, Phone, Text},
-        event::{Event, EventType as E},
+        event::{Event, EventType as E, subject_of},
         key::{IdempotencyKey, digest_hex},
     },
     json::{Object, Raw},
@@ -94,7 +94,7 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
     let mut events = Vec::with_capacity(facts.len());
     for fact in facts {
         // Equal keys give equal event ids, and equal ids must not differ in their subjects.
-        let subject = fact.subject.unwrap_or_else(|| format!("webhook/{key}"));
+        let subject = fact.subject.unwrap_or_else(|| subject_of("webhook", key.as_str()));
         events.push(Event {
             time: fact.time.or(sent_at),
             // Only the first event carries it.
@@ -128,7 +128,7 @@ fn ping<'a>(input: Input<'_>, root: Object<'a>, topic: Text<'a>) -> Normalized<'
     };
     let event = Event {
         unmapped: root.into_unmapped(),
-        ..Event::new(E::SourcePing, format!("webhook/{key}"), topic, Data::Empty {})
+        ..Event::new(E::SourcePing, subject_of("webhook", key.as_str()), topic, Data::Empty {})
     };
     Normalized { key, events: vec![event], drift: Vec::new() }
 }
@@ -173,7 +173,7 @@ const KINDS: &[(&str, MessageKind)] =
 /// Reads a message. `direction` takes precedence over the topic, which has been sent for both directions.
 fn message<'a>(kind: E, edition: Edition, data: &mut Object<'a>) -> Result<Fact<'a>, NormalizeError> {
     let id = if edition.has_ids { Some(data.require_id("id")?) } else { data.id("id") };
-    let subject = id.as_ref().map(|id| format!("message/{id}"));
+    let subject = id.as_ref().map(|id| subject_of("message", id));
     let (direction, direction_raw) = data.word("direction", DIRECTIONS).known_or_raw();
     let word = data.word("type", KINDS);
     let from = party(data, names::FROM, names::FROM_NAME);
@@ -201,7 +201,7 @@ fn message<'a>(kind: E, edition: Edition, data: &mut Object<'a>) -> Result<Fact<
 
 fn contact<'a>(kind: E, data: &mut Object<'a>) -> Result<Fact<'a>, NormalizeError> {
     let id = data.require_id("id")?;
-    let subject = Some(format!("contact/{id}"));
+    let subject = Some(subject_of("contact", &id));
     let contact = ContactData {
         contact_id: Some(id),
         // The provider's `name` is the first name alone.

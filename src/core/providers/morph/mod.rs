@@ -23,7 +23,7 @@ use super::{
 use crate::core::{
     events::{
         data::{Data, Text},
-        event::{Event, EventType as E},
+        event::{Event, EventType as E, subject_of},
         key::IdempotencyKey,
     },
     json::{Object, Raw},
@@ -103,7 +103,7 @@ fn normalize(input: Input<'_>) -> Result<Normalized<'_>, NormalizeError> {
     }
     root.keep("data", resource);
     let kind = fact.kind.unwrap_or_else(|| action.of(model.kinds));
-    let subject = fact.subject.unwrap_or_else(|| format!("{}/{}", family(kind), head.id));
+    let subject = fact.subject.unwrap_or_else(|| subject_of(family(kind), &head.id));
     let event = Event {
         time: fact.time,
         tenant: owner(input).map(Into::into),

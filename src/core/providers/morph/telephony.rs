@@ -11,7 +11,7 @@ use crate::core::{
             CallData, CallStatus, Data, Direction, EndReason, Moment, Participant, Party, Phone, Recording,
             Role, Segment, Side, Speaker, TranscriptData,
         },
-        event::EventType,
+        event::{EventType, subject_of},
     },
     json::{Object, Raw, present},
 };
@@ -174,7 +174,7 @@ pub(super) fn transcript<'a>(head: &Head<'a>, fields: &mut Object<'a>) -> Fact<'
         participants: speakers,
         ..TranscriptData::default()
     };
-    let subject = data.call_id.as_ref().map(|id| format!("call/{id}"));
+    let subject = data.call_id.as_ref().map(|id| subject_of("call", id));
     Fact { subject, ..Fact::new(head, Data::Transcript(Box::new(data))) }
 }
 

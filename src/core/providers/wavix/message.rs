@@ -4,7 +4,7 @@ use super::parts::{Read, money};
 use crate::core::{
     events::{
         data::{Cost, Data, Direction, MessageData, MessageKind, MessageStatus, Party},
-        event::{Event, EventType},
+        event::{Event, EventType, subject_of},
         key::IdempotencyKey,
     },
     json::{Object, Word},
@@ -48,7 +48,7 @@ pub(super) fn received(mut root: Object<'_>) -> Read<'_> {
         unmapped: root.into_unmapped(),
         ..Event::new(
             EventType::MessageReceived,
-            format!("message/{id}"),
+            subject_of("message", &id),
             "inbound_message",
             Data::Message(Box::new(data)),
         )
@@ -84,7 +84,7 @@ pub(super) fn delivery_report(mut root: Object<'_>) -> Read<'_> {
         unmapped: root.into_unmapped(),
         ..Event::new(
             EventType::MessageDeliveryReported,
-            format!("message/{id}"),
+            subject_of("message", &id),
             "delivery_report",
             Data::Message(Box::new(data)),
         )

@@ -17,7 +17,7 @@ use super::{
 use crate::core::{
     events::{
         data::{CallData, Cost, Data, Direction, EndReason, Party, Recording, Text},
-        event::{Event, EventType},
+        event::{Event, EventType, subject_of},
         key::{IdempotencyKey, digest_hex},
     },
     json::{Object, Raw, present},
@@ -198,7 +198,7 @@ fn call_event(mut root: Object<'_>) -> Read<'_> {
     let event = Event {
         time: Some(time),
         unmapped: root.into_unmapped(),
-        ..Event::new(kind, format!("call/{uuid}"), name, Data::Call(Box::new(data)))
+        ..Event::new(kind, subject_of("call", &uuid), name, Data::Call(Box::new(data)))
     };
     Ok((key, event))
 }
@@ -262,7 +262,7 @@ fn post_call(mut root: Object<'_>) -> Read<'_> {
         unmapped: root.into_unmapped(),
         ..Event::new(
             EventType::CallCostReported,
-            format!("call/{uuid}"),
+            subject_of("call", &uuid),
             "post_call",
             Data::Call(Box::new(data)),
         )
@@ -288,7 +288,7 @@ fn recording(mut root: Object<'_>) -> Read<'_> {
         unmapped: root.into_unmapped(),
         ..Event::new(
             EventType::CallRecordingAvailable,
-            format!("call/{uuid}"),
+            subject_of("call", &uuid),
             "recording",
             Data::Call(Box::new(data)),
         )

@@ -5,7 +5,7 @@ use super::parts::{Read, call_id};
 use crate::core::{
     events::{
         data::{Data, Moment, Segment, Speaker, TranscriptData},
-        event::{Event, EventType},
+        event::{Event, EventType, subject_of},
         key::IdempotencyKey,
     },
     json::{Object, Raw, Word},
@@ -35,7 +35,7 @@ pub(super) fn read(mut root: Object<'_>) -> Read<'_> {
         None => ("transcript", transcript_id.as_deref().unwrap_or_default()),
     };
     let key = IdempotencyKey::of_content(&["transcription", id], &root);
-    let subject = format!("{family}/{id}");
+    let subject = subject_of(family, id);
     let data = TranscriptData {
         transcript: turns(&mut root),
         transcript_seconds: root.length("duration", 1.0),
