@@ -294,7 +294,9 @@ fn what_is_shipped_authenticates_every_source_and_bounds_every_queue() {
     let secret = tempfile::NamedTempFile::new().unwrap();
     fs::write(secret.path(), "aHVudGVyMg==").unwrap();
     let secret = format!("secret_file = \"{}\"", secret.path().display());
-    for file in ["deploy/docker/hookswitch.toml", "deploy/kubernetes/hookswitch.toml"] {
+    let kubernetes = ["base", "overlays/dev", "overlays/production"]
+        .map(|folder| format!("deploy/kubernetes/{folder}/hookswitch.toml"));
+    for file in kubernetes.iter().map(String::as_str).chain(["deploy/docker/hookswitch.toml"]) {
         let here =
             |line: &str| if line.starts_with("secret_file = ") { secret.clone() } else { line.to_owned() };
         let text = fs::read_to_string(file).unwrap().lines().map(here).collect::<Vec<_>>().join("\n");

