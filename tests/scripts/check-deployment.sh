@@ -48,8 +48,8 @@ rm "$elsewhere"
 
 mapfile -t scripts < <(find .ci deploy tests -type f \( -name '*.sh' -o -path .ci/run \) | sort)
 "$bin/shellcheck" -x "${scripts[@]}"
-"$bin/yamllint" --strict \
-    -d '{extends: default, rules: {document-start: disable, line-length: disable, indentation: {indent-sequences: whatever}}}' \
+rules='document-start: disable, line-length: disable, indentation: {indent-sequences: whatever}'
+"$bin/yamllint" --strict -d "{extends: default, rules: {$rules}}" \
     docker-compose.yml docker-compose.demo.yml deploy/grafana deploy/kubernetes deploy/prometheus \
     deploy/helm/hookswitch/*.yaml tests/scripts
 "$bin/hadolint" --failure-threshold style deploy/docker/Dockerfile
@@ -65,7 +65,7 @@ cp -r deploy/kubernetes/. "$kubernetes"
 "$kubernetes/overlays/dev/make-secrets.sh" >/dev/null
 job() { kubectl kustomize "$kubernetes/$1" | sed -n '/^kind: Job/,/^spec/s/^  name: //p'; }
 for overlay in base overlays/dev overlays/production; do
-    for file in base/apply.yaml base/kustomization.yaml $overlay/kustomization.yaml $overlay/hookswitch.toml; do
+    for file in base/{apply,kustomization}.yaml $overlay/{kustomization.yaml,hookswitch.toml}; do
         before=$(job $overlay)
         echo "# another" >>"$kubernetes/$file"
         if [ -z "$before" ] || [ "$(job $overlay)" = "$before" ]; then

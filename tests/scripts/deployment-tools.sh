@@ -1,6 +1,7 @@
 # shellcheck shell=bash
-# Sourced by check-deployment.sh and manifests.sh: the tools that define the formats of deployment files. Those of
-# Python are installed into .run/tools once. helm-python-sdk holds Helm's own library, since Debian has no Helm.
+# Sourced by check-deployment.sh and manifests.sh: the tools that define the formats of deployment files.
+# Those of Python are installed into .run/tools once. helm-python-sdk holds Helm's own library, since Debian
+# has no Helm.
 deploy/local/install.sh python3-venv kubernetes-client
 
 pinned=(

@@ -24,7 +24,8 @@ root() { # NAME SUITE VARIANT PACKAGES [OPTION …]
     echo "$made_of" >"$folder/$name.made-of"
 }
 root tools trixie extract \
-    docker.io,docker-cli,docker-compose,docker-buildx,podman,netavark,aardvark-dns,conmon,catatonit,iptables,nftables,iproute2,passt,python3 \
+    docker.io,docker-cli,docker-compose,docker-buildx,podman,netavark,aardvark-dns,conmon,catatonit,iptables,\
+nftables,iproute2,passt,python3 \
     --include='?essential'
 root services.tar forky minbase rabbitmq-server,redis-server,prometheus
 root debian.tar bookworm minbase apt
