@@ -29,7 +29,7 @@ use crate::{
     edge::{
         amqp::{names, publish::Publisher, topology::TopologyError},
         http::{self, Limits, Server},
-        metrics::{Format, LinkMetrics, ProcessMetrics, ReceiverMetrics, Registry, WorkerMetrics},
+        metrics::{Format, LinkMetrics, Links, ProcessMetrics, ReceiverMetrics, Registry, WorkerMetrics},
         panics::TaskFailed,
         redis::{Store, StoreError},
         trouble::Trouble,
@@ -67,6 +67,7 @@ struct Receiving {
 pub struct Status {
     registry: Arc<Registry>,
     resources: Arc<ProcessMetrics>,
+    links: Vec<Arc<LinkMetrics>>,
     publisher: Publisher,
     worker: Option<Arc<Worker>>,
 }
@@ -127,13 +128,12 @@ impl Process {
         };
         let mut registry = Registry::new();
         let resources = Arc::new(ProcessMetrics::register(&mut registry));
-        let [broker_link, store_link] = LinkMetrics::register(&mut registry, ["broker", "redis"]);
-        let worker_store = match roles.worker {
-            true => Some(Store::start(&config.redis, store_link)?),
-            false => None,
-        };
+        let links = Links::register(&mut registry);
+        let (broker_link, store_link) = (links.begin("broker"), roles.worker.then(|| links.begin("redis")));
+        let start = |link: &Arc<LinkMetrics>| Store::start(&config.redis, link.clone());
+        let worker_store = store_link.as_ref().map(start).transpose()?;
         let exchanges = exchanges(&config, roles);
-        let publisher = Publisher::start_to(config.amqp.clone(), "publisher", exchanges, broker_link);
+        let publisher = Publisher::start_to(config.amqp.clone(), "publisher", exchanges, broker_link.clone());
         let receiving = listener
             .map(|(listener, address)| receiving(&config, &publisher, &mut registry, listener, address));
         let worker = worker_store.map(|store| {
@@ -141,7 +141,9 @@ impl Process {
             let gate = Gate::watch(&publisher, &store, metrics.clone());
             Arc::new(Worker::new(config.clone(), publisher.clone(), store, gate, metrics, normalize))
         });
-        let status = Status { registry: Arc::new(registry), resources, publisher: publisher.clone(), worker };
+        let (registry, links) = (Arc::new(registry), [Some(broker_link), store_link]);
+        let links = links.into_iter().flatten().collect();
+        let status = Status { registry, resources, links, publisher: publisher.clone(), worker };
         Ok(Self { config, admin, receiving, publisher, status })
     }
 
@@ -208,15 +210,24 @@ impl Status {
 
     /// Returns the metrics in the text format of OpenMetrics.
     pub fn metrics(&self) -> String {
-        self.registry.encode_as(Format::OpenMetrics)
+        self.measure(Format::OpenMetrics)
+    }
+
+    /// Computes what is computed when it is asked for, and returns the metrics in a format.
+    fn measure(&self, format: Format) -> String {
+        self.resources.refresh(self.trouble());
+        self.links.iter().for_each(|link| link.refresh());
+        if let Some(worker) = &self.worker {
+            worker.refresh_metrics();
+        }
+        self.registry.encode_as(format)
     }
 
     /// Answers a request for the metrics, in the format that it accepts.
     fn exposition(&self, headers: &HeaderMap) -> Response {
         let accept = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
         let format = Format::accepted(&accept.collect::<Vec<_>>().join(","));
-        self.resources.refresh();
-        ([(CONTENT_TYPE, format.content_type())], self.registry.encode_as(format)).into_response()
+        ([(CONTENT_TYPE, format.content_type())], self.measure(format)).into_response()
     }
 }
 

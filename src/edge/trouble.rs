@@ -106,6 +106,12 @@ troubles! {
 }
 
 impl Trouble {
+    /// Returns those of the link `broker` or `redis`, first that there is no connection.
+    pub fn of_link(link: &str) -> impl Iterator<Item = Self> + Clone {
+        let prefix = if link == "broker" { "broker_" } else { "store_" };
+        Self::ALL.iter().copied().filter(move |trouble| trouble.as_str().starts_with(prefix))
+    }
+
     /// Returns whether it makes a worker pause, for all sources or for one. The others are waited out by the
     /// delivery that meets them, or keep a worker from starting.
     pub fn pauses(self) -> bool {

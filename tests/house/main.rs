@@ -7,6 +7,7 @@
 
 mod graph;
 mod lexer;
+mod logs;
 mod map;
 mod planted;
 mod rules;
@@ -90,4 +91,20 @@ fn the_map_of_the_sources_is_up_to_date() {
         map == committed,
         "docs/map.md is out of date: run `make map`, look at the difference and commit it"
     );
+}
+
+#[test]
+fn the_page_about_the_log_has_every_line_and_explains_every_field() {
+    let lines = logs::lines(&TREE);
+    assert!(lines.len() > 30, "lines of the log are not found: {lines:?}");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/logs.md");
+    let committed = fs::read_to_string(&path).unwrap_or_default();
+    let (explained, used) = logs::fields(&committed, &lines);
+    assert_eq!(explained, used, "docs/logs.md must explain exactly the fields that the code uses");
+    let page = logs::page(&committed, &lines);
+    if std::env::var_os("HOOKSWITCH_BLESS").is_some() {
+        fs::write(&path, &page).unwrap();
+    }
+    let committed = fs::read_to_string(&path).unwrap_or_default();
+    assert!(page == committed, "docs/logs.md is out of date: HOOKSWITCH_BLESS=1 rewrites its table");
 }

@@ -131,7 +131,7 @@ async fn an_overwritten_key_fails_its_own_delivery_alone() {
     assert_eq!(worker.metric("hookswitch_retries_total{source=\"salpre\",tier=\"200ms\"}"), 5.0);
     assert_eq!(worker.metric("hookswitch_dead_total{source=\"salpre\",reason=\"unreadable_key\"}"), 5.0);
     // It did not count as an outage.
-    assert_eq!(worker.metric("hookswitch_reconnects_total{link=\"redis\"}"), 0.0);
+    assert_eq!(worker.metric("hookswitch_reconnects_total{link=\"redis\""), 0.0);
 
     for n in 0..5 {
         redis::cmd("DEL").arg(key_of(n)).exec_async(&mut redis).await.unwrap();

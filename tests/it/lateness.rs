@@ -87,7 +87,7 @@ async fn nothing_is_late_where_redis_does_not_know() {
         let events = process(&world, &worker, vec![stage(1, "answered", done)], 2.0 + done as f64).await;
         assert_eq!(events[0].get("late"), None, "{command:?}");
     }
-    assert_eq!(worker.metric("hookswitch_reconnects_total{link=\"redis\"}"), 0.0);
+    assert_eq!(worker.metric("hookswitch_reconnects_total{link=\"redis\""), 0.0);
     worker.finish().await;
 }
 

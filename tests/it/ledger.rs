@@ -105,7 +105,7 @@ async fn an_overwritten_key_of_the_ledger_holds_up_no_webhook() {
     }
     assert_eq!(calls(&world.events(20).await), (0..20).collect::<Vec<_>>());
     world.dead("salpre", 19).await;
-    assert_eq!(worker.metric("hookswitch_reconnects_total{link=\"redis\"}"), 0.0);
+    assert_eq!(worker.metric("hookswitch_reconnects_total{link=\"redis\""), 0.0);
     let store = world.store().await;
     assert!(store.ledger(world.config.sources.keys(), 0).await.unwrap().is_none(), "it is not kept");
     worker.finish().await;

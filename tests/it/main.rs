@@ -22,6 +22,7 @@ mod lateness;
 mod ledger;
 mod many_letters;
 mod memory;
+mod metrics;
 mod outages;
 mod poison;
 mod policies;

@@ -51,7 +51,7 @@ async fn every_unreadable_message_is_a_dead_letter_of_its_own_and_nothing_else_n
         let of = |what: &str| worker.metric(&format!("hookswitch_{what}{{source=\"{source}\""));
         assert_eq!((of("retries_total"), of("duplicates_total")), (0.0, 0.0), "{source}");
     }
-    assert_eq!(worker.metric("hookswitch_reconnects_total{link=\"broker\"}"), 0.0);
+    assert_eq!(worker.metric("hookswitch_reconnects_total{link=\"broker\""), 0.0);
     assert_eq!(worker.trouble(), None);
 
     // Replayed, they are webhooks as any other.

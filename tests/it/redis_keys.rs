@@ -175,7 +175,7 @@ async fn a_mark_out_of_bounds_is_dropped_and_counted_and_keeps_redis_busy_for_no
     let began = Instant::now();
     redis::cmd("PING").exec_async(&mut redis).await.unwrap();
     assert!(began.elapsed() < Duration::from_secs(1));
-    assert_eq!(worker.metric("hookswitch_reconnects_total{link=\"redis\"}"), 0.0);
+    assert_eq!(worker.metric("hookswitch_reconnects_total{link=\"redis\""), 0.0);
     worker.finish().await;
 }
 

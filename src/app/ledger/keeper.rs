@@ -1,6 +1,10 @@
 //! A worker's part of the ledger: it records the receivers' marks, and exports the balance.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use tokio::time::MissedTickBehavior;
@@ -17,7 +21,7 @@ use crate::{
     },
     edge::{
         amqp::{self, Connection, consume::marks::MarkConsumer, depth::Depths, names},
-        metrics::{UNKNOWN_SOURCE, WorkerMetrics},
+        metrics::{QueueDepths, UNKNOWN_SOURCE, WorkerMetrics},
         redis::Store,
     },
 };
@@ -55,7 +59,7 @@ impl Keeper {
         let ended = self.keep(consumer, stop).await;
         // Another worker exports the balance from now on.
         self.metrics.no_balance();
-        self.metrics.dead_letters([]);
+        self.metrics.queues.show(&QueueDepths::default());
         drop(self.store.stop_leading(&self.owner).await);
         ended
     }
@@ -63,6 +67,7 @@ impl Keeper {
     async fn keep(&self, mut consumer: MarkConsumer, stop: CancellationToken) -> Result<(), amqp::Error> {
         let mut balance_due = tokio::time::interval(BALANCE_EVERY);
         balance_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut denied = BTreeSet::new();
         loop {
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
@@ -77,7 +82,8 @@ impl Keeper {
                 _ = balance_due.tick() => tokio::select! {
                     () = async {
                         self.say_settings().await;
-                        self.export_dead_letters().await;
+                        self.export_depths(&mut denied).await;
+                        self.export_store().await;
                         self.export_balance().await;
                     } => {}
                     () = stop.cancelled() => return Ok(()),
@@ -128,20 +134,64 @@ impl Keeper {
         }
     }
 
-    /// Exports how many dead letters wait, without Redis: that is known even while there is no balance.
-    async fn export_dead_letters(&self) {
+    /// Exports how many messages the queues hold, without Redis: that is known even while there is no
+    /// balance.
+    async fn export_depths<'a>(&'a self, denied: &mut BTreeSet<&'a str>) {
         let reading = async {
             let mut depths = Depths::new(&self.connection);
-            let mut waiting = Vec::with_capacity(self.config.sources.len());
-            for source in self.config.sources.keys() {
-                waiting.push((source, depths.of(&names::dead_queue(source)).await?));
-            }
+            let read = self.read_depths(&mut depths, denied).await?;
             depths.close().await?;
-            Ok::<_, amqp::Error>(waiting)
+            Ok::<_, amqp::Error>(read)
         };
         match tokio::time::timeout(BALANCE_EVERY, reading).await {
-            Ok(Ok(waiting)) => self.metrics.dead_letters(waiting),
-            Ok(Err(_)) | Err(_) => self.metrics.dead_letters([]),
+            Ok(Ok(depths)) => self.metrics.queues.show(&depths),
+            Ok(Err(_)) | Err(_) => self.metrics.queues.show(&QueueDepths::default()),
+        }
+    }
+
+    /// Reads the depths. A queue of `denied` is not asked for, and one that this user may not look up is
+    /// added to it: each question would be an error in the broker's log.
+    async fn read_depths<'a>(
+        &'a self,
+        depths: &mut Depths<'_>,
+        denied: &mut BTreeSet<&'a str>,
+    ) -> Result<QueueDepths<'a>, amqp::Error> {
+        let (config, mut read) = (&self.config, QueueDepths::default());
+        for source in config.sources.keys() {
+            if let Some(dead) = depths.if_present(&names::dead_queue(source)).await? {
+                read.dead.push((source, dead));
+            }
+        }
+        for (source, shard) in &self.shards {
+            let label = if config.sources.contains_key(source) { source.as_str() } else { UNKNOWN_SOURCE };
+            if let Some(raw) = depths.if_present(&names::raw_queue(source, *shard)).await? {
+                *read.raw.entry(label).or_default() += raw;
+            }
+        }
+        for tier in config.retry.schedule().all_tiers() {
+            if let Some(delayed) = depths.if_present(&names::retry_queue(tier)).await? {
+                read.delayed.push((tier, delayed));
+            }
+        }
+        let subscribed = config.subscriptions.keys().map(String::as_str);
+        for queue in subscribed.chain([names::UNROUTED_QUEUE, names::LEDGER_QUEUE]) {
+            if denied.contains(queue) {
+                continue;
+            }
+            match depths.if_present(queue).await {
+                Ok(ready) => read.others.extend(ready.map(|ready| (queue, ready))),
+                Err(amqp::Error::Denied(_)) => drop(denied.insert(queue)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(read)
+    }
+
+    /// Exports what Redis tells of its memory.
+    async fn export_store(&self) {
+        match self.store.memory().await {
+            Ok(memory) => self.metrics.store.show(&memory),
+            Err(error) => tracing::debug!(%error, "the memory of Redis is unknown"),
         }
     }
 

@@ -108,21 +108,23 @@ impl<S: RawSink + 'static> Receiver<S> {
         let started = Instant::now();
         let _in_flight = self.metrics.enter();
         let length = request::content_length(request.headers());
+        // Named before it is known whether the webhook is accepted, so that each line in the log can name it.
+        let id = DeliveryId::new(Uuid::now_v7());
         let found = source_of(request.uri().path()).and_then(|name| self.find(name));
         let (label, result) = match found {
             Some((name, inlet)) => {
-                let stored = self.store(name, inlet, length, request).await;
-                (name.as_str(), stored.map(|id| (&inlet.source, id)))
+                let stored = self.store(name, inlet, id, length, request).await;
+                (name.as_str(), stored.map(|()| &inlet.source))
             }
             None => (UNKNOWN_SOURCE, Err(Refusal::UnknownSource)),
         };
         let response = match result {
-            Ok((source, id)) => {
-                tracing::debug!(source = label, delivery = %id, length, "webhook accepted");
+            Ok(source) => {
+                tracing::debug!(source = label, delivery_id = %id, length, "webhook accepted");
                 accepted(source, id)
             }
             Err(refusal) => {
-                refusal.log(label, length);
+                refusal.log(label, id, length);
                 self.metrics.refused(label, refusal.as_str());
                 refusal.response(self.settings.retry_after)
             }
@@ -141,9 +143,10 @@ impl<S: RawSink + 'static> Receiver<S> {
         &self,
         name: &SourceName,
         Inlet { source, memory, turns }: &Inlet,
+        delivery_id: DeliveryId,
         length: Option<u64>,
         request: Request,
-    ) -> Result<DeliveryId, Refusal> {
+    ) -> Result<(), Refusal> {
         let (parts, body) = request.into_parts();
         let (proof, coding) = request::check_head(source, &parts, length)?;
         // The body takes its memory as it arrives. If it cannot fit, nothing of it is read.
@@ -159,7 +162,6 @@ impl<S: RawSink + 'static> Receiver<S> {
         let body = body::keep(coding.decode(encoded, bytes_max, &mut held)?, held);
         let (headers, left_out) = request::capture(source, &parts.headers, self.settings.header_bytes_max);
         self.metrics.headers_left_out(name.as_str(), left_out);
-        let delivery_id = DeliveryId::new(Uuid::now_v7());
         let webhook = Webhook {
             delivery_id,
             source: name.clone(),
@@ -176,8 +178,7 @@ impl<S: RawSink + 'static> Receiver<S> {
             self.sink.accept(webhook, content_type).await
         };
         let stored = timeout(self.settings.confirm_timeout, storing).await;
-        stored.unwrap_or(Err(SinkError::TimedOut)).map_err(Refusal::Sink)?;
-        Ok(delivery_id)
+        stored.unwrap_or(Err(SinkError::TimedOut)).map_err(Refusal::Sink)
     }
 
     /// Waits, if other sources are active, until few enough webhooks of this one are on their way to the

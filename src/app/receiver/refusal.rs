@@ -8,7 +8,7 @@ use axum::{
 };
 
 use super::sink::SinkError;
-use crate::core::auth::AuthError;
+use crate::core::{auth::AuthError, webhook::DeliveryId};
 
 /// The reason why a request is not answered with 200. Its text is for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -118,11 +118,11 @@ impl Refusal {
 
     /// Logs one line. Its level depends on who has to act: 404 and 405 are background noise of the internet,
     /// a 401 or 413 comes from a sender that is set up wrong, and a 503 is the operator's concern.
-    pub(super) fn log(self, source: &str, length: Option<u64>) {
+    pub(super) fn log(self, source: &str, delivery_id: DeliveryId, length: Option<u64>) {
         let status = self.status().as_u16();
         match self {
             Self::UnknownSource | Self::Method | Self::Empty | Self::Slow | Self::Broken => {
-                tracing::debug!(source, status, length, "request refused: {self}");
+                tracing::debug!(source, %delivery_id, status, length, "request refused: {self}");
             }
             Self::Unauthenticated(_)
             | Self::Repeated
@@ -130,10 +130,10 @@ impl Refusal {
             | Self::TransferCoding
             | Self::ContentCoding
             | Self::Undecodable => {
-                tracing::info!(source, status, length, "request refused: {self}");
+                tracing::info!(source, %delivery_id, status, length, "request refused: {self}");
             }
             Self::NoMemory | Self::Sink(_) => {
-                tracing::warn!(source, status, length, "webhook not accepted: {self}");
+                tracing::warn!(source, %delivery_id, status, length, "webhook not accepted: {self}");
             }
         }
     }

@@ -8,13 +8,14 @@
 use std::{sync::Arc, time::Instant};
 
 use futures_util::future::join_all;
+use jiff::Timestamp;
 
 use super::{
     dead_log::DeadLog,
     drift_log::DriftLog,
     former::FormerSources,
     gate::Gate,
-    in_work::{InWork, Plan, RawQueue},
+    in_work::{InWork, Plan, RawQueue, first_received},
     owners::Owners,
     read::{self, Normalize, NormalizedWebhook},
     report::report,
@@ -70,6 +71,8 @@ pub(super) struct Batch<'a> {
     pub(super) settled: usize,
     /// The memory that they took.
     pub(super) size: usize,
+    /// The time at which the oldest was received, of those that are tried for the first time.
+    pub(super) received: Option<Timestamp>,
     /// Set if downstream queues accepted events.
     pub(super) accepted: bool,
     /// Deliveries that left the batch.
@@ -98,7 +101,7 @@ struct Abandoned;
 impl Processor {
     /// Processes deliveries together, as far as they take the same steps.
     pub(super) async fn process_batch(&self, queue: &RawQueue, deliveries: Vec<Delivery>) -> Batch<'_> {
-        let mut all = Vec::with_capacity(deliveries.len());
+        let (received, mut all) = (first_received(&deliveries), Vec::with_capacity(deliveries.len()));
         for delivery in deliveries {
             all.push(self.begin(delivery).await);
         }
@@ -118,7 +121,8 @@ impl Processor {
         let (settled, stragglers): (Vec<_>, _) = all.into_iter().partition(|work| work.is_at(&Step::End));
         let flows = join_all(settled.iter().map(|work| self.finish(queue, work))).await;
         let size = settled.iter().map(InWork::size).sum();
-        Batch { settled: settled.len(), size, accepted: flows.contains(&Some(Flow::Accepted)), stragglers }
+        let (settled, accepted) = (settled.len(), flows.contains(&Some(Flow::Accepted)));
+        Batch { settled, size, received, accepted, stragglers }
     }
 
     /// Processes one delivery to its end, and waits out every infrastructure error. Returns what it showed
@@ -176,9 +180,9 @@ impl Processor {
         self.drift_log.note(webhook, &read.drift);
         for drift in &read.drift {
             if self.metrics.drifted(webhook.provider, drift) {
-                let (path, class) = (&drift.path, drift.class);
+                let (path, class, delivery_id) = (&drift.path, drift.class, webhook.delivery_id);
                 tracing::warn!(
-                    provider = %webhook.provider, source = %webhook.source, %path, class,
+                    provider = %webhook.provider, source = %webhook.source, %delivery_id, %path, class,
                     "schema drift: the provider sends an unexpected value; it is carried under `unmapped`"
                 );
             }

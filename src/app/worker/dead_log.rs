@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     config::Amqp,
+    core::webhook::DeliveryId,
     edge::{
         amqp::{
             publish::{Publication, Publisher},
@@ -56,12 +57,12 @@ impl DeadLog {
     /// Starts writing a letter that is safe in its queue, and returns before it is written. If that fails the
     /// letter is only not listed: `dead-letters stats` shows that one is missing, and `dead-letters reindex`
     /// adds it.
-    pub(super) async fn write(&self, dead_letter: Publication) {
+    pub(super) async fn write(&self, dead_letter: Publication, id: DeliveryId) {
         let places = places(dead_letter.body.len());
         let patience =
             if self.takes_letters.load(Ordering::Relaxed) { routes::PATIENCE } else { Duration::ZERO };
         let room = tokio::time::timeout(patience, self.room.clone().acquire_many_owned(places)).await;
-        let Ok(Ok(room)) = room else { return self.metrics.unlisted(&dead_letter.routing_key) };
+        let Ok(Ok(room)) = room else { return self.metrics.unlisted(&dead_letter.routing_key, id) };
         let start = || Publisher::start(self.config.clone(), "dead letter log", LinkMetrics::unexported());
         let publisher = self.publisher.get_or_init(start).clone();
         let (metrics, takes_letters) = (self.metrics.clone(), self.takes_letters.clone());
@@ -72,7 +73,7 @@ impl DeadLog {
             .await;
             takes_letters.store(written.is_ok(), Ordering::Relaxed);
             if written.is_err() {
-                metrics.unlisted(&dead_letter.routing_key);
+                metrics.unlisted(&dead_letter.routing_key, id);
             }
             drop(room);
         });

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use jiff::Timestamp;
 
 use super::{memory::LaneMemory, read::NormalizedWebhook};
 use crate::{
@@ -118,4 +119,9 @@ impl InWork<'_> {
         self.trouble = answer.as_ref().err().copied();
         self.life.after(answer.unwrap_or(Answer::Trouble));
     }
+}
+
+/// Returns when the oldest webhook of a batch was received, of those that are tried for the first time.
+pub(super) fn first_received(batch: &[Delivery]) -> Option<Timestamp> {
+    batch.iter().filter_map(|delivery| delivery.queued.first_received()).min()
 }

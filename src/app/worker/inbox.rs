@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use jiff::Timestamp;
+
 use super::{in_work::RawQueue, memory::LaneMemory};
 use crate::edge::amqp::consume::delivery::Delivery;
 
@@ -30,6 +32,11 @@ impl<'a> Inbox<'a> {
     /// Returns the size of the delivery that is next; none if there is none.
     pub(super) fn next_size(&self) -> Option<usize> {
         self.waiting.front().map(size)
+    }
+
+    /// Returns when the delivery that is next was received, if it is tried for the first time.
+    pub(super) fn first_received(&self) -> Option<Timestamp> {
+        self.waiting.front()?.queued.first_received()
     }
 
     /// Takes a delivery that has arrived; without its body if that has no room.

@@ -4,11 +4,13 @@
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
+use jiff::Timestamp;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     batch::{Batch, Flow, Processor},
+    in_hand::InHand,
     in_work::{InWork, RawQueue},
     inbox::Inbox,
     memory::LaneMemory,
@@ -81,23 +83,23 @@ impl Lane {
         let (queue, mut inbox) = (&*queue, Inbox::new(memory));
         let (mut batches, mut alone) = (FuturesUnordered::new(), FuturesUnordered::new());
         // While resizing no more is taken: what waits is processed, and what had no room is requeued.
-        let (mut in_work, mut resizing, mut ended) = (0, false, None);
+        let (mut in_hand, mut resizing, mut ended) = (InHand::new(queue, &processor.metrics), false, None);
         let mut downstream = Downstream::default();
-        let mut in_flight = processor.metrics.in_flight(&queue.source);
-        while ended.is_none() || in_work > 0 {
+        while ended.is_none() || in_hand.in_work > 0 {
             let others_are_active = fairness.others_are_active(&queue.source);
             let share = share(&processor.config.worker, inbox.memory, others_are_active);
-            let places = share.saturating_sub(in_work);
+            let places = share.saturating_sub(in_hand.in_work);
             let next = inbox.next_size().filter(|_| places > 0 && batches.len() < BATCHES_MAX);
             tokio::select! {
-                Some(Batch { settled, size, accepted, stragglers }) = batches.next() => {
-                    in_work -= settled;
+                Some(batch) = batches.next() => {
+                    in_hand.end_batch(&batch);
+                    let Batch { size, accepted, stragglers, .. } = batch;
                     inbox.memory.finished(size);
                     downstream.note(accepted.then_some(Flow::Accepted));
                     alone.extend(stragglers.into_iter().map(|work| process_alone(processor, queue, work)));
                 }
-                Some((size, flow)) = alone.next() => {
-                    in_work -= 1;
+                Some((size, received, flow)) = alone.next() => {
+                    in_hand.end_one(received);
                     inbox.memory.finished(size);
                     if downstream.note(flow) {
                         processor.metrics.paused(Trouble::DownstreamFull);
@@ -111,10 +113,10 @@ impl Lane {
                     if ended.is_none() && next.is_some() =>
                 {
                     let batch = inbox.next_batch(batch_max(share, places));
-                    in_work += batch.len();
+                    in_hand.begin(&batch, queue);
                     batches.push(processor.process_batch(queue, batch));
                 }
-                () = release.cancelled(), if ended.is_none() && !resizing && inbox.len() + in_work == 0 => {
+                () = release.cancelled(), if ended.is_none() && !resizing && in_hand.is_empty(&inbox) => {
                     consumer.stop([]).await;
                     ended = Some(Ok(Ended::Stopped));
                 }
@@ -127,20 +129,25 @@ impl Lane {
                 resizing = true;
                 ended = consumer.cancel(|delivery| inbox.add(delivery, queue)).await.err().map(Err);
             }
-            if ended.is_none() && resizing && inbox.next_size().is_none() && in_work == 0 {
+            if ended.is_none() && resizing && inbox.next_size().is_none() && in_hand.in_work == 0 {
                 ended = Some(consumer.close().await.map(|()| Ended::Resized));
             }
-            in_flight.set(inbox.len() + in_work);
+            in_hand.show(&inbox);
             fairness.note(&queue.source);
         }
         ended.unwrap_or(Ok(Ended::Stopped))
     }
 }
 
-/// Processes one delivery to its end. Returns the memory that it took, and what it showed.
-async fn process_alone(processor: &Processor, queue: &RawQueue, work: InWork<'_>) -> (usize, Option<Flow>) {
-    let size = work.size();
-    (size, processor.process_alone(queue, work).await)
+/// Processes one delivery to its end. Returns the memory that it took, when it was received if it is tried
+/// for the first time, and what it showed.
+async fn process_alone(
+    processor: &Processor,
+    queue: &RawQueue,
+    work: InWork<'_>,
+) -> (usize, Option<Timestamp>, Option<Flow>) {
+    let (size, received) = (work.size(), work.queued().first_received());
+    (size, received, processor.process_alone(queue, work).await)
 }
 
 /// Returns how many deliveries a queue may have in work.

@@ -9,6 +9,7 @@ mod drift_log;
 mod follow;
 mod former;
 pub mod gate;
+mod in_hand;
 mod in_work;
 mod inbox;
 mod lane;
@@ -159,6 +160,11 @@ impl Worker {
     pub fn trouble(&self) -> Option<Trouble> {
         let Processor { gate, unroutable, .. } = &*self.processor;
         gate.trouble().or_else(|| *self.halted.borrow()).or_else(|| unroutable.trouble())
+    }
+
+    /// Computes the metrics that are computed when they are asked for.
+    pub fn refresh_metrics(&self) {
+        self.processor.metrics.waits.refresh(Timestamp::now());
     }
 
     /// Works until `stop`, through every outage of the broker and of Redis.

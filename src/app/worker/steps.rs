@@ -170,7 +170,7 @@ impl Processor {
                 (Ok(()), logged) => {
                     faults::at(Point::SentOn);
                     if let Some(letter) = logged {
-                        self.dead_log.write(letter).await;
+                        self.dead_log.write(letter, work.queued().webhook.delivery_id).await;
                     }
                 }
             }
@@ -183,7 +183,7 @@ impl Processor {
     pub(super) async fn note_dead(&self, queue: &RawQueue, work: &mut InWork<'_>) {
         let noted = self.store.record(&queue.source, work.queued().entry.into_iter(), State::Dead).await;
         work.answered(noted.map(|()| Answer::Settled).map_err(|error| {
-            tracing::debug!(%error, "ledger");
+            tracing::debug!(%error, delivery_id = %work.queued().webhook.delivery_id, "ledger");
             error.trouble()
         }));
     }

@@ -28,6 +28,15 @@ pub struct QueuedWebhook {
     pub history: History,
 }
 
+impl QueuedWebhook {
+    /// Returns the time of receipt, unless the webhook has failed or was replayed before: then it has not
+    /// waited for a worker since.
+    pub fn first_received(&self) -> Option<Timestamp> {
+        let is_first = self.history.attempt == Attempt::default() && self.history.replays == 0;
+        is_first.then_some(self.webhook.received_at)
+    }
+}
+
 /// The failures and replays of a webhook, carried in its headers from queue to queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct History {

@@ -53,6 +53,18 @@ impl<'a> Depths<'a> {
         Ok(self.look(queue).await?.ready)
     }
 
+    /// Returns how many messages are ready in a queue; none if there is no such queue.
+    ///
+    /// # Errors
+    /// [`Error`]
+    pub async fn if_present(&mut self, queue: &str) -> Result<Option<u32>, Error> {
+        match self.of(queue).await {
+            Ok(ready) => Ok(Some(ready)),
+            Err(Error::Missing(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Looks at a queue.
     ///
     /// # Errors

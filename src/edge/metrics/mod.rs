@@ -8,15 +8,23 @@
 mod exposition;
 mod link;
 mod process;
+mod queues;
 mod receiver;
 mod reference;
 mod registry;
+mod share;
+mod store;
+mod waits;
 mod worker;
 
 pub use exposition::Format;
-pub use link::LinkMetrics;
+pub use link::{LinkMetrics, Links};
 pub use process::ProcessMetrics;
+pub use queues::QueueDepths;
 pub use receiver::{REFUSALS, ReceiverMetrics, UNKNOWN_SOURCE};
 pub use reference::reference;
 pub use registry::Registry;
+pub use share::GaugeShare;
+pub use store::StoreMemory;
+pub use waits::OldestInHand;
 pub use worker::{BytesHeld, SourceMetrics, WorkerMetrics};

@@ -3,12 +3,17 @@
 
 use std::{fs, sync::atomic::AtomicU64};
 
-use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
+use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge};
 
-use super::registry::Registry;
+use super::registry::{Registry, labels};
+use crate::edge::trouble::Trouble;
 
 /// Ticks of a second in `/proc`: the same on every Linux, whatever its own clock.
 const TICKS: f64 = 100.0;
+
+labels! {
+    CauseLabels { cause: &'static str }
+}
 
 /// The metrics of the process, which are read when they are asked for.
 #[derive(Debug)]
@@ -20,6 +25,7 @@ pub struct ProcessMetrics {
     open_files_max: Gauge,
     threads: Gauge,
     started: Gauge<f64, AtomicU64>,
+    not_ready: Family<CauseLabels, Gauge>,
 }
 
 /// What `/proc/self/stat` tells.
@@ -43,6 +49,10 @@ impl ProcessMetrics {
             threads: registry.gauge("process_threads", "Threads of the process"),
             started: registry
                 .gauge("process_start_time_seconds", "Unix time at which the process was started"),
+            not_ready: registry.gauges(
+                "hookswitch_not_ready",
+                "1 for the cause for which /readyz says that the process is not ready, 0 for all others",
+            ),
         };
         let booted = number_after(&read("stat"), "btime ");
         if let Some((booted, Stat { started_seconds, .. })) = booted.zip(stat(&read("self/stat"))) {
@@ -51,8 +61,12 @@ impl ProcessMetrics {
         metrics
     }
 
-    /// Reads the values of now.
-    pub fn refresh(&self) {
+    /// Reads the values of now, and shows what keeps the process from being ready.
+    pub fn refresh(&self, trouble: Option<Trouble>) {
+        for cause in Trouble::ALL {
+            let labels = CauseLabels { cause: cause.as_str() };
+            self.not_ready.get_or_create(&labels).set((trouble == Some(*cause)).into());
+        }
         if let Some(Stat { cpu_seconds, .. }) = stat(&read("self/stat")) {
             self.cpu.inc_by((cpu_seconds - self.cpu.get()).max(0.0));
         }
@@ -105,7 +119,7 @@ mod tests {
     fn the_process_is_measured() {
         let mut registry = Registry::new();
         let metrics = ProcessMetrics::register(&mut registry);
-        metrics.refresh();
+        metrics.refresh(None);
         let now = jiff::Timestamp::now().as_second() as f64;
         assert!(metrics.cpu.get() >= 0.0 && metrics.threads.get() >= 1);
         assert!(metrics.resident.get() > 1 << 20 && metrics.virtual_memory.get() > metrics.resident.get());

@@ -2,9 +2,13 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram};
 
-use super::registry::{Registry, labels};
+use super::{
+    registry::{Registry, labels},
+    share::GaugeShare,
+};
 use crate::core::webhook::SourceName;
 
 /// The label `source` of requests to a source that is not configured: a sender must not be able to create
@@ -55,6 +59,7 @@ pub struct ReceiverMetrics {
     received: Family<AnswerLabels, Counter>,
     refused: Family<RefusalLabels, Counter>,
     accept_seconds: Family<SourceLabels, Histogram>,
+    last_received: Family<SourceLabels, Gauge>,
     in_flight: Gauge,
     headers_left_out: Family<SourceLabels, Counter>,
 }
@@ -73,6 +78,10 @@ impl ReceiverMetrics {
                 "Time from a webhook request's headers to its answer 200, including the broker's confirm",
                 || Histogram::new(ACCEPT_SECONDS),
             ),
+            last_received: registry.gauges(
+                "hookswitch_last_received_timestamp_seconds",
+                "Unix time of the last answer 200; 0 if there was none since the receiver was started",
+            ),
             in_flight: registry
                 .gauge("hookswitch_receiver_in_flight", "Webhook requests that are not answered yet"),
             headers_left_out: registry.counters(
@@ -89,6 +98,7 @@ impl ReceiverMetrics {
             self.series_of(source.as_str(), &STATUSES);
             let labels = SourceLabels { source: source.to_string() };
             drop(self.accept_seconds.get_or_create(&labels));
+            drop(self.last_received.get_or_create(&labels));
             drop(self.headers_left_out.get_or_create(&labels));
         }
     }
@@ -108,7 +118,9 @@ impl ReceiverMetrics {
     pub fn answered(&self, source: &str, status: u16, seconds: f64) {
         self.received.get_or_create(&AnswerLabels { source: source.to_owned(), status }).inc();
         if status == 200 {
-            self.accept_seconds.get_or_create(&SourceLabels { source: source.to_owned() }).observe(seconds);
+            let labels = SourceLabels { source: source.to_owned() };
+            self.accept_seconds.get_or_create(&labels).observe(seconds);
+            self.last_received.get_or_create(&labels).set(Timestamp::now().as_second());
         }
     }
 
@@ -133,18 +145,7 @@ impl ReceiverMetrics {
     }
 
     /// Counts a request as in flight until the guard is dropped, also when its client goes away.
-    pub fn enter(&self) -> RequestInFlight {
-        self.in_flight.inc();
-        RequestInFlight(self.in_flight.clone())
-    }
-}
-
-/// A guard that counts one request as in flight.
-#[derive(Debug)]
-pub struct RequestInFlight(Gauge);
-
-impl Drop for RequestInFlight {
-    fn drop(&mut self) {
-        self.0.dec();
+    pub fn enter(&self) -> GaugeShare {
+        GaugeShare::one(&self.in_flight)
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use prometheus_client::registry::Unit;
 
 use super::{
-    link::LinkMetrics,
+    link::Links,
     process::ProcessMetrics,
     receiver::{REFUSALS, ReceiverMetrics, UNKNOWN_SOURCE},
     registry::{Declared, Registry},
@@ -36,7 +36,7 @@ type Create = fn(&mut Registry);
 const GROUPS: [(&str, Create); 3] = [
     ("Every process", |registry| {
         drop(ProcessMetrics::register(registry));
-        drop(LinkMetrics::register(registry, ["broker", "redis"]));
+        drop(Links::register(registry));
     }),
     ("Receivers", |registry| drop(ReceiverMetrics::register(registry))),
     ("Workers", |registry| drop(WorkerMetrics::register(registry))),
@@ -73,9 +73,7 @@ fn add_metrics(page: &mut String, title: &str, metrics: &[Declared]) {
 fn values(label: &str) -> Option<String> {
     let values = match label {
         "body" => "`same` or `other`: the body of the duplicate, compared with the first one's".to_owned(),
-        "cause" => {
-            list(Trouble::ALL.iter().filter(|trouble| trouble.pauses()).map(|trouble| trouble.as_str()))
-        }
+        "cause" => list(Trouble::ALL.iter().map(|trouble| trouble.as_str())),
         "class" => {
             "JSON type of the value: `string`, `number`, `boolean`, `object` or `array`; `unreadable` for a \
                     string that some readers refuse"
@@ -88,6 +86,9 @@ fn values(label: &str) -> Option<String> {
              `other`"
         ),
         "provider" => "name of the source's provider".to_owned(),
+        "queue" => {
+            "name of a configured subscription's queue, `events.unrouted` or `hookswitch.ledger`".to_owned()
+        }
         "reason" => list(Reason::ALL.iter().map(|reason| reason.as_str())),
         "refusal" => list(REFUSALS.into_iter()),
         "source" => format!("name of a configured source; `{UNKNOWN_SOURCE}` for all other requests"),

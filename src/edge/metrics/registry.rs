@@ -74,11 +74,15 @@ impl Registry {
     }
 
     /// Creates a counter for each set of labels.
-    pub(super) fn counters<L: Labels>(
+    pub(super) fn counters<L: Labels, N, A>(
         &mut self,
         name: &'static str,
         help: &'static str,
-    ) -> Family<L, Counter> {
+    ) -> Family<L, Counter<N, A>>
+    where
+        Family<L, Counter<N, A>>: Metric,
+        Counter<N, A>: Default,
+    {
         self.add(name, help, L::names(), Family::default())
     }
 
@@ -99,7 +103,15 @@ impl Registry {
     }
 
     /// Creates a gauge for each set of labels.
-    pub(super) fn gauges<L: Labels>(&mut self, name: &'static str, help: &'static str) -> Family<L, Gauge> {
+    pub(super) fn gauges<L: Labels, N, A>(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+    ) -> Family<L, Gauge<N, A>>
+    where
+        Family<L, Gauge<N, A>>: Metric,
+        Gauge<N, A>: Default,
+    {
         self.add(name, help, L::names(), Family::default())
     }
 
@@ -182,9 +194,15 @@ mod tests {
     fn names_units_and_labels_are_exposed_as_they_are_declared() {
         let mut registry = Registry::new();
         let pair = || Pair { source: "salpre".to_owned(), r#type: "call.ended" };
-        registry.counters("hookswitch_a_total", "A").get_or_create(&pair()).inc();
-        registry.counters("hookswitch_b_bytes_total", "B").get_or_create(&pair()).inc();
-        registry.gauges("hookswitch_c", "C").get_or_create(&pair()).set(2);
+        let counters: [Family<_, Counter>; 2] = [
+            registry.counters("hookswitch_a_total", "A"),
+            registry.counters("hookswitch_b_bytes_total", "B"),
+        ];
+        for counters in &counters {
+            counters.get_or_create(&pair()).inc();
+        }
+        let gauges: Family<_, Gauge> = registry.gauges("hookswitch_c", "C");
+        gauges.get_or_create(&pair()).set(2);
         let seconds: Gauge = registry.gauge("hookswitch_d_timestamp_seconds", "D");
         seconds.set(3);
         registry

@@ -9,13 +9,19 @@ use std::{
 use jiff::Timestamp;
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram};
 
-use super::registry::{Registry, labels};
+use super::{
+    queues::QueueMetrics,
+    registry::{Registry, labels},
+    share::GaugeShare,
+    store::StoreMetrics,
+    waits::WaitMetrics,
+};
 use crate::{
     core::{
         delivery::{disposition::Disposition, fault::Reason, retry::Tier},
         ledger::Sum,
         providers::{Drift, Provider},
-        webhook::SourceName,
+        webhook::{DeliveryId, SourceName},
     },
     edge::trouble::Trouble,
 };
@@ -62,9 +68,12 @@ pub struct WorkerMetrics {
     duplicates: Family<DuplicateLabels, Counter>,
     retries: Family<TierLabels, Counter>,
     dead: Family<ReasonLabels, Counter>,
-    dead_letters: Family<SourceLabels, Gauge>,
+    /// The queues that a worker looks at.
+    pub queues: QueueMetrics,
     dead_letters_unlisted: Family<SourceLabels, Counter>,
     handle_seconds: Family<SourceLabels, Histogram>,
+    /// The webhooks that wait.
+    pub waits: WaitMetrics,
     in_flight: Family<SourceLabels, Gauge>,
     bytes_held: Gauge,
     parked: Family<SourceLabels, Counter>,
@@ -73,31 +82,11 @@ pub struct WorkerMetrics {
     ledger_queued: Gauge,
     ledger_drawn: Gauge,
     ledger_marks_dropped: Counter,
+    /// Redis itself.
+    pub store: StoreMetrics,
     schema_drift: Family<DriftLabels, Counter>,
     /// The paths of schema drift that have a label of their own.
     drift_paths: Mutex<HashSet<(Provider, String)>>,
-}
-
-/// One lane's share of the deliveries in flight. It is taken back when this is dropped.
-#[derive(Debug)]
-pub struct LaneInFlight {
-    gauge: Gauge,
-    count: i64,
-}
-
-impl LaneInFlight {
-    /// Sets the number of deliveries that the lane has in flight.
-    pub fn set(&mut self, count: usize) {
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
-        self.gauge.inc_by(count - self.count);
-        self.count = count;
-    }
-}
-
-impl Drop for LaneInFlight {
-    fn drop(&mut self) {
-        self.set(0);
-    }
 }
 
 /// The bytes of the webhooks in flight; cheap to clone.
@@ -136,10 +125,7 @@ impl WorkerMetrics {
             ),
             retries: registry.counters("hookswitch_retries_total", "Deliveries sent to a delay queue"),
             dead: registry.counters("hookswitch_dead_total", "Deliveries sent to a dead-letter queue"),
-            dead_letters: registry.gauges(
-                "hookswitch_dead_letters",
-                "Dead letters that wait in the queue of each source, read by every worker",
-            ),
+            queues: QueueMetrics::register(registry),
             dead_letters_unlisted: registry.counters(
                 "hookswitch_dead_letters_unlisted_total",
                 "Dead letters that are in their queue but could not be written to the log of dead letters",
@@ -149,6 +135,7 @@ impl WorkerMetrics {
                 "Time from taking a delivery to settling it",
                 || Histogram::new(HANDLE_SECONDS),
             ),
+            waits: WaitMetrics::register(registry),
             in_flight: registry.gauges("hookswitch_in_flight", "Deliveries taken and not yet settled"),
             bytes_held: registry.gauge(
                 "hookswitch_held_bytes",
@@ -179,6 +166,7 @@ impl WorkerMetrics {
                 "hookswitch_ledger_marks_dropped_total",
                 "Reports in the ledger's queue that no receiver can have sent",
             ),
+            store: StoreMetrics::register(registry),
             schema_drift: registry.counters(
                 "hookswitch_schema_drift_total",
                 "Values in webhooks that the provider's adapter does not know and carries under `unmapped`",
@@ -208,6 +196,7 @@ impl WorkerMetrics {
         }
         drop(self.handle_seconds.get_or_create(&labels()));
         drop(self.in_flight.get_or_create(&labels()));
+        self.waits.begin(source);
     }
 
     /// Returns the metrics of one source. The labels that every delivery needs are looked up here, once.
@@ -216,6 +205,7 @@ impl WorkerMetrics {
         SourceMetrics {
             done: self.disposition(source, &Disposition::Done { messages: 1 }),
             handle_seconds: self.handle_seconds.get_or_create(&labels).clone(),
+            wait_seconds: self.waits.wait_seconds(source),
             events: Mutex::default(),
             source: source.clone(),
             all: self.clone(),
@@ -275,18 +265,8 @@ impl WorkerMetrics {
     }
 
     /// Returns the share that a lane has of its source's deliveries in flight; none at first.
-    pub fn in_flight(&self, source: &SourceName) -> LaneInFlight {
-        let gauge = self.in_flight.get_or_create(&SourceLabels { source: source.to_string() }).clone();
-        LaneInFlight { gauge, count: 0 }
-    }
-
-    /// Shows the number of dead letters that wait in the queue of each source; none where it is not known.
-    pub fn dead_letters<'a>(&self, waiting: impl IntoIterator<Item = (&'a SourceName, u32)>) {
-        self.dead_letters.clear();
-        for (source, letters) in waiting {
-            let labels = SourceLabels { source: source.to_string() };
-            self.dead_letters.get_or_create(&labels).set(letters.into());
-        }
+    pub fn in_flight(&self, source: &SourceName) -> GaugeShare {
+        GaugeShare::of(&self.in_flight.get_or_create(&SourceLabels { source: source.to_string() }))
     }
 
     /// Returns the gauge of the bytes that are held.
@@ -296,10 +276,10 @@ impl WorkerMetrics {
 
     /// Counts and logs a dead letter that is in its source's queue but could not be written to the log of
     /// dead letters.
-    pub fn unlisted(&self, source: &str) {
+    pub fn unlisted(&self, source: &str, delivery_id: DeliveryId) {
         self.dead_letters_unlisted.get_or_create(&SourceLabels { source: source.to_owned() }).inc();
         tracing::warn!(
-            %source,
+            %source, %delivery_id,
             "a dead letter is in its queue but not in the log of dead letters: run `hookswitch dead-letters \
              reindex`"
         );
@@ -331,6 +311,7 @@ pub struct SourceMetrics {
     all: Arc<WorkerMetrics>,
     done: Counter,
     handle_seconds: Histogram,
+    wait_seconds: Histogram,
     /// Counters of events by type. A list, since a source has few types.
     events: Mutex<Vec<(&'static str, Counter)>>,
 }
@@ -349,6 +330,11 @@ impl SourceMetrics {
             Disposition::Duplicate { other_body } => self.all.duplicate(&self.source, *other_body),
         }
         self.all.disposition(&self.source, disposition).inc();
+    }
+
+    /// Counts a webhook that has waited since `received`, as the oldest of its batch.
+    pub fn waited(&self, received: Timestamp, now: Timestamp) {
+        self.wait_seconds.observe(now.duration_since(received).as_secs_f64().max(0.0));
     }
 
     /// Counts a delivery that had no room.

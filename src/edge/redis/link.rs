@@ -81,6 +81,7 @@ impl LinkKeeper {
                 Ok(opened) => {
                     let opened_at = Instant::now();
                     warning = Warning::default();
+                    self.metrics.connected(None);
                     drop(self.link.send_replace(Ok(opened)));
                     let error = tokio::select! {
                         error = broken(&mut self.broken, number) => error,
@@ -92,11 +93,12 @@ impl LinkKeeper {
                     }
                     let cause = error.trouble().as_str();
                     tracing::warn!(cause, %error, "the connection to Redis is replaced");
+                    self.metrics.lost(error.trouble());
                     drop(self.link.send_replace(Err(error)));
-                    self.metrics.reconnects.inc();
                 }
                 Err(error) => {
                     warning.give(&error);
+                    self.metrics.lost(error.trouble());
                     self.link.send_if_modified(|state| {
                         let is_news = state.as_ref().err() != Some(&error);
                         *state = Err(error);

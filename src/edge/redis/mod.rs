@@ -12,6 +12,7 @@ mod link;
 mod names;
 mod owner;
 mod scripts;
+mod server;
 mod settings;
 mod since;
 mod store;

@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use redis::RedisResult;
@@ -39,6 +39,7 @@ struct Shared {
     owner: KnownOwner,
     /// Keys of the ledger that were found overwritten: each is reported once.
     overwritten: Mutex<HashSet<String>>,
+    metrics: Arc<LinkMetrics>,
     /// Asks for a new connection.
     broken: mpsc::Sender<Broken>,
 }
@@ -61,11 +62,11 @@ impl Store {
             owner: owner.clone(),
             broken: failures,
             link: sender,
-            metrics,
+            metrics: metrics.clone(),
         };
         tokio::spawn(keeper.run());
         let (scripts, overwritten) = (Scripts::new(), Mutex::default());
-        let shared = Arc::new(Shared { timeout, namespace, scripts, owner, overwritten, broken });
+        let shared = Arc::new(Shared { timeout, namespace, scripts, owner, overwritten, metrics, broken });
         Ok(Self { shared, link })
     }
 
@@ -130,9 +131,13 @@ impl Store {
         command: impl AsyncFnOnce(&mut Link) -> RedisResult<T>,
     ) -> Result<T, StoreError> {
         let mut link = self.link()?;
+        let (_pending, sent) = (self.shared.metrics.pending_one(), Instant::now());
         let answer = tokio::time::timeout(self.shared.timeout, command(&mut link)).await;
         let error = match answer {
-            Ok(Ok(value)) => return Ok(value),
+            Ok(Ok(value)) => {
+                self.shared.metrics.answered(sent.elapsed());
+                return Ok(value);
+            }
             Ok(Err(error)) if is_overwritten(&error) => {
                 let error = StoreError::from(error);
                 tracing::error!("{error}");

@@ -483,9 +483,14 @@ impl RunningProcess {
         until("the process is ready", async || self.trouble().is_none()).await;
     }
 
+    /// Returns its metrics as text.
+    pub fn metrics(&self) -> String {
+        self.status.metrics()
+    }
+
     /// Returns the sum of the metrics whose lines start like this; 0 if there are none.
     pub fn metric(&self, line_start: &str) -> f64 {
-        let text = self.status.metrics();
+        let text = self.metrics();
         let lines = text.lines().filter(|line| line.starts_with(line_start));
         lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }

@@ -50,6 +50,7 @@ impl Keeper {
                 Err(failure) => failure,
             };
             self.state.send_replace(Some(trouble));
+            self.metrics.lost(trouble);
             // A connection that has outlived its heartbeats was a success: the next delay is the shortest
             // again.
             if connected_at.elapsed() > self.config.heartbeat * 2 {
@@ -62,7 +63,6 @@ impl Keeper {
             } else {
                 tracing::warn!(purpose, %cause, ?delay, "cannot publish, retrying: {trouble}");
             }
-            self.metrics.reconnects.inc();
             if self.refuse_jobs_for(delay, trouble).await.is_err() {
                 return;
             }
@@ -94,6 +94,7 @@ impl Keeper {
             }
         };
         self.state.send_if_modified(|trouble| !is_blocked(trouble) && std::mem::take(trouble).is_some());
+        self.metrics.connected(*self.state.borrow());
         tracing::info!(purpose = self.purpose, "connected to the broker");
 
         let lanes = channels.into_iter().map(|channel| {
@@ -104,6 +105,7 @@ impl Keeper {
                 window: self.config.publish_window,
                 confirm_timeout: self.config.confirm_timeout,
                 trouble: self.state.subscribe(),
+                metrics: &self.metrics,
             }
             .run()
         });
@@ -158,16 +160,21 @@ impl Keeper {
         Ok(channels)
     }
 
+    fn turn(&self, trouble: Option<Trouble>) {
+        self.metrics.turned(trouble);
+        self.state.send_replace(trouble);
+    }
+
     /// Follows what the broker says about the connection; fails when the connection has.
     fn note(&self, event: Option<Event>) -> Result<(), Failure> {
         match event {
             Some(Event::ConnectionBlocked(reason)) => {
                 tracing::warn!(purpose = self.purpose, %reason, "the broker blocks publishers");
-                self.state.send_replace(Some(Trouble::BrokerBlocked));
+                self.turn(Some(Trouble::BrokerBlocked));
             }
             Some(Event::ConnectionUnblocked) => {
                 tracing::info!(purpose = self.purpose, "the broker accepts messages again");
-                self.state.send_replace(None);
+                self.turn(None);
             }
             Some(Event::Error(error)) if rights::is_answer(&error) => {}
             Some(Event::Error(error)) => return Err(error.into()),

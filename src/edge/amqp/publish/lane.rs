@@ -7,7 +7,7 @@ use lapin::{Channel, options::ConfirmSelectOptions};
 use tokio::sync::{Mutex, mpsc, watch};
 
 use super::{failure::Failure, publication::Job, window::Window};
-use crate::edge::{amqp::connect::Connection, trouble::Trouble};
+use crate::edge::{amqp::connect::Connection, metrics::LinkMetrics, trouble::Trouble};
 
 /// Returns whether the broker blocks publishers; it accepts what was written once it unblocks.
 pub(super) fn is_blocked(trouble: &Option<Trouble>) -> bool {
@@ -31,6 +31,7 @@ pub(super) struct Lane<'a> {
     /// Time that the oldest confirm may take.
     pub(super) confirm_timeout: Duration,
     pub(super) trouble: watch::Receiver<Option<Trouble>>,
+    pub(super) metrics: &'a LinkMetrics,
 }
 
 /// The last handle was dropped.
@@ -59,7 +60,7 @@ impl Lane<'_> {
     /// when something fails or a queue refuses a message.
     async fn publish(&mut self) -> Result<Ended, Failure> {
         let channel = self.channel.clone();
-        let mut window = Window::default();
+        let (mut window, mut pending) = (Window::new(self.metrics), self.metrics.pending());
         let mut counts_from = tokio::time::Instant::now();
         let overdue = tokio::time::sleep(self.confirm_timeout);
         tokio::pin!(overdue);
@@ -70,6 +71,7 @@ impl Lane<'_> {
             // A message sent while the broker blocks publishers may go out long after its `not_after`.
             let blocked = is_blocked(&self.trouble.borrow());
             let sends = !blocked && !window.must_empty();
+            pending.set(window.confirms.len());
             let room = if sends { self.window.saturating_sub(window.confirms.len()) } else { 0 };
             tokio::select! {
                 biased;

@@ -52,6 +52,7 @@ impl Publisher {
         let (jobs, inbox) = mpsc::channel(4096);
         let (state, trouble) = watch::channel(Some(Trouble::BrokerDown));
         let inbox = Arc::new(Mutex::new(inbox));
+        metrics.set_pending_max(config.publish_window * config.publish_channels);
         tokio::spawn(Keeper { config, purpose, exchanges, inbox, state, metrics }.run());
         Self { jobs, trouble }
     }

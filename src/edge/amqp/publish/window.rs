@@ -20,7 +20,7 @@ use super::{
     publication::{Job, Publication, PublishError, Verdict},
 };
 use crate::{
-    edge::trouble::Trouble,
+    edge::{metrics::LinkMetrics, trouble::Trouble},
     faults::{self, Mutant, Point},
 };
 
@@ -35,8 +35,8 @@ use crate::{
 ///
 /// Two messages with one id may get each other's verdict. They are copies of each other, and one is in a
 /// queue.
-#[derive(Default)]
 pub(super) struct Window<'a> {
+    metrics: &'a LinkMetrics,
     pub(super) confirms: FuturesUnordered<Pin<Box<dyn Future<Output = Confirmed> + Send + 'a>>>,
     /// The jobs that the confirms belong to, in the order in which they were sent.
     flights: BTreeMap<u64, Flight>,
@@ -77,6 +77,19 @@ impl Drop for Flight {
 }
 
 impl<'a> Window<'a> {
+    /// Creates an empty window.
+    pub(super) fn new(metrics: &'a LinkMetrics) -> Self {
+        Self {
+            metrics,
+            confirms: FuturesUnordered::new(),
+            flights: BTreeMap::new(),
+            next: 0,
+            misattributed: HashSet::new(),
+            open: Vec::new(),
+            refused: false,
+        }
+    }
+
     /// Returns whether every confirm has arrived.
     pub(super) fn is_empty(&self) -> bool {
         self.confirms.is_empty()
@@ -185,6 +198,10 @@ impl<'a> Window<'a> {
         flight.verdicts[n] = verdict;
         flight.unconfirmed -= 1;
         if flight.unconfirmed == 0 {
+            // What failed with its channel was not answered.
+            if verdict != Err(PublishError::Unknown) {
+                self.metrics.answered(flight.sent.elapsed());
+            }
             entry.remove();
         }
     }

@@ -1,0 +1,82 @@
+//! Metrics of the queues that a worker looks at.
+
+use std::collections::BTreeMap;
+
+use prometheus_client::metrics::{family::Family, gauge::Gauge};
+
+use super::registry::{Registry, labels};
+use crate::core::{delivery::retry::Tier, webhook::SourceName};
+
+labels! {
+    SourceLabels { source: String }
+    TierLabels { tier: String }
+    QueueLabels { queue: String }
+}
+
+/// How many messages queues hold. A queue that was not found is left out.
+#[derive(Clone, Debug, Default)]
+pub struct QueueDepths<'a> {
+    /// Dead letters by source.
+    pub dead: Vec<(&'a SourceName, u32)>,
+    /// Webhooks in raw queues, by source or [`UNKNOWN_SOURCE`](super::UNKNOWN_SOURCE).
+    pub raw: BTreeMap<&'a str, u32>,
+    /// Webhooks in delay queues.
+    pub delayed: Vec<(Tier, u32)>,
+    /// Messages in the queues of subscriptions and in others that should be empty.
+    pub others: Vec<(&'a str, u32)>,
+}
+
+/// The metrics of queues.
+#[derive(Debug)]
+pub struct QueueMetrics {
+    dead: Family<SourceLabels, Gauge>,
+    raw: Family<SourceLabels, Gauge>,
+    delayed: Family<TierLabels, Gauge>,
+    others: Family<QueueLabels, Gauge>,
+}
+
+impl QueueMetrics {
+    /// Creates the metrics.
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        Self {
+            dead: registry.gauges(
+                "hookswitch_dead_letters",
+                "Dead letters that wait in the queue of each source, read by every worker",
+            ),
+            raw: registry.gauges(
+                "hookswitch_backlog_webhooks",
+                "Webhooks ready in the raw queues of each source, not taken by a worker, read by every \
+                 worker",
+            ),
+            delayed: registry.gauges(
+                "hookswitch_delayed_webhooks",
+                "Webhooks in each delay queue, of all sources, read by every worker",
+            ),
+            others: registry.gauges(
+                "hookswitch_queue_messages",
+                "Messages ready in each subscription's queue, in events.unrouted and in hookswitch.ledger, \
+                 read by every worker",
+            ),
+        }
+    }
+
+    /// Shows how many messages the queues hold; no series where that is not known.
+    pub fn show(&self, depths: &QueueDepths<'_>) {
+        self.dead.clear();
+        for (source, depth) in &depths.dead {
+            self.dead.get_or_create(&SourceLabels { source: source.to_string() }).set((*depth).into());
+        }
+        self.raw.clear();
+        for (source, depth) in &depths.raw {
+            self.raw.get_or_create(&SourceLabels { source: (*source).to_owned() }).set((*depth).into());
+        }
+        self.delayed.clear();
+        for (tier, depth) in &depths.delayed {
+            self.delayed.get_or_create(&TierLabels { tier: tier.name() }).set((*depth).into());
+        }
+        self.others.clear();
+        for (queue, depth) in &depths.others {
+            self.others.get_or_create(&QueueLabels { queue: (*queue).to_owned() }).set((*depth).into());
+        }
+    }
+}
