@@ -2,6 +2,7 @@
 
 use std::{io, time::Duration};
 
+use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -37,6 +38,8 @@ pub(super) fn run(config: &Config, roles: Roles) -> anyhow::Result<u8> {
 async fn serve(config: &Config, roles: Roles, flush_log: impl Fn() + Send + 'static) -> anyhow::Result<u8> {
     let process = Process::build(config.clone(), roles, providers::normalize).await?;
     let stop = stop_on_signals(flush_log)?;
+    // Its ports are open. It starts without RabbitMQ too, so that a receiver can answer 503.
+    tell_systemd(NotifyState::Ready);
     match process.run(stop).await {
         Ok(()) => Ok(OK),
         // The process has logged it.
@@ -47,11 +50,21 @@ async fn serve(config: &Config, roles: Roles, flush_log: impl Fn() + Send + 'sta
 
 /// Returns a token that a signal cancels. The broker redelivers what is in flight at a second one.
 fn stop_on_signals(flush_log: impl Fn() + Send + 'static) -> io::Result<CancellationToken> {
-    let first = || tracing::info!("stopping: finishing what is in flight, a second signal exits at once");
+    let first = || {
+        tracing::info!("stopping: finishing what is in flight, a second signal exits at once");
+        tell_systemd(NotifyState::Stopping);
+    };
     let second = move || {
         tracing::warn!("second signal: exiting at once");
         flush_log();
         FAILED
     };
     signals::stop_on_signals(first, second)
+}
+
+/// Tells the service manager how the process is doing, if one has asked for it.
+fn tell_systemd(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "cannot notify systemd; check NOTIFY_SOCKET");
+    }
 }

@@ -237,6 +237,25 @@ async fn sighup_stops_a_server_as_sigterm_does_unless_nohup_has_it_ignored() {
 }
 
 #[tokio::test]
+async fn systemd_hears_that_a_process_is_ready_and_that_it_stops() {
+    let world = World::new().await;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let socket = tokio::net::UnixDatagram::bind(&path).unwrap();
+    let hear = async || {
+        let mut message = [0; 100];
+        let length = tokio::time::timeout(PATIENCE, socket.recv(&mut message)).await.unwrap().unwrap();
+        String::from_utf8_lossy(&message[..length]).into_owned()
+    };
+    let notify = format!("NOTIFY_SOCKET={}", path.display());
+    let process = Process::start_with(&world, "all", &["env", &notify]);
+    assert_eq!(hear().await, "READY=1\n");
+    process.signal("TERM");
+    assert_eq!(hear().await, "STOPPING=1\n");
+    assert_eq!(process.exit_code().await, Some(0));
+}
+
+#[tokio::test]
 async fn the_commands_do_what_their_help_says() {
     let world = World::new().await;
     let text = |output: &Output| {
