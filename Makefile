@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up down clean-data secrets build test test-rabbitmq-4 check map million faults faults-long cluster simulate containers manifests
+.PHONY: help up down clean-data secrets build test test-rabbitmq-4 check map million faults faults-long cluster simulate containers manifests pods
 .PHONY: examples types contract release-contract mutants bench bench-node bench-latency bench-growth bench-fairness bench-flame bench-micro fmt lint doc
 
 help: ## List the targets
@@ -45,6 +45,9 @@ map: ## Rewrite docs/map.md, the map of the source tree, and print it
 
 containers: ## Build the image, run docker-compose.yml and check what it promises; ARGS=--quick takes target/release
 	@tests/scripts/containers.sh $(ARGS)
+
+pods: ## Play deploy/kubernetes/overlays/dev with podman, and check what it promises; needs root
+	@tests/scripts/pods.sh
 
 manifests: ## Render the Helm chart into the generated files of deploy/kubernetes
 	@tests/scripts/manifests.sh

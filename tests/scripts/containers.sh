@@ -66,5 +66,5 @@ else
     fi
     "$scripts/roots.sh" "$folder" 9>&-
     HOOKSWITCH_ROOTS=$folder HOOKSWITCH_TOOLCHAIN=$(rustc --print sysroot) \
-        "$scripts/engine.sh" "$folder" "$scripts/deployment.sh" "$copy" 9>&-
+        "$scripts/engine.sh" docker "$folder" "$scripts/deployment.sh" "$copy" 9>&-
 fi

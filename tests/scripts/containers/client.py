@@ -6,6 +6,7 @@
     client.py sources EVENTS              prints the sources of the events
     client.py targets URL RULES COUNT     waits until Prometheus has loaded RULES, and COUNT targets are up
     client.py panels URL DASHBOARD        asks Prometheus what the panels of a Grafana dashboard ask
+    client.py probe URL                   prints the answer; fails unless it is a 200 within a second
     client.py crates PROGRAM              counts the crates that cargo auditable has listed in a program
 """
 
@@ -18,6 +19,7 @@ import signal
 import sys
 import threading
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
@@ -154,6 +156,19 @@ def panels(url, dashboard):
     print(f"    {len(asked)} queries of {dashboard} return data")
 
 
+def probe(url):
+    """Asks what a probe of Kubernetes asks."""
+    try:
+        with urllib.request.urlopen(url, timeout=1) as answer:
+            print(answer.read().decode(), end="")
+    except urllib.error.HTTPError as error:
+        print(error.read().decode(), end="")
+        sys.exit(1)
+    except OSError as error:
+        print(error)
+        sys.exit(1)
+
+
 def crates(program):
     """Finds the section `.dep-v0`, which is compressed JSON."""
     with open(program, "rb") as file:
@@ -169,5 +184,5 @@ def crates(program):
     sys.exit("the program lists no crates")
 
 
-COMMANDS = [load, drain, sources, compare, targets, panels, crates]
+COMMANDS = [load, drain, sources, compare, targets, panels, probe, crates]
 {command.__name__: command for command in COMMANDS}[sys.argv[1]](*sys.argv[2:])

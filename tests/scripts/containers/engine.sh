@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
-# Runs COMMAND beside a Docker of its own, for machines without one: engine.sh FOLDER COMMAND [ARG …]
+# Runs COMMAND beside a Docker of its own, for machines without one:
+# engine.sh docker|podman FOLDER COMMAND [ARG …]
 #
-# FOLDER/tools is a Debian with Docker (see roots.sh), whose /usr replaces the machine's. Docker and COMMAND
+# podman has no daemon: COMMAND starts it.
+#
+# FOLDER/tools is a Debian with both (see roots.sh), whose /usr replaces the machine's. Docker and COMMAND
 # run in namespaces of their own for mounts, network and processes. So their ports collide with no others,
 # the machine's firewall stays as it is, and whatever happens, all of it ends with COMMAND. Images and
 # caches stay in FOLDER. pasta leads from the network namespace to the machine's network, where builds find
@@ -9,13 +12,30 @@
 set -euo pipefail
 
 # The first process of the namespace of processes: when it ends, the kernel ends all others.
-inside() { # FOLDER COMMAND [ARG …]
-    local folder=$1 docker status=0
-    shift
+inside() { # ENGINE FOLDER COMMAND [ARG …]
+    local engine=$1 folder=$2 docker='' status=0
+    shift 2
     # COMMAND gets the signal too, and decides.
     trap : INT TERM
+    if [ "$engine" = podman ]; then
+        mkdir -p /etc/containers
+        mount --bind "$folder/tools/etc/containers" /etc/containers
+        # It keeps the network namespaces of pods there.
+        mount -t tmpfs tmpfs /run/netns
+    fi
     mount --bind "$folder/tools/usr" /usr
-    export PATH=$folder/bin:/usr/sbin:/usr/bin:/sbin:/bin DOCKER_HOST=unix://$folder/docker.sock
+    export PATH=$folder/bin:/usr/sbin:/usr/bin:/sbin:/bin
+    if [ "$engine" = docker ]; then start_docker; fi
+    "$@" || status=$?
+    if [ -n "$docker" ]; then
+        kill "$docker"
+        wait "$docker" || true
+    fi
+    exit "$status"
+}
+
+start_docker() {
+    export DOCKER_HOST=unix://$folder/docker.sock
     # A socket or pid file of a Docker that was killed is of no use.
     rm -f "$folder/docker.sock" "$folder/docker.pid"
     setsid dockerd --config-file "$folder/dockerd.json" >"$folder/dockerd.log" 2>&1 &
@@ -30,10 +50,6 @@ inside() { # FOLDER COMMAND [ARG …]
     done
     # What a run that was killed has left behind.
     docker ps --all --quiet | xargs --no-run-if-empty docker rm --force --volumes >/dev/null
-    "$@" || status=$?
-    kill "$docker"
-    wait "$docker" || true
-    exit "$status"
 }
 
 prepare() { # FOLDER
@@ -59,7 +75,7 @@ if [ "$1" = --inside ]; then
     shift
     inside "$@"
 fi
-folder=$1
+engine=$1 folder=$2
 prepare "$folder"
 namespace=hookswitch-$$
 ip netns add "$namespace"

@@ -7,8 +7,8 @@ umask 077
 made=$(mktemp --directory ./making-XXXXXX)
 trap 'rm -rf "$made"' EXIT
 
-# In an address only letters and digits need no escape.
-random() { head -c 32 /dev/urandom | base64 | tr -dc 'A-Za-z0-9'; }
+# In an address only letters and digits need no escape. Forty of them are base64 too.
+random() { head -c 64 /dev/urandom | base64 --wrap 0 | tr -dc 'A-Za-z0-9' | cut -c1-40; }
 
 rabbitmq=$(random)
 redis=$(random)
