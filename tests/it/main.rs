@@ -7,6 +7,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod channels;
 mod cuts;
 mod dead_letters;
 mod dead_letters_cli;

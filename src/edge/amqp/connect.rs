@@ -28,14 +28,34 @@ impl Connection {
     }
 
     /// Opens a channel.
+    ///
+    /// lapin keeps the error with which the broker closed a channel under its number, and gives it again when the
+    /// numbers have gone round once: then the next one is taken. If every number has an error, the connection is
+    /// closed, so that its owner makes another.
     pub(super) async fn channel(&self) -> lapin::Result<Channel> {
-        self.0.create_channel().await
+        loop {
+            match self.0.create_channel().await {
+                Err(error) if is_of_another_channel(&error) => {}
+                Err(error) if matches!(error.kind(), ErrorKind::ChannelsLimitReached) => {
+                    self.close().await;
+                    return Err(error);
+                }
+                opened => return opened,
+            }
+        }
     }
 
     /// Returns the events of the connection from now on.
     pub(super) fn events(&self) -> impl Stream<Item = Event> + Send + Unpin + 'static {
         self.0.events_listener()
     }
+}
+
+/// Returns whether an error of opening a channel is one that ended an earlier channel: the broker refuses a new
+/// channel only together with its connection.
+fn is_of_another_channel(error: &lapin::Error) -> bool {
+    let ErrorKind::ProtocolError(refusal) = error.kind() else { return false };
+    matches!(refusal.kind(), AMQPErrorKind::Soft(_))
 }
 
 /// Why connecting failed. Each holds the host and port, and the cause in the words of the broker or of lapin.
