@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// One a test.
-const VHOSTS: usize = 10;
+const VHOSTS: usize = 12;
 
 /// See `tests/it/outages.rs`: RabbitMQ 3.10 may lose a queue whose broker is killed within seconds of its
 /// declaration.
@@ -48,20 +48,20 @@ async fn shared() -> (&'static Shared, MutexGuard<'static, Cluster>) {
 }
 
 /// A test's own vhost on the cluster, receivers, two workers or three, and webhooks that keep coming.
-struct Scene {
-    cluster: MutexGuard<'static, Cluster>,
-    vhost: usize,
+pub struct Scene {
+    pub cluster: MutexGuard<'static, Cluster>,
+    pub vhost: usize,
     /// The node that led the most queues when it began.
-    busiest: usize,
-    world: World,
+    pub busiest: usize,
+    pub world: World,
     receivers: Vec<RunningProcess>,
     workers: Arc<Vec<RunningProcess>>,
-    load: Load,
+    pub load: Load,
     watch: Watch,
 }
 
 impl Scene {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         Self::with(false).await
     }
 
@@ -93,26 +93,27 @@ impl Scene {
         // A worker replaces the hook by one that keeps the text of a panic to itself.
         drop(std::panic::take_hook());
         let workers = Arc::new(workers);
-        let (load, watch) = (Load::start(&receivers), Watch::start(&workers));
+        let (load, watch) =
+            (Load::start(receivers.iter().map(|r| r.address.as_str())), Watch::start(&workers));
         tokio::time::sleep(NEW_QUEUES_ARE_SAFE_AFTER).await;
         load.accepts(100).await;
         Self { cluster, vhost, busiest, world, receivers, workers, load, watch }
     }
 
     /// The `n`-th node after the busiest.
-    fn node(&self, n: usize) -> &Broker {
+    pub fn node(&self, n: usize) -> &Broker {
         &self.cluster.nodes[(self.busiest + n) % NODES]
     }
 
     /// Does something to nodes, at the same time.
-    fn at(&self, nodes: &[usize], does: fn(&Broker)) {
+    pub fn at(&self, nodes: &[usize], does: fn(&Broker)) {
         tokio::task::block_in_place(|| {
             thread::scope(|scope| nodes.iter().for_each(|n| drop(scope.spawn(|| does(self.node(*n))))));
         });
     }
 
     /// Waits until every queue has a leader and three members, all of them at work.
-    async fn whole(&self) {
+    pub async fn whole(&self) {
         until("every queue has all of its members", async || {
             let queues = tokio::task::block_in_place(|| self.cluster.queues(self.busiest, self.vhost));
             let whole = |q: &Queue| q.leader.is_some() && q.members.len() == NODES && q.online.len() == NODES;
@@ -121,7 +122,7 @@ impl Scene {
         .await;
     }
 
-    async fn close(self, test: &str, faults: usize) {
+    pub async fn close(self, test: &str, faults: usize) {
         let Self { cluster, vhost, busiest, world, workers, load, watch, .. } = self;
         let office = Office { broker: &cluster.nodes[busiest], vhost };
         let duplicates = account(test, faults, &world, office, load, watch).await;

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -60,8 +61,8 @@ pub struct Load {
 }
 
 impl Load {
-    /// Sends to these receivers, and after a refusal to the next of them.
-    pub fn start(receivers: &[RunningProcess]) -> Self {
+    /// Sends to the receivers at these addresses, and after a refusal to the next of them.
+    pub fn start<'a>(receivers: impl IntoIterator<Item = &'a str>) -> Self {
         let senders = Arc::new(Senders {
             stop: AtomicBool::new(false),
             next: AtomicUsize::new(0),
@@ -69,7 +70,8 @@ impl Load {
             refused: AtomicUsize::new(0),
             gap: Mutex::new(Gap::new()),
         });
-        let urls: Vec<_> = receivers.iter().map(|r| format!("http://{}/in/salpre", r.address)).collect();
+        let urls: Vec<_> =
+            receivers.into_iter().map(|address| format!("http://{address}/in/salpre")).collect();
         let tasks = (0..SENDERS).map(|n| tokio::spawn(send(senders.clone(), urls.clone(), n))).collect();
         Self { senders, tasks }
     }
@@ -181,11 +183,7 @@ impl Office<'_> {
     }
 }
 
-/// Ends the load, waits until everything has come through, counts what became of it, and says so in one line.
-/// How many duplicates there were.
-///
-/// What holds after every fault is checked here: nothing lost, nothing dead, nothing unrouted, nothing left
-/// over, no event that was not sent, and duplicates under the same id only.
+/// Ends the load, counts what became of it, and says so in one line. Returns the number of duplicates.
 pub async fn account(
     test: &str,
     faults: usize,
@@ -194,24 +192,44 @@ pub async fn account(
     load: Load,
     watch: Watch,
 ) -> usize {
+    let count = count(world, office, load).await;
+    watch.task.abort();
+    let longest = watch.gap.lock().unwrap().longest.as_secs_f64();
+    println!("{test}: {faults} faults, {count} and {longest:.1} s without an event");
+    count.duplicates
+}
+
+/// What became of a load.
+pub struct Count {
+    accepted: usize,
+    pub duplicates: usize,
+    refused: usize,
+    longest: Duration,
+}
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { accepted, duplicates, refused, longest } = self;
+        let longest = longest.as_secs_f64();
+        write!(
+            f,
+            "{accepted} webhooks, 0 lost, {duplicates} duplicates, {refused} refusals, at most {longest:.1} s \
+             without a 200"
+        )
+    }
+}
+
+/// Ends the load, waits until everything has come through, and counts what became of it.
+///
+/// What holds after every fault is checked here: nothing lost, nothing dead, nothing unrouted, nothing left
+/// over, no event that was not sent, and duplicates under the same id only.
+pub async fn count(world: &World, office: Office<'_>, load: Load) -> Count {
     let senders = load.end().await;
     let accepted = senders.accepted.lock().unwrap().clone();
     office.empty("all work is done", |queue| queue.starts_with("raw.") || queue.starts_with("retry.")).await;
-    watch.task.abort();
     let ids = consume(world, &accepted).await;
     let lost: Vec<_> = accepted.iter().filter(|n| !ids.contains_key(n)).collect();
-    let duplicates = ids.values().map(Vec::len).sum::<usize>() - ids.len();
-    let longest = |gap: &Mutex<Gap>| gap.lock().unwrap().longest.as_secs_f64();
-    println!(
-        "{test}: {} webhooks, {faults} faults, {} lost, {duplicates} duplicates, {} refusals, \
-         at most {:.1} s without a 200 and {:.1} s without an event",
-        accepted.len(),
-        lost.len(),
-        senders.refused.load(Ordering::Relaxed),
-        longest(&senders.gap),
-        longest(&watch.gap),
-    );
-    assert!(lost.is_empty(), "lost: {lost:?}");
+    assert!(lost.is_empty(), "lost, of {}: {lost:?}", accepted.len());
     assert!(
         ids.keys().all(|n| *n < senders.next.load(Ordering::Relaxed)),
         "an event of a webhook that was never sent"
@@ -219,10 +237,16 @@ pub async fn account(
     for (n, ids) in &ids {
         assert!(ids.iter().all(|id| *id == ids[0]), "call {n} came under several ids: {ids:?}");
     }
-    // That queue holds the record of what was applied.
-    let counts = |name: &str| name != names::TOPOLOGY_LOG;
+    // The one holds the record of what was applied, and canaries come and go in the other.
+    let counts = |name: &str| ![names::TOPOLOGY_LOG, names::CANARY_QUEUE].contains(&name);
     office.empty("no dead letter, nothing unrouted, nothing left over", counts).await;
-    duplicates
+    let longest = senders.gap.lock().unwrap().longest;
+    Count {
+        accepted: accepted.len(),
+        duplicates: ids.values().map(Vec::len).sum::<usize>() - ids.len(),
+        refused: senders.refused.load(Ordering::Relaxed),
+        longest,
+    }
 }
 
 /// Takes what there is of events, and waits for those of `wanted` that are not there: the ids by call.

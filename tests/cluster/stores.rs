@@ -48,7 +48,7 @@ async fn a_copy_of_redis_that_takes_over_loses_nothing_and_forgets_only_what_was
     receivers[0].ready().await;
     let workers = Arc::new(vec![world.worker(), world.worker()]);
     drop(std::panic::take_hook());
-    let (load, watch) = (Load::start(&receivers), Watch::start(&workers));
+    let (load, watch) = (Load::start(receivers.iter().map(|r| r.address.as_str())), Watch::start(&workers));
     let mut at_copy = connect(&copy).await;
     until("the copy copies", async || {
         ask::<String>(&mut at_copy, &["INFO", "replication"]).await.contains("master_link_status:up")

@@ -11,6 +11,7 @@ mod channels;
 mod cuts;
 mod dead_letters;
 mod dead_letters_cli;
+mod delays;
 mod delivery;
 mod diff;
 mod drift;

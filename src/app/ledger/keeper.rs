@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::{balance::Balance, marks::now};
+use super::{balance::Balance, delays::Delays, marks::now};
 use crate::{
     config::Config,
     core::{
@@ -54,17 +54,23 @@ impl Keeper {
     pub(in crate::app) async fn run(
         self,
         consumer: MarkConsumer,
+        mut delays: Delays,
         stop: CancellationToken,
     ) -> Result<(), amqp::Error> {
-        let ended = self.keep(consumer, stop).await;
+        let ended = self.keep(consumer, &mut delays, stop).await;
         // Another worker exports the balance from now on.
-        self.metrics.no_balance();
+        self.lead_no_more(&mut delays);
         self.metrics.queues.show(&QueueDepths::default());
         drop(self.store.stop_leading(&self.owner).await);
         ended
     }
 
-    async fn keep(&self, mut consumer: MarkConsumer, stop: CancellationToken) -> Result<(), amqp::Error> {
+    async fn keep(
+        &self,
+        mut consumer: MarkConsumer,
+        delays: &mut Delays,
+        stop: CancellationToken,
+    ) -> Result<(), amqp::Error> {
         let mut balance_due = tokio::time::interval(BALANCE_EVERY);
         balance_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut denied = BTreeSet::new();
@@ -84,7 +90,7 @@ impl Keeper {
                         self.say_settings().await;
                         self.export_depths(&mut denied).await;
                         self.export_store().await;
-                        self.export_balance().await;
+                        self.lead(delays).await;
                     } => {}
                     () = stop.cancelled() => return Ok(()),
                 },
@@ -195,21 +201,34 @@ impl Keeper {
         }
     }
 
-    /// Exports the balance, if no other worker does: each would show the same, and sums over all workers
-    /// would be a multiple. Exports nothing while the balance is not known.
-    async fn export_balance(&self) {
+    /// Watches the delay queues and exports the balance, if no other worker does: each would show the same, and
+    /// sums over all workers would be a multiple.
+    async fn lead(&self, delays: &mut Delays) {
         match self.store.lead(&self.owner, LEASE).await {
             Ok(true) => {}
-            Ok(false) => return self.metrics.no_balance(),
+            Ok(false) => return self.lead_no_more(delays),
             Err(error) => {
                 tracing::debug!(%error, "no balance of the ledger");
-                return self.metrics.no_balance();
+                return self.lead_no_more(delays);
             }
         }
+        if tokio::time::timeout(BALANCE_EVERY, delays.watch(&self.connection)).await.is_err() {
+            delays.stop();
+        }
+        self.export_balance(delays.waiting()).await;
+    }
+
+    fn lead_no_more(&self, delays: &mut Delays) {
+        self.metrics.no_balance();
+        delays.stop();
+    }
+
+    /// Exports the balance without the canaries that wait among the webhooks. Exports nothing while it is not known.
+    async fn export_balance(&self, canaries: i64) {
         let computing = Balance::compute(&self.store, &self.connection, &self.config, &self.shards);
         match tokio::time::timeout(BALANCE_EVERY, computing).await {
             Ok(Ok(balance)) => {
-                let queued = balance.queued + balance.waiting;
+                let queued = balance.queued + balance.waiting - canaries;
                 self.metrics.balance(&self.labelled(balance.sources), queued, Timestamp::now());
             }
             Ok(Err(error)) => {

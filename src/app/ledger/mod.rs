@@ -2,13 +2,14 @@
 
 mod balance;
 mod books;
+mod delays;
 mod keeper;
 mod marks;
 mod probe;
 
-pub(super) use self::keeper::Keeper;
 pub use self::{
     balance::{Balance, BalanceError},
     books::{Books, Open, REPORT_EVERY},
     probe::Probe,
 };
+pub(super) use self::{delays::Delays, keeper::Keeper};

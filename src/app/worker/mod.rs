@@ -39,7 +39,10 @@ use self::{
     gate::Gate, in_work::RawQueue, lane::Lane, memory::Memory, owners::Owners, read::Normalize,
     unmarked::Unmarked, unroutable::Unroutable,
 };
-use super::{fairness::Fairness, ledger::Keeper};
+use super::{
+    fairness::Fairness,
+    ledger::{Delays, Keeper},
+};
 use crate::{
     config::Config,
     core::{delivery::retry::Reconnect, rabbitmq},
@@ -310,8 +313,9 @@ impl Worker {
         let (config, store, metrics) = (Config::clone(config), store.clone(), metrics.clone());
         let (connection, owner) = (connection.clone(), self.processor.owners.next());
         let settings = serde_json::json!(read::settings(&config)).to_string();
+        let delays = Delays::new(&config, self.processor.publisher.clone(), metrics.clone());
         let keeper = Keeper { config, store, metrics, connection, shards, owner, settings };
-        lanes.spawn(keeper.run(marks, stop.clone()));
+        lanes.spawn(keeper.run(marks, delays, stop.clone()));
         Ok(lanes)
     }
 }

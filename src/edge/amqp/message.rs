@@ -213,6 +213,16 @@ pub(super) fn event_key(properties: &BasicProperties) -> Option<String> {
     Some(format!("{}.{source}", properties.kind().as_ref()?))
 }
 
+/// Returns the properties of a canary, which leaves a delay queue as soon as no message is before it.
+pub fn canary_properties(id: Uuid, now: Timestamp) -> BasicProperties {
+    persistent(&id.to_string(), now).with_type("canary".into()).with_expiration("1".into())
+}
+
+/// Returns the id of a canary.
+pub(super) fn canary_id(properties: &BasicProperties) -> Option<Uuid> {
+    properties.message_id().as_ref()?.as_str().parse().ok()
+}
+
 /// Returns the properties of a message of the ledger's marks.
 pub fn marks_properties(now: Timestamp) -> BasicProperties {
     persistent(&Uuid::now_v7().to_string(), now)

@@ -31,6 +31,12 @@ pub const UNROUTED_QUEUE: &str = "events.unrouted";
 /// Queue of the marks that receivers send to workers (see [`crate::core::ledger`]).
 pub const LEDGER_QUEUE: &str = "hookswitch.ledger";
 
+/// Queue of the canaries that came out of delay queues (see [`crate::core::delivery::canary`]).
+pub const CANARY_QUEUE: &str = "hookswitch.canaries";
+
+/// Routing key of canaries. A source's name holds no space, so it is no raw queue's.
+pub const CANARY_KEY: &str = "delay canary";
+
 /// Stream that lists the dead letters of all sources (see [`crate::core::letters`]).
 pub const DEAD_LOG: &str = "hookswitch.dead-log";
 

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use uuid::Uuid;
 
@@ -116,6 +117,17 @@ pub fn log_entry(dead_letter: Publication) -> Publication {
 pub fn replay(letter: &QueuedWebhook, shard: Shard, wave: Option<String>) -> Publication {
     let again = QueuedWebhook { shard, history: letter.history.replayed(wave), ..letter.clone() };
     publication(&again, names::RAW_EXCHANGE.to_owned())
+}
+
+/// Returns the message that is sent through a delay queue to see whether it comes out.
+pub fn canary(tier: Tier, id: Uuid, now: Timestamp) -> Publication {
+    Publication {
+        exchange: names::retry_exchange(tier),
+        routing_key: names::CANARY_KEY.to_owned(),
+        properties: message::canary_properties(id, now),
+        body: Bytes::new(),
+        not_after: Instant::now() + PATIENCE,
+    }
 }
 
 /// Returns the message that adds a record to the journal of jobs.

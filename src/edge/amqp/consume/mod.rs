@@ -2,6 +2,7 @@
 //! lock of the jobs that consume dead-letter queues is here too.
 
 pub mod acks;
+pub mod canaries;
 pub mod dead_queue;
 pub mod delivery;
 pub mod lock;

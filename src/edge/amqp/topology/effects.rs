@@ -122,6 +122,7 @@ fn on_queue(queue: &Queue, key: &str, value: &Value) -> Option<&'static str> {
             Role::Delay => "retries come sooner",
             Role::Dead => "dead letters are deleted",
             Role::Ledger => "marks of receivers are deleted, and webhooks look lost",
+            Role::Canaries => "delay queues look late",
             Role::Events => "events are deleted before they are consumed",
         }),
         "expires" => Some("it is deleted, with what is in it, when it is not used for so long"),
@@ -131,6 +132,7 @@ fn on_queue(queue: &Queue, key: &str, value: &Value) -> Option<&'static str> {
         "max-length" | "max-length-bytes" => Some(match role {
             Role::Raw => "receivers answer 503 while it is full",
             Role::Ledger => "marks of receivers wait while it is full",
+            Role::Canaries => "delay queues look late while it is full, and may be",
             Role::Delay | Role::Dead | Role::Events => "workers wait while it is full",
         }),
         "delivery-limit" => Some(match role {
@@ -138,6 +140,7 @@ fn on_queue(queue: &Queue, key: &str, value: &Value) -> Option<&'static str> {
             Role::Delay => "retries come sooner",
             Role::Dead => "dead letters are deleted after so many looks at them",
             Role::Ledger => "marks of receivers may be deleted, and webhooks look lost",
+            Role::Canaries => return None,
             Role::Events => "events that consumers give back so often are deleted",
         }),
         "overflow" if is_own(queue, key, value) => None,
@@ -152,6 +155,7 @@ fn on_queue(queue: &Queue, key: &str, value: &Value) -> Option<&'static str> {
             Role::Delay => "webhooks may be lost on their way back to their queue",
             Role::Dead => "the oldest dead letters are deleted when it is full",
             Role::Ledger => "marks of receivers are deleted when it is full, and webhooks look lost",
+            Role::Canaries => "delay queues look late when it is full",
             Role::Events => "the oldest events are deleted when it is full",
         }),
         "dead-letter-routing-key" if role == Role::Delay => {
@@ -216,6 +220,7 @@ enum Role {
     Delay,
     Dead,
     Ledger,
+    Canaries,
     Events,
 }
 
@@ -225,6 +230,7 @@ impl Role {
         match queue.name.as_str() {
             _ if queue.raw.is_some() => Self::Raw,
             names::LEDGER_QUEUE => Self::Ledger,
+            names::CANARY_QUEUE => Self::Canaries,
             _ if is(names::RETRY_PREFIX) => Self::Delay,
             _ if is(names::DEAD_PREFIX) => Self::Dead,
             _ => Self::Events,

@@ -178,6 +178,12 @@ fn queues(config: &Config) -> Vec<Queue> {
         bindings: Vec::new(),
         raw: None,
     });
+    all.push(Queue {
+        name: names::CANARY_QUEUE.to_owned(),
+        arguments: unlimited(),
+        bindings: vec![(names::RAW_EXCHANGE.to_owned(), names::CANARY_KEY.to_owned())],
+        raw: None,
+    });
     all.push(stream(names::DEAD_LOG, Some(DEAD_LOG_AGE_MAX)));
     all.push(stream(names::DEAD_JOBS, Some(DEAD_JOBS_AGE_MAX)));
     all.push(stream(names::TOPOLOGY_LOG, None));
