@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .PHONY: help up down clean-data secrets build test test-rabbitmq-4 check map million faults faults-long cluster simulate containers manifests pods
-.PHONY: examples types contract release-contract mutants bench bench-node bench-latency bench-growth bench-fairness bench-flame bench-micro fmt lint doc
+.PHONY: upgrade examples types contract release-contract mutants bench bench-node bench-latency bench-growth bench-fairness bench-flame bench-micro fmt lint doc
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-15s %s\n", $$1, $$2 }'
@@ -35,6 +35,10 @@ types: ## Generate the types of events for consumers from schemas/: examples/pyt
 cluster: ## Kill, stop, cut off, freeze RabbitMQ nodes and a Redis master, under load; SUITE=forky for newer ones
 	@deploy/local/install.sh rabbitmq-server redis-server iproute2
 	@tests/scripts/cluster.sh $(SUITE)
+
+upgrade: ## Upgrade an earlier state of hookswitch to this one under load; COMMIT=… names that state
+	@deploy/local/install.sh rabbitmq-server redis-server
+	@tests/scripts/upgrade.sh $(COMMIT)
 
 check: ## Run the quick part of `make test`: format, lints, docs, layers, deployment files; no other tests
 	@tests/scripts/test.sh quick
