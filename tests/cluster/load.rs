@@ -183,7 +183,7 @@ impl Office<'_> {
     }
 }
 
-/// Ends the load, counts what became of it, and says so in one line. Returns the number of duplicates.
+/// Ends the load, and says in one line what became of it. Returns the number of duplicates.
 pub async fn account(
     test: &str,
     faults: usize,
@@ -213,8 +213,8 @@ impl fmt::Display for Count {
         let longest = longest.as_secs_f64();
         write!(
             f,
-            "{accepted} webhooks, 0 lost, {duplicates} duplicates, {refused} refusals, at most {longest:.1} s \
-             without a 200"
+            "{accepted} webhooks, 0 lost, {duplicates} duplicates, {refused} refusals, at most \
+             {longest:.1} s without a 200"
         )
     }
 }

@@ -1,5 +1,5 @@
-//! Delay queues that the broker lets nothing out of: its own process that delivers what has waited long enough is made
-//! to stand still.
+//! Delay queues that the broker lets nothing out of: its own process that delivers what has waited long
+//! enough is made to stand still.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# `make upgrade`: builds an earlier state of hookswitch, and upgrades it to this one under load: upgrade.sh [COMMIT]
+# `make upgrade`: upgrades an earlier state of hookswitch to this one under load: upgrade.sh [COMMIT]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

@@ -201,8 +201,8 @@ impl Keeper {
         }
     }
 
-    /// Watches the delay queues and exports the balance, if no other worker does: each would show the same, and
-    /// sums over all workers would be a multiple.
+    /// Watches the delay queues and exports the balance, if no other worker does: each would show the same,
+    /// and sums over all workers would be a multiple.
     async fn lead(&self, delays: &mut Delays) {
         match self.store.lead(&self.owner, LEASE).await {
             Ok(true) => {}
@@ -223,7 +223,8 @@ impl Keeper {
         delays.stop();
     }
 
-    /// Exports the balance without the canaries that wait among the webhooks. Exports nothing while it is not known.
+    /// Exports the balance, without the canaries that wait among the webhooks. Exports nothing while it is
+    /// not known.
     async fn export_balance(&self, canaries: i64) {
         let computing = Balance::compute(&self.store, &self.connection, &self.config, &self.shards);
         match tokio::time::timeout(BALANCE_EVERY, computing).await {

@@ -1,24 +1,24 @@
-//! Canaries: messages that are sent through a delay queue to learn whether the broker lets messages out of it.
+//! Canaries: messages that are sent through a delay queue to learn whether the broker lets any out of it.
 //!
-//! A message whose delay is over leaves the messages that are ready, even if the broker then never delivers it: no
-//! client can see it any more, nor take it. So how late a delay queue is shows only in what comes out of it.
+//! A message whose delay is over leaves the messages that are ready, even if the broker then never delivers
+//! it: no client can see it any more, nor take it. So how late a delay queue is shows only in what comes out.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use uuid::Uuid;
 
 use super::retry::Tier;
 
-/// Time between two canaries. It doubles while none comes back: one may have been lost, and if the queue is stuck they
-/// all stay in it.
+/// Time between two canaries. It doubles while none comes back: one may have been lost, and if the queue is
+/// stuck they all stay in it.
 const EVERY: Duration = Duration::from_secs(30);
 
-/// The canaries of one delay queue that have not come back.
+/// The canaries of one delay queue that have not come back. Every moment is the time since the watch began.
 #[derive(Debug)]
 pub struct Canaries {
     tier: Tier,
     /// No canary is sent before.
-    next: Instant,
+    next: Duration,
     /// In the order in which they were sent.
     out: Vec<Canary>,
 }
@@ -27,12 +27,12 @@ pub struct Canaries {
 struct Canary {
     id: Uuid,
     /// The moment at which it must be on its way back.
-    due: Instant,
+    due: Duration,
 }
 
 impl Canaries {
     /// Begins without any.
-    pub fn new(tier: Tier, now: Instant) -> Self {
+    pub fn new(tier: Tier, now: Duration) -> Self {
         Self { tier, next: now + EVERY, out: Vec::new() }
     }
 
@@ -42,38 +42,38 @@ impl Canaries {
     }
 
     /// Returns whether to send one now.
-    pub fn wants(&self, now: Instant) -> bool {
+    pub fn wants(&self, now: Duration) -> bool {
         now >= self.next && self.out.first().is_none_or(|first| now >= first.due)
     }
 
     /// Notes one whose storing was confirmed. It leaves its queue with the messages before it, at the latest.
-    pub fn sent(&mut self, id: Uuid, now: Instant) {
+    pub fn sent(&mut self, id: Uuid, now: Duration) {
         self.out.push(Canary { id, due: now + self.tier.delay });
         self.next = now + EVERY * 2_u32.saturating_pow(u32::try_from(self.out.len() - 1).unwrap_or(u32::MAX));
     }
 
     /// Notes that nothing in the queue is ready: those that were sent before have left it.
-    pub fn queue_is_empty(&mut self, now: Instant) {
+    pub fn queue_is_empty(&mut self, now: Duration) {
         for canary in &mut self.out {
             canary.due = canary.due.min(now);
         }
     }
 
-    /// Notes one that came back. It may be another worker's. If it is not, the queue works, and no older one is
-    /// waited for.
-    pub fn returned(&mut self, id: Uuid, now: Instant) {
+    /// Notes one that came back. It may be another worker's. If it is not, the queue works, and no older one
+    /// is waited for.
+    pub fn returned(&mut self, id: Uuid, now: Duration) {
         if self.out.iter().any(|canary| canary.id == id) {
             *self = Self::new(self.tier, now);
         }
     }
 
     /// Returns how long the oldest is overdue.
-    pub fn overdue(&self, now: Instant) -> Duration {
-        self.out.first().map_or(Duration::ZERO, |canary| now.saturating_duration_since(canary.due))
+    pub fn overdue(&self, now: Duration) -> Duration {
+        self.out.first().map_or(Duration::ZERO, |canary| now.saturating_sub(canary.due))
     }
 
     /// Returns how many are among the messages of the queue that are ready.
-    pub fn waiting(&self, now: Instant) -> usize {
+    pub fn waiting(&self, now: Duration) -> usize {
         self.out.iter().filter(|canary| now < canary.due).count()
     }
 }
@@ -87,8 +87,8 @@ mod tests {
     }
 
     /// Canaries of a tier of an hour, the moment at which they begin, and the id of the first one.
-    fn one_sent() -> (Canaries, Instant, Uuid) {
-        let (began, id) = (Instant::now(), Uuid::now_v7());
+    fn one_sent() -> (Canaries, Duration, Uuid) {
+        let (began, id) = (seconds(7), Uuid::now_v7());
         let mut canaries = Canaries::new(Tier { delay: seconds(3600) }, began);
         let now = began + EVERY;
         assert!(!canaries.wants(began) && canaries.wants(now));

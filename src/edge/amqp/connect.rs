@@ -29,9 +29,9 @@ impl Connection {
 
     /// Opens a channel.
     ///
-    /// lapin keeps the error with which the broker closed a channel under its number, and gives it again when the
-    /// numbers have gone round once: then the next one is taken. If every number has an error, the connection is
-    /// closed, so that its owner makes another.
+    /// lapin keeps the error with which the broker closed a channel under its number, and gives it again when
+    /// the numbers have gone round once: then the next one is taken. If every number has an error, the
+    /// connection is closed, so that its owner makes another.
     pub(super) async fn channel(&self) -> lapin::Result<Channel> {
         loop {
             match self.0.create_channel().await {
@@ -51,8 +51,8 @@ impl Connection {
     }
 }
 
-/// Returns whether an error of opening a channel is one that ended an earlier channel: the broker refuses a new
-/// channel only together with its connection.
+/// Returns whether an error of opening a channel is one that ended an earlier channel: the broker refuses a
+/// new channel only together with its connection.
 fn is_of_another_channel(error: &lapin::Error) -> bool {
     let ErrorKind::ProtocolError(refusal) = error.kind() else { return false };
     matches!(refusal.kind(), AMQPErrorKind::Soft(_))

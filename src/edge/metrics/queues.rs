@@ -1,6 +1,6 @@
 //! Metrics of the queues that a worker looks at.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use prometheus_client::metrics::{family::Family, gauge::Gauge};
 
@@ -32,6 +32,7 @@ pub struct QueueMetrics {
     dead: Family<SourceLabels, Gauge>,
     raw: Family<SourceLabels, Gauge>,
     delayed: Family<TierLabels, Gauge>,
+    overdue: Family<TierLabels, Gauge>,
     others: Family<QueueLabels, Gauge>,
 }
 
@@ -51,6 +52,11 @@ impl QueueMetrics {
             delayed: registry.gauges(
                 "hookswitch_delayed_webhooks",
                 "Webhooks in each delay queue, of all sources, read by every worker",
+            ),
+            overdue: registry.gauges(
+                "hookswitch_retry_overdue_seconds",
+                "How long the oldest canary sent through a delay queue is overdue: 0 while the broker lets \
+                 messages out of it in time; exported by one worker at a time",
             ),
             others: registry.gauges(
                 "hookswitch_queue_messages",
@@ -77,6 +83,16 @@ impl QueueMetrics {
         self.others.clear();
         for (queue, depth) in &depths.others {
             self.others.get_or_create(&QueueLabels { queue: (*queue).to_owned() }).set((*depth).into());
+        }
+    }
+
+    /// Shows how long each delay queue is overdue; no series where that is not known, or another worker shows
+    /// it.
+    pub fn show_overdue(&self, tiers: impl IntoIterator<Item = (Tier, Duration)>) {
+        self.overdue.clear();
+        for (tier, overdue) in tiers {
+            let overdue = i64::try_from(overdue.as_secs()).unwrap_or(i64::MAX);
+            self.overdue.get_or_create(&TierLabels { tier: tier.name() }).set(overdue);
         }
     }
 }

@@ -52,7 +52,6 @@ labels! {
     SourceLabels { source: String }
     DispositionLabels { source: String, disposition: &'static str }
     TierLabels { source: String, tier: String }
-    DelayLabels { tier: String }
     ReasonLabels { source: String, reason: &'static str }
     DuplicateLabels { source: String, body: &'static str }
     EventLabels { source: String, r#type: &'static str }
@@ -68,7 +67,6 @@ pub struct WorkerMetrics {
     events: Family<EventLabels, Counter>,
     duplicates: Family<DuplicateLabels, Counter>,
     retries: Family<TierLabels, Counter>,
-    retry_overdue_seconds: Family<DelayLabels, Gauge>,
     dead: Family<ReasonLabels, Counter>,
     /// The queues that a worker looks at.
     pub queues: QueueMetrics,
@@ -126,11 +124,6 @@ impl WorkerMetrics {
                 "Deliveries settled as duplicates, by whether the body was the first one's",
             ),
             retries: registry.counters("hookswitch_retries_total", "Deliveries sent to a delay queue"),
-            retry_overdue_seconds: registry.gauges(
-                "hookswitch_retry_overdue_seconds",
-                "How long the oldest canary sent through a delay queue is overdue: 0 while the broker lets \
-                 messages out of it in time; exported by one worker at a time",
-            ),
             dead: registry.counters("hookswitch_dead_total", "Deliveries sent to a dead-letter queue"),
             queues: QueueMetrics::register(registry),
             dead_letters_unlisted: registry.counters(
@@ -264,15 +257,6 @@ impl WorkerMetrics {
         self.ledger.clear();
         self.ledger_queued.set(0);
         self.ledger_drawn.set(0);
-    }
-
-    /// Shows how long each delay queue is overdue; none where it is not known, or another worker shows it.
-    pub fn retries_overdue(&self, tiers: impl IntoIterator<Item = (Tier, Duration)>) {
-        self.retry_overdue_seconds.clear();
-        for (tier, overdue) in tiers {
-            let overdue = i64::try_from(overdue.as_secs()).unwrap_or(i64::MAX);
-            self.retry_overdue_seconds.get_or_create(&DelayLabels { tier: tier.name() }).set(overdue);
-        }
     }
 
     /// Counts a report in the ledger's queue that is not recorded.

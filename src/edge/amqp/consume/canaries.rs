@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::edge::amqp::{Connection, Error, message, names};
 
-/// Takes the canaries that came back, and returns their ids. One that gets lost on the way is only sent again.
+/// Takes the canaries that came back, and returns their ids. One that gets lost on the way is sent again.
 ///
 /// # Errors
 /// [`Error`]: the queue is missing, or the channel or connection failed.
