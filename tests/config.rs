@@ -43,12 +43,13 @@ fn assert_problem(text: &str, expected: &[&str]) {
     }
 }
 
-/// The example with every setting uncommented that can be set beside the others: those without a space.
+/// The example with every setting uncommented that can be set beside the others, those without a space, and
+/// that names no file.
 static EXAMPLE_ENABLED: LazyLock<Table> = LazyLock::new(|| {
     let enable = |line: &str| {
         let setting =
             line.strip_prefix('#').filter(|l| l.starts_with(|c: char| c.is_ascii_lowercase() || c == '['));
-        setting.unwrap_or(line).to_owned()
+        setting.filter(|setting| !setting.contains("_file = ")).unwrap_or(line).to_owned()
     };
     let enabled = config::example().lines().map(enable).collect::<Vec<_>>().join("\n");
     // Of what a subscription can be, the example shows one.
@@ -180,7 +181,7 @@ fn shown_table(shown: &str, path: &str) -> String {
 fn every_key_that_is_changed_is_shown() {
     // Of every kind of value two: one of them is accepted, and is not what the example says already.
     let mut candidates: Vec<Value> = [2, 3, 300].map(Value::from).into();
-    candidates.push(true.into());
+    candidates.extend([Value::from(true), Value::from(0.5)]);
     let texts = [
         "11s",
         "3m",
@@ -209,6 +210,7 @@ fn every_key_that_is_changed_is_shown() {
         "amqp://other",
         "redis://other",
         "https://other/schemas",
+        "http://other",
         "warn",
         "text/html",
         "/other",
@@ -216,7 +218,7 @@ fn every_key_that_is_changed_is_shown() {
         REDACTION_KEY,
     ];
     candidates.extend(texts.into_iter().chain(more).map(Value::from));
-    let lists = ["redis://other", "amqp://other", "salpre", "7s", "x-other", "other.#"];
+    let lists = ["redis://other", "amqp://other", "salpre", "7s", "x-other", "other.#", "other=1"];
     candidates.extend(lists.map(|item| Value::from(vec![item])));
     let files = ["redis://other", "amqp://other", REDACTION_KEY].map(|text| {
         let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -248,7 +250,7 @@ fn every_declared_key_is_read() {
             let is_it = |line: &str| line.trim_start().starts_with(&format!("{path}.{name} = "));
             found.lines().any(|line| is_it(line) && !line.contains("not to be set"))
         };
-        assert!(with(&key, &Value::from(0.5)).into_iter().any(is_read), "{key} is not read");
+        assert!(with(&key, &Value::from(-0.5)).into_iter().any(is_read), "{key} is not read");
         if !key.contains('<') {
             let variable = format!("HOOKSWITCH_{}", key.replace('.', "_").to_uppercase());
             let found = problems("", &env([(&variable, "=")]));

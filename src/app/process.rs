@@ -29,9 +29,12 @@ use crate::{
     edge::{
         amqp::{names, publish::Publisher, topology::TopologyError},
         http::{self, Limits, Server},
-        metrics::{Format, LinkMetrics, Links, ProcessMetrics, ReceiverMetrics, Registry, WorkerMetrics},
+        metrics::{
+            Format, LinkMetrics, Links, ProcessMetrics, ReceiverMetrics, Registry, SpanMetrics, WorkerMetrics,
+        },
         panics::TaskFailed,
         redis::{Store, StoreError},
+        traces::{self, Sending, Tracer, TracesError},
         trouble::Trouble,
     },
 };
@@ -51,6 +54,7 @@ pub struct Process {
     admin: TcpListener,
     receiving: Option<Receiving>,
     publisher: Publisher,
+    sending: Option<Sending>,
     status: Status,
 }
 
@@ -89,6 +93,9 @@ pub enum ProcessError {
     /// The address of Redis is invalid, or its keys belong to another broker or virtual host.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Spans cannot be sent.
+    #[error(transparent)]
+    Traces(#[from] TracesError),
     /// The broker's topology differs from what is needed.
     #[error(transparent)]
     Topology(#[from] TopologyError),
@@ -134,17 +141,20 @@ impl Process {
         let worker_store = store_link.as_ref().map(start).transpose()?;
         let exchanges = exchanges(&config, roles);
         let publisher = Publisher::start_to(config.amqp.clone(), "publisher", exchanges, broker_link.clone());
-        let receiving = listener
-            .map(|(listener, address)| receiving(&config, &publisher, &mut registry, listener, address));
+        let traces = traces::start(&config.tracing, &SpanMetrics::register(&mut registry))?;
+        let (tracer, sending) = traces.unzip();
+        let receiving = listener.map(|(listener, address)| {
+            receiving(&config, &publisher, &mut registry, tracer.clone(), listener, address)
+        });
         let worker = worker_store.map(|store| {
             let metrics = worker_metrics(&config, &mut registry);
             let gate = Gate::watch(&publisher, &store, metrics.clone());
-            Arc::new(Worker::new(config.clone(), publisher.clone(), store, gate, metrics, normalize))
+            Arc::new(Worker::new(config.clone(), publisher.clone(), store, gate, metrics, normalize, tracer))
         });
         let (registry, links) = (Arc::new(registry), [Some(broker_link), store_link]);
         let links = links.into_iter().flatten().collect();
         let status = Status { registry, resources, links, publisher: publisher.clone(), worker };
-        Ok(Self { config, admin, receiving, publisher, status })
+        Ok(Self { config, admin, receiving, publisher, sending, status })
     }
 
     /// Returns a handle to the status that outlives [`Process::run`].
@@ -163,7 +173,7 @@ impl Process {
     /// # Errors
     /// [`ProcessError`]: the topology is wrong, or a part panicked. All parts have ended by then.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ProcessError> {
-        let Self { config, admin, receiving, publisher, status } = self;
+        let Self { config, admin, receiving, publisher, sending, status } = self;
         let working = status.worker.clone().map(|worker| {
             let stop = stop.clone();
             spawn(async move { worker.run(stop).await })
@@ -197,6 +207,9 @@ impl Process {
         }
         admin_stop.cancel();
         let administered = admin.await.map(drop).map_err(failed("admin listener"));
+        if let Some(sending) = sending {
+            sending.finish().await;
+        }
         tracing::info!("stopped");
         worked.and(received).and(administered)
     }
@@ -261,6 +274,7 @@ fn receiving(
     config: &Config,
     publisher: &Publisher,
     registry: &mut Registry,
+    tracer: Option<Tracer>,
     listener: TcpListener,
     address: SocketAddr,
 ) -> Receiving {
@@ -270,7 +284,8 @@ fn receiving(
     let shards = Shards::new(&config.sources);
     let patience = config.receiver.confirm_timeout;
     let sink = RawExchangeSink::new(publisher.clone(), books.clone(), shards, patience);
-    let receiver = Receiver::new(config.receiver.clone(), config.sources.clone(), sink, metrics);
+    let receiver =
+        Receiver::new(config.receiver.clone(), config.sources.clone(), sink, metrics).with_tracer(tracer);
     Receiving { listener, address, server: receiver.server(limits(config)), books }
 }
 

@@ -21,6 +21,7 @@ use super::{
     secret::Secret,
     section::section,
     subscription::Subscription,
+    tracing::Tracing,
     values::{
         content_type, delays, harmless_headers, header_name, log_filter, phone_region, queue_name,
         redis_namespace, schema_base, shard_by, socket_address, source_name, source_names, text,
@@ -67,6 +68,8 @@ section! {
         events: Events = table();
         /// `[log]`
         log: Log = table();
+        /// `[tracing]`
+        tracing: Tracing = table();
         /// `[sources.<name>]`
         sources: BTreeMap<SourceName, Source> = tables("<name>", "varda-eu", source_name);
         /// `[subscriptions.<queue>]`

@@ -17,6 +17,7 @@ mod section;
 mod show;
 mod sources;
 mod subscription;
+mod tracing;
 pub mod units;
 mod values;
 
@@ -30,6 +31,7 @@ pub use keys::{
 pub use problem::{ConfigProblems, Problem};
 pub use secret::Secret;
 pub use subscription::{Kind, Overflow, Subscription};
+pub use tracing::Tracing;
 pub use values::{HEADER_NAME_MAX, is_reserved};
 
 use self::{

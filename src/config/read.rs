@@ -132,6 +132,13 @@ impl Given {
         self.value.as_integer().or_else(|| text?.trim().parse().ok())
     }
 
+    /// Returns a number that may have a fraction.
+    pub(super) fn number(&self) -> Option<f64> {
+        let text = if self.from_env { self.text() } else { None };
+        let integer = || Some(self.value.as_integer()? as f64);
+        self.value.as_float().or_else(integer).or_else(|| text?.trim().parse().ok())
+    }
+
     pub(super) fn boolean(&self) -> Option<bool> {
         let text = if self.from_env { self.text() } else { None };
         self.value.as_bool().or_else(|| text?.trim().parse().ok())

@@ -46,4 +46,5 @@ pub mod rabbitmq;
 pub mod redact;
 pub mod shard;
 pub mod sign;
+pub mod trace;
 pub mod webhook;

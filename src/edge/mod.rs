@@ -7,4 +7,5 @@ pub mod panics;
 pub mod redis;
 pub mod seldom;
 pub mod telemetry;
+pub mod traces;
 pub mod trouble;

@@ -49,7 +49,8 @@ impl Case {
         let key = normalized.key;
         let content_type = Some("application/json".to_owned());
         let shard = Shard::FIRST;
-        let queued = QueuedWebhook { webhook, content_type, entry: None, shard, history: History::default() };
+        let (trace, history) = (None, History::default());
+        let queued = QueuedWebhook { webhook, content_type, entry: None, shard, trace, history };
         Some(Self { properties: message::properties(&queued), queued, key, events })
     }
 }

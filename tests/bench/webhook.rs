@@ -56,6 +56,7 @@ pub fn queued(source: &str, run: Run, n: u64, bytes: usize) -> QueuedWebhook {
         webhook,
         content_type: Some("application/json".into()),
         entry,
+        trace: None,
         history: History::default(),
     }
 }

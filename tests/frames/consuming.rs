@@ -70,6 +70,7 @@ async fn deliver(link: &mut Link, to: &Heard, tag: u64, n: u64) {
         content_type: None,
         entry: None,
         shard: Shard::FIRST,
+        trace: None,
         history: History::default(),
     };
     link.deliver(to, tag, &message::properties(&queued), &queued.webhook.body).await;

@@ -41,3 +41,4 @@ mod subscriptions;
 mod support;
 mod tails;
 mod topology;
+mod traces;

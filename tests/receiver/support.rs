@@ -20,7 +20,7 @@ use hookswitch::{
         sink::{RawSink, SinkError},
     },
     config::Config,
-    core::webhook::Webhook,
+    core::{trace::TraceParent, webhook::Webhook},
     edge::{
         http::{self, Drained},
         metrics::{ReceiverMetrics, Registry},
@@ -98,7 +98,12 @@ pub(crate) struct FakeSink {
 }
 
 impl RawSink for FakeSink {
-    async fn accept(&self, webhook: Webhook, content_type: Option<String>) -> Result<(), SinkError> {
+    async fn accept(
+        &self,
+        webhook: Webhook,
+        content_type: Option<String>,
+        _: Option<TraceParent>,
+    ) -> Result<(), SinkError> {
         let does = *self.does.lock().unwrap();
         match does {
             Does::Take => {

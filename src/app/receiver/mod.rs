@@ -7,6 +7,7 @@ mod body;
 mod refusal;
 mod request;
 pub mod sink;
+mod traced;
 
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
@@ -28,6 +29,7 @@ use uuid::Uuid;
 use self::{
     refusal::Refusal,
     sink::{RawSink, SinkError},
+    traced::RequestTrace,
 };
 use super::fairness::Fairness;
 use crate::{
@@ -36,6 +38,7 @@ use crate::{
     edge::{
         http::{Limits, Memory, Server},
         metrics::{ReceiverMetrics, UNKNOWN_SOURCE},
+        traces::Tracer,
     },
 };
 
@@ -49,6 +52,7 @@ pub struct Receiver<S> {
     fairness: Fairness,
     sink: S,
     metrics: Arc<ReceiverMetrics>,
+    tracer: Option<Tracer>,
 }
 
 /// The endpoint of one source.
@@ -77,7 +81,13 @@ impl<S: RawSink + 'static> Receiver<S> {
             turns: Semaphore::new(settings.concurrency_shared),
         };
         let inlets = sources.into_iter().map(|(name, source)| (name, inlet(source))).collect();
-        Self { settings, inlets, memory, fairness: Fairness::default(), sink, metrics }
+        Self { settings, inlets, memory, fairness: Fairness::default(), sink, metrics, tracer: None }
+    }
+
+    /// Has the traces of requests recorded.
+    #[must_use]
+    pub fn with_tracer(self, tracer: Option<Tracer>) -> Self {
+        Self { tracer, ..self }
     }
 
     /// Returns a server of `/in/<source>`, `/livez` and `/readyz`.
@@ -110,14 +120,17 @@ impl<S: RawSink + 'static> Receiver<S> {
         let length = request::content_length(request.headers());
         // Named before it is known whether the webhook is accepted, so that each line in the log can name it.
         let id = DeliveryId::new(Uuid::now_v7());
+        let tracer = self.tracer.as_ref();
+        let mut trace = tracer.map(|tracer| RequestTrace::begin(tracer, id, request.method(), started));
         let found = source_of(request.uri().path()).and_then(|name| self.find(name));
         let (label, result) = match found {
             Some((name, inlet)) => {
-                let stored = self.store(name, inlet, id, length, request).await;
+                let stored = self.store(name, inlet, id, length, request, &mut trace).await;
                 (name.as_str(), stored.map(|()| &inlet.source))
             }
             None => (UNKNOWN_SOURCE, Err(Refusal::UnknownSource)),
         };
+        let refusal = result.as_ref().err().map(|refusal| refusal.as_str());
         let response = match result {
             Ok(source) => {
                 tracing::debug!(source = label, delivery_id = %id, length, "webhook accepted");
@@ -129,7 +142,11 @@ impl<S: RawSink + 'static> Receiver<S> {
                 refusal.response(self.settings.retry_after)
             }
         };
-        self.metrics.answered(label, response.status().as_u16(), started.elapsed().as_secs_f64());
+        let status = response.status().as_u16();
+        self.metrics.answered(label, status, started.elapsed().as_secs_f64());
+        if let Some(trace) = trace {
+            trace.end(label, status, refusal);
+        }
         response
     }
 
@@ -146,6 +163,7 @@ impl<S: RawSink + 'static> Receiver<S> {
         delivery_id: DeliveryId,
         length: Option<u64>,
         request: Request,
+        trace: &mut Option<RequestTrace<'_>>,
     ) -> Result<(), Refusal> {
         let (parts, body) = request.into_parts();
         let (proof, coding) = request::check_head(source, &parts, length)?;
@@ -172,10 +190,14 @@ impl<S: RawSink + 'static> Receiver<S> {
         };
         let content_type =
             parts.headers.get(header::CONTENT_TYPE).map(|value| text_of_value(value.as_bytes()));
+        let span = trace.as_mut().and_then(|trace| trace.decide(&webhook));
         self.fairness.note(name);
         let storing = async {
             let _turn = self.turn(name, turns).await?;
-            self.sink.accept(webhook, content_type).await
+            if let Some(trace) = trace {
+                trace.sent();
+            }
+            self.sink.accept(webhook, content_type, span).await
         };
         let stored = timeout(self.settings.confirm_timeout, storing).await;
         stored.unwrap_or(Err(SinkError::TimedOut)).map_err(Refusal::Sink)

@@ -13,6 +13,7 @@ use crate::{
     },
     core::{
         delivery::queued::{History, QueuedWebhook},
+        trace::TraceParent,
         webhook::Webhook,
     },
     edge::{
@@ -26,7 +27,8 @@ use crate::{
 
 /// A durable store of accepted webhooks.
 pub trait RawSink: Send + Sync {
-    /// Stores a webhook so that a crash does not lose it. `content_type` is the request's, as sent.
+    /// Stores a webhook so that a crash does not lose it. `content_type` is the request's, as sent. `span`
+    /// is that of storing it, if its trace is recorded.
     ///
     /// The receiver drops the future when its deadline is over. The outcome is then unknown, and the provider
     /// retries.
@@ -34,6 +36,7 @@ pub trait RawSink: Send + Sync {
         &self,
         webhook: Webhook,
         content_type: Option<String>,
+        span: Option<TraceParent>,
     ) -> impl Future<Output = Result<(), SinkError>> + Send;
 
     /// Returns whether a webhook could be stored now, as far as can be known without trying.
@@ -79,7 +82,12 @@ impl RawExchangeSink {
 }
 
 impl RawSink for RawExchangeSink {
-    async fn accept(&self, webhook: Webhook, content_type: Option<String>) -> Result<(), SinkError> {
+    async fn accept(
+        &self,
+        webhook: Webhook,
+        content_type: Option<String>,
+        span: Option<TraceParent>,
+    ) -> Result<(), SinkError> {
         // In an outage every webhook would otherwise become a refused entry of the ledger.
         if let Some(trouble) = self.publisher.trouble() {
             return Err(SinkError::Unavailable(trouble));
@@ -87,7 +95,8 @@ impl RawSink for RawExchangeSink {
         let open = self.books.enter(&webhook.source);
         let entry = open.as_ref().map(Open::entry);
         let shard = self.shards.shard_of(&webhook);
-        let queued = QueuedWebhook { webhook, content_type, entry, shard, history: History::default() };
+        let history = History::default();
+        let queued = QueuedWebhook { webhook, content_type, entry, shard, trace: span, history };
         let mut publication = routes::accept(&queued);
         publication.not_after = Instant::now() + self.patience;
         self.publisher.publish(publication, self.patience).await.map_err(|error| match error {

@@ -19,6 +19,8 @@ use super::{
     owners::Owners,
     read::{self, Normalize, NormalizedWebhook},
     report::report,
+    spans,
+    traced::DeliveryTrace,
     unmarked::Unmarked,
     unroutable::Unroutable,
 };
@@ -41,6 +43,7 @@ use crate::{
         metrics::WorkerMetrics,
         panics::TaskFailed,
         redis::Store,
+        traces::Tracer,
         trouble::Trouble,
     },
     faults::{self, Point},
@@ -63,6 +66,7 @@ pub(super) struct Processor {
     pub(super) unmarked: Unmarked,
     pub(super) unroutable: Unroutable,
     pub(super) former: FormerSources,
+    pub(super) tracer: Option<Tracer>,
 }
 
 /// The result of a batch.
@@ -118,6 +122,9 @@ impl Processor {
         let leaving = all.iter().filter(|work| !work.is_at(&Step::Ack));
         queue.settler.leave_alone(leaving.map(|work| &work.delivery));
         self.ack(queue, at(&mut all, &Step::Ack)).await;
+        if let Some(tracer) = &self.tracer {
+            spans::record_batch(tracer, &queue.source, &all);
+        }
         let (settled, stragglers): (Vec<_>, _) = all.into_iter().partition(|work| work.is_at(&Step::End));
         let flows = join_all(settled.iter().map(|work| self.finish(queue, work))).await;
         let size = settled.iter().map(InWork::size).sum();
@@ -150,7 +157,9 @@ impl Processor {
     async fn begin(&self, delivery: Delivery) -> InWork<'_> {
         let began = Instant::now();
         let attempt = delivery.queued.history.attempt;
-        let (plan, life) = match self.plan(&delivery).await {
+        let begin = |tracer| DeliveryTrace::begin(tracer, &delivery.queued);
+        let trace = self.tracer.as_ref().and_then(begin);
+        let (plan, life) = match self.plan(&delivery, trace.as_deref()).await {
             Ok(plan) => {
                 let life = Life::of_webhook(attempt, &self.schedule, plan.body, plan.messages.len());
                 (plan, life)
@@ -158,11 +167,11 @@ impl Processor {
             Err(fault) => (Plan::empty(), Life::of_fault(attempt, &self.schedule, fault)),
         };
         faults::at(Point::Taken);
-        InWork { delivery, plan, life, began, acked: false, refused: false, trouble: None }
+        InWork { delivery, plan, life, began, acked: false, refused: false, trouble: None, trace }
     }
 
     /// Turns a delivery into encoded events, and counts schema drift.
-    async fn plan(&self, delivery: &Delivery) -> Result<Plan, Fault> {
+    async fn plan(&self, delivery: &Delivery, trace: Option<&DeliveryTrace>) -> Result<Plan, Fault> {
         let webhook = &delivery.queued.webhook;
         if let Some(invalid) = &delivery.invalid {
             return Err(Fault::Permanent { reason: invalid.reason(), error: invalid.to_string() });
@@ -176,7 +185,7 @@ impl Processor {
             );
             return Err(Fault::Permanent { reason: Reason::DeliveryLimit, error });
         }
-        let read = self.read(webhook).await?;
+        let read = self.read(trace.map_or(webhook, |trace| &trace.webhook)).await?;
         self.drift_log.note(webhook, &read.drift);
         for drift in &read.drift {
             if self.metrics.drifted(webhook.provider, drift) {
@@ -237,6 +246,9 @@ impl Processor {
             drop(self.store.note_fate(wave, queued.webhook.delivery_id, disposition).await);
         }
         report(queue, work, disposition);
+        if let Some(tracer) = &self.tracer {
+            spans::record(tracer, work, disposition);
+        }
         match disposition {
             Disposition::Done { .. } => Some(Flow::Accepted),
             Disposition::Retry { .. } if work.refused => Some(Flow::Refused),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::{memory::LaneMemory, read::NormalizedWebhook};
+use super::{memory::LaneMemory, read::NormalizedWebhook, traced::DeliveryTrace};
 use crate::{
     core::{
         delivery::{
@@ -48,6 +48,8 @@ pub(super) struct InWork<'a> {
     pub(super) refused: bool,
     /// The infrastructure error to wait out before the next step.
     pub(super) trouble: Option<Trouble>,
+    /// Its trace, if that is recorded.
+    pub(super) trace: Option<Box<DeliveryTrace>>,
 }
 
 /// The events to publish for a webhook, and the key under which they are published.
@@ -101,6 +103,11 @@ impl InWork<'_> {
     /// Returns the webhook.
     pub(super) fn queued(&self) -> &QueuedWebhook {
         &self.delivery.queued
+    }
+
+    /// Returns the webhook as its events show it.
+    pub(super) fn shown(&self) -> &Webhook {
+        self.trace.as_ref().map_or(&self.queued().webhook, |trace| &trace.webhook)
     }
 
     /// Returns the memory that its delivery took while it waited.

@@ -17,7 +17,9 @@ mod memory;
 mod owners;
 pub mod read;
 mod report;
+mod spans;
 mod steps;
+mod traced;
 mod unmarked;
 mod unroutable;
 
@@ -57,6 +59,7 @@ use crate::{
         metrics::WorkerMetrics,
         panics::TaskFailed,
         redis::{Store, StoreError},
+        traces::Tracer,
         trouble::Trouble,
     },
 };
@@ -133,6 +136,7 @@ impl Worker {
         gate: Gate,
         metrics: Arc<WorkerMetrics>,
         normalize: Normalize,
+        tracer: Option<Tracer>,
     ) -> Self {
         let processor = Processor {
             schedule: config.retry.schedule(),
@@ -149,6 +153,7 @@ impl Worker {
             unmarked: Unmarked::default(),
             unroutable: Unroutable::new(),
             former: FormerSources::default(),
+            tracer,
         };
         Self {
             processor: Arc::new(processor),

@@ -74,12 +74,13 @@ impl Processor {
 
     /// Publishes the message at `position` of each: a copy or an event.
     pub(super) async fn publish(&self, queue: &RawQueue, publishing: Vec<&mut InWork<'_>>, position: usize) {
+        let began = self.tracer.as_ref().map(|_| Instant::now());
         let publications = publishing.iter().map(|work| {
             let event = &work.plan.messages[position];
             Publication {
                 exchange: routes::exchange_of(event).to_owned(),
                 routing_key: event.routing_key.clone(),
-                properties: message::event_properties(event, &work.queued().webhook),
+                properties: message::event_properties(event, work.shown()),
                 body: work.plan.message_body(position),
                 not_after: work.plan.not_after,
             }
@@ -87,6 +88,9 @@ impl Processor {
         let timeout = self.config.amqp.confirm_timeout;
         let verdicts = self.publisher.publish_all(publications.collect(), timeout).await;
         for (work, verdict) in publishing.into_iter().zip(verdicts) {
+            if let Some((trace, began)) = work.trace.as_mut().zip(began) {
+                trace.published(began);
+            }
             work.answered(match verdict {
                 Ok(()) => {
                     faults::at(Point::Confirmed);

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::fault::{Attempt, Reason};
-use crate::core::{ledger::Entry, shard::Shard, webhook::Webhook};
+use crate::core::{ledger::Entry, shard::Shard, trace::TraceParent, webhook::Webhook};
 
 /// The most earlier deaths that a letter keeps: enough to see a pattern, in a header of a few kilobytes.
 const PAST_MAX: usize = 10;
@@ -24,6 +24,8 @@ pub struct QueuedWebhook {
     /// The shard of its source whose raw queue it is in, or returns to. It travels in the routing key. It
     /// means nothing for a dead letter: the dead letters of all shards share one queue.
     pub shard: Shard,
+    /// The span that stored it, under which those of its deliveries are; none if its trace is not recorded.
+    pub trace: Option<TraceParent>,
     /// Its failures and replays.
     pub history: History,
 }

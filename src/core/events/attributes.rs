@@ -7,7 +7,10 @@
 use std::borrow::Cow;
 
 use super::{data::Data, event::Event, percent};
-use crate::core::webhook::{Headers, SourceName};
+use crate::core::{
+    trace::{TRACE_PARENT, TRACE_STATE},
+    webhook::{Headers, SourceName},
+};
 
 /// The beginning of the subject of an event that has no object of its own.
 pub(super) const OF_NO_OBJECT: &str = "webhook/";
@@ -54,8 +57,8 @@ pub(super) fn correlation_id(source: &SourceName, subject: &str, event: &Event<'
 /// Returns `traceparent` and `tracestate` as the sender wrote them. The latter means nothing without the
 /// former; one that was sent in parts is one list (W3C Trace Context).
 pub(super) fn trace(headers: &Headers) -> (Option<&str>, Option<Cow<'_, str>>) {
-    let Some(parent) = headers.get("traceparent") else { return (None, None) };
-    let parts: Vec<_> = headers.values("tracestate").filter(|part| !part.is_empty()).collect();
+    let Some(parent) = headers.get(TRACE_PARENT) else { return (None, None) };
+    let parts: Vec<_> = headers.values(TRACE_STATE).filter(|part| !part.is_empty()).collect();
     let state = match parts.as_slice() {
         [] => None,
         [one] => Some(Cow::Borrowed(*one)),

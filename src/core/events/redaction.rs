@@ -21,6 +21,7 @@ use crate::core::{
         personal::{Holds, Redact as _, Redactor, Treated},
     },
     redact::phone,
+    trace::{TRACE_PARENT, TraceParent},
     webhook::Headers,
 };
 
@@ -250,11 +251,7 @@ fn subject(subject: &str, copy: Uuid, by: &dyn Redactor) -> String {
 /// Returns the `traceparent` of a webhook, if it has the form that W3C Trace Context demands: senders can
 /// write into it what they like.
 pub fn trace_parent(headers: &Headers) -> Option<&str> {
-    let parent = headers.get("traceparent")?;
-    let is_hex = |part: &str| part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let parts: Vec<_> = parent.split('-').collect();
-    let lengths: Vec<_> = parts.iter().map(|part| part.len()).collect();
-    (lengths == [2, 32, 16, 2] && parts.into_iter().all(is_hex)).then_some(parent)
+    headers.get(TRACE_PARENT).filter(|parent| TraceParent::parse(parent).is_some())
 }
 
 /// Returns a short code by which two keys can be compared, and that tells nothing of them.

@@ -151,7 +151,7 @@ impl Archived {
         let content_type = self.content_type;
         Ok(Letter {
             id,
-            queued: QueuedWebhook { webhook, content_type, entry, shard: Shard::FIRST, history },
+            queued: QueuedWebhook { webhook, content_type, entry, shard: Shard::FIRST, trace: None, history },
         })
     }
 }

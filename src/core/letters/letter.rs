@@ -111,7 +111,8 @@ pub(super) mod tests {
             version: Some("0.1.0".into()),
             ..History::default()
         };
-        let queued = QueuedWebhook { webhook, content_type: None, entry: None, shard: Shard::FIRST, history };
+        let (shard, trace) = (Shard::FIRST, None);
+        let queued = QueuedWebhook { webhook, content_type: None, entry: None, shard, trace, history };
         Letter { id: "01900000-0000-7000-8000-000000000002".parse().unwrap(), queued }
     }
 

@@ -71,7 +71,7 @@ mod tests {
             body: Default::default(),
         };
         let (entry, shard, history) = (None, Shard::FIRST, History::default());
-        QueuedWebhook { webhook, content_type: None, entry, shard, history }
+        QueuedWebhook { webhook, content_type: None, entry, shard, trace: None, history }
     }
 
     #[test]

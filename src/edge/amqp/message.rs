@@ -1,6 +1,7 @@
 //! Webhooks and events as AMQP messages: which property or header holds what.
 //!
-//! hookswitch's own headers start with `hookswitch-`, captured HTTP headers with `http-`. The broker's
+//! hookswitch's own headers start with `hookswitch-`, captured HTTP headers with `http-`. `traceparent` names
+//! the span that published a message, as all systems that trace messages have it. The broker's
 //! headers (`x-…`) are never copied: RabbitMQ 3 and 4 interpret them differently when a client sends them.
 
 use bytes::Bytes;
@@ -27,6 +28,7 @@ use crate::{
         letters::LetterId,
         providers::Provider,
         shard::Shard,
+        trace::{TRACE_PARENT, TraceParent},
         webhook::{DeliveryId, Headers, SourceName, Webhook},
     },
 };
@@ -119,6 +121,7 @@ pub fn properties(queued: &QueuedWebhook) -> BasicProperties {
         (PAST, past_of(history)),
         (WAVE, history.wave.clone()),
         (ENTRY, queued.entry.map(|entry| entry.to_string())),
+        (TRACE_PARENT, queued.trace.map(|span| span.to_string())),
     ];
     for (name, value) in optional {
         if let Some(value) = value {
@@ -190,10 +193,10 @@ pub fn event_properties(event: &Encoded, webhook: &Webhook) -> BasicProperties {
     headers.insert(DELIVERY_ID.into(), long(&webhook.delivery_id.to_string()));
     let trace_parent = match event.is_redacted {
         true => redaction::trace_parent(&webhook.headers),
-        false => webhook.headers.get("traceparent"),
+        false => webhook.headers.get(TRACE_PARENT),
     };
     if let Some(traceparent) = trace_parent {
-        headers.insert("traceparent".into(), long(traceparent));
+        headers.insert(TRACE_PARENT.into(), long(traceparent));
     }
     if !event.addressed_to.is_empty() {
         let keys = event.addressed_to.iter().map(|queue| long(&names::addressed_key(queue)));
@@ -308,7 +311,7 @@ pub fn salvage(
     let content_type = properties.content_type().as_ref().map(ToString::to_string);
     let reason = properties.headers().as_ref().and_then(broker_reason);
     let (shard, history) = (Shard::FIRST, History { reason, ..History::default() });
-    with_body(QueuedWebhook { webhook, content_type, entry: None, shard, history }, body)
+    with_body(QueuedWebhook { webhook, content_type, entry: None, shard, trace: None, history }, body)
 }
 
 /// Returns why the properties of a message had to be replaced, if they were.
@@ -355,7 +358,8 @@ fn decode_head(properties: &BasicProperties) -> Result<QueuedWebhook, InvalidMes
     let content_type = properties.content_type().as_ref().map(ToString::to_string);
     // A webhook whose entry cannot be read is not counted in the ledger.
     let entry = string_of(headers, ENTRY).and_then(|entry| entry.parse().ok());
-    Ok(QueuedWebhook { webhook, content_type, entry, shard: Shard::FIRST, history })
+    let trace = string_of(headers, TRACE_PARENT).and_then(|span| TraceParent::parse(&span));
+    Ok(QueuedWebhook { webhook, content_type, entry, shard: Shard::FIRST, trace, history })
 }
 
 /// Returns how often the broker has delivered the message before. RabbitMQ counts that for quorum queues

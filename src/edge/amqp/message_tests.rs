@@ -32,7 +32,8 @@ fn queued() -> QueuedWebhook {
     };
     let entry = Some(Entry { run: Run { began: 1_763_700_000_000, nonce: 7 }, number: 3 });
     let content_type = Some("application/json".into());
-    QueuedWebhook { webhook, content_type, entry, shard: Shard::FIRST, history }
+    let trace = TraceParent::parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    QueuedWebhook { webhook, content_type, entry, shard: Shard::FIRST, trace, history }
 }
 
 #[test]

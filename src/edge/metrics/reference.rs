@@ -9,6 +9,7 @@ use super::{
     process::ProcessMetrics,
     receiver::{REFUSALS, ReceiverMetrics, UNKNOWN_SOURCE},
     registry::{Declared, Registry},
+    spans::SpanMetrics,
     worker::{DRIFT_PATHS_MAX, LEDGER_STATES, WorkerMetrics},
 };
 use crate::{
@@ -37,6 +38,7 @@ const GROUPS: [(&str, Create); 3] = [
     ("Every process", |registry| {
         drop(ProcessMetrics::register(registry));
         drop(Links::register(registry));
+        drop(SpanMetrics::register(registry));
     }),
     ("Receivers", |registry| drop(ReceiverMetrics::register(registry))),
     ("Workers", |registry| drop(WorkerMetrics::register(registry))),

@@ -444,7 +444,7 @@ pub fn queued(source: &str, body: Vec<u8>) -> QueuedWebhook {
     };
     let history = History::default();
     let content_type = Some("application/json".into());
-    QueuedWebhook { webhook, content_type, entry: None, shard: Shard::FIRST, history }
+    QueuedWebhook { webhook, content_type, entry: None, shard: Shard::FIRST, trace: None, history }
 }
 
 /// Returns the body of a valid webhook about call `n`.
