@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up down clean-data secrets build test test-rabbitmq-4 check map million faults faults-long cluster simulate containers manifests pods alerts
+.PHONY: help up down clean-data secrets build test test-rabbitmq-4 check map million faults faults-long cluster simulate containers manifests pods deb alerts
 .PHONY: upgrade examples types contract release-contract mutants bench bench-node bench-latency bench-growth bench-fairness bench-flame bench-micro fmt lint doc
 
 help: ## List the targets
@@ -52,6 +52,9 @@ containers: ## Build the image, run docker-compose.yml and check what it promise
 
 pods: ## Play deploy/kubernetes/overlays/dev with podman, and check what it promises; needs root
 	@tests/scripts/pods.sh
+
+deb: ## Build the Debian package, and install, run, upgrade and purge it under systemd; needs root
+	@tests/scripts/deb.sh
 
 manifests: ## Render the Helm chart into the generated files of deploy/kubernetes
 	@tests/scripts/manifests.sh
