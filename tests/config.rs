@@ -2,7 +2,10 @@
 //!
 //! `HOOKSWITCH_BLESS=1 cargo test --test config` rewrites the documents that are made of the declarations of
 //! keys.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::expect_used, unreachable_pub, reason = "a test fails by panicking")]
+
+#[path = "support/certificates.rs"]
+mod certificates;
 
 use std::{
     collections::BTreeMap,
@@ -14,6 +17,7 @@ use std::{
     time::Duration,
 };
 
+use certificates::Authority;
 use hookswitch::{
     config::{self, Config},
     core::{auth::Auth, providers::Provider, shard::ShardBy},
@@ -145,12 +149,41 @@ fn tables_of<'c>(config: &'c mut Table, key: &str) -> Vec<(String, &'c mut Table
 }
 
 /// Keys that are ways to set the same value, and the name under which it is shown.
-const ALTERNATIVES: [(&str, &[&str]); 4] = [
+const ALTERNATIVES: [(&str, &[&str]); 5] = [
     ("urls", &["url", "urls", "url_file"]),
     ("secret", &["secret_env", "secret_file", "secret"]),
     ("second_secret", &["second_secret_env", "second_secret_file", "second_secret"]),
     ("redaction_key", &["redaction_key", "redaction_key_file"]),
+    ("token", &["token", "token_file"]),
 ];
+
+/// A folder with a CA, and two certificates with their keys.
+static CERTIFICATES: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
+    let (dir, authority) = (tempfile::tempdir().unwrap(), Authority::new("the CA"));
+    fs::write(dir.path().join("ca.crt"), authority.pem()).unwrap();
+    ["one", "two"].iter().for_each(|name| authority.issue(&["localhost"]).write(dir.path(), name));
+    dir
+});
+
+fn certificate(name: &str) -> String {
+    CERTIFICATES.path().join(name).display().to_string()
+}
+
+/// Keys without which `key` cannot be set, with their values.
+fn needed_by(key: &str) -> Vec<(&'static str, String)> {
+    let Some((section, name)) = key.split_once(".tls_") else { return Vec::new() };
+    let mut needed = match section {
+        "amqp" => vec![("url", "amqps://h".to_owned())],
+        "redis" => vec![("url", "rediss://h".to_owned())],
+        _ => Vec::new(),
+    };
+    match name {
+        "certificate_file" => needed.push(("tls_key_file", certificate("one.key"))),
+        "key_file" => needed.push(("tls_certificate_file", certificate("one.crt"))),
+        _ => {}
+    }
+    needed
+}
 
 const REDACTION_KEY: &str = "0123456789abcdef0123456789abcdef";
 
@@ -163,6 +196,7 @@ fn with(key: &str, value: &Value) -> Vec<(String, Table)> {
         let (path, table) = tables_of(&mut config, key).swap_remove(n);
         let others = ALTERNATIVES.iter().filter(|(_, keys)| keys.contains(&name)).flat_map(|(_, keys)| *keys);
         others.for_each(|other| drop(table.remove(*other)));
+        needed_by(key).into_iter().for_each(|(key, value)| drop(table.insert(key.to_owned(), value.into())));
         table.insert(name.to_owned(), value.clone());
         (path, config)
     };
@@ -226,6 +260,7 @@ fn every_key_that_is_changed_is_shown() {
         file
     });
     candidates.extend(files.iter().map(|file| Value::from(file.path().to_str().unwrap())));
+    candidates.extend(["ca.crt", "one.crt", "one.key"].map(|name| Value::from(certificate(name))));
     let before = parse(&EXAMPLE_ENABLED.to_string(), &example_env()).unwrap().to_string();
     for key in config::keys() {
         let (_, name) = key.rsplit_once('.').unwrap();
@@ -234,7 +269,8 @@ fn every_key_that_is_changed_is_shown() {
         let is_shown = |(path, config): (String, Table)| {
             let Ok(config) = parse(&config.to_string(), &example_env()) else { return false };
             let (was, is) = (shown_table(&before, &path), shown_table(&config.to_string(), &path));
-            is.contains(&line) && (is != was || line.contains("secret") || line.contains("redaction_key"))
+            let hidden = ["secret", "redaction_key", "token"].iter().any(|word| line.contains(word));
+            is.contains(&line) && (is != was || hidden)
         };
         let shown = candidates.iter().any(|value| with(&key, value).into_iter().any(is_shown));
         assert!(shown, "{key} is not shown, or no candidate of this test is another value for it");
@@ -402,6 +438,64 @@ fn contradictions_are_found() {
         let found = parse(&tests.replace("'call.#', 'x.test'", right), &Env::new()).err().unwrap_or_default();
         assert!(!found.contains("subscriptions.s"), "{found}");
     }
+}
+
+#[test]
+fn what_is_wrong_with_files_of_tls_is_named_with_what_to_do() {
+    let file = |name: &str| certificate(name);
+    let keys = |section: &str, keys: [(&str, String); 2]| {
+        let lines = keys.map(|(key, path)| if path.is_empty() { path } else { format!("{key} = '{path}'") });
+        format!("[{section}]\n{}", lines.join("\n"))
+    };
+    let identity = |certificate: String, key: String| {
+        keys("receiver", [("tls_certificate_file", certificate), ("tls_key_file", key)])
+    };
+    let empty = certificate("empty");
+    fs::write(&empty, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
+    for (text, expected) in [
+        (identity(file("one.crt"), String::new()), "receiver.tls_key_file = (missing): expected the path"),
+        (identity(String::new(), file("one.key")), "receiver.tls_certificate_file = (missing)"),
+        (
+            identity(file("one.crt"), file("two.key")),
+            "expected the key of the certificate in receiver.tls_cert",
+        ),
+        (
+            identity(file("one.key"), file("one.key")),
+            "PEM, followed by those of the CAs between it and the root: it",
+        ),
+        (identity(file("one.crt"), file("one.crt")), "a private key in PEM, not encrypted: it has none"),
+        (identity(empty, file("one.key")), "receiver.tls_certificate_file = "),
+        (identity(file("none"), file("one.key")), "expected a file that can be read: No such file"),
+        (
+            keys("amqp", [("url", "amqps://h".to_owned()), ("tls_ca_file", file("one.key"))]),
+            "amqp.tls_ca_file = ",
+        ),
+        (
+            keys("amqp", [("url", "amqp://h".to_owned()), ("tls_ca_file", file("ca.crt"))]),
+            "expected amqps:// in every address of amqp.url",
+        ),
+        (
+            format!(
+                "{}\ntls_key_file = '{}'",
+                keys("redis", [("url", String::new()), ("tls_certificate_file", file("one.crt"))]),
+                file("one.key")
+            ),
+            "expected rediss:// in every address of redis.url",
+        ),
+    ] {
+        assert_problem(&text, &[expected]);
+        let found = problems(&text, &Env::new());
+        assert!(found.starts_with("the configuration has a problem:"), "{found}");
+    }
+    let config = parse(&identity(file("one.crt"), file("one.key")), &Env::new()).unwrap();
+    let key = fs::read_to_string(file("one.key")).unwrap();
+    let line = key.lines().nth(1).unwrap();
+    assert!(!config.to_string().contains(line) && !format!("{config:?}").contains(line));
+    let expiries = config.certificates();
+    assert!(
+        matches!(expiries.as_slice(), [("receiver.tls_certificate_file", 67_090_000_000..)]),
+        "{expiries:?}"
+    );
 }
 
 #[test]

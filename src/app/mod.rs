@@ -7,4 +7,5 @@ pub mod process;
 pub mod receiver;
 mod schemas;
 pub mod shards;
+mod token;
 pub mod worker;

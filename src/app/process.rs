@@ -22,18 +22,21 @@ use super::{
     receiver::{Receiver, sink::RawExchangeSink},
     schemas,
     shards::Shards,
+    token,
     worker::{RefusedError, Worker, gate::Gate, read::Normalize},
 };
 use crate::{
-    config::Config,
+    config::{Config, Secret},
     edge::{
         amqp::{names, publish::Publisher, topology::TopologyError},
         http::{self, Limits, Server},
         metrics::{
-            Format, LinkMetrics, Links, ProcessMetrics, ReceiverMetrics, Registry, SpanMetrics, WorkerMetrics,
+            CertificateMetrics, Format, LinkMetrics, Links, ProcessMetrics, ReceiverMetrics, Registry,
+            SpanMetrics, WorkerMetrics,
         },
         panics::TaskFailed,
         redis::{Store, StoreError},
+        tls::Presented,
         traces::{self, Sending, Tracer, TracesError},
         trouble::Trouble,
     },
@@ -135,6 +138,7 @@ impl Process {
         };
         let mut registry = Registry::new();
         let resources = Arc::new(ProcessMetrics::register(&mut registry));
+        CertificateMetrics::register(&mut registry).show(config.certificates());
         let links = Links::register(&mut registry);
         let (broker_link, store_link) = (links.begin("broker"), roles.worker.then(|| links.begin("redis")));
         let start = |link: &Arc<LinkMetrics>| Store::start(&config.redis, link.clone());
@@ -188,7 +192,9 @@ impl Process {
             (serving, reporting, books)
         });
         let admin_stop = CancellationToken::new();
-        let server = Server::new(router(status, config.events.schema_base.clone()), limits(&config));
+        let router = router(status, config.admin.token.clone(), config.events.schema_base.clone());
+        let presented = config.admin.tls_identity.as_ref().map(Presented::new);
+        let server = Server::new(router, limits(&config)).with_tls(presented.as_ref());
         let admin = spawn(server.serve(admin, admin_stop.clone().cancelled_owned()));
 
         let worked = match working {
@@ -286,7 +292,9 @@ fn receiving(
     let sink = RawExchangeSink::new(publisher.clone(), books.clone(), shards, patience);
     let receiver =
         Receiver::new(config.receiver.clone(), config.sources.clone(), sink, metrics).with_tracer(tracer);
-    Receiving { listener, address, server: receiver.server(limits(config)), books }
+    let presented = config.receiver.tls_identity.as_ref().map(Presented::new);
+    let server = receiver.server(limits(config), presented.as_ref());
+    Receiving { listener, address, server, books }
 }
 
 /// Waits for the pool to end by itself, or for its grace time to end after `stop`.
@@ -339,7 +347,7 @@ fn limits(config: &Config) -> Limits {
 }
 
 /// Returns the routes of the admin listener.
-fn router(status: Status, schema_base: String) -> Router {
+fn router(status: Status, token: Option<Secret>, schema_base: String) -> Router {
     let ready = {
         let status = status.clone();
         move || {
@@ -352,9 +360,14 @@ fn router(status: Status, schema_base: String) -> Router {
             async { answer }
         }
     };
+    let metrics = move |headers: HeaderMap| {
+        let permitted = token::check(token.as_ref(), &headers);
+        let answer = permitted.map_or_else(|refusal| refusal, |()| status.exposition(&headers));
+        async { answer }
+    };
     Router::new()
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(ready))
-        .route("/metrics", get(move |headers: HeaderMap| async move { status.exposition(&headers) }))
+        .route("/metrics", get(metrics))
         .merge(schemas::routes(schema_base))
 }

@@ -9,10 +9,10 @@ use std::{
 use super::{
     connect::block_on,
     exit::{FAILED, OK},
+    https::{self, Https},
     load::load,
     output::print_line,
 };
-use crate::edge::http::Client;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -20,16 +20,26 @@ pub(super) struct Args {
     /// `admin.listen` of the configuration
     #[arg(long)]
     url: Option<String>,
+    /// Query `/livez` at `admin.listen` of the configuration instead
+    #[arg(long, conflicts_with = "url")]
+    live: bool,
+    #[command(flatten)]
+    https: Https,
 }
 
 /// Prints the response. Returns [`OK`] if its status is 200, and [`FAILED`] otherwise.
 pub(super) fn run(args: &Args, path: Option<&Path>) -> anyhow::Result<u8> {
-    let url = match &args.url {
-        Some(url) => url.clone(),
-        None => format!("http://{}/readyz", reachable(load(path)?.admin.listen)),
+    let limit = Duration::from_secs(5);
+    let (url, client) = match &args.url {
+        Some(url) => (url.clone(), args.https.client(limit, url)?),
+        None => {
+            let admin = load(path)?.admin;
+            let path = if args.live { "livez" } else { "readyz" };
+            https::of_listener(limit, reachable(admin.listen), path, admin.tls_identity.as_ref())
+        }
     };
     block_on(async {
-        let answer = Client::new(Duration::from_secs(5)).get(&url).await?;
+        let answer = client.get(&url).await.map_err(|error| https::explained(&error))?;
         print_line(&format!("{} {}", answer.status, String::from_utf8_lossy(&answer.body).trim_end()))?;
         Ok(if answer.status == 200 { OK } else { FAILED })
     })

@@ -11,6 +11,7 @@ mod explain;
 mod fields;
 mod health;
 mod help;
+mod https;
 mod ledger;
 mod load;
 mod moment;

@@ -9,12 +9,12 @@ use super::{
     connect::block_on,
     exit::{FAILED, OK, Unreachable},
     help,
+    https::{self, Https},
     output::print_line,
 };
 use crate::{
     config::Config,
     core::providers::Provider,
-    edge::http::Client,
     samples::{self, Sample},
 };
 
@@ -35,14 +35,22 @@ pub(super) struct Args {
     /// the events of the samples beside real ones
     #[arg(long)]
     sign: bool,
+    #[command(flatten)]
+    https: Https,
 }
 
 /// Posts every sample to the first source of its provider.
 pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
     let samples = selected(args)?;
-    let base = args.url.clone().unwrap_or_else(|| format!("http://{}", config.receiver.listen));
+    let limit = Duration::from_secs(15);
+    let (base, client) = match &args.url {
+        Some(url) => (format!("{url}/in"), args.https.client(limit, url)?),
+        None => {
+            let receiver = &config.receiver;
+            https::of_listener(limit, receiver.listen, "in", receiver.tls_identity.as_ref())
+        }
+    };
     block_on(async {
-        let client = Client::new(Duration::from_secs(15));
         let (mut sent, mut refused) = (0, 0);
         for mut sample in samples {
             let Some((source, settings)) = config.sources.iter().find(|(_, s)| s.provider == sample.provider)
@@ -58,12 +66,12 @@ pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
             if args.sign {
                 settings.auth.sign(&mut sample.headers, &sample.body, Timestamp::now());
             }
-            let url = format!("{base}/in/{source}");
+            let url = format!("{base}/{source}");
             let headers: Vec<_> = sample.headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-            let answer = client
-                .post(&url, &headers, sample.body)
-                .await
-                .map_err(|error| Unreachable(format!("{error}; check that the receiver is running")))?;
+            let answer = client.post(&url, &headers, sample.body).await.map_err(|error| {
+                let error = https::explained(&error);
+                Unreachable(format!("{error}; check that the receiver is running"))
+            })?;
             let status = answer.status;
             print_line(&format!("{:<8} {:<36} {status}", sample.provider.as_str(), sample.name))?;
             if answer.status == 200 { sent += 1 } else { refused += 1 }
@@ -104,7 +112,14 @@ mod tests {
     use super::*;
 
     fn args(provider: Option<Provider>, kind: Option<&str>) -> Args {
-        Args { url: None, provider, kind: kind.map(ToOwned::to_owned), fresh: true, sign: false }
+        Args {
+            url: None,
+            provider,
+            kind: kind.map(ToOwned::to_owned),
+            fresh: true,
+            sign: false,
+            https: Https::default(),
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    format::quoted_list,
+    format::{quoted, quoted_list},
     keys::{Config, Source, TestRouting},
     read::Reader,
     subscription::Subscription,
@@ -22,6 +22,7 @@ const BODIES_MIN: usize = 8;
 /// Records every contradiction.
 pub(super) fn check(reader: &Reader<'_>, config: &Config) {
     check_services(reader, config);
+    check_tls(reader, config);
     check_memory(reader, config);
     check_worker(reader, config);
     for (name, source) in &config.sources {
@@ -43,6 +44,25 @@ fn check_tests(reader: &Reader<'_>, name: &str, subscription: &Subscription) {
                         events.test_routing = \"apart\" the routing keys of all tests do";
         let patterns = quoted_list(&subscription.patterns);
         reader.problem(format!("subscriptions.{name}.patterns"), patterns, expected);
+    }
+}
+
+/// Checks that the connections for which there are certificates use them.
+fn check_tls(reader: &Reader<'_>, config: &Config) {
+    let Config { amqp, redis, .. } = config;
+    for (section, scheme, urls, ca, identity) in [
+        ("amqp", "amqps://", &amqp.urls, &amqp.tls_ca, &amqp.tls_identity),
+        ("redis", "rediss://", &redis.urls, &redis.tls_ca, &redis.tls_identity),
+    ] {
+        let ca = ca.as_ref().map(|ca| ("tls_ca_file", ca.path()));
+        let own = identity.as_ref().map(|own| ("tls_certificate_file", own.path()));
+        let has_tls = |url: &str| url.get(..scheme.len()).is_some_and(|s| s.eq_ignore_ascii_case(scheme));
+        let is_plain = urls.iter().any(|url| !has_tls(url.reveal()));
+        for (key, path) in ca.into_iter().chain(own).filter(|_| is_plain) {
+            let expected =
+                format!("{scheme} in every address of {section}.url: the others are not encrypted");
+            reader.problem(format!("{section}.{key}"), quoted(path), expected);
+        }
     }
 }
 

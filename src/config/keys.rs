@@ -12,7 +12,7 @@ use super::{
     addresses::{Service, addresses},
     format::{duration, number, one_of, size},
     items::{FormatItems as _, made_of, table, table_per_word, tables},
-    redaction::redaction_key,
+    own_secret::own_secret,
     scheme::{
         OnlyFor as _,
         Scheme::{self, Basic, HeaderToken, Hmac, StandardWebhooks, Varda},
@@ -22,6 +22,7 @@ use super::{
     section::section,
     subscription::Subscription,
     tracing::Tracing,
+    tls::{Authorities, Identity, authorities, identity},
     values::{
         content_type, delays, harmless_headers, header_name, log_filter, phone_region, queue_name,
         redis_namespace, schema_base, shard_by, socket_address, source_name, source_names, text,
@@ -87,6 +88,11 @@ section! {
             "amqp://user:password@rabbit-1:5672/%2f",
             "amqp://user:password@rabbit-2:5672/%2f",
         ]);
+        /// The CAs that the broker's certificate may come from, in place of those that this machine trusts.
+        /// Only for amqps://.
+        tls_ca: Option<Authorities> = authorities();
+        /// The certificate to present to a broker that asks for one. Only for amqps://.
+        tls_identity: Option<Identity> = identity();
         /// Time limit for connecting and setting up.
         connect_timeout: Duration = duration(100 * MS..=5 * MINUTE).default(10 * SECOND);
         /// Interval of heartbeats. A connection that is silent for twice as long is considered dead.
@@ -115,6 +121,11 @@ section! {
             "redis://redis-1:6379/0",
             "redis://redis-2:6379/0",
         ]);
+        /// The CAs that the certificate of Redis may come from, in place of those that this machine trusts.
+        /// Only for rediss://.
+        tls_ca: Option<Authorities> = authorities();
+        /// The certificate to present to a Redis that asks for one. Only for rediss://.
+        tls_identity: Option<Identity> = identity();
         /// The beginning of the names of all keys in Redis: they are `<namespace>:…`. Deployments that share
         /// a database need one each; workers refuse to start with one that belongs to another broker or
         /// virtual host. In braces, as in `"{hookswitch}"`, it is a hash tag.
@@ -129,7 +140,10 @@ section! {
     pub struct Receiver {
         /// Address that webhooks are posted to, at `/in/<source>`.
         listen: SocketAddr = socket_address().default(([127, 0, 0, 1], 8080).into());
-        /// Time limit for a request's headers, and again for its body.
+        /// The certificate of the receiver. With it `receiver.listen` speaks HTTPS, and without it HTTP.
+        tls_identity: Option<Identity> = identity();
+        /// Time limit for a request's headers, and again for its body. With HTTPS, before them, for the
+        /// handshake of a connection.
         read_timeout: Duration = duration(100 * MS..=5 * MINUTE).default(10 * SECOND);
         /// Time for which a connection may wait for its next request.
         /// Keep it longer than the idle time of a proxy in front (60 s in nginx and AWS load balancers, 90 s
@@ -173,6 +187,12 @@ section! {
     pub struct Admin {
         /// Address that serves `/livez`, `/readyz`, `/metrics` and `/schemas`. Keep it private.
         listen: SocketAddr = socket_address().default(([127, 0, 0, 1], 9464).into());
+        /// The certificate of the listener for operators. With it `admin.listen` speaks HTTPS, and without it
+        /// HTTP.
+        tls_identity: Option<Identity> = identity();
+        /// The token that `/metrics` asks for, as `Authorization: Bearer <token>`. Without it everyone who
+        /// reaches the listener can read the metrics. Probes and schemas never need it.
+        token: Option<Secret> = own_secret(["token", "token_file"], "\"/run/secrets/admin_token\"");
     }
 }
 
@@ -250,7 +270,8 @@ section! {
         schema_base: String = schema_base().default(SCHEMA_BASE.to_owned());
         /// Key of the tokens in redacted copies: see `redact` of subscriptions. Whoever has it can tell which
         /// phone number a token stands for, by trying them all. With another key all tokens change.
-        redaction_key: Option<Secret> = redaction_key();
+        redaction_key: Option<Secret> =
+            own_secret(["redaction_key", "redaction_key_file"], "\"/run/secrets/redaction_key\"");
     }
 }
 

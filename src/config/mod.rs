@@ -8,6 +8,7 @@ mod document;
 mod format;
 mod items;
 mod keys;
+mod own_secret;
 mod problem;
 mod read;
 mod redaction;
@@ -17,6 +18,7 @@ mod section;
 mod show;
 mod sources;
 mod subscription;
+mod tls;
 mod tracing;
 pub mod units;
 mod values;
@@ -31,6 +33,7 @@ pub use keys::{
 pub use problem::{ConfigProblems, Problem};
 pub use secret::Secret;
 pub use subscription::{Kind, Overflow, Subscription};
+pub use tls::{Authorities, Identity};
 pub use tracing::Tracing;
 pub use values::{HEADER_NAME_MAX, is_reserved};
 

@@ -1,11 +1,12 @@
-//! The keys about redacted copies of events: a subscription's profile, and the deployment's secret key.
+//! The keys of a subscription's redaction profile.
 
 use super::{
     format::one_of,
     items::{FormatItems as _, Parts},
-    read::{Given, Reader, Section},
-    secret::{REDACTED, Secret},
-    section::{Absent, Declared, Item, Key, Shown, section},
+    own_secret::VALUES,
+    read::Reader,
+    secret::Secret,
+    section::section,
 };
 use crate::core::events::redaction::{Profile, Treatment};
 
@@ -80,70 +81,10 @@ impl Redact {
         }
         if self.profile().is_some_and(|profile| profile.hashes()) && key.is_none() {
             let expected = format!(
-                "{KEY_VALUES}: subscriptions.{name} hashes with it. Make one with `openssl rand -hex 32`, \
+                "{VALUES}: subscriptions.{name} hashes with it. Make one with `openssl rand -hex 32`, \
                  and keep it: with another one all tokens change"
             );
             reader.problem("events.redaction_key", "(missing)", expected);
         }
-    }
-}
-
-/// The keys for the secret itself and for the path of a file.
-const KEYS: [&str; 2] = ["redaction_key", "redaction_key_file"];
-
-/// The fewest characters of the key. Phone numbers are few: whoever can guess the key knows them all.
-const KEY_MIN: usize = 32;
-
-const KEY_VALUES: &str = "a secret of 32 characters or more, in one line and without blanks around it";
-
-/// See [`redaction_key`].
-pub(super) struct RedactionKey;
-
-/// Declares the key of the tokens, from `redaction_key` or `redaction_key_file`.
-pub(super) fn redaction_key() -> RedactionKey {
-    RedactionKey
-}
-
-impl RedactionKey {
-    fn resolve(key: &str, given: &Given, section: &Section<'_>) -> Option<Secret> {
-        let text = match key {
-            "redaction_key_file" => section.file(given)?,
-            _ => given.text().unwrap_or_default().to_owned(),
-        };
-        let is_usable =
-            text.chars().count() >= KEY_MIN && text.trim() == text && !text.contains(char::is_control);
-        if !is_usable {
-            section.wrong_secret(given, KEY_VALUES);
-        }
-        is_usable.then(|| Secret::new(text))
-    }
-}
-
-impl Item for RedactionKey {
-    type Value = Option<Secret>;
-
-    fn declare(&self, _name: &'static str, doc: &str) -> Vec<Declared> {
-        let [text, file] = KEYS;
-        let key = |name, doc: &str, values: &str, example: &str| {
-            let (doc, values, example) = (doc.to_owned(), values.to_owned(), example.to_owned());
-            let alternative = name == file;
-            Declared::Key(Key { name, doc, values, absent: Absent::Optional, example, alternative })
-        };
-        let file_doc = format!("In place of `{text}`: a file that holds it.");
-        vec![
-            key(text, doc, KEY_VALUES, "\"the output of: openssl rand -hex 32\""),
-            key(file, &file_doc, "the path of a file", "\"/run/secrets/redaction_key\""),
-        ]
-    }
-
-    fn read(&self, _name: &'static str, section: &Section<'_>) -> Option<Option<Secret>> {
-        match section.one_of(&KEYS) {
-            Some((key, given)) => Self::resolve(key, &given, section).map(Some),
-            None => Some(None),
-        }
-    }
-
-    fn show(&self, _name: &'static str, value: &Option<Secret>) -> Vec<Shown> {
-        value.iter().map(|_| Shown::Key(KEYS[0], format!("\"{REDACTED}\""))).collect()
     }
 }

@@ -7,5 +7,6 @@ pub mod panics;
 pub mod redis;
 pub mod seldom;
 pub mod telemetry;
+pub mod tls;
 pub mod traces;
 pub mod trouble;

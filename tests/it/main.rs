@@ -7,6 +7,8 @@
     reason = "a test that cannot go on fails"
 )]
 
+#[path = "../support/certificates.rs"]
+mod certificates;
 mod channels;
 mod cuts;
 mod dead_letters;
@@ -36,9 +38,11 @@ mod redaction;
 mod redis_keys;
 mod redis_refusals;
 mod rights;
+mod secrets;
 mod shards;
 mod subscriptions;
 mod support;
 mod tails;
+mod tls;
 mod topology;
 mod traces;

@@ -163,7 +163,7 @@ pub(crate) async fn start_configured(lines: &str, limits: Limits) -> Running {
     let shutdown = async {
         let _ = stopped.await;
     };
-    let server = tokio::spawn(receiver.server(limits).serve(listener, shutdown));
+    let server = tokio::spawn(receiver.server(limits, None).serve(listener, shutdown));
     Running { address, sink, registry, stop, server }
 }
 

@@ -38,6 +38,7 @@ use crate::{
     edge::{
         http::{Limits, Memory, Server},
         metrics::{ReceiverMetrics, UNKNOWN_SOURCE},
+        tls::Presented,
         traces::Tracer,
     },
 };
@@ -90,8 +91,8 @@ impl<S: RawSink + 'static> Receiver<S> {
         Self { tracer, ..self }
     }
 
-    /// Returns a server of `/in/<source>`, `/livez` and `/readyz`.
-    pub fn server(self, limits: Limits) -> Server {
+    /// Returns a server of `/in/<source>`, `/livez` and `/readyz`; with HTTPS if there is a certificate.
+    pub fn server(self, limits: Limits, presented: Option<&Presented>) -> Server {
         let (memory, metrics) = (self.memory.clone(), Arc::clone(&self.metrics));
         let receiver = Arc::new(self);
         let (ready, other) = (Arc::clone(&receiver), Arc::clone(&receiver));
@@ -101,6 +102,7 @@ impl<S: RawSink + 'static> Receiver<S> {
             .fallback(move |request| Arc::clone(&receiver).answer(request))
             .method_not_allowed_fallback(move |request| Arc::clone(&other).answer(request));
         Server::new(router, limits)
+            .with_tls(presented)
             .with_memory(memory)
             .on_rejected(move |rejected| metrics.rejected(rejected.as_str(), rejected.status()))
     }

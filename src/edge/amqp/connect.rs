@@ -11,7 +11,13 @@ use lapin::{
 use url::{Host, Url};
 
 use super::frames;
-use crate::{config::Amqp, edge::trouble::Trouble};
+use crate::{
+    config::Amqp,
+    edge::{
+        tls::{self, Fault},
+        trouble::Trouble,
+    },
+};
 
 /// Time to close a connection in order.
 const CLOSE_MAX: Duration = Duration::from_secs(1);
@@ -73,14 +79,14 @@ pub enum ConnectError {
          that the user has permissions in it"
     )]
     Vhost(String, String),
-    /// The TLS handshake failed.
-    #[error(
-        "no TLS connection to the broker at {0} ({1}); check that the port expects TLS and that this machine \
-         trusts the broker's certificate"
-    )]
-    Tls(String, String),
+    /// The TLS handshake failed, for this reason if it is known.
+    #[error("no TLS connection to the broker at {0} ({1}); {advice}", advice = .2.advice("amqp"))]
+    Tls(String, String, Fault),
     /// No broker answered, or it refused the connection for another reason.
-    #[error("cannot connect to the broker at {0}: {1}; check that it is running and that amqp.url is right")]
+    #[error(
+        "cannot connect to the broker at {0}: {1}; check that it is running and that amqp.url is right, with \
+         amqps:// if it expects TLS"
+    )]
     Unreachable(String, String),
 }
 
@@ -102,7 +108,7 @@ impl ConnectError {
             && *scheme == AMQPScheme::AMQPS
             && is_of_tls(io.kind())
         {
-            return Self::Tls(host, cause);
+            return Self::Tls(host, cause, Fault::find(&**io).unwrap_or(Fault::NotTls));
         }
         let ErrorKind::ProtocolError(refusal) = error.kind() else { return Self::Unreachable(host, cause) };
         match refusal.kind() {
@@ -182,7 +188,9 @@ async fn connect_to(config: &Amqp, url: &str, purpose: &str) -> Result<Connectio
     let (scheme, host) = (uri.scheme.clone(), shown(&uri));
     let name = format!("hookswitch {purpose}, pid {}", std::process::id());
     let properties = ConnectionProperties::default().with_connection_name(name.into());
-    let connecting = frames::open(uri, properties, config.frame_max);
+    let tls = (scheme == AMQPScheme::AMQPS)
+        .then(|| tls::client(config.tls_ca.as_ref().into(), config.tls_identity.as_ref()));
+    let connecting = frames::open(uri, properties, config.frame_max, tls);
     match tokio::time::timeout(config.connect_timeout, connecting).await {
         Ok(Ok(connection)) => Ok(Connection(connection)),
         Ok(Err(error)) => Err(ConnectError::of(host, &scheme, &error)),

@@ -1,15 +1,19 @@
-//! A small HTTP client: `http://` only, with one time limit for a whole exchange.
+//! A small HTTP client, with one time limit for a whole exchange.
 
 use std::{error::Error, fmt, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{Request, Uri};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client as PooledClient, connect::HttpConnector},
     rt::TokioExecutor,
 };
+use rustls::ClientConfig;
 use tokio::time::timeout;
+
+use crate::edge::tls::{self, Fault, Trust};
 
 /// The most bytes of a body that the client reads.
 const REPLY_BYTES_MAX: usize = 1024 * 1024;
@@ -27,7 +31,7 @@ pub struct Reply {
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The URL cannot be used.
-    #[error("invalid URL {0}: write http://host:port/path")]
+    #[error("invalid URL {0}: write http://host:port/path, or https://")]
     Url(String),
     /// A header cannot be sent.
     #[error("invalid header: {0}")]
@@ -39,6 +43,8 @@ pub enum ClientError {
         url: String,
         /// The error and the errors under it.
         cause: String,
+        /// What is wrong with TLS, if that is the cause.
+        tls: Option<Fault>,
     },
     /// The response took too long.
     #[error("no response from {url} within {limit:?}")]
@@ -53,8 +59,9 @@ pub enum ClientError {
 /// An HTTP client that keeps connections open. Cloning it shares them.
 #[derive(Clone)]
 pub struct Client {
-    pool: PooledClient<HttpConnector, Full<Bytes>>,
+    pool: PooledClient<HttpsConnector<HttpConnector>, Full<Bytes>>,
     limit: Duration,
+    schemes: &'static [&'static str],
 }
 
 impl fmt::Debug for Client {
@@ -64,12 +71,24 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// Creates a client whose exchanges take at most `limit`.
+    /// Creates a client for `http://` whose exchanges take at most `limit`.
     pub fn new(limit: Duration) -> Self {
+        Self::build(limit, tls::client(Trust::Nobody, None), &["http"])
+    }
+
+    /// Creates such a client that also speaks `https://`, with the settings `tls`.
+    pub fn with_tls(limit: Duration, tls: ClientConfig) -> Self {
+        Self::build(limit, tls, &["http", "https"])
+    }
+
+    fn build(limit: Duration, tls: ClientConfig, schemes: &'static [&'static str]) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(limit));
-        Self { pool: PooledClient::builder(TokioExecutor::new()).build(connector), limit }
+        connector.enforce_http(false);
+        let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
+        let pool = PooledClient::builder(TokioExecutor::new()).build(builder.wrap_connector(connector));
+        Self { pool, limit, schemes }
     }
 
     /// Gets `url`.
@@ -95,15 +114,20 @@ impl Client {
         headers: &[(&str, &str)],
         body: Bytes,
     ) -> Result<Reply, ClientError> {
-        let address =
-            url.parse::<Uri>().ok().filter(|uri| uri.scheme_str() == Some("http") && uri.host().is_some());
+        let is_usable =
+            |uri: &Uri| uri.host().is_some() && uri.scheme_str().is_some_and(|s| self.schemes.contains(&s));
+        let address = url.parse::<Uri>().ok().filter(is_usable);
         let address = address.ok_or_else(|| ClientError::Url(url.to_owned()))?;
         let mut request = Request::builder().method(method).uri(address);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let request = request.body(Full::new(body)).map_err(ClientError::Header)?;
-        let failed = |e: &dyn Error| ClientError::Failed { url: url.to_owned(), cause: chain(e) };
+        let failed = |e: &(dyn Error + 'static)| ClientError::Failed {
+            url: url.to_owned(),
+            cause: chain(e),
+            tls: Fault::find(e),
+        };
         let exchange = async {
             let response = self.pool.request(request).await.map_err(|e| failed(&e))?;
             let status = response.status().as_u16();

@@ -13,12 +13,23 @@ pub enum Rejected {
     NoMemory,
     /// The client takes nothing of its answers.
     SlowReader,
+    /// The client speaks no TLS, or does not accept the certificate.
+    Handshake,
+    /// The handshake of TLS did not end in time.
+    SlowHandshake,
 }
 
 impl Rejected {
     /// All reasons.
-    pub const ALL: [Self; 5] =
-        [Self::HeadTooLarge, Self::Malformed, Self::SlowHead, Self::NoMemory, Self::SlowReader];
+    pub const ALL: [Self; 7] = [
+        Self::HeadTooLarge,
+        Self::Malformed,
+        Self::SlowHead,
+        Self::NoMemory,
+        Self::SlowReader,
+        Self::Handshake,
+        Self::SlowHandshake,
+    ];
 
     /// Returns the word used in metrics and logs.
     pub fn as_str(self) -> &'static str {
@@ -28,17 +39,19 @@ impl Rejected {
             Self::SlowHead => "slow_head",
             Self::NoMemory => "no_memory",
             Self::SlowReader => "slow_reader",
+            Self::Handshake => "tls_handshake",
+            Self::SlowHandshake => "slow_tls_handshake",
         }
     }
 
-    /// Returns the status of the answer; none if the client has got its answers before.
+    /// Returns the status of the answer; none if the client has got its answers before, or cannot get one.
     pub fn status(self) -> Option<u16> {
         match self {
             Self::HeadTooLarge => Some(431),
             Self::Malformed => Some(400),
             Self::SlowHead => Some(408),
             Self::NoMemory => Some(503),
-            Self::SlowReader => None,
+            Self::SlowReader | Self::Handshake | Self::SlowHandshake => None,
         }
     }
 
@@ -52,7 +65,11 @@ impl Rejected {
                 "HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\n\
                  content-length: 0\r\n\r\n",
             ),
-            Self::HeadTooLarge | Self::Malformed | Self::SlowReader => None,
+            Self::HeadTooLarge
+            | Self::Malformed
+            | Self::SlowReader
+            | Self::Handshake
+            | Self::SlowHandshake => None,
         }
     }
 }

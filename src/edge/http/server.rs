@@ -11,11 +11,13 @@ use axum::{
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
     time::{sleep, timeout},
 };
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -23,6 +25,7 @@ use super::{
     rejected::Rejected,
     stream::{Exchange, Pace, Part, Stream},
 };
+use crate::edge::tls::Presented;
 
 /// The most bytes that the request line and the headers of a request may have together.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -40,7 +43,7 @@ const LAST_REQUEST: Duration = Duration::from_secs(1);
 pub struct Limits {
     /// The most connections at a time; more wait in the kernel's backlog.
     pub connections_max: usize,
-    /// The longest time for a request's headers.
+    /// The longest time for a request's headers, and for the handshake of TLS before the first.
     pub read_timeout: Duration,
     /// The longest time between two requests of a connection. If more than half of the connections are in use
     /// when it begins, `read_timeout` applies instead if it is shorter.
@@ -82,6 +85,7 @@ pub struct Server {
     slots: Arc<Semaphore>,
     memory: Memory,
     on_rejected: OnRejected,
+    tls: Option<TlsAcceptor>,
 }
 
 impl fmt::Debug for Server {
@@ -94,7 +98,14 @@ impl Server {
     /// Creates a server of `router`.
     pub fn new(router: Router, limits: Limits) -> Self {
         let slots = Arc::new(Semaphore::new(limits.connections_max));
-        Self { router, limits, slots, memory: Memory::new(usize::MAX), on_rejected: Box::new(|_| {}) }
+        let (memory, on_rejected) = (Memory::new(usize::MAX), Box::new(|_| {}));
+        Self { router, limits, slots, memory, on_rejected, tls: None }
+    }
+
+    /// Speaks HTTPS if there is a certificate to present.
+    #[must_use]
+    pub fn with_tls(self, presented: Option<&Presented>) -> Self {
+        Self { tls: presented.map(Presented::acceptor), ..self }
     }
 
     /// Takes the memory for heads of requests from `memory`.
@@ -195,6 +206,34 @@ async fn next_connection(
 
 /// Serves one connection until it ends, is too old, or the server stops.
 async fn drive(socket: TcpStream, server: Arc<Server>, stop: CancellationToken) -> hyper::Result<()> {
+    let Some(tls) = &server.tls else { return exchange(socket, server, stop).await };
+    let shaken = tokio::select! {
+        shaken = timeout(server.limits.read_timeout, tls.accept(socket)) => shaken,
+        () = after_stop(&server, &stop) => return Ok(()),
+    };
+    match shaken {
+        Ok(Ok(socket)) => return exchange(socket, server, stop).await,
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "an HTTPS client failed to connect");
+            server.rejected(Rejected::Handshake);
+        }
+        Err(_) => server.rejected(Rejected::SlowHandshake),
+    }
+    Ok(())
+}
+
+/// Waits for the stop, and for the time in which a client may still send a request.
+async fn after_stop(server: &Server, stop: &CancellationToken) {
+    stop.cancelled().await;
+    sleep(LAST_REQUEST.min(server.limits.drain_max / 2)).await;
+}
+
+/// Exchanges requests and answers over one connection.
+async fn exchange(
+    socket: impl AsyncRead + AsyncWrite + Unpin,
+    server: Arc<Server>,
+    stop: CancellationToken,
+) -> hyper::Result<()> {
     let exchange = Arc::new(Exchange::new());
     let stream = Stream::new(socket, Arc::clone(&exchange), Arc::clone(&server), server.memory.hold());
     let router = TowerToHyperService::new(server.router.clone());
@@ -210,10 +249,10 @@ async fn drive(socket: TcpStream, server: Arc<Server>, stop: CancellationToken) 
             .serve_connection(TokioIo::new(stream), service)
     );
     let Limits { connection_age_max, idle_timeout, drain_max, .. } = server.limits;
-    let stopped = async {
+    let last = async {
         stop.cancelled().await;
         exchange.end_with_next_answer();
-        sleep(LAST_REQUEST.min(drain_max / 2)).await;
+        after_stop(&server, &stop).await;
     };
     let too_old = async {
         sleep(connection_age_max).await;
@@ -222,7 +261,7 @@ async fn drive(socket: TcpStream, server: Arc<Server>, stop: CancellationToken) 
     };
     let ended = tokio::select! {
         ended = &mut connection => Some(ended),
-        () = stopped => None,
+        () = last => None,
         () = too_old => None,
     };
     let ended = match ended {

@@ -1,4 +1,4 @@
-//! A connection's socket, with limits on the time that a client takes: for the head of a request, between
+//! A connection's socket, with or without TLS, with limits on the time that a client takes: for the head of a request, between
 //! two requests, and for taking an answer.
 
 use std::{
@@ -14,7 +14,6 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::{Instant, Sleep, sleep},
 };
 
@@ -80,8 +79,8 @@ pub(super) trait Pace {
 }
 
 /// See the module.
-pub(super) struct Stream<P> {
-    socket: TcpStream,
+pub(super) struct Stream<S, P> {
+    socket: S,
     exchange: Arc<Exchange>,
     pace: Arc<P>,
     /// The bytes of the head.
@@ -92,20 +91,20 @@ pub(super) struct Stream<P> {
     lingering: Option<usize>,
 }
 
-impl<P: Pace> Stream<P> {
-    pub(super) fn new(socket: TcpStream, exchange: Arc<Exchange>, pace: Arc<P>, head: Held) -> Self {
+impl<S: AsyncRead + AsyncWrite + Unpin, P: Pace> Stream<S, P> {
+    pub(super) fn new(socket: S, exchange: Arc<Exchange>, pace: Arc<P>, head: Held) -> Self {
         let (reading, writing) = (Limit::default(), Limit::default());
         Self { socket, exchange, pace, head, reading, writing, lingering: None }
     }
 
     /// Accounts for `read` bytes that do not belong to a request yet.
-    fn account(&mut self, read: usize) -> io::Result<()> {
+    fn account(&mut self, cx: &mut Context<'_>, read: usize) -> io::Result<()> {
         if self.exchange.is_in(Part::Idle) {
             self.head.release();
             self.reading.stop();
             self.exchange.enter(Part::Head);
         }
-        self.head.grow(read).map_err(|_| self.reject(Rejected::NoMemory))
+        self.head.grow(read).map_err(|_| self.reject(cx, Rejected::NoMemory))
     }
 
     /// Waits for the head of a request, at most as long as the client may take.
@@ -124,14 +123,15 @@ impl<P: Pace> Stream<P> {
         Poll::Ready(Err(if silent {
             io::ErrorKind::TimedOut.into()
         } else {
-            self.reject(Rejected::SlowHead)
+            self.reject(cx, Rejected::SlowHead)
         }))
     }
 
     /// Answers as far as the socket takes it at once: no request is in progress, so nothing else is written.
-    fn reject(&self, rejected: Rejected) -> io::Error {
+    fn reject(&mut self, cx: &mut Context<'_>, rejected: Rejected) -> io::Error {
         if let Some(answer) = rejected.answer() {
-            let _ = self.socket.try_write(answer.as_bytes());
+            let _ = Pin::new(&mut self.socket).poll_write(cx, answer.as_bytes());
+            let _ = Pin::new(&mut self.socket).poll_flush(cx);
         }
         self.pace.rejected(rejected);
         io::ErrorKind::TimedOut.into()
@@ -149,7 +149,7 @@ impl<P: Pace> Stream<P> {
     }
 }
 
-impl<P: Pace> AsyncRead for Stream<P> {
+impl<S: AsyncRead + AsyncWrite + Unpin, P: Pace> AsyncRead for Stream<S, P> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -164,7 +164,7 @@ impl<P: Pace> AsyncRead for Stream<P> {
         match polled {
             Poll::Ready(Ok(())) => match buffer.filled().len() - before {
                 0 => Poll::Ready(Ok(())),
-                read => Poll::Ready(this.account(read)),
+                read => Poll::Ready(this.account(cx, read)),
             },
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => this.poll_patience(cx),
@@ -172,7 +172,7 @@ impl<P: Pace> AsyncRead for Stream<P> {
     }
 }
 
-impl<P: Pace> AsyncWrite for Stream<P> {
+impl<S: AsyncRead + AsyncWrite + Unpin, P: Pace> AsyncWrite for Stream<S, P> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.socket).poll_write(cx, bytes);
@@ -202,7 +202,9 @@ impl<P: Pace> AsyncWrite for Stream<P> {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.lingering.is_none() {
-            ready!(Pin::new(&mut this.socket).poll_shutdown(cx))?;
+            // With TLS there is a last message to write.
+            let ended = Pin::new(&mut this.socket).poll_shutdown(cx);
+            ready!(this.in_time(cx, ended))?;
             this.lingering = Some(LINGER_BYTES);
             this.reading.stop();
         }

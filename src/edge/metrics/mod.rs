@@ -5,6 +5,7 @@
 //! configuration, never from a sender. Where all values are known, their series exist from the start: a
 //! counter that appears with its first count shows no increase.
 
+mod certificates;
 mod exposition;
 mod link;
 mod process;
@@ -18,6 +19,7 @@ mod store;
 mod waits;
 mod worker;
 
+pub use certificates::CertificateMetrics;
 pub use exposition::Format;
 pub use link::{LinkMetrics, Links};
 pub use process::ProcessMetrics;

@@ -27,7 +27,7 @@ const ACCEPT_SECONDS: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0];
 
 /// The words for the reasons why requests and connections are refused.
-pub const REFUSALS: [&str; 17] = [
+pub const REFUSALS: [&str; 19] = [
     "unknown_source",
     "method",
     "unauthenticated",
@@ -45,6 +45,8 @@ pub const REFUSALS: [&str; 17] = [
     "malformed_request",
     "slow_head",
     "slow_reader",
+    "tls_handshake",
+    "slow_tls_handshake",
 ];
 
 labels! {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use prometheus_client::registry::Unit;
 
 use super::{
+    certificates::CertificateMetrics,
     link::Links,
     process::ProcessMetrics,
     receiver::{REFUSALS, ReceiverMetrics, UNKNOWN_SOURCE},
@@ -39,6 +40,7 @@ const GROUPS: [(&str, Create); 3] = [
         drop(ProcessMetrics::register(registry));
         drop(Links::register(registry));
         drop(SpanMetrics::register(registry));
+        drop(CertificateMetrics::register(registry));
     }),
     ("Receivers", |registry| drop(ReceiverMetrics::register(registry))),
     ("Workers", |registry| drop(WorkerMetrics::register(registry))),
@@ -76,6 +78,11 @@ fn values(label: &str) -> Option<String> {
     let values = match label {
         "body" => "`same` or `other`: the body of the duplicate, compared with the first one's".to_owned(),
         "cause" => list(Trouble::ALL.iter().map(|trouble| trouble.as_str())),
+        "certificate" => {
+            "key of the configuration that names its file: `tls_certificate_file` or `tls_ca_file`, \
+                          after `amqp.`, `redis.`, `receiver.` or `admin.`"
+                .to_owned()
+        }
         "class" => {
             "JSON type of the value: `string`, `number`, `boolean`, `object` or `array`; `unreadable` for a \
                     string that some readers refuse"

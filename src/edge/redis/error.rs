@@ -4,7 +4,7 @@ use std::io;
 
 use redis::{ErrorKind, RedisError};
 
-use crate::edge::trouble::Trouble;
+use crate::edge::{tls::Fault, trouble::Trouble};
 
 /// The advice that follows on the error of a key of hookswitch's that another program has overwritten.
 pub(super) const OVERWRITTEN: &str = "; another program has overwritten one of hookswitch's keys: see \
@@ -40,6 +40,11 @@ impl StoreError {
         Self::new(trouble.unwrap_or(Trouble::StoreDown), texts.join("; "))
     }
 
+    /// Returns whether Redis has cut the connection, as one with TLS does that hears none.
+    pub(super) fn is_reset(&self) -> bool {
+        self.text.contains("reset by peer")
+    }
+
     /// Returns what keeps Redis from being used.
     pub fn trouble(&self) -> Trouble {
         self.trouble
@@ -48,7 +53,11 @@ impl StoreError {
 
 impl From<RedisError> for StoreError {
     fn from(error: RedisError) -> Self {
-        let advice = if is_overwritten(&error) { OVERWRITTEN } else { "" };
+        let advice = match Fault::find(&error) {
+            Some(fault) => format!("; {}", fault.advice("redis")),
+            None if is_overwritten(&error) => OVERWRITTEN.to_owned(),
+            None => String::new(),
+        };
         Self::new(trouble_of(&error), format!("{error}{advice}"))
     }
 }

@@ -6,8 +6,8 @@ use std::{
 };
 
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Value,
-    aio::MultiplexedConnection, io::tcp::TcpSettings,
+    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo,
+    TlsCertificates, Value, aio::MultiplexedConnection, io::tcp::TcpSettings,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -18,6 +18,7 @@ use super::{
     since::{self, Since},
 };
 use crate::{
+    config::Redis,
     core::delivery::retry::Reconnect,
     edge::{metrics::LinkMetrics, trouble::Trouble},
 };
@@ -50,11 +51,25 @@ pub(super) type Broken = (u64, StoreError);
 ///
 /// # Errors
 /// The address is invalid.
-pub(super) fn client(url: &str) -> Result<Client, StoreError> {
+pub(super) fn client(url: &str, config: &Redis) -> Result<Client, StoreError> {
     let tcp = TcpSettings::default().set_nodelay(true).set_user_timeout(SILENCE_MAX);
     let refused = |_| StoreError::new(Trouble::StoreDown, "redis.url: expected redis://host:port/db");
     let address: ConnectionInfo = url.into_connection_info().map_err(refused)?.set_tcp_settings(tcp);
-    Client::open(address).map_err(StoreError::from)
+    let client = if matches!(address.addr(), ConnectionAddr::TcpTls { .. }) {
+        Client::build_with_tls(address, certificates(config))
+    } else {
+        Client::open(address)
+    };
+    client.map_err(StoreError::from)
+}
+
+/// Returns the certificates to trust and to present, as redis-rs takes them.
+fn certificates(config: &Redis) -> TlsCertificates {
+    let client_tls = config.tls_identity.as_ref().map(|identity| ClientTlsConfig {
+        client_cert: identity.certificates().into(),
+        client_key: identity.key().reveal().into(),
+    });
+    TlsCertificates { client_tls, root_cert: config.tls_ca.as_ref().map(|ca| ca.pem().into()) }
 }
 
 /// The task that keeps the connection.
@@ -129,10 +144,12 @@ impl LinkKeeper {
                 Ok(Err(error)) => error,
                 Err(_) => StoreError::new(Trouble::StoreDown, format!("no answer within {SILENCE_MAX:?}")),
             };
-            // A server without TLS waits for the rest of what it takes for a command.
-            let tls =
-                matches!(address, ConnectionAddr::TcpTls { .. }) && error.trouble() == Trouble::StoreDown;
-            let hint = if tls { " (does it speak TLS? rediss:// needs it)" } else { "" };
+            let hint = match matches!(address, ConnectionAddr::TcpTls { .. }) {
+                // A server without TLS waits for the rest of what it takes for a command.
+                true if error.trouble() == Trouble::StoreDown => " (does it speak TLS? rediss:// needs it)",
+                false if error.is_reset() => " (does it expect TLS? write rediss:// then)",
+                true | false => "",
+            };
             errors.push(error.at(&format!("{address}{hint}")));
         }
         Err(StoreError::of_all(errors))

@@ -50,7 +50,8 @@ impl Store {
     /// # Errors
     /// An address in the configuration is invalid.
     pub fn start(config: &Redis, metrics: Arc<LinkMetrics>) -> Result<Self, StoreError> {
-        let clients = config.urls.iter().map(|url| link::client(url.reveal())).collect::<Result<_, _>>()?;
+        let clients =
+            config.urls.iter().map(|url| link::client(url.reveal(), config)).collect::<Result<_, _>>()?;
         let connecting = StoreError::new(Trouble::StoreDown, "not connected yet");
         let (sender, link) = watch::channel(Err(connecting));
         let (broken, failures) = mpsc::channel(FAILURES_MAX);

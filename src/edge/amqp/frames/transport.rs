@@ -13,28 +13,32 @@ use futures_util::{
     Stream,
     io::{AsyncRead, AsyncWrite},
 };
-use lapin::{
-    AsyncTcpStream, ConnectionProperties,
-    tcp::{AMQPUriTcpExt, OwnedTLSConfig},
-    uri::AMQPUri,
-};
+use lapin::{AsyncTcpStream, ConnectionProperties, tcp::RustlsConnector, uri::AMQPUri};
+use rustls::ClientConfig;
 
 use super::filter::Filter;
 
 type Socket = AsyncTcpStream<<Tokio as Reactor>::TcpStream>;
 
-/// Connects to the broker at `uri`, over which frames of at most `frame_max` bytes arrive.
+/// Connects to the broker at `uri`, over which frames of at most `frame_max` bytes arrive; with TLS if there
+/// are settings for it.
 pub(in crate::edge::amqp) async fn open(
     uri: AMQPUri,
     properties: ConnectionProperties,
     frame_max: u32,
+    tls: Option<ClientConfig>,
 ) -> lapin::Result<lapin::Connection> {
+    let tls = tls.map(RustlsConnector::from);
     let plain = Runtime::tokio_current();
     let filtered = FilteredReactor { reactor: Tokio::current(), frame_max };
     let runtime = Runtime::new(RuntimeParts::new(Tokio::current(), filtered));
     let connect = async move |uri: AMQPUri, _: Runtime<_>| {
-        let tls = OwnedTLSConfig::default();
-        let socket = uri.connect_with_config_async(tls.as_ref(), &plain).await?;
+        let host = uri.authority.host;
+        let addresses = plain.to_socket_addrs((host.clone(), uri.authority.port));
+        let mut socket = AsyncTcpStream::connect(&plain, addresses).await?;
+        if let Some(tls) = &tls {
+            socket = socket.into_rustls(tls, &host).await?;
+        }
         Ok(AsyncTcpStream::Plain(Filtered { socket, filter: Filter::new(frame_max) }))
     };
     lapin::Connection::connector(uri, runtime, connect, properties).await
