@@ -30,6 +30,8 @@ const UNKNOWN: Verdict = Err(PublishError::Unknown);
 
 fn config(peer: &Peer, publish_channels: usize, confirm_timeout: Duration) -> Amqp {
     Amqp {
+        tls_ca: None,
+        tls_identity: None,
         urls: vec![Secret::new(peer.url())],
         connect_timeout: PATIENCE,
         heartbeat: Duration::from_secs(60),

@@ -1,5 +1,5 @@
-//! TLS to the broker, to Redis, and from clients: with certificates that are good, and with every kind that is
-//! not.
+//! TLS to the broker, to Redis, and from clients: with certificates that are good, and with every kind of those
+//! that are not.
 
 use std::{sync::Arc, time::Duration};
 
@@ -375,7 +375,7 @@ async fn a_client_that_does_not_finish_a_handshake_is_cut_and_holds_up_nobody() 
     let url = format!("https://{address}/in/salpre");
     assert_eq!(client.post(&url, &[], call(1).into()).await.unwrap().status, 200);
     let refused = |refusal: &str| {
-        receiver.metric(&format!("hookswitch_refused_total{{source=\"unknown\",refusal=\"{refusal}\""))
+        receiver.metric(&format!("hookswitch_refused_total{{source=\"(unknown)\",refusal=\"{refusal}\""))
     };
     for client in &mut silent {
         assert!(matches!(client.read(&mut [0; 1]).await, Ok(0) | Err(_)));

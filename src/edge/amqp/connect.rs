@@ -8,6 +8,7 @@ use lapin::{
     protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError},
     uri::{AMQPScheme, AMQPUri},
 };
+use rustls::ClientConfig;
 use url::{Host, Url};
 
 use super::frames;
@@ -102,13 +103,10 @@ impl ConnectError {
     }
 
     /// Finds the cause of a failed connection.
-    fn of(host: String, scheme: &AMQPScheme, error: &lapin::Error) -> Self {
-        let cause = error.to_string();
-        if let ErrorKind::IOError(io) = error.kind()
-            && *scheme == AMQPScheme::AMQPS
-            && is_of_tls(io.kind())
-        {
-            return Self::Tls(host, cause, Fault::find(&**io).unwrap_or(Fault::NotTls));
+    fn of(uri: &AMQPUri, error: &lapin::Error) -> Self {
+        let (host, cause) = (shown(uri), error.to_string());
+        if let ErrorKind::IOError(io) = error.kind() {
+            return Self::of_io(uri, io);
         }
         let ErrorKind::ProtocolError(refusal) = error.kind() else { return Self::Unreachable(host, cause) };
         match refusal.kind() {
@@ -119,6 +117,15 @@ impl ConnectError {
             }
             AMQPErrorKind::Soft(_) | AMQPErrorKind::Hard(_) => Self::Unreachable(host, cause),
         }
+    }
+
+    /// Finds the cause of a socket that failed.
+    pub(super) fn of_io(uri: &AMQPUri, error: &io::Error) -> Self {
+        let (host, cause) = (shown(uri), error.to_string());
+        if uri.scheme == AMQPScheme::AMQPS && is_of_tls(error.kind()) {
+            return Self::Tls(host, cause, Fault::find(error).unwrap_or(Fault::NotTls));
+        }
+        Self::Unreachable(host, cause)
     }
 }
 
@@ -185,20 +192,23 @@ async fn connect_to(config: &Amqp, url: &str, purpose: &str) -> Result<Connectio
     let mut uri = parse(url).ok_or(ConnectError::Address)?;
     uri.query.heartbeat = Some(u16::try_from(config.heartbeat.as_secs()).unwrap_or(u16::MAX).max(1));
     uri.query.frame_max = Some(config.frame_max);
-    let (scheme, host) = (uri.scheme.clone(), shown(&uri));
     let name = format!("hookswitch {purpose}, pid {}", std::process::id());
     let properties = ConnectionProperties::default().with_connection_name(name.into());
-    let tls = (scheme == AMQPScheme::AMQPS)
-        .then(|| tls::client(config.tls_ca.as_ref().into(), config.tls_identity.as_ref()));
-    let connecting = frames::open(uri, properties, config.frame_max, tls);
+    let connecting = frames::open(uri.clone(), properties, config.frame_max, tls_of(config, &uri));
     match tokio::time::timeout(config.connect_timeout, connecting).await {
         Ok(Ok(connection)) => Ok(Connection(connection)),
-        Ok(Err(error)) => Err(ConnectError::of(host, &scheme, &error)),
+        Ok(Err(error)) => Err(ConnectError::of(&uri, &error)),
         Err(_) => {
             let cause = format!("timed out after {:?}", config.connect_timeout);
-            Err(ConnectError::Unreachable(host, cause))
+            Err(ConnectError::Unreachable(shown(&uri), cause))
         }
     }
+}
+
+/// Returns the settings of TLS for an address; none if it has none.
+pub(super) fn tls_of(config: &Amqp, uri: &AMQPUri) -> Option<ClientConfig> {
+    let client = || tls::client(config.tls_ca.as_ref().into(), config.tls_identity.as_ref());
+    (uri.scheme == AMQPScheme::AMQPS).then(client)
 }
 
 /// Returns the host and port as an address writes them.

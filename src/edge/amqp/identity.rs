@@ -7,14 +7,18 @@
 
 use std::io;
 
+use async_rs::Runtime;
 use futures_util::{AsyncReadExt, AsyncWriteExt};
 use lapin::{
-    tcp::AMQPUriTcpExt,
     types::{AMQPValue, parsing::parse_field_table},
     uri::AMQPUri,
 };
+use rustls::ClientConfig;
 
-use super::connect::{self, ConnectError};
+use super::{
+    connect::{self, ConnectError},
+    frames,
+};
 use crate::{
     config::Amqp,
     core::{applied::Declared, identity::BrokerIdentity},
@@ -59,20 +63,22 @@ pub async fn greeting(config: &Amqp) -> Result<Greeting, ConnectError> {
     let mut last = ConnectError::Address;
     for url in &config.urls {
         let uri = connect::parse(url.reveal()).ok_or(ConnectError::Address)?;
-        let cause = match tokio::time::timeout(config.connect_timeout, ask(&uri)).await {
+        let asking = ask(&uri, connect::tls_of(config, &uri));
+        last = match tokio::time::timeout(config.connect_timeout, asking).await {
             Ok(Ok(greeting)) => return Ok(greeting),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no greeting within {:?}", config.connect_timeout),
+            Ok(Err(error)) => ConnectError::of_io(&uri, &error),
+            Err(_) => {
+                let cause = format!("no greeting within {:?}", config.connect_timeout);
+                ConnectError::Unreachable(connect::shown(&uri), cause)
+            }
         };
-        last = ConnectError::Unreachable(connect::shown(&uri), cause);
     }
     Err(last)
 }
 
 /// Connects, reads the greeting, and leaves.
-async fn ask(uri: &AMQPUri) -> io::Result<Greeting> {
-    let runtime = lapin::runtime::default_runtime().map_err(io::Error::other)?;
-    let mut stream = uri.connect_async(&runtime).await?;
+async fn ask(uri: &AMQPUri, tls: Option<ClientConfig>) -> io::Result<Greeting> {
+    let mut stream = frames::socket(&Runtime::tokio_current(), uri, tls).await?;
     stream.write_all(PROTOCOL).await?;
     stream.flush().await?;
     let mut head = [0; FRAME_HEAD];

@@ -19,7 +19,8 @@ impl CertificateMetrics {
     pub fn register(registry: &mut Registry) -> Self {
         let expiry = registry.gauges(
             "hookswitch_certificate_expiry_timestamp_seconds",
-            "Unix time at which a configured certificate expires: the first of a chain, the last of a file of CAs",
+            "Unix time at which a configured certificate expires: the first of a chain, the last of a \
+             file of CAs",
         );
         Self { expiry }
     }

@@ -77,7 +77,8 @@ impl Fault {
             }
             Self::UnknownAuthority => {
                 format!(
-                    "its certificate is from a CA that is not trusted here: set {section}.tls_ca_file to that CA"
+                    "its certificate is from a CA that is not trusted here: set {section}.tls_ca_file to \
+                     that CA"
                 )
             }
             Self::Expired => "its certificate has expired: renew it there".to_owned(),

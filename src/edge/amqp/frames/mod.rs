@@ -12,4 +12,7 @@ mod tests;
 mod transport;
 mod walk;
 
-pub(super) use self::{repair::UNREADABLE, transport::open};
+pub(super) use self::{
+    repair::UNREADABLE,
+    transport::{open, socket},
+};

@@ -18,7 +18,7 @@ use rustls::ClientConfig;
 
 use super::filter::Filter;
 
-type Socket = AsyncTcpStream<<Tokio as Reactor>::TcpStream>;
+pub(in crate::edge::amqp) type Socket = AsyncTcpStream<<Tokio as Reactor>::TcpStream>;
 
 /// Connects to the broker at `uri`, over which frames of at most `frame_max` bytes arrive; with TLS if there
 /// are settings for it.
@@ -28,20 +28,30 @@ pub(in crate::edge::amqp) async fn open(
     frame_max: u32,
     tls: Option<ClientConfig>,
 ) -> lapin::Result<lapin::Connection> {
-    let tls = tls.map(RustlsConnector::from);
-    let plain = Runtime::tokio_current();
     let filtered = FilteredReactor { reactor: Tokio::current(), frame_max };
     let runtime = Runtime::new(RuntimeParts::new(Tokio::current(), filtered));
+    // lapin connects on a thread of its own, which has no current runtime.
+    let plain = Runtime::tokio_current();
     let connect = async move |uri: AMQPUri, _: Runtime<_>| {
-        let host = uri.authority.host;
-        let addresses = plain.to_socket_addrs((host.clone(), uri.authority.port));
-        let mut socket = AsyncTcpStream::connect(&plain, addresses).await?;
-        if let Some(tls) = &tls {
-            socket = socket.into_rustls(tls, &host).await?;
-        }
+        let socket = socket(&plain, &uri, tls.clone()).await?;
         Ok(AsyncTcpStream::Plain(Filtered { socket, filter: Filter::new(frame_max) }))
     };
     lapin::Connection::connector(uri, runtime, connect, properties).await
+}
+
+/// Opens a socket to the broker at `uri`, on which nothing was said yet.
+pub(in crate::edge::amqp) async fn socket(
+    runtime: &Runtime<Tokio>,
+    uri: &AMQPUri,
+    tls: Option<ClientConfig>,
+) -> io::Result<Socket> {
+    let host = &uri.authority.host;
+    let addresses = runtime.to_socket_addrs((host.clone(), uri.authority.port));
+    let socket = AsyncTcpStream::connect(runtime, addresses).await?;
+    match tls {
+        Some(tls) => socket.into_rustls(&RustlsConnector::from(tls), host).await,
+        None => Ok(socket),
+    }
 }
 
 /// A socket, and the filter of what comes out of it.
