@@ -1,6 +1,6 @@
 //! Why a handshake failed, and which setting to look at.
 
-use std::{error::Error, io};
+use std::{error::Error, io, sync::Arc};
 
 use rustls::{AlertDescription as Alert, CertificateError as Certificate};
 
@@ -30,12 +30,15 @@ impl Fault {
     pub fn find(error: &(dyn Error + 'static)) -> Option<Self> {
         let mut next = Some(error);
         while let Some(error) = next {
-            let inside = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-            let tls = inside.and_then(|inner| inner.downcast_ref()).or_else(|| error.downcast_ref());
-            if let Some(tls) = tls {
+            if let Some(tls) = error.downcast_ref() {
                 return Some(Self::of(tls));
             }
-            next = error.source();
+            // An error of I/O leaves out the error that it holds when it is asked for its source.
+            let shared = || error.downcast_ref::<Arc<io::Error>>().map(|io| &**io);
+            next = match error.downcast_ref::<io::Error>().or_else(shared) {
+                Some(io) => io.get_ref().map(|inner| -> &(dyn Error + 'static) { inner }),
+                None => error.source(),
+            };
         }
         None
     }
