@@ -21,8 +21,8 @@ use super::{
     secret::Secret,
     section::section,
     subscription::Subscription,
-    tracing::Tracing,
     tls::{Authorities, Identity, authorities, identity},
+    tracing::Tracing,
     values::{
         content_type, delays, harmless_headers, header_name, log_filter, phone_region, queue_name,
         redis_namespace, schema_base, shard_by, socket_address, source_name, source_names, text,
