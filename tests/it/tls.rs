@@ -168,7 +168,7 @@ impl Secure {
     /// Cuts every connection to the services.
     async fn cut(&self) {
         tokio::task::block_in_place(|| {
-            self.broker.ctl(&["close_all_connections", "a test cuts them"]);
+            self.broker.ctl(&["close_all_connections", "--global", "a test cuts them"]);
         });
         let client = redis::Client::open(self.redis.url(0)).unwrap();
         let mut connection = client.get_multiplexed_async_connection().await.unwrap();

@@ -125,6 +125,9 @@ impl ConnectError {
         if uri.scheme == AMQPScheme::AMQPS && is_of_tls(error.kind()) {
             return Self::Tls(host, cause, Fault::find(error).unwrap_or(Fault::NotTls));
         }
+        if uri.scheme == AMQPScheme::AMQPS && error.kind() == io::ErrorKind::ConnectionReset {
+            return Self::Tls(host, cause, Fault::Cut);
+        }
         Self::Unreachable(host, cause)
     }
 }

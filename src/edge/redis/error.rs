@@ -1,7 +1,5 @@
 //! The errors of Redis, and the infrastructure error that each of them is.
 
-use std::io;
-
 use redis::{ErrorKind, RedisError};
 
 use crate::edge::{tls::Fault, trouble::Trouble};
@@ -43,6 +41,11 @@ impl StoreError {
     /// Returns whether Redis has cut the connection, as one with TLS does that hears none.
     pub(super) fn is_reset(&self) -> bool {
         self.text.contains("reset by peer")
+    }
+
+    /// Returns the error of a connection with TLS that Redis has cut.
+    pub(super) fn cut_in_tls(self) -> Self {
+        Self::new(Trouble::StoreTls, format!("{}; {}", self.text, Fault::Cut.advice("redis")))
     }
 
     /// Returns what keeps Redis from being used.
@@ -98,7 +101,7 @@ const MEANINGS: [(&str, Trouble); 23] = [
 
 fn trouble_of(error: &RedisError) -> Trouble {
     if error.is_io_error() {
-        return if is_of_tls(error) { Trouble::StoreTls } else { Trouble::StoreDown };
+        return if Fault::find(error).is_some() { Trouble::StoreTls } else { Trouble::StoreDown };
     }
     let code = error.code().unwrap_or_default();
     let text = error.to_string();
@@ -110,23 +113,10 @@ fn trouble_of(error: &RedisError) -> Trouble {
     }
 }
 
-/// Returns whether the handshake of TLS failed: rustls reports its errors as invalid data.
-fn is_of_tls(error: &RedisError) -> bool {
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        if inner.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::InvalidData) {
-            return true;
-        }
-        cause = inner.source();
-    }
-    let text = error.to_string();
-    ["certificate", "InvalidContentType", "corrupt message", "handshake"]
-        .iter()
-        .any(|word| text.contains(word))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
 
     fn of(kind: ErrorKind, detail: &str) -> Trouble {
@@ -164,7 +154,8 @@ mod tests {
         assert_eq!(of(ErrorKind::AuthenticationFailed, "no"), Trouble::StoreLogin);
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
         assert_eq!(StoreError::from(RedisError::from(refused)).trouble(), Trouble::StoreDown);
-        let tls = io::Error::new(io::ErrorKind::InvalidData, "invalid peer certificate: UnknownIssuer");
+        let tls = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        let tls = io::Error::new(io::ErrorKind::InvalidData, tls);
         assert_eq!(StoreError::from(RedisError::from(tls)).trouble(), Trouble::StoreTls);
     }
 }

@@ -144,7 +144,9 @@ impl LinkKeeper {
                 Ok(Err(error)) => error,
                 Err(_) => StoreError::new(Trouble::StoreDown, format!("no answer within {SILENCE_MAX:?}")),
             };
-            let hint = match matches!(address, ConnectionAddr::TcpTls { .. }) {
+            let has_tls = matches!(address, ConnectionAddr::TcpTls { .. });
+            let error = if has_tls && error.is_reset() { error.cut_in_tls() } else { error };
+            let hint = match has_tls {
                 // A server without TLS waits for the rest of what it takes for a command.
                 true if error.trouble() == Trouble::StoreDown => " (does it speak TLS? rediss:// needs it)",
                 false if error.is_reset() => " (does it expect TLS? write rediss:// then)",

@@ -21,6 +21,9 @@ pub enum Fault {
     NonePresented,
     /// The server does not accept the certificate that it was shown.
     Refused,
+    /// The server cut the connection, as one may that was shown no certificate or another one than it asks for:
+    /// what it said of that is lost with what it had not read.
+    Cut,
     /// Anything else.
     Other,
 }
@@ -33,11 +36,16 @@ impl Fault {
             if let Some(tls) = error.downcast_ref() {
                 return Some(Self::of(tls));
             }
-            // An error of I/O leaves out the error that it holds when it is asked for its source.
-            let shared = || error.downcast_ref::<Arc<io::Error>>().map(|io| &**io);
-            next = match error.downcast_ref::<io::Error>().or_else(shared) {
-                Some(io) => io.get_ref().map(|inner| -> &(dyn Error + 'static) { inner }),
-                None => error.source(),
+            // An error of I/O leaves out the error that it holds when it is asked for its source, and so does
+            // what shares one.
+            next = if let Some(io) = error.downcast_ref::<io::Error>() {
+                io.get_ref().map(|inner| -> &(dyn Error + 'static) { inner })
+            } else if let Some(shared) = error.downcast_ref::<Arc<dyn Error + Send + Sync>>() {
+                Some(&**shared)
+            } else if let Some(shared) = error.downcast_ref::<Arc<io::Error>>() {
+                Some(&**shared)
+            } else {
+                error.source()
             };
         }
         None
@@ -97,6 +105,10 @@ impl Fault {
             Self::Refused => format!(
                 "it refuses the certificate in {section}.tls_certificate_file: check that it has not expired \
                  and that its CA is trusted there"
+            ),
+            Self::Cut => format!(
+                "it cut the connection: if it asks for a certificate, check {section}.tls_certificate_file and \
+                 {section}.tls_key_file"
             ),
             Self::Other => format!("check {section}.url, and the certificates of both sides"),
         }
