@@ -51,6 +51,23 @@ impl Worker {
 }
 
 impl Config {
+    /// Returns the configured certificates: their keys in the configuration, and the time in seconds since
+    /// 1970 at which each can no longer be used. A chain lasts as long as the first of it to expire, a file
+    /// of CAs as long as the last: it holds the old one and the new one while one replaces the other.
+    pub fn certificates(&self) -> Vec<(&'static str, i64)> {
+        let Self { amqp, redis, receiver, admin, .. } = self;
+        let authorities = [("amqp.tls_ca_file", &amqp.tls_ca), ("redis.tls_ca_file", &redis.tls_ca)];
+        let identities = [
+            ("amqp.tls_certificate_file", &amqp.tls_identity),
+            ("redis.tls_certificate_file", &redis.tls_identity),
+            ("receiver.tls_certificate_file", &receiver.tls_identity),
+            ("admin.tls_certificate_file", &admin.tls_identity),
+        ];
+        let authorities = authorities.into_iter().filter_map(|(key, ca)| Some((key, ca.as_ref()?.expires())));
+        let identities = identities.into_iter().filter_map(|(key, own)| Some((key, own.as_ref()?.expires())));
+        authorities.chain(identities).collect()
+    }
+
     /// Reads the file at `path`, if there is one, and applies the environment.
     ///
     /// `HOOKSWITCH_<SECTION>_<KEY>` overrides a key of every section except sources and subscriptions. An

@@ -14,7 +14,6 @@ use rustls::{
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
 use super::{
-    Config,
     format::quoted,
     read::{Given, Section},
     secret::Secret,
@@ -51,6 +50,11 @@ pub struct Identity {
 }
 
 impl Authorities {
+    /// Returns the time in seconds since 1970 from which it is of no use.
+    pub(super) fn expires(&self) -> i64 {
+        self.expires
+    }
+
     /// Reads certificates in PEM. `None` if there is none, or one cannot be read.
     ///
     /// `path` is where they come from.
@@ -81,6 +85,11 @@ impl Authorities {
 }
 
 impl Identity {
+    /// Returns the time in seconds since 1970 from which it is of no use.
+    pub(super) fn expires(&self) -> i64 {
+        self.expires
+    }
+
     /// Returns the certificate and those that follow it, in PEM.
     pub fn certificates(&self) -> &str {
         &self.certificates
@@ -125,25 +134,6 @@ impl fmt::Debug for Authorities {
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Identity").field(&self.certificate_path).finish()
-    }
-}
-
-impl Config {
-    /// Returns the configured certificates: their keys in the configuration, and the time in seconds since
-    /// 1970 at which each can no longer be used. A chain lasts as long as the first of it to expire, a file
-    /// of CAs as long as the last: it holds the old one and the new one while one replaces the other.
-    pub fn certificates(&self) -> Vec<(&'static str, i64)> {
-        let Self { amqp, redis, receiver, admin, .. } = self;
-        let authorities = [("amqp.tls_ca_file", &amqp.tls_ca), ("redis.tls_ca_file", &redis.tls_ca)];
-        let identities = [
-            ("amqp.tls_certificate_file", &amqp.tls_identity),
-            ("redis.tls_certificate_file", &redis.tls_identity),
-            ("receiver.tls_certificate_file", &receiver.tls_identity),
-            ("admin.tls_certificate_file", &admin.tls_identity),
-        ];
-        let authorities = authorities.into_iter().filter_map(|(key, ca)| Some((key, ca.as_ref()?.expires)));
-        let identities = identities.into_iter().filter_map(|(key, own)| Some((key, own.as_ref()?.expires)));
-        authorities.chain(identities).collect()
     }
 }
 

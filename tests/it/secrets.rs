@@ -112,7 +112,10 @@ async fn secrets_are_in_no_log_error_help_or_list_of_processes() {
         format!("tls_certificate_file = \"{}\"\ntls_key_file = \"{}\"\n", file("own.crt"), file("own.key"));
     let toml = seen_by(&all, &user, &password).toml;
     let toml = toml
-        .replace("[receiver]\nlisten = \"127.0.0.1:0\"\n", &format!("[receiver]\nlisten = \"127.0.0.1:{listen}\"\n{tls}"))
+        .replace(
+            "[receiver]\nlisten = \"127.0.0.1:0\"\n",
+            &format!("[receiver]\nlisten = \"127.0.0.1:{listen}\"\n{tls}"),
+        )
         .replace(
             "[admin]\nlisten = \"127.0.0.1:0\"\n",
             &format!("[admin]\nlisten = \"127.0.0.1:{admin}\"\n{tls}token_file = \"{}\"\n", file("token")),
@@ -120,8 +123,8 @@ async fn secrets_are_in_no_log_error_help_or_list_of_processes() {
         .replace(
             "[sources.salpre]\nprovider = \"salpre\"\nauth = \"none\"\n",
             &format!(
-                "[sources.salpre]\nprovider = \"salpre\"\nauth = \"header_token\"\nauth_header = \"x-token\"\n\
-                 secret_file = \"{}\"\nsecond_secret = \"{second}\"\n",
+                "[sources.salpre]\nprovider = \"salpre\"\nauth = \"header_token\"\n\
+                 auth_header = \"x-token\"\nsecret_file = \"{}\"\nsecond_secret = \"{second}\"\n",
                 file("source")
             ),
         );

@@ -1,5 +1,5 @@
-//! TLS to the broker, to Redis, and from clients: with certificates that are good, and with every kind of those
-//! that are not.
+//! TLS to the broker, to Redis, and from clients: with certificates that are good, and with every kind of
+//! those that are not.
 
 use std::{sync::Arc, time::Duration};
 

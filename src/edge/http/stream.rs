@@ -1,5 +1,5 @@
-//! A connection's socket, with or without TLS, and with limits on the time that a client takes: for the head of
-//! a request, between two requests, and for taking an answer.
+//! A connection's socket, with or without TLS, and with limits on the time that a client takes: for the head
+//! of a request, between two requests, and for taking an answer.
 
 use std::{
     io,

@@ -21,8 +21,8 @@ pub enum Fault {
     NonePresented,
     /// The server does not accept the certificate that it was shown.
     Refused,
-    /// The server cut the connection, as one may that was shown no certificate or another one than it asks for:
-    /// what it said of that is lost with what it had not read.
+    /// The server cut the connection, as one may that was shown no certificate or another one than it asks
+    /// for: what it said of that is lost with what it had not read.
     Cut,
     /// Anything else.
     Other,
@@ -107,8 +107,8 @@ impl Fault {
                  and that its CA is trusted there"
             ),
             Self::Cut => format!(
-                "it cut the connection: if it asks for a certificate, check {section}.tls_certificate_file and \
-                 {section}.tls_key_file"
+                "it cut the connection: if it asks for a certificate, check {section}.tls_certificate_file \
+                 and {section}.tls_key_file"
             ),
             Self::Other => format!("check {section}.url, and the certificates of both sides"),
         }
