@@ -55,6 +55,11 @@ impl Cluster {
         cluster
     }
 
+    /// Returns the name of a node.
+    pub fn name(&self, node: usize) -> &str {
+        &self.names[node]
+    }
+
     /// Returns the addresses of vhost `n` on all nodes.
     pub fn urls(&self, n: usize) -> String {
         self.nodes.iter().map(|node| node.url(n)).collect::<Vec<_>>().join(",")

@@ -11,6 +11,7 @@
 mod brokers;
 mod cluster;
 mod load;
+mod members;
 mod network;
 mod stores;
 #[path = "../it/support/mod.rs"]

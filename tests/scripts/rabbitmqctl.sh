@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Runs rabbitmqctl against the private broker of DIR: rabbitmqctl.sh DIR COMMAND …
+# Runs rabbitmqctl, or another of RabbitMQ's tools, against the private broker of DIR:
+# rabbitmqctl.sh DIR [rabbitmq-queues|rabbitmq-streams|rabbitmq-upgrade] COMMAND …
 set -euo pipefail
 if [ $# -lt 2 ]; then
-    echo "usage: rabbitmqctl.sh DIR COMMAND …" >&2
+    echo "usage: rabbitmqctl.sh DIR [TOOL] COMMAND …" >&2
     exit 64
 fi
 if [ ! -s "$1/amqp.port" ]; then
@@ -17,4 +18,10 @@ if ! answers "$ERL_EPMD_PORT"; then
     echo "rabbitmqctl.sh: no RabbitMQ is running in $dir: start it with deploy/local/rabbitmq-server.sh" >&2
     exit 69
 fi
-exec /usr/lib/rabbitmq/bin/rabbitmqctl "$@"
+tool=rabbitmqctl
+case $1 in rabbitmq-*)
+    tool=$1
+    shift
+    ;;
+esac
+exec "/usr/lib/rabbitmq/bin/$tool" "$@"
