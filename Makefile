@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up down clean-data secrets build test test-rabbitmq-4 check map million faults faults-long cluster simulate containers manifests pods deb alerts
+.PHONY: help up down clean-data secrets build test test-rabbitmq-4 check map million faults faults-long cluster simulate containers manifests pods deb alerts operations
 .PHONY: upgrade examples types contract release-contract mutants bench bench-node bench-latency bench-growth bench-fairness bench-flame bench-micro fmt lint doc
 
 help: ## List the targets
@@ -62,6 +62,9 @@ manifests: ## Render the Helm chart into the generated files of deploy/kubernete
 alerts: ## Fire each alert by a real fault on a real Prometheus, and ask it each query of the dashboards; takes minutes
 	@deploy/local/install.sh rabbitmq-server redis-server prometheus
 	cargo test --locked --test alerts -- --include-ignored --nocapture
+
+operations: ## Run the commands of docs/operations.md, section "One machine", and check what they print
+	@tests/scripts/operations.sh
 
 million: ## Time each dead-letter command on a million dead letters, and measure its memory
 	@deploy/local/install.sh rabbitmq-server redis-server
