@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# `make operations`: runs the commands of docs/operations.md, section "One machine", as they stand there, and checks
-# what they print. Everything is in a folder and on ports of its own, and is gone afterwards.
+# `make operations`: runs the commands of docs/operations.md, section "One machine", as they stand there, and
+# checks what they print. Everything is in a folder and on ports of its own, and is gone afterwards.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -17,8 +17,10 @@ trap stop EXIT
 commands=$(mktemp) printed=$(mktemp)
 {
     echo 'set -euo pipefail'
-    awk '/^## / { inside = /One machine/ } inside && /^```$/ { code = 0 } inside && code; inside && /^```sh$/ { code = 1 }' \
-        docs/operations.md
+    awk '/^## / { inside = /One machine/ }
+        inside && /^```$/ { code = 0 }
+        inside && code
+        inside && /^```sh$/ { code = 1 }' docs/operations.md
 } >"$commands"
 [ "$(grep -c . "$commands")" -gt 40 ] || { echo 'docs/operations.md has lost its commands' >&2; exit 1; }
 
