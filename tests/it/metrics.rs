@@ -39,7 +39,7 @@ async fn links_and_waits_are_measured_while_webhooks_pass() {
     assert_eq!(worker.metric("hookswitch_redis_may_evict "), 0.0);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_shows_its_cause_its_time_and_the_age_of_what_waits() {
     let redis = tokio::task::spawn_blocking(Redis::start).await.unwrap();
     let world = World::with_redis(&redis).await;
@@ -59,12 +59,7 @@ async fn an_outage_shows_its_cause_its_time_and_the_age_of_what_waits() {
     assert!(worker.metric(down) > before, "the time is counted while it passes");
     assert!(worker.metric("hookswitch_reconnects_total{link=\"redis\",cause=\"store_down\"}") >= 1.0);
 
-    tokio::task::spawn_blocking(move || {
-        redis.start_again();
-        redis
-    })
-    .await
-    .unwrap();
+    tokio::task::block_in_place(|| redis.start_again());
     worker.ready().await;
     until("nothing waits", async || {
         worker.metric("hookswitch_oldest_in_hand_seconds{source=\"salpre\"}") == 0.0
