@@ -59,8 +59,8 @@ impl Authorities {
     ///
     /// `path` is where they come from.
     pub fn parse(path: &str, pem: String) -> Option<Self> {
-        let certificates = certificates(&pem)?;
-        let expires = certificates.iter().map(expiry).collect::<Option<Vec<_>>>()?.into_iter().max()?;
+        let (certificates, expiries) = certificates(&pem)?;
+        let expires = expiries.into_iter().max()?;
         let mut roots = RootCertStore::empty();
         for certificate in certificates {
             roots.add(certificate).ok()?;
@@ -137,10 +137,11 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// Reads all certificates of a text in PEM. `None` if there is none, or one cannot be read.
-fn certificates(pem: &str) -> Option<Vec<CertificateDer<'static>>> {
+/// Reads all certificates of a text in PEM, and when they expire. `None` if one cannot be read.
+fn certificates(pem: &str) -> Option<(Vec<CertificateDer<'static>>, Vec<i64>)> {
     let found = CertificateDer::pem_slice_iter(pem.as_bytes()).collect::<Result<Vec<_>, _>>().ok()?;
-    (!found.is_empty()).then_some(found)
+    let expiries = found.iter().map(expiry).collect::<Option<_>>()?;
+    Some((found, expiries))
 }
 
 /// Returns the second since 1970 at which a certificate expires.
@@ -197,10 +198,8 @@ struct Chain {
 impl Chain {
     fn read(given: &Given, section: &Section<'_>) -> Option<Self> {
         let pem = section.file(given)?;
-        let read = certificates(&pem).and_then(|certificates| {
-            let expiries = certificates.iter().map(expiry).collect::<Option<Vec<_>>>()?;
-            Some((certificates, expiries.into_iter().min()?))
-        });
+        let read = certificates(&pem)
+            .and_then(|(certificates, expiries)| Some((certificates, expiries.into_iter().min()?)));
         if read.is_none() {
             section.wrong(given, format!("{CERTIFICATE_VALUES}: it has none, or one that cannot be read"));
         }

@@ -122,14 +122,7 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "RabbitMQ frozen for 1.5 s of every 1.8 s",
         alerts: &["HookswitchBrokerSlow"],
-        make: |stage| {
-            let pid = stage.broker.pid();
-            repeating(300, move || {
-                signal(pid, "STOP");
-                std::thread::sleep(Duration::from_millis(1_500));
-                signal(pid, "CONT");
-            })
-        },
+        make: |stage| freezing(300, stage.broker.pid(), Duration::from_millis(1_500)),
         mend: |_| {},
     },
     Fault {
@@ -234,14 +227,7 @@ pub const FAULTS: &[Fault] = &[
     Fault {
         name: "Redis paused for 0.4 s of every 0.5 s",
         alerts: &["HookswitchRedisSlow"],
-        make: |stage| {
-            let pid = stage.redis.pid();
-            repeating(100, move || {
-                signal(pid, "STOP");
-                std::thread::sleep(Duration::from_millis(400));
-                signal(pid, "CONT");
-            })
-        },
+        make: |stage| freezing(100, stage.redis.pid(), Duration::from_millis(400)),
         mend: |_| {},
     },
     Fault {
@@ -366,6 +352,15 @@ pub const FAULTS: &[Fault] = &[
 /// Does something again and again, with this pause in milliseconds.
 fn repeating(pause: u64, each: impl FnMut() + Send + 'static) -> Kept {
     Some(Box::new(Repeating::every(Duration::from_millis(pause), each)))
+}
+
+/// Freezes a process again and again, with this pause in milliseconds.
+fn freezing(pause: u64, pid: u32, frozen: Duration) -> Kept {
+    repeating(pause, move || {
+        signal(pid, "STOP");
+        std::thread::sleep(frozen);
+        signal(pid, "CONT");
+    })
 }
 
 fn signal(pid: u32, signal: &str) {

@@ -242,9 +242,8 @@ fn subject(subject: &str) -> Cow<'_, str> {
 /// Returns the value of an attribute. The characters that CloudEvents forbids are percent-encoded, and so is
 /// `%` beside them.
 fn attribute(text: &str) -> Cow<'_, str> {
-    // Most are printable ASCII. The loop has no early exit, so that it is vectorized.
-    let is_plain = text.bytes().fold(true, |all, byte| all & (b' '..0x7f).contains(&byte));
-    if is_plain || text.chars().all(percent::is_allowed) {
+    // Most are printable ASCII.
+    if percent::is_plain(text, |_| true) || text.chars().all(percent::is_allowed) {
         return Cow::Borrowed(text);
     }
     let mut encoded = String::new();

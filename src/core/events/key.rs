@@ -30,9 +30,7 @@ impl IdempotencyKey {
                 key.push(':');
             }
             let part = part.as_ref();
-            // The loop has no early exit, so that it is vectorized.
-            let is_plain = |b: u8| (b' '..0x7f).contains(&b) & (b != b':') & (b != b'%');
-            if part.bytes().fold(true, |all, b| all & is_plain(b)) {
+            if percent::is_plain(part, |byte| (byte != b':') & (byte != b'%')) {
                 key.push_str(part);
             } else {
                 percent::encode(part, |c| !matches!(c, ':' | '%') && percent::is_allowed(c), &mut key);

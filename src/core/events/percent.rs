@@ -18,6 +18,12 @@ pub(super) fn encode(text: &str, kept: impl Fn(char) -> bool, out: &mut String) 
     out.push_str(rest);
 }
 
+/// Returns true if `text` is printable ASCII, each byte of which is `plain`. The loop has no early exit, so
+/// that it is vectorized.
+pub(super) fn is_plain(text: &str, plain: impl Fn(u8) -> bool) -> bool {
+    text.bytes().fold(true, |all, byte| all & (b' '..0x7f).contains(&byte) & plain(byte))
+}
+
 /// Returns true if CloudEvents allows `c` in an attribute: all but control characters and noncharacters.
 pub(super) fn is_allowed(c: char) -> bool {
     let is_noncharacter = matches!(c, '\u{fdd0}'..='\u{fdef}') || (c as u32 & 0xfffe) == 0xfffe;

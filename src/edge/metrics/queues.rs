@@ -4,11 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use prometheus_client::metrics::{family::Family, gauge::Gauge};
 
-use super::registry::{Registry, labels};
+use super::registry::{Registry, SourceLabels, labels};
 use crate::core::{delivery::retry::Tier, webhook::SourceName};
 
 labels! {
-    SourceLabels { source: String }
     TierLabels { tier: String }
     QueueLabels { queue: String }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram};
 
 use super::{
-    registry::{Registry, labels},
+    registry::{Registry, SourceLabels, labels},
     share::GaugeShare,
 };
 use crate::core::webhook::SourceName;
@@ -52,7 +52,6 @@ pub const REFUSALS: [&str; 19] = [
 labels! {
     AnswerLabels { source: String, status: u16 }
     RefusalLabels { source: String, refusal: &'static str }
-    SourceLabels { source: String }
 }
 
 /// The metrics of a receiver.

@@ -166,10 +166,10 @@ pub(super) trait Labels: EncodeLabelSet + Clone + Debug + Eq + Hash + Send + Syn
 
 /// Declares sets of labels as structs with one field a label.
 macro_rules! labels {
-    ($($set:ident { $($label:ident: $value:ty),+ $(,)? })+) => {$(
+    ($($vis:vis $set:ident { $($label:ident: $value:ty),+ $(,)? })+) => {$(
         #[derive(Clone, Debug, PartialEq, Eq, Hash, ::prometheus_client::encoding::EncodeLabelSet)]
-        struct $set {
-            $($label: $value),+
+        $vis struct $set {
+            $($vis $label: $value),+
         }
 
         impl $crate::edge::metrics::registry::Labels for $set {
@@ -181,6 +181,10 @@ macro_rules! labels {
     )+};
 }
 pub(super) use labels;
+
+labels! {
+    pub(super) SourceLabels { source: String }
+}
 
 #[cfg(test)]
 mod tests {

@@ -11,7 +11,7 @@ use std::{
 use jiff::Timestamp;
 use prometheus_client::metrics::{family::Family, gauge::Gauge, histogram::Histogram};
 
-use super::registry::{Registry, labels};
+use super::registry::{Registry, SourceLabels};
 use crate::core::webhook::SourceName;
 
 /// Bounds of the buckets of `hookswitch_wait_seconds`, in seconds: from an idle system to a day's outage.
@@ -20,10 +20,6 @@ const WAIT_SECONDS: [f64; 14] =
 
 /// Nothing is in hand.
 const NONE: i64 = i64::MAX;
-
-labels! {
-    SourceLabels { source: String }
-}
 
 /// The metrics of waiting webhooks.
 #[derive(Debug)]

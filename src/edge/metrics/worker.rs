@@ -11,7 +11,7 @@ use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge,
 
 use super::{
     queues::QueueMetrics,
-    registry::{Registry, labels},
+    registry::{Registry, SourceLabels, labels},
     share::GaugeShare,
     store::StoreMetrics,
     waits::WaitMetrics,
@@ -49,7 +49,6 @@ pub(super) const LEDGER_STATES: [(&str, InState); 6] = [
 ];
 
 labels! {
-    SourceLabels { source: String }
     DispositionLabels { source: String, disposition: &'static str }
     TierLabels { source: String, tier: String }
     ReasonLabels { source: String, reason: &'static str }

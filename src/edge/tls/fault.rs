@@ -42,8 +42,6 @@ impl Fault {
                 io.get_ref().map(|inner| -> &(dyn Error + 'static) { inner })
             } else if let Some(shared) = error.downcast_ref::<Arc<dyn Error + Send + Sync>>() {
                 Some(&**shared)
-            } else if let Some(shared) = error.downcast_ref::<Arc<io::Error>>() {
-                Some(&**shared)
             } else {
                 error.source()
             };
