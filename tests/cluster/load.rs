@@ -193,7 +193,10 @@ pub async fn account(
     watch: Watch,
 ) -> usize {
     let count = count(world, office, load).await;
+    // A task that is aborted keeps its workers until it has ended.
     watch.task.abort();
+    let ended = watch.task.await;
+    assert!(ended.is_err_and(|e| e.is_cancelled()), "the watch panicked");
     let longest = watch.gap.lock().unwrap().longest.as_secs_f64();
     println!("{test}: {faults} faults, {count} and {longest:.1} s without an event");
     count.duplicates
