@@ -1,15 +1,22 @@
 //! Three RabbitMQ nodes: what becomes of accepted webhooks when some of them fail.
 
 use std::{
+    collections::BTreeMap,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex as StdMutex, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
     time::Duration,
 };
 
-use hookswitch::edge::amqp::topology::Topology;
+use hookswitch::{
+    core::{
+        providers::{self, NormalizeError, Normalized},
+        webhook::{DeliveryId, Webhook},
+    },
+    edge::amqp::topology::Topology,
+};
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::{
@@ -70,22 +77,18 @@ impl Scene {
         let (shared, cluster) = shared().await;
         let vhost = shared.next.fetch_add(1, Ordering::Relaxed);
         assert!(vhost <= VHOSTS, "more tests than vhosts");
-        let world_at = |urls: &str| {
-            let toml = World::configured(urls, &shared.redis.url(vhost), "").toml;
-            // Every connection that a node takes with it counts as a delivery of what it held.
-            World::of_toml(toml.replace("delivery_limit = 5", "delivery_limit = 100"))
-        };
+        let world_at = |urls: &str| retrying(urls, &shared.redis.url(vhost));
         let world = world_at(&cluster.urls(vhost));
         world.apply().await;
         let queues = tokio::task::block_in_place(|| cluster.queues(0, vhost));
         let leads = |node: &usize| queues.iter().filter(|queue| queue.leader == Some(*node)).count();
         let busiest = (0..NODES).max_by_key(leads).unwrap();
         let (mut receivers, mut workers) =
-            (vec![world.receiver().await], vec![world.worker(), world.worker()]);
+            (vec![world.receiver().await], vec![worker(&world), worker(&world)]);
         if lonely_clients {
             let lonely = world_at(&cluster.nodes[busiest].url(vhost));
             receivers.push(lonely.receiver().await);
-            workers.push(lonely.worker());
+            workers.push(worker(&lonely));
         }
         for receiver in &receivers {
             receiver.ready().await;
@@ -122,8 +125,26 @@ impl Scene {
         .await;
     }
 
+    /// Waits until each delay queue has let a canary out that was sent from now on.
+    ///
+    /// One is sent and looked for within a minute. One that is missing shows until another comes back.
+    pub async fn delays_are_kept(&self) {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let tiers = self.world.config.retry.schedule().all_tiers().len();
+        until("no delay queue is overdue", async || {
+            let metrics: String = self.workers.iter().map(RunningProcess::metrics).collect();
+            let lines = metrics.lines().filter(|line| line.starts_with("hookswitch_retry_overdue_seconds{"));
+            let overdue: Vec<_> = lines.map(|line| !line.ends_with(" 0")).collect();
+            overdue.len() == tiers && !overdue.contains(&true)
+        })
+        .await;
+    }
+
     pub async fn close(self, test: &str, faults: usize) {
         let Self { cluster, vhost, busiest, world, workers, load, watch, .. } = self;
+        let retries: f64 = workers.iter().map(|worker| worker.metric("hookswitch_retries_total")).sum();
+        assert!(retries > 0.0, "nothing was in the delay queues");
+        println!("{test}: {retries} retries");
         let office = Office { broker: &cluster.nodes[busiest], vhost };
         let duplicates = account(test, faults, &world, office, load, watch).await;
         // What was under way in every worker in the moments of a fault and of the recovery from it.
@@ -133,6 +154,34 @@ impl Scene {
             worker.finish().await;
         }
     }
+}
+
+/// A world in which some retries wait whatever happens to brokers.
+pub fn retrying(amqp: &str, redis: &str) -> World {
+    let toml = World::configured(amqp, redis, "[retry.retries]\ninvalid_payload = 2").toml;
+    // Every connection that a node takes with it counts as a delivery of what it held.
+    let toml = toml.replace("delivery_limit = 5", "delivery_limit = 100");
+    World::of_toml(toml.replace("400ms", "10s"))
+}
+
+/// Starts a worker to which one webhook in eight looks invalid once, and another one twice.
+pub fn worker(world: &World) -> RunningProcess {
+    fn normalize(webhook: &Webhook) -> Result<Normalized<'_>, NormalizeError> {
+        static FAILURES: StdMutex<BTreeMap<DeliveryId, u8>> = StdMutex::new(BTreeMap::new());
+        let mut all = FAILURES.lock().unwrap();
+        let failures = all.entry(webhook.delivery_id).or_default();
+        let due = match webhook.delivery_id.uuid().as_bytes()[15] % 8 {
+            0 => 2,
+            1 => 1,
+            _ => 0,
+        };
+        if *failures == due {
+            return providers::normalize(webhook);
+        }
+        *failures += 1;
+        Err(NormalizeError::InvalidPayload { path: "$".to_owned(), problem: "is not read yet".to_owned() })
+    }
+    world.worker_with(normalize)
 }
 
 /// Returns whether a receiver accepts a webhook. It is one that is done, so it gives no event.
