@@ -3,10 +3,8 @@
 pub mod dead_letters;
 mod fairness;
 pub mod ledger;
-pub mod parts;
 pub mod process;
 pub mod receiver;
-pub mod reload;
 mod schemas;
 pub mod shards;
 mod token;

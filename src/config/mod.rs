@@ -5,7 +5,6 @@
 mod addresses;
 mod check;
 mod document;
-mod fixed;
 mod format;
 mod items;
 mod keys;

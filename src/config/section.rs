@@ -49,7 +49,7 @@ macro_rules! section {
         }
     ) => {
         $(#[doc = $about])+
-        #[derive(Clone, Debug, PartialEq)]
+        #[derive(Clone, Debug)]
         $vis struct $Section {
             $( $(#[doc = $doc])+ $vis $key: $type, )+
         }

@@ -192,7 +192,7 @@ pub async fn account(
     load: Load,
     watch: Watch,
 ) -> usize {
-    let count = count(world, office, load).await;
+    let count = count(&[(world, office)], load).await;
     // A task that is aborted keeps its workers until it has ended.
     watch.task.abort();
     let ended = watch.task.await;
@@ -224,13 +224,16 @@ impl fmt::Display for Count {
 
 /// Ends the load, waits until everything has come through, and counts what became of it.
 ///
-/// What holds after every fault is checked here: nothing lost, nothing dead, nothing unrouted, nothing left
-/// over, no event that was not sent, and duplicates under the same id only.
-pub async fn count(world: &World, office: Office<'_>, load: Load) -> Count {
+/// What holds after every fault is checked here, of all brokers together: nothing lost, nothing dead, nothing
+/// unrouted, nothing left over, no event that was not sent, and duplicates under the same id only.
+pub async fn count(places: &[(&World, Office<'_>)], load: Load) -> Count {
     let senders = load.end().await;
     let accepted = senders.accepted.lock().unwrap().clone();
-    office.empty("all work is done", |queue| queue.starts_with("raw.") || queue.starts_with("retry.")).await;
-    let ids = consume(world, &accepted).await;
+    let is_work = |queue: &str| queue.starts_with("raw.") || queue.starts_with("retry.");
+    for (_, office) in places {
+        office.empty("all work is done", is_work).await;
+    }
+    let ids = consume(places.iter().map(|(world, _)| *world), &accepted).await;
     let lost: Vec<_> = accepted.iter().filter(|n| !ids.contains_key(n)).collect();
     assert!(lost.is_empty(), "lost, of {}: {lost:?}", accepted.len());
     assert!(
@@ -242,7 +245,9 @@ pub async fn count(world: &World, office: Office<'_>, load: Load) -> Count {
     }
     // The one holds the record of what was applied, and canaries come and go in the other.
     let counts = |name: &str| ![names::TOPOLOGY_LOG, names::CANARY_QUEUE].contains(&name);
-    office.empty("no dead letter, nothing unrouted, nothing left over", counts).await;
+    for (_, office) in places {
+        office.empty("no dead letter, nothing unrouted, nothing left over", counts).await;
+    }
     let longest = senders.gap.lock().unwrap().longest;
     Count {
         accepted: accepted.len(),
@@ -253,28 +258,36 @@ pub async fn count(world: &World, office: Office<'_>, load: Load) -> Count {
 }
 
 /// Takes what there is of events, and waits for those of `wanted` that are not there: the ids by call.
-async fn consume(world: &World, wanted: &BTreeSet<usize>) -> BTreeMap<usize, Vec<String>> {
+async fn consume<'a>(
+    worlds: impl Iterator<Item = &'a World> + Clone,
+    wanted: &BTreeSet<usize>,
+) -> BTreeMap<usize, Vec<String>> {
+    let mut ids = BTreeMap::new();
+    let began = Instant::now();
+    loop {
+        for world in worlds.clone() {
+            take(world, &mut ids).await;
+        }
+        if wanted.iter().all(|n| ids.contains_key(n)) || began.elapsed() > PATIENCE {
+            return ids;
+        }
+    }
+}
+
+/// Takes events until none has come for a while.
+async fn take(world: &World, ids: &mut BTreeMap<usize, Vec<String>>) {
     let connection = world.client().await;
     let channel = connection.create_channel().await.unwrap();
     channel.basic_qos(500, BasicQosOptions::default()).await.unwrap();
     let options = BasicConsumeOptions::default();
     let mut consumer =
         channel.basic_consume("events.all".into(), "".into(), options, Default::default()).await.unwrap();
-    let mut ids: BTreeMap<usize, Vec<String>> = BTreeMap::new();
-    let began = Instant::now();
-    loop {
-        match tokio::time::timeout(Duration::from_millis(1_500), consumer.next()).await {
-            Ok(delivery) => {
-                let delivery = delivery.expect("the consumer goes on").unwrap();
-                let event: Value = serde_json::from_slice(&delivery.data).unwrap();
-                let id = event["id"].as_str().unwrap().to_owned();
-                ids.entry(calls(&[event])[0]).or_default().push(id);
-                delivery.ack(BasicAckOptions::default()).await.unwrap();
-            }
-            Err(_) if wanted.iter().all(|n| ids.contains_key(n)) || began.elapsed() > PATIENCE => break,
-            Err(_) => {}
-        }
+    while let Ok(delivery) = tokio::time::timeout(Duration::from_millis(1_500), consumer.next()).await {
+        let delivery = delivery.expect("the consumer goes on").unwrap();
+        let event: Value = serde_json::from_slice(&delivery.data).unwrap();
+        let id = event["id"].as_str().unwrap().to_owned();
+        ids.entry(calls(&[event])[0]).or_default().push(id);
+        delivery.ack(BasicAckOptions::default()).await.unwrap();
     }
     connection.close(200, "".into()).await.unwrap();
-    ids
 }

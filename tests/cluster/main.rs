@@ -12,6 +12,7 @@ mod brokers;
 mod cluster;
 mod load;
 mod members;
+mod moving;
 mod network;
 mod stores;
 #[path = "../it/support/mod.rs"]

@@ -37,7 +37,6 @@ mod receiving;
 mod redaction;
 mod redis_keys;
 mod redis_refusals;
-mod reload;
 mod rights;
 mod secrets;
 mod shards;

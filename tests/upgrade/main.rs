@@ -152,7 +152,7 @@ async fn an_upgrade_under_load_loses_nothing_and_publishes_nothing_twice() {
     let receivers = roll(receivers, &old, &load).await;
     let receivers = roll(receivers, &new, &load).await;
 
-    let count = count(&world, Office { broker: &broker, vhost: 1 }, load).await;
+    let count = count(&[(&world, Office { broker: &broker, vhost: 1 })], load).await;
     println!("upgrade: {count}");
     assert_eq!(count.duplicates, 0);
     workers.into_iter().chain(receivers).for_each(Process::stop);

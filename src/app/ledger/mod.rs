@@ -12,7 +12,4 @@ pub use self::{
     books::{Books, Open, REPORT_EVERY},
     probe::Probe,
 };
-pub(super) use self::{
-    delays::Delays,
-    keeper::{Keeper, Scope},
-};
+pub(super) use self::{delays::Delays, keeper::Keeper};

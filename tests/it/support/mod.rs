@@ -17,8 +17,7 @@ use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use hookswitch::{
     app::{
-        parts::Roles,
-        process::{Process, ProcessError, Status},
+        process::{Process, ProcessError, Roles, Status},
         worker::read::Normalize,
     },
     config::{Amqp, Config, Log, LogFormat},

@@ -121,7 +121,8 @@ impl Broker {
         broker
     }
 
-    /// Prepares one that is not started yet, with more settings for `rabbitmq-server.sh`.
+    /// Prepares one that is not started yet, with more settings for `rabbitmq-server.sh` and
+    /// `in-services-root.sh`.
     pub fn prepare(vhosts: usize, port: u16, environment: Vec<(&'static str, String)>) -> Self {
         let service = Service { child: Mutex::new(None), dir: folder(), port };
         Self { service, vhosts, environment }
@@ -198,6 +199,7 @@ impl Broker {
             .arg(checkout("tests/scripts/rabbitmqctl.sh"))
             .arg(self.service.dir.path())
             .args(arguments)
+            .envs(self.environment.iter().cloned())
             .output()
             .unwrap();
         let said = if output.status.success() { Ok(output.stdout) } else { Err(output.stderr) };
