@@ -254,6 +254,32 @@ def check_broker(where, documents):
         yield f"{where}: RabbitMQ has fewer than three nodes"
 
 
+def documents_of(values):
+    """The documents that the chart renders."""
+    return [document for text in chart(values).values() for document in parsed(text)]
+
+
+# As docs/tls.md has it for a chart with HTTPS and a token on the admin listener.
+GUARDED = {
+    "adminScheme": "HTTPS",
+    "monitoring": {
+        "enabled": True,
+        "endpoint": {
+            "authorization": {"credentials": {"name": "hookswitch", "key": "admin_token"}},
+            "tlsConfig": {"ca": {"configMap": {"name": "ca", "key": "ca.pem"}}},
+        },
+    },
+}
+
+
+def check_guarded(documents):
+    """Probes and Prometheus ask over HTTPS."""
+    asked = re.findall(r'"(?:httpGet": {|port": "admin", "interval)[^}]*', json.dumps(documents))
+    others = [question for question in asked if not re.search(r'"scheme": "https"', question, re.IGNORECASE)]
+    if len(asked) != 7 or others:
+        yield f"with adminScheme HTTPS, of {len(asked)} questions these are not asked over it: {others}"
+
+
 def check(copy):
     known = dict(schemas())
     production = kustomized(copy / "overlays/production")
@@ -262,12 +288,14 @@ def check(copy):
         "overlays/dev": kustomized(copy / "overlays/dev"),
         "overlays/production": production,
         "secrets.example.yaml": read(KUBERNETES / "secrets.example.yaml"),
-        "the chart": [document for text in chart({}).values() for document in parsed(text)],
+        "the chart": documents_of({}),
+        "the guarded chart": documents_of(GUARDED),
     }
     findings = [*check_generated(), *check_lint(), *check_values(), *check_job()]
     for where, documents in everything.items():
         findings += check_schemas(where, documents, known)
         findings += check_pods(where, documents)
+    findings += check_guarded(everything["the guarded chart"])
     findings += check_permissions("overlays/production", production)
     findings += check_alerts("overlays/production", production)
     findings += check_broker("overlays/production", production)

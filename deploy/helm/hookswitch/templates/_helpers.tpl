@@ -105,3 +105,13 @@ annotations:
   checksum/config: {{ sha256sum .Values.config.toml }}
 {{- end }}
 {{- end }}
+
+{{- /* What a probe asks. */}}
+{{- define "hookswitch.get" -}}
+httpGet:
+  path: {{ .path }}
+  port: admin
+  {{- if ne .root.Values.adminScheme "HTTP" }}
+  scheme: {{ .root.Values.adminScheme }}
+  {{- end }}
+{{- end }}
