@@ -99,14 +99,16 @@ else
     say "no new events: all of these samples were done before, so they count as duplicates"
 fi
 
-say "posting one sample again, and a body that is not JSON"
+say "posting one sample twice, and a body that is not JSON"
 post() { curl -sS -o /dev/null -w "POST /in/$1: %{http_code}\n" --data-binary "$2" "http://127.0.0.1:$http_port/in/$1"; }
-post wavix "@$root/src/samples/wavix/answered.json"
-post wavix '{"event_type": '
-sleep 1
+# The samples above have new ids each time, so none of them is a duplicate.
+for body in "@$root/src/samples/wavix/answered.json" "@$root/src/samples/wavix/answered.json" '{"event_type": '; do
+    post wavix "$body"
+    sleep 1
+done
 say "the duplicates that the two workers have counted"
 for n in 1 2; do
-    curl -sS "http://127.0.0.1:$((admin_port + n))/metrics" | grep '^hookswitch_duplicates_total' || true
+    curl -sS "http://127.0.0.1:$((admin_port + n))/metrics" | grep '^hookswitch_duplicates_total.* [1-9]' || true
 done
 say "the dead letters"
 "$program" dead-letters stats

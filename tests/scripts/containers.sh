@@ -24,12 +24,9 @@ case "${1:-}" in
     ;;
 esac
 
-mkdir -p "$folder"
-exec 9>"$folder/lock"
-if ! flock --nonblock 9; then
-    echo "containers.sh: another run is at work in this checkout; wait for it" >&2
-    exit 69
-fi
+# shellcheck source=tests/scripts/alone.sh
+. tests/scripts/alone.sh
+alone "$folder"
 
 # The copy has what docker-compose.yml reads, without what git ignores: the passwords of this checkout.
 copy=$(mktemp --directory)
@@ -59,11 +56,8 @@ if images_can_be_pulled; then
     "$scripts/deployment.sh" "$copy" 9>&-
 else
     say "no Docker here that can pull images: starting a private one, with stand-ins for the images"
-    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-        echo "containers.sh: the private Docker takes root and Debian's packages: run as root on a Debian," \
-            "or start a Docker that can pull images" >&2
-        exit 69
-    fi
+    root_on_debian "the private Docker takes root and Debian's packages: run as root on a Debian, or start \
+a Docker that can pull images"
     "$scripts/roots.sh" "$folder" 9>&-
     HOOKSWITCH_ROOTS=$folder HOOKSWITCH_TOOLCHAIN=$(rustc --print sysroot) \
         "$scripts/engine.sh" docker "$folder" "$scripts/deployment.sh" "$copy" 9>&-

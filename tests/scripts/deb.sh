@@ -10,16 +10,10 @@ tool=$PWD/.run/tools/cargo-deb-3.8.0
 base=$PWD/.run/deb
 packages=systemd,systemd-sysv,dbus,iproute2,rabbitmq-server,redis-server,ca-certificates
 
-if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-    echo "deb.sh: it boots a Debian: run as root on a Debian" >&2
-    exit 69
-fi
-mkdir -p "$base"
-exec 9>"$base/lock"
-if ! flock --nonblock 9; then
-    echo "deb.sh: another run is at work in this checkout; wait for it" >&2
-    exit 69
-fi
+# shellcheck source=tests/scripts/alone.sh
+. tests/scripts/alone.sh
+root_on_debian "it boots a Debian: run as root on a Debian"
+alone "$base"
 deploy/local/install.sh dpkg-dev mmdebstrap iproute2
 [ -x "$tool/bin/cargo-deb" ] || cargo install --locked --quiet --root "$tool" cargo-deb@3.8.0 9>&-
 # shellcheck source=tests/scripts/debian.sh

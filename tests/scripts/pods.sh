@@ -10,16 +10,10 @@ say() { printf '\033[1m==> %s\033[0m\n' "$*"; }
 folder=$PWD/.run/containers
 scripts=$PWD/tests/scripts/containers
 
-if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-    echo "pods.sh: podman takes root and Debian's packages here: run as root on a Debian" >&2
-    exit 69
-fi
-mkdir -p "$folder"
-exec 9>"$folder/lock"
-if ! flock --nonblock 9; then
-    echo "pods.sh: another run is at work in this checkout; wait for it" >&2
-    exit 69
-fi
+# shellcheck source=tests/scripts/alone.sh
+. tests/scripts/alone.sh
+root_on_debian "podman takes root and Debian's packages here: run as root on a Debian"
+alone "$folder"
 # shellcheck source=tests/scripts/deployment-tools.sh
 . tests/scripts/deployment-tools.sh
 "$scripts/roots.sh" "$folder" 9>&-

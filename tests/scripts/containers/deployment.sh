@@ -9,15 +9,15 @@ scripts=$(cd "$(dirname "$0")" && pwd)
 copy=$1
 quick=$HOOKSWITCH_QUICK
 cd "$copy/hookswitch"
+# shellcheck source=tests/scripts/containers/checks.sh
+. "$scripts/checks.sh"
 # shellcheck source=tests/scripts/containers/stand-ins.sh
 . "$scripts/stand-ins.sh"
 export COMPOSE_PROJECT_NAME=hookswitch-test-$$ COMPOSE_PROFILES=monitoring
 image=$(named hookswitch)
 pids=()
 
-say() { printf '\033[1m==> %s %s\033[0m\n' "$(date +%T)" "$*"; }
 compose() { docker compose --progress quiet "$@"; }
-client() { python3 "$scripts/client.py" "$@"; }
 fail() {
     echo "containers.sh: $*" >&2
     compose ps --all >&2 || true
@@ -32,11 +32,6 @@ trap finish EXIT
 trap 'echo "containers.sh: line $LINENO of deployment.sh failed: $BASH_COMMAND" >&2' ERR
 trap 'exit 130' INT
 trap 'exit 143' TERM
-
-expect() { # WHAT EXPECTED FOUND
-    [ "$2" = "$3" ] || fail "$1: expected '$2', found '$3'"
-    echo "    $1: $3"
-}
 
 # A value of a container or an image.
 of() { # OBJECT TEMPLATE

@@ -8,11 +8,11 @@ scripts=$(cd "$(dirname "$0")" && pwd)
 folder=$1
 copy=$2
 cd "$copy"
+# shellcheck source=tests/scripts/containers/checks.sh
+. "$scripts/checks.sh"
 # What podman knows of the processes of the run before.
 rm -rf "$folder/podman-run" "$folder/podman-tmp"
 
-say() { printf '\033[1m==> %s %s\033[0m\n' "$(date +%T)" "$*"; }
-client() { python3 "$scripts/client.py" "$@"; }
 # runc, since crun refuses a machine with both kinds of cgroups. Images stay, everything else is of this run.
 export PODMAN_IGNORE_CGROUPSV1_WARNING=1
 podman() {
@@ -35,10 +35,6 @@ trap 'echo "pods.sh: line $LINENO of containers/pods.sh failed: $BASH_COMMAND" >
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-expect() { # WHAT EXPECTED FOUND
-    [ "$2" = "$3" ] || fail "$1: expected '$2', found '$3'"
-    echo "    $1: $3"
-}
 of() { # CONTAINER TEMPLATE
     podman inspect --format "$2" "$1"
 }
@@ -132,9 +128,13 @@ check_confinement() {
 # A worker without Redis is alive and not ready; the receiver stays in its service.
 lose_redis() {
     podman pod stop redis-pod >/dev/null
-    local url
+    local url deadline=$((SECONDS + 60))
     url=http://$(address hookswitch-worker-pod):9464/readyz
-    until client probe "$url" | grep "not ready" >"$copy/answer"; do sleep 0.2; done
+    # The probe fails, which is what is awaited.
+    until { client probe "$url" || true; } | grep "not ready" >"$copy/answer"; do
+        [ "$SECONDS" -lt "$deadline" ] || fail "the worker still says that it is ready"
+        sleep 0.2
+    done
     echo "    worker: $(cat "$copy/answer")"
     probe worker livenessProbe
     probe receiver readinessProbe
