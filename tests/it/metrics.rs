@@ -1,8 +1,12 @@
 //! Metrics that answer an operator's questions, seen to move.
 
-use hookswitch::edge::trouble::Trouble;
+use hookswitch::{
+    core::letters::{Letter, LetterId},
+    edge::trouble::Trouble,
+};
+use uuid::Uuid;
 
-use crate::support::{World, call, services::Redis, until};
+use crate::support::{World, call, queued, services::Redis, until};
 
 #[tokio::test]
 async fn links_and_waits_are_measured_while_webhooks_pass() {
@@ -67,4 +71,24 @@ async fn an_outage_shows_its_cause_its_time_and_the_age_of_what_waits() {
     .await;
     assert_eq!(worker.metric("hookswitch_not_ready{"), 0.0);
     assert_eq!(worker.metric("hookswitch_link_up{link=\"redis\"}"), 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn queues_are_looked_at_while_the_report_of_a_receiver_waits_for_redis() {
+    let redis = tokio::task::spawn_blocking(Redis::start).await.unwrap();
+    let world = World::with_redis(&redis).await;
+    let worker = world.worker();
+    worker.ready().await;
+    redis.kill();
+    let receiver = world.receiver().await;
+    receiver.ready().await;
+    assert_eq!(receiver.post("salpre", Box::leak(call(1).into_boxed_slice())).await, 200);
+    receiver.finish().await;
+    world.wait_for_depth("hookswitch.ledger", 0).await;
+    world.bury(&[Letter { id: LetterId::new(Uuid::now_v7()), queued: queued("salpre", call(2)) }]).await;
+    until("the dead letter is seen", async || {
+        worker.metric("hookswitch_dead_letters{source=\"salpre\"}") == 1.0
+    })
+    .await;
+    assert_eq!(worker.trouble(), Some(Trouble::StoreDown));
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
     sync::Arc,
     time::Duration,
 };
@@ -65,36 +66,40 @@ impl Keeper {
         ended
     }
 
+    /// Does both at the same time: what is exported must not stand still while marks wait for Redis.
     async fn keep(
         &self,
-        mut consumer: MarkConsumer,
+        consumer: MarkConsumer,
         delays: &mut Delays,
         stop: CancellationToken,
     ) -> Result<(), amqp::Error> {
-        let mut balance_due = tokio::time::interval(BALANCE_EVERY);
-        balance_due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        tokio::select! {
+            () = stop.cancelled() => Ok(()),
+            () = self.record_all(consumer) => {
+                Err(amqp::Error::Lost("the channel of the ledger's marks is gone".to_owned()))
+            }
+            never = self.export_all(delays) => match never {},
+        }
+    }
+
+    /// Records marks until their channel is gone.
+    async fn record_all(&self, mut consumer: MarkConsumer) {
+        while let Some(marks) = consumer.next().await {
+            self.record(&marks.marks).await;
+            consumer.ack(&marks).await;
+        }
+    }
+
+    async fn export_all(&self, delays: &mut Delays) -> Infallible {
+        let mut due = tokio::time::interval(BALANCE_EVERY);
+        due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut denied = BTreeSet::new();
         loop {
-            tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                marks = consumer.next() => {
-                    let gone = || amqp::Error::Lost("the channel of the ledger's marks is gone".to_owned());
-                    let marks = marks.ok_or_else(gone)?;
-                    tokio::select! {
-                        () = self.record(&marks.marks) => consumer.ack(&marks).await,
-                        () = stop.cancelled() => return Ok(()),
-                    }
-                }
-                _ = balance_due.tick() => tokio::select! {
-                    () = async {
-                        self.say_settings().await;
-                        self.export_depths(&mut denied).await;
-                        self.export_store().await;
-                        self.lead(delays).await;
-                    } => {}
-                    () = stop.cancelled() => return Ok(()),
-                },
-            }
+            due.tick().await;
+            self.say_settings().await;
+            self.export_depths(&mut denied).await;
+            self.export_store().await;
+            self.lead(delays).await;
         }
     }
 
