@@ -44,6 +44,7 @@ fn queries() -> Vec<(String, String)> {
 }
 
 fn filled(query: &str) -> String {
-    let variables = BTreeMap::from([("$__rate_interval", "10s"), ("$__range", "10m"), ("$source", ".*")]);
+    let variables =
+        BTreeMap::from([("$__rate_interval", "10s"), ("$__range", "10m"), ("$source", ".*"), ("1d", "30s")]);
     variables.into_iter().fold(query.to_owned(), |query, (name, value)| query.replace(name, value))
 }

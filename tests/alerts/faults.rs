@@ -6,8 +6,10 @@ use hookswitch::{
     core::ledger::{Mark, Run},
     edge::amqp::{message, publish::Publication},
 };
+use jiff::{Timestamp, ToSpan, tz::TimeZone};
 
 use crate::{
+    certificates::Authority,
     fleet::{RECEIVER, WORKERS},
     stage::{Repeating, Stage},
     support::{PATIENCE, call, queued, services::Broker},
@@ -61,8 +63,7 @@ pub const FAULTS: &[Fault] = &[
         make: |stage| {
             let fleet = stage.fleet.clone();
             repeating(4_000, move || {
-                fleet.kill(WORKERS[1]);
-                fleet.start_one(WORKERS[1]);
+                fleet.restart(WORKERS[1]);
             })
         },
         mend: |_| {},
@@ -71,16 +72,32 @@ pub const FAULTS: &[Fault] = &[
         name: "few open files left to the receiver",
         alerts: &["HookswitchFilesNearLimit"],
         make: |stage| {
-            let folder = format!("/proc/{}/fd", stage.fleet.pid(RECEIVER));
-            // Some are connections that come and go.
-            let open = (0..50).map(|_| {
-                std::thread::sleep(Duration::from_millis(20));
-                std::fs::read_dir(&folder).unwrap().count()
-            });
-            limit_files(stage, open.min().unwrap() * 6 / 5);
-            None
+            // Most of its files stay open, so that those that come and go do not count.
+            let slow: Vec<_> = (0..50).map(|_| stage.poster().stall("other", 10)).collect();
+            std::thread::sleep(Duration::from_secs(2));
+            let open = std::fs::read_dir(format!("/proc/{}/fd", stage.fleet.pid(RECEIVER))).unwrap().count();
+            limit_files(stage, open * 10 / 9);
+            Some(Box::new(slow))
         },
         mend: |stage| limit_files(stage, 1_024),
+    },
+    Fault {
+        name: "a certificate that is valid for three more days",
+        alerts: &["HookswitchCertificateExpires"],
+        make: |stage| {
+            let dir = tempfile::tempdir().unwrap();
+            let day = Timestamp::now().to_zoned(TimeZone::UTC).date() + 3.days();
+            Authority::new("a CA").issue_until(&["localhost"], day).write(dir.path(), "receiver");
+            let file = |name: &str| dir.path().join(name);
+            stage.fleet.kill(RECEIVER);
+            let settings = [
+                ("HOOKSWITCH_RECEIVER_TLS_CERTIFICATE_FILE", file("receiver.crt")),
+                ("HOOKSWITCH_RECEIVER_TLS_KEY_FILE", file("receiver.key")),
+            ];
+            stage.fleet.start_with(RECEIVER, &settings);
+            Some(Box::new(dir))
+        },
+        mend: |stage| stage.fleet.restart(RECEIVER),
     },
     Fault {
         name: "RabbitMQ killed",
@@ -154,6 +171,15 @@ pub const FAULTS: &[Fault] = &[
             None
         },
         mend: |stage| stage.traffic.is_consumed.store(true, Ordering::Relaxed),
+    },
+    Fault {
+        name: "RabbitMQ: delay queues stand still",
+        alerts: &["HookswitchRetriesOverdue"],
+        make: |stage| {
+            stage.broker.hold_delays();
+            None
+        },
+        mend: |stage| stage.broker.mend_delays(),
     },
     Fault {
         name: "Redis killed, webhooks go on",
@@ -314,7 +340,7 @@ pub const FAULTS: &[Fault] = &[
             let publication = Publication {
                 exchange: String::new(),
                 routing_key: "hookswitch.ledger".to_owned(),
-                properties: message::marks_properties(jiff::Timestamp::now()),
+                properties: message::marks_properties(Timestamp::now()),
                 body: message::marks_body(&[mark]),
                 not_after: std::time::Instant::now() + PATIENCE,
             };
@@ -340,10 +366,7 @@ pub const FAULTS: &[Fault] = &[
         mend: |stage| {
             // As the runbook says: the ledger counts anew.
             stage.redis(&[&["HSET", "hookswitch:ledger", "instance", "none"]]);
-            for n in WORKERS {
-                stage.fleet.kill(n);
-                stage.fleet.start_one(n);
-            }
+            WORKERS.into_iter().for_each(|n| stage.fleet.restart(n));
             stage.traffic.flows.store(true, Ordering::Relaxed);
         },
     },
@@ -368,7 +391,7 @@ fn signal(pid: u32, signal: &str) {
 }
 
 fn close_connections(broker: &Broker) {
-    broker.ctl(&["close_all_connections", "--vhost", "t1", "test"]);
+    drop(broker.ask(&["close_all_connections", "--vhost", "t1", "test"]));
 }
 
 /// Sets the soft limit of the receiver's open files.

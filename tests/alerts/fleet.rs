@@ -2,11 +2,16 @@
 
 use std::{
     fs::File,
+    path::PathBuf,
     process::{Child, Command},
     sync::Mutex,
 };
 
-use crate::support::{World, program::Program, services::free_port};
+use crate::support::{
+    World,
+    program::Program,
+    services::{free_port, spawn},
+};
 
 /// The index of the receiver.
 pub const RECEIVER: usize = 0;
@@ -36,14 +41,20 @@ impl Fleet {
 
     /// Starts a process that does not run.
     pub fn start_one(&self, n: usize) {
+        self.start_with(n, &[]);
+    }
+
+    /// Starts a process that does not run, with more settings: names and values of the environment.
+    pub fn start_with(&self, n: usize, settings: &[(&str, PathBuf)]) {
         let log =
             File::options().create(true).append(true).open(self.program.file(&format!("{n}.log"))).unwrap();
-        let mut command = self.program.command(ROLES[n]);
+        let mut command = self.program.tied(ROLES[n]);
         command
             .env("HOOKSWITCH_RECEIVER_LISTEN", format!("127.0.0.1:{}", self.receiving))
             .env("HOOKSWITCH_ADMIN_LISTEN", format!("127.0.0.1:{}", self.admin[n]))
+            .envs(settings.iter().map(|(name, value)| (name, value)))
             .stderr(log);
-        self.children.lock().unwrap()[n] = Some(command.spawn().unwrap());
+        self.children.lock().unwrap()[n] = Some(spawn(command));
     }
 
     /// Kills a process as `kill -9` does.
@@ -52,6 +63,12 @@ impl Fleet {
             child.kill().unwrap();
             child.wait().unwrap();
         }
+    }
+
+    /// Kills a process and starts it again.
+    pub fn restart(&self, n: usize) {
+        self.kill(n);
+        self.start_one(n);
     }
 
     /// Returns the id of a running process.

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     fmt::Write,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     time::Duration,
 };
 
@@ -14,7 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::support::services::free_port;
+use crate::support::services::{free_port, spawn, tied};
 
 /// The rules as they are shipped.
 const RULES: &str = include_str!("../../deploy/prometheus/alerts.yaml");
@@ -97,16 +97,15 @@ impl Prometheus {
         }
         std::fs::write(file("prometheus.yaml"), config).unwrap();
         let log = std::fs::File::create(file("log")).unwrap();
-        let child = Command::new("prometheus")
+        let mut command = tied("prometheus");
+        command
             .arg(format!("--config.file={}", file("prometheus.yaml").display()))
             .arg(format!("--storage.tsdb.path={}", file("data").display()))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("Prometheus is installed: deploy/local/install.sh prometheus");
-        let runtime = Runtime::new().unwrap();
+            .stderr(log);
+        let (child, runtime) = (spawn(command), Runtime::new().unwrap());
         Self { child, dir, port, runtime }
     }
 

@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write,
     net::TcpStream,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -16,6 +17,7 @@ use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use hookswitch::edge::http::Client;
 use lapin::{options::BasicConsumeOptions, types::FieldTable};
+use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
 use tokio::runtime::Runtime;
 
 use crate::{
@@ -23,13 +25,13 @@ use crate::{
     fleet::Fleet,
     prometheus::Prometheus,
     support::{
-        World, call,
+        PATIENCE, World, call,
         services::{Broker, Redis},
     },
 };
 
 /// The time within which an alert must fire, and must clear.
-const ALERT_MAX: Duration = Duration::from_secs(180);
+const ALERT_MAX: Duration = Duration::from_secs(240);
 
 /// The time for which nothing may fire before the first fault, once everything has started.
 const QUIET: Duration = Duration::from_secs(30);
@@ -37,8 +39,9 @@ const QUIET: Duration = Duration::from_secs(30);
 /// When each alert of a fault changed last, or what fires instead.
 type Changes = Result<BTreeMap<&'static str, Duration>, String>;
 
-/// The services, the processes and the traffic.
+/// The services, the processes and the traffic. What goes on in the background ends first.
 pub struct Stage {
+    background: Vec<Repeating>,
     pub broker: Arc<Broker>,
     pub redis: Redis,
     pub fleet: Arc<Fleet>,
@@ -48,7 +51,6 @@ pub struct Stage {
     pub runtime: Runtime,
     /// Each webhook is about another call.
     next: Arc<AtomicUsize>,
-    _background: Vec<Repeating>,
 }
 
 /// What flows while faults are made.
@@ -103,12 +105,12 @@ impl Stage {
         let [flows, quiet_flows, is_consumed] = [true; 3].map(AtomicBool::new);
         let traffic = Arc::new(Traffic { flows, quiet_flows, is_consumed });
         let next = Arc::new(AtomicUsize::new(1));
-        let mut stage =
-            Self { broker, redis, fleet, prometheus, traffic, world, runtime, next, _background: Vec::new() };
+        let background = Vec::new();
+        let mut stage = Self { background, broker, redis, fleet, prometheus, traffic, world, runtime, next };
         let sending = [("steady", 200), ("quiet", 300), ("other", 300)]
             .map(|(source, pause)| stage.keep_sending(source, Duration::from_millis(pause)));
-        stage._background.extend(sending);
-        stage._background.push(stage.keep_consuming());
+        stage.background.extend(sending);
+        stage.background.push(stage.keep_consuming());
         stage
     }
 
@@ -145,8 +147,7 @@ impl Stage {
     /// Runs commands of the Redis at an address.
     pub fn redis_at(&self, url: &str, commands: &[&[&str]]) {
         self.runtime.block_on(async {
-            let client = redis::Client::open(url).unwrap();
-            let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+            let mut connection = patient(url).await;
             for command in commands {
                 let mut call = redis::cmd(command[0]);
                 call.arg(&command[1..]);
@@ -157,9 +158,10 @@ impl Stage {
 
     /// Sets Redis' limit of memory so that it uses this share of it.
     pub fn leave_memory(&self, share: f64) {
+        let url = self.redis.url(0);
         let info: String = self
             .runtime
-            .block_on(async { redis::cmd("INFO").query_async(&mut self.world.redis().await).await.unwrap() });
+            .block_on(async { redis::cmd("INFO").query_async(&mut patient(&url).await).await.unwrap() });
         let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
         let max = (used.trim().parse::<f64>().unwrap() / share).round().to_string();
         self.redis(&[&["CONFIG", "SET", "maxmemory", &max]]);
@@ -194,11 +196,9 @@ impl Stage {
         let all = |firing: &BTreeSet<String>| fault.alerts.iter().all(|alert| firing.contains(*alert));
         let none = |firing: &BTreeSet<String>| !fault.alerts.iter().any(|alert| firing.contains(*alert));
         let quiet = self.wait(fault, none);
-        let kept = (fault.make)(self);
-        let fires = self.wait(fault, all);
-        drop(kept);
-        (fault.mend)(self);
-        let clears = self.wait(fault, none);
+        // What it keeps is dropped before it is mended.
+        let fires = caught(|| (fault.make)(self)).and_then(|_kept| self.wait(fault, all));
+        let clears = caught(|| (fault.mend)(self)).and_then(|()| self.wait(fault, none));
         let seconds = |changes: &Changes, alert| match changes {
             Ok(changed) => format!("{} s", changed[alert].as_secs()),
             Err(_) => "?".to_owned(),
@@ -208,7 +208,7 @@ impl Stage {
             println!("{alert:<30} {:<48} {fires:>6} {clears:>6}", fault.name);
         }
         let failed: Vec<_> = [quiet, fires, clears].into_iter().filter_map(Result::err).collect();
-        failed.iter().for_each(|why| println!("{why}"));
+        failed.iter().for_each(|why| println!("{}: {why}", fault.name));
         if failed.is_empty() { Vec::new() } else { fault.alerts.to_vec() }
     }
 
@@ -228,13 +228,30 @@ impl Stage {
                 return Ok(changed);
             }
             if began.elapsed() > ALERT_MAX {
-                let name = fault.name;
-                return Err(format!("{name}: {firing:?} fires after {ALERT_MAX:?}\n{}", self.fleet.logs()));
+                return Err(format!("{firing:?} fires after {ALERT_MAX:?}\n{}", self.fleet.logs()));
             }
             before = firing;
             std::thread::sleep(Duration::from_millis(500));
         }
     }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.traffic.is_consumed.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Returns what comes of it, or that it panicked, which is printed then.
+fn caught<T>(act: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(act)).map_err(|_| "it panicked: see above".to_owned())
+}
+
+/// Connects to a Redis, which may be slow: the machine may have other work.
+async fn patient(url: &str) -> MultiplexedConnection {
+    let (client, long) = (redis::Client::open(url).unwrap(), Some(PATIENCE));
+    let config = AsyncConnectionConfig::new().set_connection_timeout(long).set_response_timeout(long);
+    client.get_multiplexed_async_connection_with_config(&config).await.unwrap()
 }
 
 /// Consumes events until they are not to be consumed, or the connection fails.
@@ -254,7 +271,7 @@ async fn consume(world: &World, traffic: &Traffic) {
         channel.close(200, "".into()).await
     };
     // A fault of the broker ends it; it begins again. The client gives up on a broker with a panic.
-    drop(std::panic::AssertUnwindSafe(consuming).catch_unwind().await);
+    drop(AssertUnwindSafe(consuming).catch_unwind().await);
 }
 
 /// Posts webhooks, from any thread.

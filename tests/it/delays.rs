@@ -15,17 +15,7 @@ use super::support::{
     until,
 };
 
-const STAND_STILL: &str =
-    "[sys:suspend(P) || {_, P, worker, _} <- supervisor:which_children(rabbit_fifo_dlx_sup)].";
-
 const OVERDUE: &str = "hookswitch_retry_overdue_seconds{";
-
-/// Returns the command with which the runbook mends delay queues, as `rabbitmqctl` gets it.
-fn documented() -> [&'static str; 2] {
-    let page = include_str!("../../docs/runbook.md");
-    let line = page.lines().find_map(|line| line.strip_prefix("rabbitmqctl eval '")).unwrap();
-    ["eval", line.strip_suffix('\'').unwrap()]
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_delay_queue_that_is_stuck_is_seen_and_is_mended_without_a_loss() {
@@ -34,7 +24,7 @@ async fn a_delay_queue_that_is_stuck_is_seen_and_is_mended_without_a_loss() {
     let worker = world.worker();
     let watched = || worker.metrics().lines().filter(|line| line.starts_with(OVERDUE)).count();
     until("all three delay queues are watched", async || watched() == 3).await;
-    tokio::task::block_in_place(|| broker.ctl(&["eval", STAND_STILL]));
+    tokio::task::block_in_place(|| broker.hold_delays());
 
     let tier = Tier { delay: Duration::from_millis(200) };
     let retry = Disposition::Retry { tier, attempt: Attempt(1), error: None };
@@ -47,7 +37,7 @@ async fn a_delay_queue_that_is_stuck_is_seen_and_is_mended_without_a_loss() {
     }
     assert_eq!(depth(&world.connect().await, "raw.salpre").await, 0);
 
-    tokio::task::block_in_place(|| broker.ctl(&documented()));
+    tokio::task::block_in_place(|| broker.mend_delays());
     assert_eq!(calls(&world.events(1).await), [1]);
     let in_time = async || watched() == 3 && worker.metric(OVERDUE) == 0.0;
     until("no delay queue is overdue", in_time).await;

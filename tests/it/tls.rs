@@ -15,6 +15,7 @@ use hookswitch::{
         trouble::Trouble,
     },
 };
+use jiff::civil::date;
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -54,7 +55,7 @@ impl Pki {
         std::fs::write(pki.path("other-ca.crt"), pki.other.pem()).unwrap();
         pki.authority.issue(&NAMES).write(pki.dir.path(), "server");
         pki.authority.issue(&["hookswitch"]).write(pki.dir.path(), "client");
-        pki.authority.issue_until(&["hookswitch"], 2000).write(pki.dir.path(), "expired");
+        pki.authority.issue_until(&["hookswitch"], date(2000, 1, 1)).write(pki.dir.path(), "expired");
         pki.other.issue(&["hookswitch"]).write(pki.dir.path(), "other");
         pki
     }
@@ -226,7 +227,7 @@ async fn links_with_tls_work_and_what_is_wrong_with_a_certificate_is_named_until
     let good = services.pki.authority.issue(&NAMES);
     for (bad, advice) in [
         (services.pki.authority.issue(&["rabbit.example"]), ["amqp.url", "redis.url"]),
-        (services.pki.authority.issue_until(&NAMES, 2000), ["has expired", "has expired"]),
+        (services.pki.authority.issue_until(&NAMES, date(2000, 1, 1)), ["has expired", "has expired"]),
         (services.pki.other.issue(&NAMES), ["amqp.tls_ca_file", "redis.tls_ca_file"]),
     ] {
         services.serve(&bad).await;

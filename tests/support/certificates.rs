@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use jiff::civil::{Date, date};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
     date_time_ymd,
@@ -31,16 +32,17 @@ impl Authority {
 
     /// Issues a certificate that is valid for `names`, which are host names and addresses.
     pub fn issue(&self, names: &[&str]) -> Issued {
-        self.issue_until(names, 4096)
+        self.issue_until(names, date(4096, 1, 1))
     }
 
-    /// Issues one that expires with the first day of a year.
-    pub fn issue_until(&self, names: &[&str], year: i32) -> Issued {
+    /// Issues one that expires when a day begins.
+    pub fn issue_until(&self, names: &[&str], day: Date) -> Issued {
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params.distinguished_name.push(DnType::CommonName, "a test");
         params.not_before = date_time_ymd(1999, 1, 1);
-        params.not_after = date_time_ymd(year, 1, 1);
+        let [month, of_month] = [day.month(), day.day()].map(i8::unsigned_abs);
+        params.not_after = date_time_ymd(day.year().into(), month, of_month);
         let key = KeyPair::generate().unwrap();
         Issued { certificate: params.signed_by(&key, &self.0).unwrap().pem(), key: key.serialize_pem() }
     }

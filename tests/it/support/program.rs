@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{PATIENCE, World};
+use super::{PATIENCE, World, services::tied};
 
 /// The path of the program.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_hookswitch");
@@ -59,7 +59,15 @@ impl Program {
 
     /// Prepares a command by the operator `ann`. Its arguments contain no spaces.
     pub fn command(&self, line: &str) -> Command {
-        let mut command = Command::new(PROGRAM);
+        self.prepare(Command::new(PROGRAM), line)
+    }
+
+    /// Prepares a command that dies with the thread that starts it.
+    pub fn tied(&self, line: &str) -> Command {
+        self.prepare(tied(PROGRAM), line)
+    }
+
+    fn prepare(&self, mut command: Command, line: &str) -> Command {
         command
             .args(line.split_whitespace())
             .env("HOOKSWITCH_CONFIG", self.file("hookswitch.toml"))

@@ -1,6 +1,7 @@
 //! Private services, started by the project's own scripts, on free ports, in temporary folders.
 
 use std::{
+    ffi::OsStr,
     net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -32,10 +33,17 @@ fn checkout(path: &str) -> PathBuf {
 /// Runs the script with the services that HOOKSWITCH_SERVICES_ROOT names, or with the machine's own.
 const IN_SERVICES_ROOT: &str = "tests/scripts/in-services-root.sh";
 
-/// Starts a process that dies with the test binary, however that ends.
+/// Prepares a program that dies with the thread that starts it.
+pub fn tied(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL"]).arg(program);
+    command
+}
+
+/// Starts a [`tied`] program, which dies with the test binary, however that ends.
 ///
 /// The kernel watches the thread that started it, so that thread never ends.
-fn spawn(mut command: Command) -> Child {
+pub fn spawn(mut command: Command) -> Child {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
         sender.send(command.spawn().expect("a process starts")).expect("somebody waits");
@@ -46,10 +54,9 @@ fn spawn(mut command: Command) -> Child {
     receiver.recv().expect("the thread answers")
 }
 
-/// Prepares a script of `deploy/local` that runs a service and dies with the thread that starts it.
+/// Prepares a script of `deploy/local` that runs a service.
 fn service(name: &str) -> Command {
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL"]).arg(checkout(IN_SERVICES_ROOT));
+    let mut command = tied(checkout(IN_SERVICES_ROOT));
     command.arg(checkout("deploy/local").join(name)).stdin(Stdio::null());
     command
 }
@@ -186,6 +193,19 @@ impl Broker {
         if let Some(mut child) = self.service.child.lock().unwrap().take() {
             child.wait().unwrap();
         }
+    }
+
+    /// Makes the processes stand still that deliver what has waited long enough in delay queues.
+    pub fn hold_delays(&self) {
+        let workers = "supervisor:which_children(rabbit_fifo_dlx_sup)";
+        self.ctl(&["eval", &format!("[sys:suspend(P) || {{_, P, worker, _}} <- {workers}].")]);
+    }
+
+    /// Mends delay queues that are stuck, with the command of the runbook.
+    pub fn mend_delays(&self) {
+        let page = include_str!("../../../docs/runbook.md");
+        let line = page.lines().find_map(|line| line.strip_prefix("rabbitmqctl eval '")).unwrap();
+        self.ctl(&["eval", line.strip_suffix('\'').unwrap()]);
     }
 
     /// Runs `rabbitmqctl`, which must succeed, and returns its output.
