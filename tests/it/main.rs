@@ -24,6 +24,7 @@ mod frames;
 mod hostile;
 mod lateness;
 mod ledger;
+mod logs;
 mod many_letters;
 mod memory;
 mod metrics;
