@@ -24,8 +24,8 @@ use std::collections::BTreeSet;
 use faults::FAULTS;
 use stage::Stage;
 
-/// Plays only the faults whose names, or whose alerts' names, contain one of these words, separated by commas,
-/// and asks neither for all alerts nor for the dashboards.
+/// Plays only the faults whose names, or whose alerts' names, contain one of these words, separated by
+/// commas, and asks neither for all alerts nor for the dashboards.
 const SOME: &str = "HOOKSWITCH_FAULTS";
 
 #[test]
