@@ -3,8 +3,10 @@
 pub mod dead_letters;
 mod fairness;
 pub mod ledger;
+pub mod parts;
 pub mod process;
 pub mod receiver;
+pub mod reload;
 mod schemas;
 pub mod shards;
 mod token;

@@ -3,7 +3,7 @@
 //!
 //! It binds first, spawns second and drains last.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use axum::{
     Router,
@@ -14,49 +14,32 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use tokio::{net::TcpListener, task::JoinError};
+use tokio::{net::TcpListener, sync::watch, task::JoinError};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
-    ledger::Books,
-    receiver::{Receiver, sink::RawExchangeSink},
-    schemas,
-    shards::Shards,
-    token,
-    worker::{RefusedError, Worker, gate::Gate, read::Normalize},
+    parts::{Parts, Roles},
+    schemas, token,
+    worker::{RefusedError, read::Normalize},
 };
 use crate::{
-    config::{Config, Secret},
+    config::Config,
     edge::{
-        amqp::{names, publish::Publisher, topology::TopologyError},
-        http::{self, Limits, Server},
-        metrics::{
-            CertificateMetrics, Format, LinkMetrics, Links, ProcessMetrics, ReceiverMetrics, Registry,
-            SpanMetrics, WorkerMetrics,
-        },
+        amqp::topology::TopologyError,
+        http::{self, Server},
+        metrics::{Format, ProcessMetrics, Registry, SpanMetrics},
         panics::TaskFailed,
-        redis::{Store, StoreError},
-        tls::Presented,
-        traces::{self, Sending, Tracer, TracesError},
+        redis::StoreError,
+        traces::{self, Sending, TracesError},
         trouble::Trouble,
     },
 };
 
-/// The parts of a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Roles {
-    /// It receives webhooks over HTTP.
-    pub receiver: bool,
-    /// It turns raw webhooks into events.
-    pub worker: bool,
-}
-
 /// A process that is bound and wired and connects to its services, but takes no webhooks yet.
 pub struct Process {
-    config: Config,
     admin: TcpListener,
     receiving: Option<Receiving>,
-    publisher: Publisher,
+    parts: Arc<Parts>,
     sending: Option<Sending>,
     status: Status,
 }
@@ -66,7 +49,6 @@ struct Receiving {
     listener: TcpListener,
     address: SocketAddr,
     server: Server,
-    books: Arc<Books>,
 }
 
 /// The state of a process, for its admin listener and for tests; cheap to clone.
@@ -74,9 +56,7 @@ struct Receiving {
 pub struct Status {
     registry: Arc<Registry>,
     resources: Arc<ProcessMetrics>,
-    links: Vec<Arc<LinkMetrics>>,
-    publisher: Publisher,
-    worker: Option<Arc<Worker>>,
+    parts: Arc<Parts>,
 }
 
 /// The reason why a process could not start or did not end well.
@@ -138,27 +118,19 @@ impl Process {
         };
         let mut registry = Registry::new();
         let resources = Arc::new(ProcessMetrics::register(&mut registry));
-        CertificateMetrics::register(&mut registry).show(config.certificates());
-        let links = Links::register(&mut registry);
-        let (broker_link, store_link) = (links.begin("broker"), roles.worker.then(|| links.begin("redis")));
-        let start = |link: &Arc<LinkMetrics>| Store::start(&config.redis, link.clone());
-        let worker_store = store_link.as_ref().map(start).transpose()?;
-        let exchanges = exchanges(&config, roles);
-        let publisher = Publisher::start_to(config.amqp.clone(), "publisher", exchanges, broker_link.clone());
         let traces = traces::start(&config.tracing, &SpanMetrics::register(&mut registry))?;
         let (tracer, sending) = traces.unzip();
-        let receiving = listener.map(|(listener, address)| {
-            receiving(&config, &publisher, &mut registry, tracer.clone(), listener, address)
-        });
-        let worker = worker_store.map(|store| {
-            let metrics = worker_metrics(&config, &mut registry);
-            let gate = Gate::watch(&publisher, &store, metrics.clone());
-            Arc::new(Worker::new(config.clone(), publisher.clone(), store, gate, metrics, normalize, tracer))
-        });
-        let (registry, links) = (Arc::new(registry), [Some(broker_link), store_link]);
-        let links = links.into_iter().flatten().collect();
-        let status = Status { registry, resources, links, publisher: publisher.clone(), worker };
-        Ok(Self { config, admin, receiving, publisher, sending, status })
+        let parts = Arc::new(Parts::start(config, roles, &mut registry, normalize, tracer)?);
+        let receiving = listener
+            .zip(parts.receiver_server())
+            .map(|((listener, address), server)| Receiving { listener, address, server });
+        let status = Status { registry: Arc::new(registry), resources, parts: parts.clone() };
+        Ok(Self { admin, receiving, parts, sending, status })
+    }
+
+    /// Returns the parts, which take new configurations.
+    pub fn parts(&self) -> Arc<Parts> {
+        self.parts.clone()
     }
 
     /// Returns a handle to the status that outlives [`Process::run`].
@@ -177,28 +149,24 @@ impl Process {
     /// # Errors
     /// [`ProcessError`]: the topology is wrong, or a part panicked. All parts have ended by then.
     pub async fn run(self, stop: CancellationToken) -> Result<(), ProcessError> {
-        let Self { config, admin, receiving, publisher, sending, status } = self;
-        let working = status.worker.clone().map(|worker| {
+        let Self { admin, receiving, parts, sending, status } = self;
+        let working = parts.worker.clone().map(|worker| {
             let stop = stop.clone();
             spawn(async move { worker.run(stop).await })
         });
-        let receiving = receiving.map(|Receiving { listener, address, server, books }| {
+        let receiving = receiving.map(|Receiving { listener, address, server }| {
             tracing::info!(%address, "receiving webhooks");
             let serving = spawn(server.serve(listener, stop.clone().cancelled_owned()));
-            let reporting = spawn({
-                let (books, publisher) = (books.clone(), publisher.clone());
-                async move { books.keep_reporting(&publisher).await }
-            });
-            (serving, reporting, books)
+            let parts = parts.clone();
+            let reporting = spawn(async move { parts.books.keep_reporting(&parts.publisher).await });
+            (serving, reporting)
         });
         let admin_stop = CancellationToken::new();
-        let router = router(status, config.admin.token.clone(), config.events.schema_base.clone());
-        let presented = config.admin.tls_identity.as_ref().map(Presented::new);
-        let server = Server::new(router, limits(&config)).with_tls(presented.as_ref());
+        let server = parts.admin_server(router(status, parts.config()));
         let admin = spawn(server.serve(admin, admin_stop.clone().cancelled_owned()));
 
         let worked = match working {
-            Some(working) => finish_working(working, &stop, config.worker.grace).await,
+            Some(working) => finish_working(working, &stop, &parts).await,
             None => Ok(()),
         };
         if let Err(error) = &worked {
@@ -206,10 +174,10 @@ impl Process {
             tracing::error!("{error}");
         }
         let mut received = Ok(());
-        if let Some((serving, reporting, books)) = receiving {
+        if let Some((serving, reporting)) = receiving {
             received = serving.await.map(drop).map_err(failed("receiver"));
             drop(reporting);
-            books.close(&publisher).await;
+            parts.books.close(&parts.publisher).await;
         }
         admin_stop.cancel();
         let administered = admin.await.map(drop).map_err(failed("admin listener"));
@@ -224,7 +192,8 @@ impl Process {
 impl Status {
     /// Returns what keeps the process from working now; none if it is ready.
     pub fn trouble(&self) -> Option<Trouble> {
-        self.worker.as_ref().map_or_else(|| self.publisher.trouble(), |worker| worker.trouble())
+        let Parts { worker, publisher, .. } = &*self.parts;
+        worker.as_ref().map_or_else(|| publisher.trouble(), |worker| worker.trouble())
     }
 
     /// Returns the metrics in the text format of OpenMetrics.
@@ -235,10 +204,7 @@ impl Status {
     /// Computes what is computed when it is asked for, and returns the metrics in a format.
     fn measure(&self, format: Format) -> String {
         self.resources.refresh(self.trouble());
-        self.links.iter().for_each(|link| link.refresh());
-        if let Some(worker) = &self.worker {
-            worker.refresh_metrics();
-        }
+        self.parts.refresh_metrics();
         self.registry.encode_as(format)
     }
 
@@ -250,62 +216,21 @@ impl Status {
     }
 }
 
-/// Creates the metrics of a worker, with the series of its sources.
-fn worker_metrics(config: &Config, registry: &mut Registry) -> Arc<WorkerMetrics> {
-    let metrics = WorkerMetrics::register(registry);
-    let tiers = config.retry.schedule().all_tiers();
-    let sources = config.sources.keys().filter(|source| config.worker.works_on(source));
-    sources.for_each(|source| metrics.begin(source, &tiers));
-    metrics
-}
-
-/// Returns the exchanges to which a process publishes.
-fn exchanges(config: &Config, roles: Roles) -> Vec<String> {
-    let mut all = vec![names::DEFAULT_EXCHANGE.to_owned()];
-    if roles.receiver {
-        all.push(names::RAW_EXCHANGE.to_owned());
-    }
-    if roles.worker {
-        all.extend([names::PUBLISHED_EXCHANGE.to_owned(), names::DEAD_EXCHANGE.to_owned()]);
-        all.extend(config.retry.schedule().all_tiers().into_iter().map(names::retry_exchange));
-        if config.subscriptions.values().any(|subscription| subscription.redact.profile().is_some()) {
-            all.push(names::REDACTED_EXCHANGE.to_owned());
-        }
-    }
-    all
-}
-
-/// Wires the receiver's part.
-fn receiving(
-    config: &Config,
-    publisher: &Publisher,
-    registry: &mut Registry,
-    tracer: Option<Tracer>,
-    listener: TcpListener,
-    address: SocketAddr,
-) -> Receiving {
-    let metrics = ReceiverMetrics::register(registry);
-    metrics.begin(config.sources.keys());
-    let books = Arc::new(Books::new(config.sources.keys()));
-    let shards = Shards::new(&config.sources);
-    let patience = config.receiver.confirm_timeout;
-    let sink = RawExchangeSink::new(publisher.clone(), books.clone(), shards, patience);
-    let receiver =
-        Receiver::new(config.receiver.clone(), config.sources.clone(), sink, metrics).with_tracer(tracer);
-    let presented = config.receiver.tls_identity.as_ref().map(Presented::new);
-    let server = receiver.server(limits(config), presented.as_ref());
-    Receiving { listener, address, server, books }
-}
-
 /// Waits for the pool to end by itself, or for its grace time to end after `stop`.
 async fn finish_working(
     mut working: AbortOnDropHandle<Result<(), RefusedError>>,
     stop: &CancellationToken,
-    grace: Duration,
+    parts: &Parts,
 ) -> Result<(), ProcessError> {
+    let grace_is_over = async {
+        stop.cancelled().await;
+        let grace = parts.config().borrow().worker.grace;
+        tokio::time::sleep(grace).await;
+        grace
+    };
     let ended = tokio::select! {
         ended = &mut working => ended,
-        () = async { stop.cancelled().await; tokio::time::sleep(grace).await } => {
+        grace = grace_is_over => {
             tracing::warn!(?grace, "the grace time is over: what is in flight goes back to the broker");
             return Ok(());
         }
@@ -334,34 +259,25 @@ async fn bind(address: SocketAddr, key: &'static str) -> Result<(TcpListener, So
     bound.await.map_err(|error| ProcessError::Bind { key, error })
 }
 
-fn limits(config: &Config) -> Limits {
-    let receiver = &config.receiver;
-    Limits {
-        connections_max: receiver.connections_max,
-        read_timeout: receiver.read_timeout,
-        idle_timeout: receiver.idle_timeout,
-        write_timeout: receiver.write_timeout,
-        connection_age_max: receiver.connection_age_max,
-        drain_max: config.worker.grace,
-    }
-}
-
 /// Returns the routes of the admin listener.
-fn router(status: Status, token: Option<Secret>, schema_base: String) -> Router {
+fn router(status: Status, newest: watch::Receiver<Arc<Config>>) -> Router {
     let ready = {
         let status = status.clone();
         move || {
+            let notes = status.parts.notes();
             let answer = match status.trouble() {
-                None => "ready\n".into_response(),
+                None => format!("ready\n{notes}").into_response(),
                 Some(trouble) => {
-                    (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {trouble}\n")).into_response()
+                    let answer = format!("not ready: {trouble}\n{notes}");
+                    (StatusCode::SERVICE_UNAVAILABLE, answer).into_response()
                 }
             };
             async { answer }
         }
     };
+    let configured = newest.clone();
     let metrics = move |headers: HeaderMap| {
-        let permitted = token::check(token.as_ref(), &headers);
+        let permitted = token::check(configured.borrow().admin.token.as_ref(), &headers);
         let answer = permitted.map_or_else(|refusal| refusal, |()| status.exposition(&headers));
         async { answer }
     };
@@ -369,5 +285,5 @@ fn router(status: Status, token: Option<Secret>, schema_base: String) -> Router 
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .merge(schemas::routes(schema_base))
+        .merge(schemas::routes(newest))
 }

@@ -1,5 +1,7 @@
 //! The schemas of the events over HTTP: `GET /schemas/…` on the admin listener.
 
+use std::sync::Arc;
+
 use axum::{
     Router,
     extract::Path,
@@ -8,14 +10,21 @@ use axum::{
     routing::get,
 };
 
+use tokio::sync::watch;
+
 use crate::{
+    config::Config,
     core::contract::{SCHEMA_CONTENT_TYPE, Schemas, Unknown, asyncapi},
     edge::amqp::names::EVENTS_EXCHANGE,
 };
 
-/// Returns the routes of the schemas, whose ids begin with `base`, and of the AsyncAPI document.
-pub(super) fn routes(base: String) -> Router {
-    let schema = async move |Path(path): Path<String>| answer(&base, &path);
+/// Returns the routes of the schemas, whose ids begin as the newest configuration says, and of the AsyncAPI
+/// document.
+pub(super) fn routes(newest: watch::Receiver<Arc<Config>>) -> Router {
+    let schema = async move |Path(path): Path<String>| {
+        let config = newest.borrow().clone();
+        answer(&config.events.schema_base, &path)
+    };
     // Made when it is asked for: it is large, and few processes ever are.
     let document =
         async || json("application/json", asyncapi(EVENTS_EXCHANGE, env!("CARGO_PKG_VERSION")).pretty());

@@ -22,6 +22,12 @@ fn file(path: Option<&Path>) -> Option<&Path> {
     path.or_else(|| default.exists().then_some(default))
 }
 
+/// Returns what loads the same configuration again, while the files that it is in may change.
+pub(super) fn loader(path: Option<&Path>) -> impl Fn() -> Result<Config, ConfigProblems> + Clone + use<> {
+    let (path, env) = (file(path).map(Path::to_owned), std::env::vars().collect());
+    move || Config::load(path.as_deref(), &env)
+}
+
 /// Loads a configuration that must have sources. Without any, a command would report "nothing", which looks
 /// like "all is well".
 pub(super) fn load_with_sources(path: Option<&Path>) -> anyhow::Result<Config> {

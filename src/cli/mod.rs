@@ -37,7 +37,7 @@ use clap::{Parser, Subcommand};
 
 use self::{
     exit::{FAILED, OK, USAGE, code_of, in_one_line},
-    load::{load, load_with_sources},
+    load::{load, load_with_sources, loader},
     output::eprint_line,
 };
 
@@ -56,10 +56,16 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Receive webhooks over HTTP and publish them to the broker
+    ///
+    /// It reads a changed configuration by itself within 10 seconds, and on SIGHUP.
     Receiver,
     /// Consume webhooks from the broker and publish their events
+    ///
+    /// It reads a changed configuration by itself within 10 seconds, and on SIGHUP.
     Worker,
     /// Run receiver and worker in one process
+    ///
+    /// It reads a changed configuration by itself within 10 seconds, and on SIGHUP.
     All,
     Normalize(normalize::Args),
     Diff(diff::Args),
@@ -115,7 +121,7 @@ fn explain(error: &clap::Error) -> u8 {
 }
 
 fn serve(path: Option<&Path>, roles: serve::Roles) -> anyhow::Result<u8> {
-    serve::run(&load_with_sources(path)?, roles)
+    serve::run(load_with_sources(path)?, loader(path), roles)
 }
 
 fn run(cli: Cli) -> anyhow::Result<u8> {

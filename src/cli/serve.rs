@@ -7,18 +7,26 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     exit::{FAILED, OK},
-    signals,
+    signals::{self, Hangup},
 };
-pub(super) use crate::app::process::Roles;
+pub(super) use crate::app::parts::Roles;
 use crate::{
-    app::process::{Process, ProcessError},
-    config::Config,
+    app::{
+        process::{Process, ProcessError},
+        reload,
+    },
+    config::{Config, ConfigProblems},
     core::providers,
     edge::{panics, telemetry},
 };
 
-/// Runs the process until it is asked to stop. Returns the exit code.
-pub(super) fn run(config: &Config, roles: Roles) -> anyhow::Result<u8> {
+/// Runs the process until it is asked to stop, with `config` and then with what `load` reads. Returns the
+/// exit code.
+pub(super) fn run(
+    config: Config,
+    load: impl Fn() -> Result<Config, ConfigProblems> + Clone + Send + 'static,
+    roles: Roles,
+) -> anyhow::Result<u8> {
     let logging = telemetry::start(&config.log);
     panics::install_hook();
     // All steps are short and wait for each other: handing them from thread to thread costs more than another
@@ -29,15 +37,21 @@ pub(super) fn run(config: &Config, roles: Roles) -> anyhow::Result<u8> {
         Roles { .. } => tokio::runtime::Builder::new_current_thread(),
     };
     let runtime = runtime.enable_all().build()?;
-    let code = runtime.block_on(serve(config, roles, logging.flusher()))?;
+    let code = runtime.block_on(serve(config, load, roles, logging.flusher()))?;
     // Tasks that still run have had their grace time.
     runtime.shutdown_timeout(Duration::from_millis(100));
     Ok(code)
 }
 
-async fn serve(config: &Config, roles: Roles, flush_log: impl Fn() + Send + 'static) -> anyhow::Result<u8> {
+async fn serve(
+    config: Config,
+    load: impl Fn() -> Result<Config, ConfigProblems> + Clone + Send + 'static,
+    roles: Roles,
+    flush_log: impl Fn() + Send + 'static,
+) -> anyhow::Result<u8> {
     let process = Process::build(config.clone(), roles, providers::normalize).await?;
     let stop = stop_on_signals(flush_log)?;
+    tokio::spawn(reload::follow(process.parts(), config, load, signals::hangups()?));
     // Its ports are open. It starts without RabbitMQ too, so that a receiver can answer 503.
     tell_systemd(NotifyState::Ready);
     match process.run(stop).await {
@@ -59,7 +73,7 @@ fn stop_on_signals(flush_log: impl Fn() + Send + 'static) -> io::Result<Cancella
         flush_log();
         FAILED
     };
-    signals::stop_on_signals(first, second)
+    signals::stop_on_signals(Hangup::IsNoStop, first, second)
 }
 
 /// Tells the service manager how the process is doing, if one has asked for it.

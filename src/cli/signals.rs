@@ -2,20 +2,43 @@
 
 use std::{future::poll_fn, io, process::exit, task::Poll};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+};
 use tokio_util::sync::CancellationToken;
 
-/// Returns a token that the first Ctrl-C, SIGTERM or SIGHUP cancels, after `first`. A second one ends the
-/// process at once, with the exit code that `second` returns. `nohup` lets the process outlive its terminal.
+/// The meaning of SIGHUP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hangup {
+    /// The terminal is gone: it stops the process, unless `nohup` lets it outlive the terminal.
+    IsStop,
+    /// It is something else: see [`hangups`].
+    IsNoStop,
+}
+
+/// Returns a message for each SIGHUP. Those that come before the last one is taken count as one.
+///
+/// # Errors
+/// The error of the system.
+pub(super) fn hangups() -> io::Result<mpsc::Receiver<()>> {
+    let (mut hangups, (sender, messages)) = (signal(SignalKind::hangup())?, mpsc::channel(1));
+    tokio::spawn(async move { while hangups.recv().await.is_some() && sender.send(()).await.is_ok() {} });
+    Ok(messages)
+}
+
+/// Returns a token that the first Ctrl-C, SIGTERM or, if it is a stop, SIGHUP cancels, after `first`. A
+/// second one ends the process at once, with the exit code that `second` returns.
 ///
 /// # Errors
 /// The error of the system.
 pub(super) fn stop_on_signals(
+    hangup: Hangup,
     first: impl Fn() + Send + 'static,
     second: impl Fn() -> u8 + Send + 'static,
 ) -> io::Result<CancellationToken> {
     let mut signals = vec![signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
-    if !is_ignored(SignalKind::hangup()) {
+    if hangup == Hangup::IsStop && !is_ignored(SignalKind::hangup()) {
         signals.push(signal(SignalKind::hangup())?);
     }
     let stop = CancellationToken::new();

@@ -68,6 +68,9 @@ Each key is followed by its accepted values, its default, and the environment va
 variable separates the items of a list by commas, and an empty one counts as not set. Keys of sources and
 subscriptions have no variables.
 
+Processes that run read the file again when it changes. Keys that take a restart say so;
+[reload.md](reload.md) has the rest.
+
 Durations are written as `\"500ms\"`, `\"30s\"`, `\"5m\"`, `\"1h\"` or `\"7d\"`, and sizes as `\"64KiB\"`,
 `\"1MiB\"` or a number of bytes.
 ";

@@ -129,6 +129,7 @@ section! {
         /// The beginning of the names of all keys in Redis: they are `<namespace>:…`. Deployments that share
         /// a database need one each; workers refuse to start with one that belongs to another broker or
         /// virtual host. In braces, as in `"{hookswitch}"`, it is a hash tag.
+        /// A change takes a restart.
         namespace: String = redis_namespace().default("hookswitch".to_owned());
         /// Time limit of one command.
         timeout: Duration = duration(10 * MS..=MINUTE).default(SECOND);
@@ -138,9 +139,11 @@ section! {
 section! {
     /// The HTTP server that receives webhooks.
     pub struct Receiver {
-        /// Address that webhooks are posted to, at `/in/<source>`.
+        /// Address that webhooks are posted to, at `/in/<source>`. A change takes a restart.
         listen: SocketAddr = socket_address().default(([127, 0, 0, 1], 8080).into());
         /// The certificate of the receiver. With it `receiver.listen` speaks HTTPS, and without it HTTP.
+        /// Another certificate is presented at the next handshake; to change between HTTPS and HTTP takes a
+        /// restart.
         tls_identity: Option<Identity> = identity();
         /// Time limit for a request's headers, and again for its body. With HTTPS, before them, for the
         /// handshake of a connection.
@@ -161,7 +164,7 @@ section! {
         /// Value of `Retry-After` in a 503, sent in seconds.
         retry_after: Duration = duration(SECOND..=HOUR).default(5 * SECOND);
         /// Upper bound on open connections. Further ones wait. A connection keeps up to 64 KiB beside what
-        /// `memory_max` counts.
+        /// `memory_max` counts. A change takes a restart.
         connections_max: usize = number(1..=1_000_000).default(1_024);
         /// Upper bound on the bytes of all requests in progress: heads, and bodies as they arrive. A request
         /// that does not fit gets a 503 at once. With more than one source, the requests to one of them take
@@ -186,9 +189,11 @@ section! {
     /// The HTTP server for operators.
     pub struct Admin {
         /// Address that serves `/livez`, `/readyz`, `/metrics` and `/schemas`. Keep it private.
+        /// A change takes a restart.
         listen: SocketAddr = socket_address().default(([127, 0, 0, 1], 9464).into());
         /// The certificate of the listener for operators. With it `admin.listen` speaks HTTPS, and without it
-        /// HTTP.
+        /// HTTP. Another certificate is presented at the next handshake; to change between HTTPS and HTTP
+        /// takes a restart.
         tls_identity: Option<Identity> = identity();
         /// The token that `/metrics` asks for, as `Authorization: Bearer <token>`. Without it everyone who
         /// reaches the listener can read the metrics. Probes and schemas never need it.
@@ -279,10 +284,11 @@ section! {
     /// Logging.
     pub struct Log {
         /// Format of log lines: for people, or one JSON object per line. Lines for people are coloured on a
-        /// terminal, unless `NO_COLOR` is set.
+        /// terminal, unless `NO_COLOR` is set. A change takes a restart.
         format: LogFormat = one_of([("pretty", LogFormat::Pretty), ("json", LogFormat::Json)])
             .default(LogFormat::Pretty);
         /// What is logged: a level, or levels by module, as in `"info,hookswitch::app=debug"`.
+        /// A change takes a restart.
         filter: String = log_filter().default("info".to_owned());
     }
 }

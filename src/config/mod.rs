@@ -5,6 +5,7 @@
 mod addresses;
 mod check;
 mod document;
+mod fixed;
 mod format;
 mod items;
 mod keys;

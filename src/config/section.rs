@@ -49,7 +49,7 @@ macro_rules! section {
         }
     ) => {
         $(#[doc = $about])+
-        #[derive(Clone, Debug)]
+        #[derive(Clone, Debug, PartialEq)]
         $vis struct $Section {
             $( $(#[doc = $doc])+ $vis $key: $type, )+
         }

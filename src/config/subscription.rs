@@ -54,9 +54,9 @@ section! {
 section! {
     /// The keys of a subscription's filter.
     pub(super) struct FilterKeys {
-        /// Only events that the provider marks as tests, or only others. Workers apply these four filters:
-        /// restart them after a change. When a queue gets its first filter, restart all workers before
-        /// `hookswitch topology apply`; when it loses its last one, afterwards. Otherwise it misses events.
+        /// Only events that the provider marks as tests, or only others. Workers apply these four filters.
+        /// When a queue gets its first filter, all workers must have it before `hookswitch topology apply`.
+        /// Otherwise it misses events.
         test: Option<bool> = boolean().optional("false");
         /// Only events with this direction: calls, messages and engagements have one.
         direction: Option<Direction> =

@@ -17,17 +17,18 @@ use crate::core::trace::SampleRatio;
 section! {
     /// Traces, sent to a collector by OTLP over HTTP. There are none unless `endpoint` is set.
     pub struct Tracing {
-        /// Address of the collector. Spans go to `/v1/traces` under it.
+        /// Address of the collector. Spans go to `/v1/traces` under it. A change takes a restart.
         endpoint: Option<String> = endpoint().optional(r#""http://127.0.0.1:4318""#);
         /// A file with headers for the collector, one a line, as in `authorization: Bearer …`.
+        /// A change takes a restart.
         headers_file: Option<Secret> = HeadersFile;
         /// Share of the traces that are recorded, of those that begin here: 0.01 is one in a hundred. If
         /// the sender of a webhook takes part in a trace, the sender decides. Set the same for receivers
-        /// and workers.
+        /// and workers. A change takes a restart.
         sample_ratio: SampleRatio = Ratio.default(SampleRatio::HUNDREDTH);
-        /// Name of the service in the traces (`service.name`).
+        /// Name of the service in the traces (`service.name`). A change takes a restart.
         service_name: String = service_name().default("hookswitch".to_owned());
-        /// More attributes of all spans' resource, each as `name=value`.
+        /// More attributes of all spans' resource, each as `name=value`. A change takes a restart.
         resource: Vec<String> = attributes().default(Vec::new());
     }
 }

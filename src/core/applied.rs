@@ -133,15 +133,19 @@ impl Declared {
         self.current.get(queue).or_else(|| self.left_over.get(queue)).map(|queue| queue.stream)
     }
 
+    /// Returns the bindings that `queue` was given; none if it was never declared, or deleted since.
+    pub fn bindings(&self, queue: &str) -> Option<&Vec<(String, String)>> {
+        self.current.get(queue).or_else(|| self.left_over.get(queue)).map(|queue| &queue.bindings)
+    }
+
     /// Returns the bindings that `queue` was given and does not need any more.
     pub fn outdated<'a>(
         &'a self,
         queue: &str,
         needed: &'a [(String, String)],
     ) -> impl Iterator<Item = &'a (String, String)> + use<'a> {
-        let before = self.current.get(queue).or_else(|| self.left_over.get(queue));
-        let bindings = before.map(|queue| queue.bindings.as_slice()).unwrap_or_default();
-        bindings.iter().filter(|binding| !needed.contains(binding))
+        let before = self.bindings(queue).map(Vec::as_slice).unwrap_or_default();
+        before.iter().filter(|binding| !needed.contains(binding))
     }
 }
 

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256, Sha512};
 use subtle::ConstantTimeEq as _;
 
 /// The authentication scheme of a source.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Auth {
     /// Accepts unauthenticated requests. The configuration must ask for it explicitly.
     None,

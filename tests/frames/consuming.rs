@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use amq_protocol::protocol::basic;
 use hookswitch::{
-    app::process::{Process, Roles},
+    app::{parts::Roles, process::Process},
     config::Config,
     core::{
         delivery::queued::{History, QueuedWebhook},

@@ -38,6 +38,7 @@ mod receiving;
 mod redaction;
 mod redis_keys;
 mod redis_refusals;
+mod reload;
 mod rights;
 mod secrets;
 mod shards;

@@ -52,7 +52,17 @@ impl Process {
         }
     }
 
-    async fn get(&self, path: &str) -> Option<Reply> {
+    /// Returns the URL of a source.
+    pub fn url(&self, source: &str) -> String {
+        format!("{}/in/{source}", self.address)
+    }
+
+    /// Returns the path of its configuration.
+    pub fn config(&self) -> PathBuf {
+        self.dir.path().join("hookswitch.toml")
+    }
+
+    pub async fn get(&self, path: &str) -> Option<Reply> {
         Client::new(Duration::from_secs(5)).get(&format!("{}{path}", self.admin)).await.ok()
     }
 
@@ -75,7 +85,7 @@ impl Process {
         peak.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
-    fn log(&self) -> String {
+    pub fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap()
     }
 
@@ -208,32 +218,6 @@ async fn sigterm_finishes_what_is_in_flight_and_exits_0() {
     let worker = world.worker();
     assert_eq!(calls(&world.events(500).await), (0..500).collect::<Vec<_>>());
     worker.finish().await;
-}
-
-#[tokio::test]
-async fn sighup_stops_a_server_as_sigterm_does_unless_nohup_has_it_ignored() {
-    let world = World::new().await;
-    let process = Process::start(&world, "all");
-    process.ready().await;
-    let client = Client::new(PATIENCE);
-    let url = format!("{}/in/salpre", process.address);
-    for n in 0..50 {
-        let reply = client.post(&url, &[], Bytes::from(call(n))).await.unwrap();
-        assert_eq!(reply.status, 200);
-    }
-    process.signal("HUP");
-    assert_eq!(process.exit_code().await, Some(0));
-    let worker = world.worker();
-    assert_eq!(calls(&world.events(50).await), (0..50).collect::<Vec<_>>());
-    worker.finish().await;
-
-    let process = Process::start_with(&world, "all", &["sh", "-c", "trap '' HUP; exec \"$@\"", "sh"]);
-    process.ready().await;
-    process.signal("HUP");
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    process.ready().await;
-    process.signal("TERM");
-    assert_eq!(process.exit_code().await, Some(0));
 }
 
 #[tokio::test]

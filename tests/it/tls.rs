@@ -20,6 +20,7 @@ use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    sync::watch,
 };
 use tokio_rustls::TlsConnector;
 
@@ -409,8 +410,8 @@ async fn a_listener_presents_the_newest_certificate() {
         connection_age_max: PATIENCE,
         drain_max: Duration::from_secs(1),
     };
-    let server =
-        Server::new(Router::new().route("/", get(async || "yes")), limits).with_tls(Some(&presented));
+    let (router, limits) = (Router::new().route("/", get(async || "yes")), watch::Sender::new(limits));
+    let server = Server::new(router, limits.subscribe()).with_tls(Some(&presented));
     let listener = http::bind(([127, 0, 0, 1], 0).into()).await.unwrap();
     let url = format!("https://{}/", listener.local_addr().unwrap());
     let serving = tokio::spawn(server.serve(listener, std::future::pending()));

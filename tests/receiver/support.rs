@@ -26,7 +26,13 @@ use hookswitch::{
         metrics::{ReceiverMetrics, Registry},
     },
 };
-use tokio::{io::AsyncWriteExt as _, net::TcpStream, sync::oneshot, task::JoinHandle, time::timeout};
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::TcpStream,
+    sync::{oneshot, watch},
+    task::JoinHandle,
+    time::timeout,
+};
 
 /// The time after which a test counts as hanging; everything here takes less.
 pub(crate) const HANGS: Duration = Duration::from_secs(20);
@@ -163,7 +169,9 @@ pub(crate) async fn start_configured(lines: &str, limits: Limits) -> Running {
     let shutdown = async {
         let _ = stopped.await;
     };
-    let server = tokio::spawn(receiver.server(limits, None).serve(listener, shutdown));
+    let newest = watch::Sender::new(Arc::new(receiver)).subscribe();
+    let server = Receiver::server(newest, watch::Sender::new(limits).subscribe(), None);
+    let server = tokio::spawn(server.serve(listener, shutdown));
     Running { address, sink, registry, stop, server }
 }
 

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.."
 say() { printf '\033[1m==> %s %s\033[0m\n' "$(date +%T)" "$*"; }
 tool=$PWD/.run/tools/cargo-deb-3.8.0
 base=$PWD/.run/deb
-packages=systemd,systemd-sysv,dbus,iproute2,rabbitmq-server,redis-server,ca-certificates
+packages=systemd,systemd-sysv,dbus,iproute2,procps,rabbitmq-server,redis-server,ca-certificates
 
 # shellcheck source=tests/scripts/alone.sh
 . tests/scripts/alone.sh
@@ -77,7 +77,7 @@ within() { # SECONDS WHAT COMMAND [ARG …]
         sleep 0.5
     done
 }
-value() { on systemctl show --value --property "$1" "$2"; }
+value() { on systemctl show --value --property "$1" "${@:2}" | xargs; }
 messages() { # QUEUE
     on rabbitmqctl --quiet list_queues name messages | sed -n "s/^$1\t//p"
 }
@@ -128,6 +128,17 @@ echo "    events.all: $(messages events.all)"
 command_line ledger --check 30 >"$machine/ledger" ||
     fail "the ledger does not balance: $(cat "$machine/ledger")"
 tail -1 "$machine/ledger" | sed 's/^/    /'
+
+say "reload"
+pids=$(value MainPID "${units[@]}")
+echo '# changed' >>"$root/etc/hookswitch/hookswitch.toml"
+on systemctl reload "${units[@]}" || fail "a unit was not reloaded"
+for unit in "${units[@]}"; do
+    within 10 "$unit takes the configuration" \
+        on journalctl --quiet --unit "$unit" --grep "read again and is in force"
+done
+expect "the processes" "$pids" "$(value MainPID "${units[@]}")"
+sed -i '$d' "$root/etc/hookswitch/hookswitch.toml"
 
 say "hardening"
 on systemd-analyze security --no-pager "${units[0]}" | tail -1

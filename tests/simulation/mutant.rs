@@ -8,6 +8,7 @@ use hookswitch::core::{
     delivery::{
         disposition::Disposition,
         lifecycle::{Answer, Claim, Life, Step},
+        retry::Schedule,
     },
     events::key::BodyHash,
 };
@@ -55,7 +56,7 @@ impl Mutant {
 
 /// A [`Life`] with at most one mistake. Without a mutant it passes every step and answer on.
 pub(crate) struct MutantLife<'s> {
-    life: Life<'s>,
+    life: Life<&'s Schedule>,
     fingerprint: u64,
     mutant: Option<Mutant>,
     /// The step out of order has been done.
@@ -63,7 +64,7 @@ pub(crate) struct MutantLife<'s> {
 }
 
 impl<'s> MutantLife<'s> {
-    pub(crate) fn new(life: Life<'s>, fingerprint: u64, mutant: Option<Mutant>) -> Self {
+    pub(crate) fn new(life: Life<&'s Schedule>, fingerprint: u64, mutant: Option<Mutant>) -> Self {
         Self { life, fingerprint, mutant, strayed: false }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -18,20 +18,33 @@ use crate::{
 /// The time between two reports of a receiver.
 pub const REPORT_EVERY: Duration = Duration::from_secs(1);
 
-/// One receiver's books, one per source.
-#[derive(Debug)]
-pub struct Books(BTreeMap<SourceName, Mutex<Book>>);
+/// One receiver's books, one per source. That of a source that is configured no more stays, for what is still
+/// to be reported.
+#[derive(Debug, Default)]
+pub struct Books(RwLock<BTreeMap<SourceName, Arc<Mutex<Book>>>>);
 
 impl Books {
-    /// Opens empty books.
-    pub fn new<'a>(sources: impl Iterator<Item = &'a SourceName>) -> Self {
-        Self(sources.map(|source| (source.clone(), Mutex::default())).collect())
+    /// Opens an empty book for each source that has none.
+    pub fn open<'a>(&self, sources: impl Iterator<Item = &'a SourceName>) {
+        let mut books = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        for source in sources {
+            books.entry(source.clone()).or_default();
+        }
     }
 
     /// Gives a webhook its entry; none if its source has no book.
-    pub fn enter(&self, source: &SourceName) -> Option<Open<'_>> {
-        let book = self.0.get(source)?;
-        Some(Open { book, entry: lock(book).enter(now(), rand::random), accepted: false })
+    pub fn enter(&self, source: &SourceName) -> Option<Open> {
+        let book = self.of(source)?;
+        let entry = lock(&book).enter(now(), rand::random);
+        Some(Open { book, entry, accepted: false })
+    }
+
+    fn of(&self, source: &SourceName) -> Option<Arc<Mutex<Book>>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(source).cloned()
+    }
+
+    fn all(&self) -> BTreeMap<SourceName, Arc<Mutex<Book>>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Reports every second how far each source is, until it is dropped.
@@ -47,25 +60,26 @@ impl Books {
     /// Ends all runs and reports it. If that fails, the ledger misses what this receiver accepted last until
     /// the workers have settled it.
     pub async fn close(&self, publisher: &Publisher) {
-        self.0.values().for_each(|book| lock(book).end());
+        self.all().values().for_each(|book| lock(book).end());
         if let Err(error) = self.report(publisher).await {
             tracing::warn!(%error, "the ledger's last marks could not be published");
         }
     }
 
     async fn report(&self, publisher: &Publisher) -> Result<(), PublishError> {
-        let marks_of = |(source, book): (&SourceName, &Mutex<Book>)| {
+        let books = self.all();
+        let marks_of = |(source, book): (&SourceName, &Arc<Mutex<Book>>)| {
             let mut book = lock(book);
             book.end_old(now());
             book.marks(source)
         };
-        let marks: Vec<Mark> = self.0.iter().flat_map(marks_of).collect();
+        let marks: Vec<Mark> = books.iter().flat_map(marks_of).collect();
         if marks.is_empty() {
             return Ok(());
         }
         marks::publish(publisher, &marks).await?;
         for mark in &marks {
-            let book = mark.source.parse().ok().and_then(|source: SourceName| self.0.get(&source));
+            let book = mark.source.parse().ok().and_then(|source: SourceName| books.get(&source));
             if let Some(book) = book {
                 lock(book).reported(mark);
             }
@@ -77,13 +91,13 @@ impl Books {
 /// The entry of a webhook that is not answered yet. If it is dropped, the webhook counts as refused: the
 /// sender may have gone.
 #[derive(Debug)]
-pub struct Open<'a> {
-    book: &'a Mutex<Book>,
+pub struct Open {
+    book: Arc<Mutex<Book>>,
     entry: Entry,
     accepted: bool,
 }
 
-impl Open<'_> {
+impl Open {
     /// Returns the entry that travels with the webhook.
     pub fn entry(&self) -> Entry {
         self.entry
@@ -95,9 +109,9 @@ impl Open<'_> {
     }
 }
 
-impl Drop for Open<'_> {
+impl Drop for Open {
     fn drop(&mut self) {
-        lock(self.book).answered(self.entry, self.accepted);
+        lock(&self.book).answered(self.entry, self.accepted);
     }
 }
 

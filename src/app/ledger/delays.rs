@@ -37,9 +37,17 @@ pub(in crate::app) struct Delays {
 impl Delays {
     /// Begins without canaries.
     pub(in crate::app) fn new(config: &Config, publisher: Publisher, metrics: Arc<WorkerMetrics>) -> Self {
-        let tiers = config.retry.schedule().all_tiers();
-        let tiers = tiers.into_iter().map(|tier| Canaries::new(tier, Duration::ZERO)).collect();
-        Self { publisher, metrics, began: Instant::now(), tiers }
+        let mut delays = Self { publisher, metrics, began: Instant::now(), tiers: Vec::new() };
+        delays.follow(config);
+        delays
+    }
+
+    /// Begins again without canaries if the configuration has other delay queues.
+    pub(super) fn follow(&mut self, config: &Config) {
+        let (tiers, now) = (config.retry.schedule().all_tiers(), self.now());
+        if !self.tiers.iter().map(Canaries::tier).eq(tiers.iter().copied()) {
+            self.tiers = tiers.into_iter().map(|tier| Canaries::new(tier, now)).collect();
+        }
     }
 
     fn now(&self) -> Duration {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use tokio::time::MissedTickBehavior;
+use tokio::{sync::watch, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::{balance::Balance, delays::Delays, marks::now};
@@ -33,21 +33,30 @@ const BALANCE_EVERY: Duration = Duration::from_secs(15);
 /// The time for which a worker is the one that exports the balance, unless it says so again.
 const LEASE: Duration = Duration::from_secs(40);
 
-/// Keeps the ledger of one worker over one connection.
-pub(in crate::app) struct Keeper {
-    pub(in crate::app) config: Config,
-    pub(in crate::app) store: Store,
-    pub(in crate::app) metrics: Arc<WorkerMetrics>,
-    pub(in crate::app) connection: Arc<Connection>,
+/// What the ledger is kept of, which a new configuration changes.
+pub(in crate::app) struct Scope {
+    pub(in crate::app) config: Arc<Config>,
     /// The raw queues whose messages are in the balance.
     pub(in crate::app) shards: Vec<(SourceName, Shard)>,
-    /// The token of the claim to export the balance.
-    pub(in crate::app) owner: String,
     /// The settings that this worker reads webhooks with, as JSON.
     pub(in crate::app) settings: String,
 }
 
+/// Keeps the ledger of one worker over one connection.
+pub(in crate::app) struct Keeper {
+    pub(in crate::app) scope: watch::Receiver<Arc<Scope>>,
+    pub(in crate::app) store: Store,
+    pub(in crate::app) metrics: Arc<WorkerMetrics>,
+    pub(in crate::app) connection: Arc<Connection>,
+    /// The token of the claim to export the balance.
+    pub(in crate::app) owner: String,
+}
+
 impl Keeper {
+    fn scope(&self) -> Arc<Scope> {
+        self.scope.borrow().clone()
+    }
+
     /// Records marks and exports the balance until `stop`.
     ///
     /// # Errors
@@ -129,9 +138,9 @@ impl Keeper {
 
     /// Puts the sources that are not configured under one label: their names come with messages.
     fn labelled(&self, sources: BTreeMap<String, Sum>) -> BTreeMap<String, Sum> {
-        let mut labelled: BTreeMap<String, Sum> = BTreeMap::new();
+        let (scope, mut labelled) = (self.scope(), BTreeMap::<String, Sum>::new());
         for (source, sum) in sources {
-            let configured = self.config.sources.keys().any(|known| known.as_str() == source);
+            let configured = scope.config.sources.keys().any(|known| known.as_str() == source);
             let label = if configured { source } else { UNKNOWN_SOURCE.to_owned() };
             *labelled.entry(label).or_default() += sum;
         }
@@ -140,17 +149,20 @@ impl Keeper {
 
     /// Says which settings this worker reads webhooks with, for `dead-letters try`.
     async fn say_settings(&self) {
-        if let Err(error) = self.store.say_settings(&self.owner, &self.settings, Timestamp::now()).await {
+        if let Err(error) =
+            self.store.say_settings(&self.owner, &self.scope().settings, Timestamp::now()).await
+        {
             tracing::debug!(%error, "the settings of this worker are not known to commands");
         }
     }
 
     /// Exports how many messages the queues hold, without Redis: that is known even while there is no
     /// balance.
-    async fn export_depths<'a>(&'a self, denied: &mut BTreeSet<&'a str>) {
+    async fn export_depths(&self, denied: &mut BTreeSet<String>) {
+        let scope = self.scope();
         let reading = async {
             let mut depths = Depths::new(&self.connection);
-            let read = self.read_depths(&mut depths, denied).await?;
+            let read = read_depths(&scope, &mut depths, denied).await?;
             depths.close().await?;
             Ok::<_, amqp::Error>(read)
         };
@@ -158,44 +170,6 @@ impl Keeper {
             Ok(Ok(depths)) => self.metrics.queues.show(&depths),
             Ok(Err(_)) | Err(_) => self.metrics.queues.show(&QueueDepths::default()),
         }
-    }
-
-    /// Reads the depths. A queue of `denied` is not asked for, and one that this user may not look up is
-    /// added to it: each question would be an error in the broker's log.
-    async fn read_depths<'a>(
-        &'a self,
-        depths: &mut Depths<'_>,
-        denied: &mut BTreeSet<&'a str>,
-    ) -> Result<QueueDepths<'a>, amqp::Error> {
-        let (config, mut read) = (&self.config, QueueDepths::default());
-        for source in config.sources.keys() {
-            if let Some(dead) = depths.if_present(&names::dead_queue(source)).await? {
-                read.dead.push((source, dead));
-            }
-        }
-        for (source, shard) in &self.shards {
-            let label = if config.sources.contains_key(source) { source.as_str() } else { UNKNOWN_SOURCE };
-            if let Some(raw) = depths.if_present(&names::raw_queue(source, *shard)).await? {
-                *read.raw.entry(label).or_default() += raw;
-            }
-        }
-        for tier in config.retry.schedule().all_tiers() {
-            if let Some(delayed) = depths.if_present(&names::retry_queue(tier)).await? {
-                read.delayed.push((tier, delayed));
-            }
-        }
-        let subscribed = config.subscriptions.keys().map(String::as_str);
-        for queue in subscribed.chain([names::UNROUTED_QUEUE, names::LEDGER_QUEUE]) {
-            if denied.contains(queue) {
-                continue;
-            }
-            match depths.if_present(queue).await {
-                Ok(ready) => read.others.extend(ready.map(|ready| (queue, ready))),
-                Err(amqp::Error::Denied(_)) => drop(denied.insert(queue)),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(read)
     }
 
     /// Exports what Redis tells of its memory.
@@ -217,6 +191,7 @@ impl Keeper {
                 return self.lead_no_more(delays);
             }
         }
+        delays.follow(&self.scope().config);
         if tokio::time::timeout(BALANCE_EVERY, delays.watch(&self.connection)).await.is_err() {
             delays.stop();
         }
@@ -231,7 +206,8 @@ impl Keeper {
     /// Exports the balance, without the canaries that wait among the webhooks. Exports nothing while it is
     /// not known.
     async fn export_balance(&self, canaries: i64) {
-        let computing = Balance::compute(&self.store, &self.connection, &self.config, &self.shards);
+        let Scope { config, shards, .. } = &*self.scope();
+        let computing = Balance::compute(&self.store, &self.connection, config, shards);
         match tokio::time::timeout(BALANCE_EVERY, computing).await {
             Ok(Ok(balance)) => {
                 let queued = balance.queued + balance.waiting - canaries;
@@ -247,4 +223,42 @@ impl Keeper {
             }
         }
     }
+}
+
+/// Reads the depths. A queue of `denied` is not asked for, and one that this user may not look up is
+/// added to it: each question would be an error in the broker's log.
+async fn read_depths<'a>(
+    Scope { config, shards, .. }: &'a Scope,
+    depths: &mut Depths<'_>,
+    denied: &mut BTreeSet<String>,
+) -> Result<QueueDepths<'a>, amqp::Error> {
+    let mut read = QueueDepths::default();
+    for source in config.sources.keys() {
+        if let Some(dead) = depths.if_present(&names::dead_queue(source)).await? {
+            read.dead.push((source, dead));
+        }
+    }
+    for (source, shard) in shards {
+        let label = if config.sources.contains_key(source) { source.as_str() } else { UNKNOWN_SOURCE };
+        if let Some(raw) = depths.if_present(&names::raw_queue(source, *shard)).await? {
+            *read.raw.entry(label).or_default() += raw;
+        }
+    }
+    for tier in config.retry.schedule().all_tiers() {
+        if let Some(delayed) = depths.if_present(&names::retry_queue(tier)).await? {
+            read.delayed.push((tier, delayed));
+        }
+    }
+    let subscribed = config.subscriptions.keys().map(String::as_str);
+    for queue in subscribed.chain([names::UNROUTED_QUEUE, names::LEDGER_QUEUE]) {
+        if denied.contains(queue) {
+            continue;
+        }
+        match depths.if_present(queue).await {
+            Ok(ready) => read.others.extend(ready.map(|ready| (queue, ready))),
+            Err(amqp::Error::Denied(_)) => drop(denied.insert(queue.to_owned())),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(read)
 }

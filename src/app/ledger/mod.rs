@@ -12,4 +12,7 @@ pub use self::{
     books::{Books, Open, REPORT_EVERY},
     probe::Probe,
 };
-pub(super) use self::{delays::Delays, keeper::Keeper};
+pub(super) use self::{
+    delays::Delays,
+    keeper::{Keeper, Scope},
+};

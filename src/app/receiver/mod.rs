@@ -21,7 +21,7 @@ use axum::{
 };
 use jiff::Timestamp;
 use tokio::{
-    sync::{Semaphore, SemaphorePermit},
+    sync::{Semaphore, SemaphorePermit, watch},
     time::timeout,
 };
 use uuid::Uuid;
@@ -43,14 +43,15 @@ use crate::{
     },
 };
 
-/// The receiver of all sources.
+/// The receiver of all sources, under one configuration. A new one takes its place (see [`Receiver::next`]),
+/// and each request ends with the one with which it began.
 #[derive(Debug)]
 pub struct Receiver<S> {
     settings: config::Receiver,
     inlets: BTreeMap<SourceName, Inlet>,
     /// For requests in progress, over all connections.
     memory: Memory,
-    fairness: Fairness,
+    fairness: Arc<Fairness>,
     sink: S,
     metrics: Arc<ReceiverMetrics>,
     tracer: Option<Tracer>,
@@ -74,7 +75,27 @@ impl<S: RawSink + 'static> Receiver<S> {
         sink: S,
         metrics: Arc<ReceiverMetrics>,
     ) -> Self {
-        let memory = Memory::new(settings.memory_max);
+        let (memory, fairness) = (Memory::new(settings.memory_max), Arc::default());
+        Self::of(settings, sources, memory, fairness, sink, metrics)
+    }
+
+    /// Creates the receiver that takes this one's place: the memory of requests in progress counts for both.
+    #[must_use]
+    pub fn next(&self, settings: config::Receiver, sources: BTreeMap<SourceName, Source>, sink: S) -> Self {
+        let Self { memory, fairness, metrics, tracer, .. } = self;
+        memory.resize(settings.memory_max);
+        Self::of(settings, sources, memory.clone(), fairness.clone(), sink, metrics.clone())
+            .with_tracer(tracer.clone())
+    }
+
+    fn of(
+        settings: config::Receiver,
+        sources: BTreeMap<SourceName, Source>,
+        memory: Memory,
+        fairness: Arc<Fairness>,
+        sink: S,
+        metrics: Arc<ReceiverMetrics>,
+    ) -> Self {
         let share = if sources.len() > 1 { settings.memory_max / 2 } else { settings.memory_max };
         let inlet = |source| Inlet {
             source,
@@ -82,7 +103,7 @@ impl<S: RawSink + 'static> Receiver<S> {
             turns: Semaphore::new(settings.concurrency_shared),
         };
         let inlets = sources.into_iter().map(|(name, source)| (name, inlet(source))).collect();
-        Self { settings, inlets, memory, fairness: Fairness::default(), sink, metrics, tracer: None }
+        Self { settings, inlets, memory, fairness, sink, metrics, tracer: None }
     }
 
     /// Has the traces of requests recorded.
@@ -91,16 +112,21 @@ impl<S: RawSink + 'static> Receiver<S> {
         Self { tracer, ..self }
     }
 
-    /// Returns a server of `/in/<source>`, `/livez` and `/readyz`; with HTTPS if there is a certificate.
-    pub fn server(self, limits: Limits, presented: Option<&Presented>) -> Server {
-        let (memory, metrics) = (self.memory.clone(), Arc::clone(&self.metrics));
-        let receiver = Arc::new(self);
-        let (ready, other) = (Arc::clone(&receiver), Arc::clone(&receiver));
+    /// Returns a server of `/in/<source>`, `/livez` and `/readyz`, which has each request answered by the
+    /// newest receiver; with HTTPS if there is a certificate.
+    pub fn server(
+        newest: watch::Receiver<Arc<Self>>,
+        limits: watch::Receiver<Limits>,
+        presented: Option<&Presented>,
+    ) -> Server {
+        let (memory, metrics) = (newest.borrow().memory.clone(), Arc::clone(&newest.borrow().metrics));
+        let (ready, other) = (newest.clone(), newest.clone());
+        let receiver = |newest: &watch::Receiver<Arc<Self>>| Arc::clone(&newest.borrow());
         let router = Router::new()
             .route("/livez", get(|| async { "alive\n" }))
-            .route("/readyz", get(move || std::future::ready(ready.readiness())))
-            .fallback(move |request| Arc::clone(&receiver).answer(request))
-            .method_not_allowed_fallback(move |request| Arc::clone(&other).answer(request));
+            .route("/readyz", get(move || std::future::ready(receiver(&ready).readiness())))
+            .fallback(move |request| receiver(&newest).answer(request))
+            .method_not_allowed_fallback(move |request| receiver(&other).answer(request));
         Server::new(router, limits)
             .with_tls(presented)
             .with_memory(memory)

@@ -5,7 +5,10 @@
 //! most of the work. A delivery that diverges or hits an infrastructure error leaves the batch and is
 //! processed alone, so that the others do not wait for it.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
@@ -33,7 +36,7 @@ use crate::{
             lifecycle::{Life, Step},
             retry::{Reconnect, Schedule},
         },
-        webhook::Webhook,
+        webhook::{SourceName, Webhook},
     },
     edge::{
         amqp::{
@@ -49,28 +52,32 @@ use crate::{
     faults::{self, Point},
 };
 
-/// Processes deliveries, of all raw queues.
+/// Processes deliveries, of all raw queues, under one configuration. A delivery ends with the one with which
+/// it began.
+#[derive(Clone)]
 pub(super) struct Processor {
     pub(super) config: Arc<Config>,
-    pub(super) schedule: Schedule,
+    pub(super) schedule: Arc<Schedule>,
     pub(super) publisher: Publisher,
     pub(super) store: Store,
     pub(super) gate: Gate,
     pub(super) metrics: Arc<WorkerMetrics>,
-    pub(super) dead_log: DeadLog,
+    pub(super) dead_log: Arc<DeadLog>,
     pub(super) drift_log: Arc<DriftLog>,
     pub(super) normalize: Normalize,
     /// Held while a large body is read, so that one at a time takes the memory for that.
     pub(super) reading: Arc<tokio::sync::Mutex<()>>,
-    pub(super) owners: Owners,
-    pub(super) unmarked: Unmarked,
-    pub(super) unroutable: Unroutable,
-    pub(super) former: FormerSources,
+    pub(super) owners: Arc<Owners>,
+    pub(super) unmarked: Arc<Unmarked>,
+    pub(super) unroutable: Arc<Unroutable>,
+    pub(super) former: Arc<FormerSources>,
     pub(super) tracer: Option<Tracer>,
 }
 
 /// The result of a batch.
-pub(super) struct Batch<'a> {
+pub(super) struct Batch {
+    /// The processor, which stragglers need too.
+    pub(super) processor: Arc<Processor>,
     /// The number of deliveries that are settled.
     pub(super) settled: usize,
     /// The memory that they took.
@@ -80,7 +87,7 @@ pub(super) struct Batch<'a> {
     /// Set if downstream queues accepted events.
     pub(super) accepted: bool,
     /// Deliveries that left the batch.
-    pub(super) stragglers: Vec<InWork<'a>>,
+    pub(super) stragglers: Vec<InWork>,
 }
 
 /// The reaction of downstream queues to the events of a delivery.
@@ -103,8 +110,20 @@ const LARGE: usize = 64 << 10;
 struct Abandoned;
 
 impl Processor {
+    /// Returns one for another configuration. Both know the same keys and sources.
+    pub(super) fn with(&self, config: Arc<Config>) -> Self {
+        let schedule = Arc::new(config.retry.schedule());
+        Self { config, schedule, ..self.clone() }
+    }
+
+    /// Returns the time to live of the done marks of a source.
+    pub(super) fn done_ttl(&self, source: &SourceName) -> Duration {
+        let of_source = self.config.sources.get(source).and_then(|source| source.done_ttl);
+        of_source.unwrap_or(self.config.dedup.done_ttl)
+    }
+
     /// Processes deliveries together, as far as they take the same steps.
-    pub(super) async fn process_batch(&self, queue: &RawQueue, deliveries: Vec<Delivery>) -> Batch<'_> {
+    pub(super) async fn process_batch(self: Arc<Self>, queue: &RawQueue, deliveries: Vec<Delivery>) -> Batch {
         let (received, mut all) = (first_received(&deliveries), Vec::with_capacity(deliveries.len()));
         for delivery in deliveries {
             all.push(self.begin(delivery).await);
@@ -129,12 +148,12 @@ impl Processor {
         let flows = join_all(settled.iter().map(|work| self.finish(queue, work))).await;
         let size = settled.iter().map(InWork::size).sum();
         let (settled, accepted) = (settled.len(), flows.contains(&Some(Flow::Accepted)));
-        Batch { settled, size, received, accepted, stragglers }
+        Batch { processor: self, settled, size, received, accepted, stragglers }
     }
 
     /// Processes one delivery to its end, and waits out every infrastructure error. Returns what it showed
     /// about its downstream queues, if anything.
-    pub(super) async fn process_alone(&self, queue: &RawQueue, mut work: InWork<'_>) -> Option<Flow> {
+    pub(super) async fn process_alone(&self, queue: &RawQueue, mut work: InWork) -> Option<Flow> {
         let mut backoff = Reconnect::default();
         loop {
             if let Some(trouble) = work.trouble.take() {
@@ -154,17 +173,17 @@ impl Processor {
     }
 
     /// Reads a delivery, and so decides its first step.
-    async fn begin(&self, delivery: Delivery) -> InWork<'_> {
+    async fn begin(&self, delivery: Delivery) -> InWork {
         let began = Instant::now();
         let attempt = delivery.queued.history.attempt;
         let begin = |tracer| DeliveryTrace::begin(tracer, &delivery.queued);
         let trace = self.tracer.as_ref().and_then(begin);
         let (plan, life) = match self.plan(&delivery, trace.as_deref()).await {
             Ok(plan) => {
-                let life = Life::of_webhook(attempt, &self.schedule, plan.body, plan.messages.len());
+                let life = Life::of_webhook(attempt, self.schedule.clone(), plan.body, plan.messages.len());
                 (plan, life)
             }
-            Err(fault) => (Plan::empty(), Life::of_fault(attempt, &self.schedule, fault)),
+            Err(fault) => (Plan::empty(), Life::of_fault(attempt, self.schedule.clone(), fault)),
         };
         faults::at(Point::Taken);
         InWork { delivery, plan, life, began, acked: false, refused: false, trouble: None, trace }
@@ -238,7 +257,7 @@ impl Processor {
     }
 
     /// Reports a settled delivery to the replay that waits for it, in the log and in the metrics.
-    async fn finish(&self, queue: &RawQueue, work: &InWork<'_>) -> Option<Flow> {
+    async fn finish(&self, queue: &RawQueue, work: &InWork) -> Option<Flow> {
         let disposition = work.life.disposition()?;
         let queued = work.queued();
         if let Some(wave) = &queued.history.wave {
@@ -260,6 +279,6 @@ impl Processor {
 }
 
 /// Selects the deliveries whose next step is `step`.
-fn at<'a, 'b>(all: &'a mut [InWork<'b>], step: &Step<'_>) -> Vec<&'a mut InWork<'b>> {
+fn at<'a>(all: &'a mut [InWork], step: &Step<'_>) -> Vec<&'a mut InWork> {
     all.iter_mut().filter(|work| work.is_at(step)).collect()
 }

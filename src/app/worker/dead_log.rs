@@ -3,7 +3,7 @@
 
 use std::{
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -38,7 +38,7 @@ const WRITING_MAX: Duration = Duration::from_secs(60);
 /// The log, as a worker writes it. It has its own connection, opened with the first letter, since a confirm
 /// that does not come ends the connection that it was awaited on.
 pub(super) struct DeadLog {
-    config: Amqp,
+    config: Mutex<Amqp>,
     metrics: Arc<WorkerMetrics>,
     publisher: OnceLock<Publisher>,
     room: Arc<Semaphore>,
@@ -51,7 +51,21 @@ impl DeadLog {
     pub(super) fn new(config: Amqp, metrics: Arc<WorkerMetrics>) -> Self {
         let room = Arc::new(Semaphore::new(ON_THEIR_WAY_MAX as usize));
         let takes_letters = Arc::new(AtomicBool::new(true));
-        Self { config, metrics, publisher: OnceLock::new(), room, takes_letters, writing: TaskTracker::new() }
+        let (config, publisher, writing) = (Mutex::new(config), OnceLock::new(), TaskTracker::new());
+        Self { config, metrics, publisher, room, takes_letters, writing }
+    }
+
+    /// Changes the configuration for the next connection.
+    pub(super) fn reconfigure(&self, config: Amqp) {
+        let mut newest = self.config();
+        *newest = config;
+        if let Some(publisher) = self.publisher.get() {
+            publisher.reconfigure(newest.clone(), Vec::new());
+        }
+    }
+
+    fn config(&self) -> MutexGuard<'_, Amqp> {
+        self.config.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Starts writing a letter that is safe in its queue, and returns before it is written. If that fails the
@@ -63,7 +77,7 @@ impl DeadLog {
             if self.takes_letters.load(Ordering::Relaxed) { routes::PATIENCE } else { Duration::ZERO };
         let room = tokio::time::timeout(patience, self.room.clone().acquire_many_owned(places)).await;
         let Ok(Ok(room)) = room else { return self.metrics.unlisted(&dead_letter.routing_key, id) };
-        let start = || Publisher::start(self.config.clone(), "dead letter log", LinkMetrics::unexported());
+        let start = || Publisher::start(self.config().clone(), "dead letter log", LinkMetrics::unexported());
         let publisher = self.publisher.get_or_init(start).clone();
         let (metrics, takes_letters) = (self.metrics.clone(), self.takes_letters.clone());
         self.writing.spawn(async move {

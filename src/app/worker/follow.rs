@@ -4,7 +4,10 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use tokio::time::{Instant, MissedTickBehavior, sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior, sleep},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{batch::Processor, in_work::RawQueue, lane::Lane, memory::Memory};
@@ -33,7 +36,7 @@ const DRAIN_MAX: Duration = Duration::from_secs(60);
 
 /// Follows the record over one connection.
 pub(super) struct Follower {
-    pub(super) processor: Arc<Processor>,
+    pub(super) newest: watch::Receiver<Arc<Processor>>,
     pub(super) fairness: Arc<Fairness>,
     pub(super) memory: Arc<Memory>,
     pub(super) connection: Arc<Connection>,
@@ -92,13 +95,18 @@ impl Follower {
         Ok(())
     }
 
+    fn processor(&self) -> Arc<Processor> {
+        self.newest.borrow().clone()
+    }
+
     /// Drains the raw queues that are left over, one after the other.
     async fn drain(&self, declared: &Declared, stop: &CancellationToken) -> Result<(), TopologyError> {
         // Without Redis or the broker nothing would be drained, and each try would spend deliveries.
-        if self.processor.gate.trouble().is_some() {
+        let processor = self.processor();
+        if processor.gate.trouble().is_some() {
             return Ok(());
         }
-        let config = &self.processor.config;
+        let config = &processor.config;
         let left_over = Topology::of(config).left_over(&self.connection, declared).await?;
         for LeftOver { name, look, is_applied, raw, .. } in left_over {
             // Another worker drains a queue with consumers, or works with another configuration.
@@ -123,23 +131,18 @@ impl Follower {
             tracing::warn!(queue = name, "left over, and of a provider that this version does not know");
             return Ok(());
         };
-        let Processor { config, metrics, former, .. } = &*self.processor;
+        let Processor { config, metrics, former, .. } = &*self.processor();
         tracing::info!(queue = name, "draining the queue of a source that is configured no more");
         former.add(raw.source.clone());
         let memory = self.memory.lane(config.worker.prefetch);
         let (source, prefetch) = (raw.source, memory.prefetch());
         let consumer = RawConsumer::open(&self.connection, source.clone(), shard, provider, prefetch).await?;
-        let queue = RawQueue {
-            done_ttl: config.dedup.done_ttl,
-            settler: consumer.settler(),
-            metrics: metrics.of_source(&source),
-            source,
-        };
-        let (processor, fairness) = (self.processor.clone(), self.fairness.clone());
-        let release = CancellationToken::new();
-        let connection = self.connection.clone();
-        let lane = Lane { queue, consumer, processor, fairness, release, memory, connection };
-        let lane = lane.run(stop.clone());
+        let queue = RawQueue { settler: consumer.settler(), metrics: metrics.of_source(&source), source };
+        let (newest, fairness) = (self.newest.clone(), self.fairness.clone());
+        let (release, connection) = (CancellationToken::new(), self.connection.clone());
+        let ending = stop.clone();
+        let lane = Lane { queue, consumer, newest, fairness, release, stop: ending, memory, connection };
+        let lane = lane.run();
         tokio::pin!(lane);
         let empty = async {
             let ((interval, needed), until) = (DRAINED, Instant::now() + DRAIN_MAX);

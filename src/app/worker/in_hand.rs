@@ -42,7 +42,7 @@ impl InHand {
     }
 
     /// Removes the settled part of a batch.
-    pub(super) fn end_batch(&mut self, batch: &Batch<'_>) {
+    pub(super) fn end_batch(&mut self, batch: &Batch) {
         self.in_work -= batch.settled;
         self.remove(batch.received);
         batch.stragglers.iter().filter_map(|work| work.queued().first_received()).for_each(|at| self.add(at));

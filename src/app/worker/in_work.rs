@@ -1,6 +1,6 @@
 //! A delivery in work, and the queue that it came from.
 
-use std::time::{Duration, Instant};
+use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -11,6 +11,7 @@ use crate::{
         delivery::{
             lifecycle::{Answer, Life, Step},
             queued::QueuedWebhook,
+            retry::Schedule,
         },
         events::{
             cloudevent::Encoded,
@@ -29,17 +30,15 @@ use crate::{
 /// A raw queue, as far as the steps of its deliveries need to know it.
 pub(super) struct RawQueue {
     pub(super) source: SourceName,
-    /// The time to live of the source's done marks.
-    pub(super) done_ttl: Duration,
     pub(super) settler: Settler,
     pub(super) metrics: SourceMetrics,
 }
 
 /// A delivery in work.
-pub(super) struct InWork<'a> {
+pub(super) struct InWork {
     pub(super) delivery: Delivery,
     pub(super) plan: Plan,
-    pub(super) life: Life<'a>,
+    pub(super) life: Life<Arc<Schedule>>,
     /// The time at which work on it began.
     pub(super) began: Instant,
     /// Set if its ack was written, or an ack that includes it will be.
@@ -99,7 +98,7 @@ impl Plan {
     }
 }
 
-impl InWork<'_> {
+impl InWork {
     /// Returns the webhook.
     pub(super) fn queued(&self) -> &QueuedWebhook {
         &self.delivery.queued

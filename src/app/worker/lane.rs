@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use jiff::Timestamp;
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -38,11 +41,14 @@ const BATCH_MAX: usize = 512;
 pub(super) struct Lane {
     pub(super) queue: RawQueue,
     pub(super) consumer: RawConsumer,
-    pub(super) processor: Arc<Processor>,
+    /// The newest processor.
+    pub(super) newest: watch::Receiver<Arc<Processor>>,
     pub(super) fairness: Arc<Fairness>,
     /// Once cancelled, the lane lets go of its queue as soon as it holds no delivery. Then no message of the
     /// queue is with this process.
     pub(super) release: CancellationToken,
+    /// Once cancelled, the lane finishes what is in work and requeues the rest.
+    pub(super) stop: CancellationToken,
     pub(super) memory: LaneMemory,
     pub(super) connection: Arc<Connection>,
 }
@@ -56,15 +62,15 @@ enum Ended {
 }
 
 impl Lane {
-    /// Processes the queue's deliveries until `stop`, then finishes those in work.
+    /// Processes the queue's deliveries until its stop, then finishes those in work.
     ///
     /// # Errors
     /// The channel is gone.
-    pub(super) async fn run(mut self, stop: CancellationToken) -> Result<(), amqp::Error> {
-        while let Ended::Resized = self.consume(&stop).await? {
+    pub(super) async fn run(mut self) -> Result<(), amqp::Error> {
+        while let Ended::Resized = self.consume().await? {
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return Ok(()),
+                () = self.stop.cancelled() => return Ok(()),
                 () = self.release.cancelled() => return Ok(()),
                 () = self.memory.change_prefetch() => {}
             }
@@ -76,27 +82,27 @@ impl Lane {
         Ok(())
     }
 
-    /// Processes deliveries until `stop`, or until another prefetch fits better. Deliveries that are there
+    /// Processes deliveries until its stop, or until another prefetch fits better. Deliveries that are there
     /// are processed in batches; those that leave their batch are processed alone.
-    async fn consume(&mut self, stop: &CancellationToken) -> Result<Ended, amqp::Error> {
-        let Self { queue, consumer, processor, fairness, release, memory, .. } = self;
+    async fn consume(&mut self) -> Result<Ended, amqp::Error> {
+        let Self { queue, consumer, newest, fairness, release, stop, memory, .. } = self;
+        let (mut downstream, mut processor) = (Downstream::default(), take_newest(newest, memory));
         let (queue, mut inbox) = (&*queue, Inbox::new(memory));
         let (mut batches, mut alone) = (FuturesUnordered::new(), FuturesUnordered::new());
         // While resizing no more is taken: what waits is processed, and what had no room is requeued.
         let (mut in_hand, mut resizing, mut ended) = (InHand::new(queue, &processor.metrics), false, None);
-        let mut downstream = Downstream::default();
         while ended.is_none() || in_hand.in_work > 0 {
-            let others_are_active = fairness.others_are_active(&queue.source);
-            let share = share(&processor.config.worker, inbox.memory, others_are_active);
+            let share = share(&processor, inbox.memory, fairness.others_are_active(&queue.source));
             let places = share.saturating_sub(in_hand.in_work);
             let next = inbox.next_size().filter(|_| places > 0 && batches.len() < BATCHES_MAX);
             tokio::select! {
                 Some(batch) = batches.next() => {
                     in_hand.end_batch(&batch);
-                    let Batch { size, accepted, stragglers, .. } = batch;
+                    let Batch { processor, size, accepted, stragglers, .. } = batch;
                     inbox.memory.finished(size);
                     downstream.note(accepted.then_some(Flow::Accepted));
-                    alone.extend(stragglers.into_iter().map(|work| process_alone(processor, queue, work)));
+                    let alone_with = |work| process_alone(processor.clone(), queue, work);
+                    alone.extend(stragglers.into_iter().map(alone_with));
                 }
                 Some((size, received, flow)) = alone.next() => {
                     in_hand.end_one(received);
@@ -109,13 +115,14 @@ impl Lane {
                     Some(arrived) => arrived.into_iter().for_each(|delivery| inbox.add(delivery, queue)),
                     None => ended = Some(Err(amqp::Error::Lost("the channel is gone".to_owned()))),
                 },
-                () = may_begin(processor, &downstream, inbox.memory, next.unwrap_or_default()),
+                () = may_begin(&processor, &downstream, inbox.memory, next.unwrap_or_default()),
                     if ended.is_none() && next.is_some() =>
                 {
                     let batch = inbox.next_batch(batch_max(share, places));
                     in_hand.begin(&batch, queue);
-                    batches.push(processor.process_batch(queue, batch));
+                    batches.push(processor.clone().process_batch(queue, batch));
                 }
+                Ok(()) = newest.changed() => processor = take_newest(newest, inbox.memory),
                 () = release.cancelled(), if ended.is_none() && !resizing && in_hand.is_empty(&inbox) => {
                     consumer.stop([]).await;
                     ended = Some(Ok(Ended::Stopped));
@@ -142,17 +149,24 @@ impl Lane {
 /// Processes one delivery to its end. Returns the memory that it took, when it was received if it is tried
 /// for the first time, and what it showed.
 async fn process_alone(
-    processor: &Processor,
+    processor: Arc<Processor>,
     queue: &RawQueue,
-    work: InWork<'_>,
+    work: InWork,
 ) -> (usize, Option<Timestamp>, Option<Flow>) {
     let (size, received) = (work.size(), work.queued().first_received());
     (size, received, processor.process_alone(queue, work).await)
 }
 
+/// Returns the newest processor. From now on its prefetch is the most for the lane.
+fn take_newest(newest: &mut watch::Receiver<Arc<Processor>>, memory: &mut LaneMemory) -> Arc<Processor> {
+    let processor = newest.borrow_and_update().clone();
+    memory.set_prefetch_max(processor.config.worker.prefetch);
+    processor
+}
+
 /// Returns how many deliveries a queue may have in work.
-fn share(config: &config::Worker, memory: &LaneMemory, others_are_active: bool) -> usize {
-    let config::Worker { concurrency, concurrency_shared, .. } = *config;
+fn share(processor: &Processor, memory: &LaneMemory, others_are_active: bool) -> usize {
+    let config::Worker { concurrency, concurrency_shared, .. } = processor.config.worker;
     let share = if others_are_active { concurrency_shared.min(concurrency) } else { concurrency };
     share.min(memory.concurrency_max())
 }

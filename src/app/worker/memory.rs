@@ -30,7 +30,7 @@ const MANY: usize = 512;
 /// The memory of a worker.
 #[derive(Debug)]
 pub(super) struct Memory {
-    lanes: usize,
+    lanes: AtomicUsize,
     waiting: Pool,
     working: Pool,
     freed: Notify,
@@ -38,9 +38,9 @@ pub(super) struct Memory {
 }
 
 /// A number of bytes, and how many of them are taken.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Pool {
-    max: usize,
+    max: AtomicUsize,
     taken: AtomicUsize,
 }
 
@@ -68,9 +68,23 @@ struct Sizes {
 impl Memory {
     /// Creates a memory of `max` bytes for a number of lanes.
     pub(super) fn new(max: usize, lanes: usize, shown: BytesHeld) -> Arc<Self> {
-        let pool = |max| Pool { max, taken: AtomicUsize::new(0) };
-        let (waiting, working) = (pool(max / WAITING_PART), pool(max / WORKING_PART));
-        Arc::new(Self { lanes: lanes.max(1), waiting, working, freed: Notify::new(), shown })
+        let (waiting, working) = (Pool::default(), Pool::default());
+        let all = Self { lanes: AtomicUsize::default(), waiting, working, freed: Notify::new(), shown };
+        all.resize(max, lanes);
+        Arc::new(all)
+    }
+
+    /// Changes the size and the number of lanes. What is taken stays taken, even if it is more.
+    pub(super) fn resize(&self, max: usize, lanes: usize) {
+        self.lanes.store(lanes.max(1), Ordering::Relaxed);
+        self.waiting.max.store(max / WAITING_PART, Ordering::Relaxed);
+        self.working.max.store(max / WORKING_PART, Ordering::Relaxed);
+        self.freed.notify_waiters();
+    }
+
+    /// Returns the share of a lane in the bodies that wait.
+    fn waiting_share(&self) -> usize {
+        self.waiting.max() / self.lanes.load(Ordering::Relaxed)
     }
 
     /// Returns the part of a lane.
@@ -81,6 +95,10 @@ impl Memory {
 }
 
 impl Pool {
+    fn max(&self) -> usize {
+        self.max.load(Ordering::Relaxed)
+    }
+
     fn taken(&self) -> usize {
         self.taken.load(Ordering::Relaxed)
     }
@@ -103,25 +121,30 @@ impl LaneMemory {
         if self.prefetch == self.prefetch_max { usize::MAX } else { usize::from(self.prefetch.div_ceil(2)) }
     }
 
+    /// Changes the largest prefetch.
+    pub(super) fn set_prefetch_max(&mut self, prefetch_max: u16) {
+        self.prefetch_max = prefetch_max;
+    }
+
     /// Returns whether the prefetch must change: there were deliveries without room, or it is much smaller
-    /// than it need be since there were.
+    /// than it need be since there were, or than it may be now.
     pub(super) fn wants_other_prefetch(&self) -> bool {
         let [now, max] = [self.prefetch, self.prefetch_max].map(u32::from);
         let can_grow = || u32::from(self.fitting()) >= max.min(now * 2);
-        self.parked || (now < max && can_grow())
+        self.parked || now > max || (now < max && can_grow())
     }
 
     /// Changes the prefetch. A lane whose share holds no single body waits until half of the memory is free.
     pub(super) async fn change_prefetch(&mut self) {
-        if self.parked && self.sizes.largest() > self.all.waiting.max / self.all.lanes {
-            self.all.wait_until(|all| all.waiting.taken() * 2 <= all.waiting.max).await;
+        if self.parked && self.sizes.largest() > self.all.waiting_share() {
+            self.all.wait_until(|all| all.waiting.taken() * 2 <= all.waiting.max()).await;
         }
         self.parked = false;
         self.prefetch = self.fitting();
     }
 
     fn fitting(&self) -> u16 {
-        let fitting = self.all.waiting.max / self.all.lanes / self.sizes.largest().max(1);
+        let fitting = self.all.waiting_share() / self.sizes.largest().max(1);
         u16::try_from(fitting).unwrap_or(u16::MAX).clamp(1, self.prefetch_max)
     }
 
@@ -136,8 +159,7 @@ impl LaneMemory {
     /// Returns whether the newest waiting delivery must be dropped. A lane that has less than its share keeps
     /// it, whatever others have.
     pub(super) fn is_over(&self) -> bool {
-        let Pool { max, .. } = self.all.waiting;
-        self.all.waiting.taken() > max && self.waiting > max / self.all.lanes
+        self.all.waiting.taken() > self.all.waiting.max() && self.waiting > self.all.waiting_share()
     }
 
     /// Notes a waiting delivery that was dropped.
@@ -152,12 +174,12 @@ impl LaneMemory {
     }
 
     fn can_begin(&self, bytes: usize) -> bool {
-        let Pool { max, .. } = self.all.working;
+        let (max, lanes) = (self.all.working.max(), self.all.lanes.load(Ordering::Relaxed));
         let (taken, mine) = (self.all.working.taken(), self.working + bytes);
         // A lane with nothing in work waits only while the memory is overdrawn. The last condition leaves
         // room for other lanes if this one is stuck with what it has.
         (self.working == 0 && taken <= max)
-            || mine <= max / self.all.lanes
+            || mine <= max / lanes
             || (taken + bytes <= max && mine <= max / 2)
     }
 
@@ -318,6 +340,23 @@ mod tests {
         assert!(!is_ready(&mut room));
         one.finished(7 * MIB);
         assert!(is_ready(&mut room));
+    }
+
+    #[test]
+    fn a_memory_that_changes_its_size_and_a_prefetch_that_changes_its_maximum_count_at_once() {
+        let all = memory(1);
+        let mut lane = all.lane(512);
+        lane.arrived(40 * MIB);
+        assert!(!lane.is_over());
+        all.resize(64 * MIB, 1);
+        assert!(lane.is_over());
+        all.resize(128 * MIB, 1);
+        for prefetch in [16, 256] {
+            lane.set_prefetch_max(prefetch);
+            lane.sizes = Sizes::default();
+            assert!(lane.wants_other_prefetch() && is_ready(&mut pin!(lane.change_prefetch())));
+            assert_eq!(lane.prefetch(), prefetch);
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod batch;
 mod dead_log;
 mod drift_log;
+mod ended;
 mod follow;
 mod former;
 pub mod gate;
@@ -15,6 +16,7 @@ mod inbox;
 mod lane;
 mod memory;
 mod owners;
+mod pool;
 pub mod read;
 mod report;
 mod spans;
@@ -24,38 +26,33 @@ mod unmarked;
 mod unroutable;
 
 use std::{
-    collections::BTreeMap,
     sync::{
-        Arc, Once,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
-use tokio::{sync::watch, task::JoinSet};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    batch::Processor, dead_log::DeadLog, drift_log::DriftLog, follow::Follower, former::FormerSources,
-    gate::Gate, in_work::RawQueue, lane::Lane, memory::Memory, owners::Owners, read::Normalize,
-    unmarked::Unmarked, unroutable::Unroutable,
-};
-use super::{
-    fairness::Fairness,
-    ledger::{Delays, Keeper},
+    batch::Processor,
+    dead_log::DeadLog,
+    drift_log::DriftLog,
+    ended::ConsumeError,
+    gate::Gate,
+    owners::Owners,
+    pool::{Pool, Shared},
+    read::Normalize,
+    unroutable::Unroutable,
 };
 use crate::{
     config::Config,
-    core::{delivery::retry::Reconnect, rabbitmq},
+    core::delivery::retry::Reconnect,
     edge::{
-        amqp::{
-            self, ConnectError, Connection,
-            consume::{marks::MarkConsumer, raw::RawConsumer},
-            names,
-            publish::Publisher,
-            topology::{self, Topology, TopologyError},
-        },
+        amqp::{self, publish::Publisher, topology::TopologyError},
         metrics::WorkerMetrics,
         panics::TaskFailed,
         redis::{Store, StoreError},
@@ -67,20 +64,20 @@ use crate::{
 /// The time that checking the topology and starting to consume may take, in times for connecting.
 const SET_UP_PATIENCE: u32 = 6;
 
-/// The tasks of a connection beside its lanes: one keeps the ledger, one follows the record of the topology,
-/// one records schema drift.
-const BESIDE_LANES: usize = 3;
+/// Interval of tries to take a configuration for which the topology was not applied yet.
+const APPLIED_EVERY: Duration = Duration::from_secs(5);
 
 /// The worker pool of one process.
 pub struct Worker {
-    processor: Arc<Processor>,
-    fairness: Arc<Fairness>,
+    shared: Shared,
+    /// The configuration that is to be in force: it is not while the broker lacks something that it needs.
+    wanted: watch::Sender<Arc<Config>>,
     /// What keeps the lanes from running; none while all of them run.
     halted: watch::Sender<Option<Trouble>>,
     /// Set once all lanes have run.
     has_consumed: AtomicBool,
-    /// Done once the log has said whether the broker is too old.
-    version_told: Once,
+    /// Set once the log has said what the broker lacks for the wanted configuration.
+    lack_told: AtomicBool,
 }
 
 /// The reason why a pool refuses to work: working on could lose or swallow webhooks.
@@ -94,43 +91,10 @@ pub enum RefusedError {
     Foreign(StoreError),
 }
 
-/// The reason why consuming ended before the stop.
-#[derive(Debug, thiserror::Error)]
-enum ConsumeError {
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Topology(#[from] TopologyError),
-    #[error("consuming could not begin within {0:?}")]
-    Late(Duration),
-    #[error(transparent)]
-    Lost(#[from] amqp::Error),
-    #[error("a lane failed: {0}")]
-    Failed(#[from] TaskFailed),
-}
-
-impl ConsumeError {
-    /// Returns the infrastructure error that this is.
-    fn trouble(&self) -> Trouble {
-        let known = match self {
-            Self::Connect(error) => Some(error.trouble()),
-            Self::Store(error) => Some(error.trouble()),
-            Self::Topology(TopologyError::Differs(_)) => Some(Trouble::Topology),
-            Self::Topology(TopologyError::Lost(error)) | Self::Lost(error) => error.trouble(),
-            Self::Topology(TopologyError::NotApplied | TopologyError::Record(_))
-            | Self::Late(_)
-            | Self::Failed(_) => None,
-        };
-        known.unwrap_or(Trouble::NotConsuming)
-    }
-}
-
 impl Worker {
     /// Creates a pool over started links.
     pub fn new(
-        config: Config,
+        config: Arc<Config>,
         publisher: Publisher,
         store: Store,
         gate: Gate,
@@ -139,40 +103,53 @@ impl Worker {
         tracer: Option<Tracer>,
     ) -> Self {
         let processor = Processor {
-            schedule: config.retry.schedule(),
-            dead_log: DeadLog::new(config.amqp.clone(), metrics.clone()),
+            schedule: Arc::new(config.retry.schedule()),
+            dead_log: Arc::new(DeadLog::new(config.amqp.clone(), metrics.clone())),
             drift_log: DriftLog::new(store.clone()),
-            config: Arc::new(config),
+            config: config.clone(),
             publisher,
             store,
             gate,
             metrics,
             normalize,
             reading: Arc::default(),
-            owners: Owners::new(),
-            unmarked: Unmarked::default(),
-            unroutable: Unroutable::new(),
-            former: FormerSources::default(),
+            owners: Arc::new(Owners::new()),
+            unmarked: Arc::default(),
+            unroutable: Arc::new(Unroutable::new()),
+            former: Arc::default(),
             tracer,
         };
         Self {
-            processor: Arc::new(processor),
-            fairness: Arc::default(),
+            shared: Shared::new(processor),
+            wanted: watch::Sender::new(config),
             halted: watch::Sender::new(Some(Trouble::NotConsuming)),
             has_consumed: AtomicBool::new(false),
-            version_told: Once::new(),
+            lack_told: AtomicBool::new(false),
         }
     }
 
     /// Returns what keeps this pool from working now.
     pub fn trouble(&self) -> Option<Trouble> {
-        let Processor { gate, unroutable, .. } = &*self.processor;
+        let Processor { gate, unroutable, .. } = &*self.shared.newest();
         gate.trouble().or_else(|| *self.halted.borrow()).or_else(|| unroutable.trouble())
     }
 
     /// Computes the metrics that are computed when they are asked for.
     pub fn refresh_metrics(&self) {
-        self.processor.metrics.waits.refresh(Timestamp::now());
+        self.shared.newest().metrics.waits.refresh(Timestamp::now());
+    }
+
+    /// Makes `config` the one to work with. It is in force at once, or as soon as the broker has the queues
+    /// and bindings that it needs.
+    pub fn reconfigure(&self, config: Arc<Config>) {
+        self.shared.newest().dead_log.reconfigure(config.amqp.clone());
+        self.lack_told.store(false, Ordering::Relaxed);
+        self.wanted.send_replace(config);
+    }
+
+    /// Returns whether a configuration waits for the broker to have what it needs.
+    pub fn waits_for_topology(&self) -> bool {
+        !Arc::ptr_eq(&self.shared.newest().config, &self.wanted.borrow())
     }
 
     /// Works until `stop`, through every outage of the broker and of Redis.
@@ -180,11 +157,10 @@ impl Worker {
     /// # Errors
     /// [`RefusedError`] at the first check.
     pub async fn run(&self, stop: CancellationToken) -> Result<(), RefusedError> {
-        let config = &self.processor.config;
-        let mut reconnect = Reconnect::default();
+        let (gate, mut reconnect) = (self.shared.newest().gate.clone(), Reconnect::default());
         while !stop.is_cancelled() {
             tokio::select! {
-                () = self.processor.gate.broker_answers() => {}
+                () = gate.broker_answers() => {}
                 () = stop.cancelled() => break,
             }
             let began = Instant::now();
@@ -206,7 +182,7 @@ impl Worker {
                 Err(cause) => cause,
             };
             self.halted.send_replace(Some(cause.trouble()));
-            if began.elapsed() > config.amqp.heartbeat * 2 {
+            if began.elapsed() > self.shared.newest().config.amqp.heartbeat * 2 {
                 reconnect.reset();
             }
             let delay = reconnect.next_delay();
@@ -216,111 +192,84 @@ impl Worker {
                 () = stop.cancelled() => break,
             }
         }
-        self.processor.dead_log.finish(config.worker.grace).await;
-        self.processor.drift_log.write().await;
+        let Processor { config, dead_log, drift_log, .. } = &*self.shared.newest();
+        dead_log.finish(config.worker.grace).await;
+        drift_log.write().await;
         Ok(())
     }
 
     /// Consumes over one connection until it fails, or until `stop`.
     async fn consume(&self, stop: &CancellationToken) -> Result<(), ConsumeError> {
-        let config = &self.processor.config;
-        let connection = Arc::new(amqp::connect(&config.amqp, "worker").await?);
+        let mut wanted = self.wanted.subscribe();
+        let amqp = wanted.borrow().amqp.clone();
+        let connection = Arc::new(amqp::connect(&amqp, "worker").await?);
         let stop = stop.child_token();
-        // The broker may never answer for a queue that has no leader, while its heartbeats continue.
-        let patience = config.amqp.connect_timeout * SET_UP_PATIENCE;
-        let opening = tokio::time::timeout(patience, self.open_lanes(&connection, &stop)).await;
-        let mut lanes = opening.map_err(|_| ConsumeError::Late(patience))??;
-        tracing::info!(raw_queues = lanes.len() - BESIDE_LANES, "consuming");
+        let mut pool = Pool::new(&self.shared, connection.clone(), stop.clone());
+        self.take(&mut pool).await?;
         self.halted.send_replace(None);
         self.has_consumed.store(true, Ordering::Relaxed);
         let mut result = Ok(());
         let grace = tokio::time::sleep(Duration::MAX);
         tokio::pin!(grace);
         loop {
-            let ended = tokio::select! {
-                ended = lanes.join_next() => ended,
+            let waits = self.waits_for_topology();
+            let failed = tokio::select! {
+                ended = pool.tasks.join_next() => match ended {
+                    None => break,
+                    Some(Ok(Ok(()))) => {
+                        if stop.is_cancelled() {
+                            self.halted.send_replace(Some(Trouble::NotConsuming));
+                        }
+                        continue;
+                    }
+                    Some(Ok(Err(lost))) => lost.into(),
+                    Some(Err(failed)) => TaskFailed::from(failed).into(),
+                },
+                Ok(()) = wanted.changed(), if !stop.is_cancelled() => match self.take(&mut pool).await {
+                    Ok(()) => continue,
+                    Err(cause) => cause,
+                },
+                () = tokio::time::sleep(APPLIED_EVERY), if waits && !stop.is_cancelled() => {
+                    wanted.mark_changed();
+                    continue;
+                }
                 () = &mut grace => {
                     // A lane that waits for an outage to end must not hold up all others.
-                    lanes.shutdown().await;
+                    pool.tasks.shutdown().await;
                     break;
                 }
             };
-            let Some(ended) = ended else { break };
-            if matches!(ended, Ok(Ok(()))) && !stop.is_cancelled() {
-                // The lane has let go of a queue that is being replaced.
-                continue;
-            }
+            // The lanes finish what they have in work, and all restart on a new connection.
             self.halted.send_replace(Some(Trouble::NotConsuming));
-            if let Err(cause) =
-                ended.map_err(TaskFailed::from).map_err(ConsumeError::from).and_then(|lane| Ok(lane?))
-            {
-                // The other lanes finish what they have in work, and all restart on a new connection.
-                result = Err(cause);
-                stop.cancel();
-                grace.as_mut().reset(tokio::time::Instant::now() + config.worker.grace);
-            }
+            result = Err(failed);
+            stop.cancel();
+            grace.as_mut().reset(tokio::time::Instant::now() + self.shared.newest().config.worker.grace);
         }
         connection.close().await;
         result
     }
 
-    /// Checks the topology and whose the keys in Redis are, and starts consuming the ledger's marks and every
-    /// raw queue of this worker's sources.
-    async fn open_lanes(
-        &self,
-        connection: &Arc<Connection>,
-        stop: &CancellationToken,
-    ) -> Result<JoinSet<Result<(), amqp::Error>>, ConsumeError> {
-        let Processor { config, store, metrics, .. } = &*self.processor;
-        Topology::of(config).check(connection).await?;
-        // An address may lead to another broker than before.
-        let declared = topology::known(connection).await?;
-        let broker = amqp::identity(&config.amqp, &declared).await?;
-        self.version_told.call_once(|| {
-            if let Some(advice) = rabbitmq::advice(&broker.version) {
-                tracing::warn!("{advice}");
+    /// Puts the wanted configuration in force. If the broker lacks something that it needs, the one before
+    /// stays in force.
+    async fn take(&self, pool: &mut Pool<'_>) -> Result<(), ConsumeError> {
+        let (wanted, before) = (self.wanted.borrow().clone(), self.shared.newest());
+        // The broker may never answer for a queue that has no leader, while its heartbeats continue.
+        let patience = wanted.amqp.connect_timeout * SET_UP_PATIENCE;
+        let taking = async {
+            match pool.arrange(wanted).await {
+                Err(ConsumeError::Topology(differs @ TopologyError::Differs(_)))
+                    if self.waits_for_topology() && self.has_consumed.load(Ordering::Relaxed) =>
+                {
+                    if !self.lack_told.swap(true, Ordering::Relaxed) {
+                        tracing::error!(
+                            "the worker keeps the previous configuration until this is mended: {differs}"
+                        );
+                    }
+                    if pool.is_open() { Ok(()) } else { pool.arrange(before.config.clone()).await }
+                }
+                taken => taken,
             }
-        });
-        store.take_for(&broker).await?;
-        let mut lanes = JoinSet::new();
-        let marks = MarkConsumer::open(connection).await?;
-        let shards = topology::raw_shards(connection, config, &declared).await?;
-        let mine = shards.iter().filter(|(source, _)| config.worker.works_on(source));
-        let mine: Vec<_> =
-            mine.filter_map(|(source, shard)| Some((source, *shard, config.sources.get(source)?))).collect();
-        let memory = Memory::new(config.worker.memory_max, mine.len(), metrics.bytes_held());
-        let mut releases = BTreeMap::new();
-        for (source, shard, settings) in mine {
-            let (name, release) = (names::raw_queue(source, shard), CancellationToken::new());
-            releases.insert(name.clone(), release.clone());
-            if declared.is_replaced_at(&name, Timestamp::now()) {
-                release.cancel();
-                continue;
-            }
-            let memory = memory.lane(config.worker.prefetch);
-            let (provider, prefetch) = (settings.provider, memory.prefetch());
-            let consumer = RawConsumer::open(connection, source.clone(), shard, provider, prefetch).await?;
-            let queue = RawQueue {
-                source: source.clone(),
-                done_ttl: settings.done_ttl.unwrap_or(config.dedup.done_ttl),
-                settler: consumer.settler(),
-                metrics: metrics.of_source(source),
-            };
-            let (processor, fairness) = (self.processor.clone(), self.fairness.clone());
-            let connection = connection.clone();
-            let lane = Lane { queue, consumer, processor, fairness, release, memory, connection };
-            lanes.spawn(lane.run(stop.clone()));
-        }
-        let (processor, fairness) = (self.processor.clone(), self.fairness.clone());
-        let follower = Follower { processor, fairness, memory, connection: connection.clone(), releases };
-        lanes.spawn(follower.run(stop.clone()));
-        lanes.spawn(self.processor.drift_log.clone().run(stop.clone()));
-        let (config, store, metrics) = (Config::clone(config), store.clone(), metrics.clone());
-        let (connection, owner) = (connection.clone(), self.processor.owners.next());
-        let settings = serde_json::json!(read::settings(&config)).to_string();
-        let delays = Delays::new(&config, self.processor.publisher.clone(), metrics.clone());
-        let keeper = Keeper { config, store, metrics, connection, shards, owner, settings };
-        lanes.spawn(keeper.run(marks, delays, stop.clone()));
-        Ok(lanes)
+        };
+        tokio::time::timeout(patience, taking).await.map_err(|_| ConsumeError::Late(patience))?
     }
 }

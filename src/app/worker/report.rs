@@ -4,7 +4,7 @@ use super::in_work::{InWork, RawQueue};
 use crate::core::delivery::disposition::Disposition;
 
 /// Writes the one log line of a delivery, and counts it.
-pub(super) fn report(queue: &RawQueue, work: &InWork<'_>, disposition: &Disposition) {
+pub(super) fn report(queue: &RawQueue, work: &InWork, disposition: &Disposition) {
     let took = work.began.elapsed();
     queue.metrics.settled(disposition, took);
     let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Records the spans of a settled delivery.
-pub(super) fn record(tracer: &Tracer, work: &InWork<'_>, disposition: &Disposition) {
+pub(super) fn record(tracer: &Tracer, work: &InWork, disposition: &Disposition) {
     let Some(DeliveryTrace { trace, span, published, .. }) = work.trace.as_deref() else { return };
     let (clock, queued) = (Clock::read(), work.queued());
     let [start, end] = [work.began, clock.now()].map(|moment| clock.time_of(moment));
@@ -33,7 +33,7 @@ pub(super) fn record(tracer: &Tracer, work: &InWork<'_>, disposition: &Dispositi
 }
 
 /// Records the span of a batch, if a trace of its deliveries is recorded.
-pub(super) fn record_batch(tracer: &Tracer, source: &SourceName, all: &[InWork<'_>]) {
+pub(super) fn record_batch(tracer: &Tracer, source: &SourceName, all: &[InWork]) {
     let ([first, _, ..], mut traced) = (all, all.iter().filter_map(|work| work.trace.as_deref()).peekable())
     else {
         return;

@@ -31,7 +31,7 @@ use crate::{
 
 impl Processor {
     /// Claims the keys.
-    pub(super) async fn claim(&self, queue: &RawQueue, mut claiming: Vec<&mut InWork<'_>>) {
+    pub(super) async fn claim(&self, queue: &RawQueue, mut claiming: Vec<&mut InWork>) {
         claiming.retain_mut(|work| {
             let unmarked = self.unmarked.contains(work.plan.key);
             if unmarked {
@@ -73,7 +73,7 @@ impl Processor {
     }
 
     /// Publishes the message at `position` of each: a copy or an event.
-    pub(super) async fn publish(&self, queue: &RawQueue, publishing: Vec<&mut InWork<'_>>, position: usize) {
+    pub(super) async fn publish(&self, queue: &RawQueue, publishing: Vec<&mut InWork>, position: usize) {
         let began = self.tracer.as_ref().map(|_| Instant::now());
         let publications = publishing.iter().map(|work| {
             let event = &work.plan.messages[position];
@@ -108,18 +108,19 @@ impl Processor {
 
     /// Marks the keys done, each by this webhook or by the one whose mark is still missing. In that case this
     /// webhook is a duplicate.
-    pub(super) async fn mark_done(&self, queue: &RawQueue, marking: Vec<&mut InWork<'_>>) {
+    pub(super) async fn mark_done(&self, queue: &RawQueue, marking: Vec<&mut InWork>) {
         if marking.is_empty() {
             return;
         }
-        let until = Instant::now() + queue.done_ttl;
-        let by = |work: &&mut InWork<'_>| {
+        let done_ttl = self.done_ttl(&queue.source);
+        let until = Instant::now() + done_ttl;
+        let by = |work: &&mut InWork| {
             let (entry, body, place) = (work.queued().entry, work.plan.body, work.plan.place);
             self.unmarked.get(work.plan.key).unwrap_or(MissingMark { entry, body, place, until })
         };
         let by: Vec<MissingMark> = marking.iter().map(by).collect();
         let pairs = || marking.iter().zip(&by);
-        let to_mark = |(work, by): (&&mut InWork<'_>, &MissingMark)| ToMark {
+        let to_mark = |(work, by): (&&mut InWork, &MissingMark)| ToMark {
             key: work.plan.key,
             body: by.body,
             entry: by.entry,
@@ -130,7 +131,7 @@ impl Processor {
             .filter_map(|(work, by)| work.queued().entry.filter(|entry| Some(*entry) != by.entry))
             .collect();
         let marked = async {
-            self.store.mark_done(&queue.source, &marks, queue.done_ttl).await?;
+            self.store.mark_done(&queue.source, &marks, done_ttl).await?;
             if duplicates.is_empty() {
                 return Ok(());
             }
@@ -157,13 +158,13 @@ impl Processor {
     }
 
     /// Gives the claim back. If this fails the lease ends by itself.
-    pub(super) async fn release(&self, work: &mut InWork<'_>) {
+    pub(super) async fn release(&self, work: &mut InWork) {
         drop(self.store.release(work.plan.key, &work.plan.owner).await);
         work.answered(Ok(Answer::Settled));
     }
 
     /// Publishes the webhook to its delay queue or dead-letter queue.
-    pub(super) async fn send_on(&self, work: &mut InWork<'_>) {
+    pub(super) async fn send_on(&self, work: &mut InWork) {
         let Step::SendOn(disposition) = work.life.step() else { return };
         let mut answer = Ok(Answer::Confirmed);
         if let Some(publication) = routes::send_on(work.queued(), disposition, Timestamp::now()) {
@@ -184,7 +185,7 @@ impl Processor {
 
     /// Records in the ledger that the webhook is a dead letter. The letter is safe in its queue already, but
     /// without this the ledger would miss it.
-    pub(super) async fn note_dead(&self, queue: &RawQueue, work: &mut InWork<'_>) {
+    pub(super) async fn note_dead(&self, queue: &RawQueue, work: &mut InWork) {
         let noted = self.store.record(&queue.source, work.queued().entry.into_iter(), State::Dead).await;
         work.answered(noted.map(|()| Answer::Settled).map_err(|error| {
             tracing::debug!(%error, delivery_id = %work.queued().webhook.delivery_id, "ledger");
@@ -193,7 +194,7 @@ impl Processor {
     }
 
     /// Acks. If the ack is not written the broker redelivers, and the key is done by then.
-    pub(super) async fn ack(&self, queue: &RawQueue, acking: Vec<&mut InWork<'_>>) {
+    pub(super) async fn ack(&self, queue: &RawQueue, acking: Vec<&mut InWork>) {
         let acked = queue.settler.ack(acking.iter().map(|work| &work.delivery)).await;
         for work in acking {
             faults::at(Point::Acked);

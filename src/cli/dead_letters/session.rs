@@ -10,7 +10,7 @@ use crate::{
         connect::{connect, open_store},
         exit::{INTERRUPTED, Unreachable},
         output::eprint_line,
-        signals,
+        signals::{self, Hangup},
     },
     config::Config,
     edge::{
@@ -74,5 +74,5 @@ impl JobServices {
 /// the process at once, which loses nothing either.
 pub(in crate::cli) fn stop_on_signals() -> io::Result<CancellationToken> {
     let say = || eprint_line("stopping after the letters in hand; press Ctrl-C again to stop at once");
-    signals::stop_on_signals(say, || INTERRUPTED)
+    signals::stop_on_signals(Hangup::IsStop, say, || INTERRUPTED)
 }

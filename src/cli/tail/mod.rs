@@ -18,7 +18,7 @@ use super::{
     exit::{INTERRUPTED, OK, Unreachable, Usage},
     moment,
     output::{Out, eprint_line},
-    signals::stop_on_signals,
+    signals::{Hangup, stop_on_signals},
     stream,
 };
 use crate::{
@@ -184,7 +184,7 @@ async fn show(
     mut rows: Rows,
     shown: &mut u64,
 ) -> anyhow::Result<()> {
-    let stop = stop_on_signals(|| (), || INTERRUPTED)?;
+    let stop = stop_on_signals(Hangup::IsStop, || (), || INTERRUPTED)?;
     let patience = args.idle.map_or(Duration::MAX, Duration::from_secs);
     let mut out = Out::new();
     while args.count.is_none_or(|count| *shown < count) {

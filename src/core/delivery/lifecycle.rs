@@ -14,7 +14,7 @@
 //!                                           └─→ note it ────→ ack           dead letter
 //! ```
 
-use std::time::Duration;
+use std::{ops::Deref, time::Duration};
 
 use super::{
     disposition::{Disposition, Outcome},
@@ -93,10 +93,10 @@ pub fn fence(lease: Duration, confirm_timeout: Duration) -> Duration {
     lease.saturating_sub(confirm_timeout)
 }
 
-/// The life of one delivery.
+/// The life of one delivery, with a pointer to the schedule of its retries.
 #[derive(Debug)]
-pub struct Life<'a> {
-    schedule: &'a Schedule,
+pub struct Life<S> {
+    schedule: S,
     attempt: Attempt,
     body: BodyHash,
     /// Number of messages to publish: events and their copies.
@@ -118,15 +118,15 @@ enum State {
     Ended(Disposition),
 }
 
-impl<'a> Life<'a> {
+impl<S: Deref<Target = Schedule>> Life<S> {
     /// Begins with a webhook that gives `messages` messages to publish, and whose body has this hash.
-    pub fn of_webhook(attempt: Attempt, schedule: &'a Schedule, body: BodyHash, messages: usize) -> Self {
+    pub fn of_webhook(attempt: Attempt, schedule: S, body: BodyHash, messages: usize) -> Self {
         let state = State::Claiming;
         Self { schedule, attempt, body, messages, confirmed: 0, state }
     }
 
     /// Begins with a webhook that cannot be read.
-    pub fn of_fault(attempt: Attempt, schedule: &'a Schedule, fault: Fault) -> Self {
+    pub fn of_fault(attempt: Attempt, schedule: S, fault: Fault) -> Self {
         let mut life = Self::of_webhook(attempt, schedule, BodyHash::from(0), 0);
         life.state = life.decided(Outcome::Failed(fault));
         life
@@ -206,7 +206,7 @@ impl<'a> Life<'a> {
     }
 
     fn decided(&self, outcome: Outcome) -> State {
-        let disposition = Disposition::decide(outcome, self.attempt, self.schedule);
+        let disposition = Disposition::decide(outcome, self.attempt, &self.schedule);
         match disposition {
             Disposition::Done { .. } | Disposition::Duplicate { .. } => State::Acking(disposition),
             Disposition::Retry { .. } | Disposition::DeadLetter { .. } => State::SendingOn(disposition),
@@ -226,7 +226,7 @@ mod tests {
     }
 
     /// Returns the steps of a life that receives these answers, one per step.
-    fn steps(mut life: Life<'_>, answers: &[Answer]) -> Vec<String> {
+    fn steps(mut life: Life<&Schedule>, answers: &[Answer]) -> Vec<String> {
         let mut steps = Vec::new();
         for answer in answers {
             let step = format!("{:?}", life.step());
@@ -237,7 +237,7 @@ mod tests {
         steps
     }
 
-    fn webhook(schedule: &Schedule, events: usize) -> Life<'_> {
+    fn webhook(schedule: &Schedule, events: usize) -> Life<&Schedule> {
         Life::of_webhook(Attempt(0), schedule, BodyHash::from(7), events)
     }
 

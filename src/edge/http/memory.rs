@@ -11,7 +11,7 @@ pub struct Memory(Arc<Account>);
 
 #[derive(Debug)]
 struct Account {
-    max: usize,
+    max: AtomicUsize,
     used: AtomicUsize,
     /// The budget that this one is a share of: what is taken here is taken there too.
     whole: Option<Memory>,
@@ -25,12 +25,21 @@ pub struct MemoryFull;
 impl Memory {
     /// Creates a budget of `max` bytes.
     pub fn new(max: usize) -> Self {
-        Self(Arc::new(Account { max, used: AtomicUsize::new(0), whole: None }))
+        Self::of(max, None)
     }
 
     /// Creates a share of this budget: at most `max` bytes of it.
     pub fn share(&self, max: usize) -> Self {
-        Self(Arc::new(Account { max, used: AtomicUsize::new(0), whole: Some(self.clone()) }))
+        Self::of(max, Some(self.clone()))
+    }
+
+    fn of(max: usize, whole: Option<Self>) -> Self {
+        Self(Arc::new(Account { max: AtomicUsize::new(max), used: AtomicUsize::new(0), whole }))
+    }
+
+    /// Changes the size. What is taken stays taken, even if it is more.
+    pub fn resize(&self, max: usize) {
+        self.0.max.store(max, Ordering::Relaxed);
     }
 
     /// Returns an empty holding, to grow.
@@ -40,13 +49,15 @@ impl Memory {
 
     /// Returns true if `bytes` more could be taken now.
     pub fn has_room_for(&self, bytes: usize) -> bool {
-        let fits = bytes <= self.0.max.saturating_sub(self.0.used.load(Ordering::Relaxed));
-        fits && self.0.whole.as_ref().is_none_or(|whole| whole.has_room_for(bytes))
+        let Account { max, used, whole } = &*self.0;
+        let fits = bytes <= max.load(Ordering::Relaxed).saturating_sub(used.load(Ordering::Relaxed));
+        fits && whole.as_ref().is_none_or(|whole| whole.has_room_for(bytes))
     }
 
     fn take(&self, bytes: usize) -> Result<(), MemoryFull> {
         let Account { max, used, whole } = &*self.0;
-        let grown = |used: usize| used.checked_add(bytes).filter(|used| used <= max);
+        let max = max.load(Ordering::Relaxed);
+        let grown = |used: usize| used.checked_add(bytes).filter(|used| *used <= max);
         used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown).map_err(|_| MemoryFull)?;
         let taken = whole.as_ref().map_or(Ok(()), |whole| whole.take(bytes));
         if taken.is_err() {
@@ -118,5 +129,16 @@ mod tests {
         assert_eq!(of_b.grow(2), Ok(()));
         drop(of_b);
         assert!(whole.has_room_for(10) && !whole.has_room_for(11));
+    }
+
+    #[test]
+    fn a_budget_that_shrinks_gives_nothing_until_enough_came_back() {
+        let memory = Memory::new(10);
+        let [mut first, mut second] = [memory.hold(), memory.hold()];
+        assert_eq!((first.grow(4), second.grow(4)), (Ok(()), Ok(())));
+        memory.resize(5);
+        assert!(!memory.has_room_for(1) && second.grow(1) == Err(MemoryFull));
+        drop(first);
+        assert_eq!(second.grow(1), Ok(()));
     }
 }

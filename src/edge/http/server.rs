@@ -13,7 +13,7 @@ use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -41,7 +41,7 @@ const LAST_REQUEST: Duration = Duration::from_secs(1);
 /// Limits on what clients can take from the server.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The most connections at a time; more wait in the kernel's backlog.
+    /// The most connections at a time; more wait in the kernel's backlog. It is fixed when the server starts.
     pub connections_max: usize,
     /// The longest time for a request's headers, and for the handshake of TLS before the first.
     pub read_timeout: Duration,
@@ -81,7 +81,8 @@ type OnRejected = Box<dyn Fn(Rejected) + Send + Sync>;
 /// A server that is wired, and not started.
 pub struct Server {
     router: Router,
-    limits: Limits,
+    limits: watch::Receiver<Limits>,
+    connections_max: usize,
     slots: Arc<Semaphore>,
     memory: Memory,
     on_rejected: OnRejected,
@@ -90,16 +91,17 @@ pub struct Server {
 
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server").field("limits", &self.limits).finish_non_exhaustive()
+        f.debug_struct("Server").field("limits", &*self.limits.borrow()).finish_non_exhaustive()
     }
 }
 
 impl Server {
-    /// Creates a server of `router`.
-    pub fn new(router: Router, limits: Limits) -> Self {
-        let slots = Arc::new(Semaphore::new(limits.connections_max));
-        let (memory, on_rejected) = (Memory::new(usize::MAX), Box::new(|_| {}));
-        Self { router, limits, slots, memory, on_rejected, tls: None }
+    /// Creates a server of `router`. Each connection keeps the limits with which it began.
+    pub fn new(router: Router, limits: watch::Receiver<Limits>) -> Self {
+        let connections_max = limits.borrow().connections_max;
+        let (slots, memory) = (Arc::new(Semaphore::new(connections_max)), Memory::new(usize::MAX));
+        let on_rejected = Box::new(|_| {});
+        Self { router, limits, connections_max, slots, memory, on_rejected, tls: None }
     }
 
     /// Speaks HTTPS if there is a certificate to present.
@@ -129,7 +131,8 @@ impl Server {
         // From here on the kernel refuses new clients rather than leaving them waiting.
         drop(listener);
         let all_ended = async { while connections.join_next().await.is_some() {} };
-        match timeout(server.limits.drain_max, all_ended).await {
+        let drain_max = server.limits.borrow().drain_max;
+        match timeout(drain_max, all_ended).await {
             Ok(()) => Drained::Clean,
             Err(_) => {
                 while connections.try_join_next().is_some() {}
@@ -141,14 +144,21 @@ impl Server {
     }
 }
 
-impl Pace for Server {
+/// A client, and the limits that were in force when it connected.
+struct Client {
+    limits: Limits,
+    server: Arc<Server>,
+}
+
+impl Pace for Client {
     fn head(&self) -> Duration {
         self.limits.read_timeout
     }
 
     fn idle(&self) -> Duration {
-        let Limits { connections_max, read_timeout, idle_timeout, .. } = self.limits;
-        let scarce = self.slots.available_permits() < connections_max / 2;
+        let Limits { read_timeout, idle_timeout, .. } = self.limits;
+        let Server { connections_max, slots, .. } = &*self.server;
+        let scarce = slots.available_permits() < connections_max / 2;
         if scarce { idle_timeout.min(read_timeout) } else { idle_timeout }
     }
 
@@ -158,7 +168,7 @@ impl Pace for Server {
 
     fn rejected(&self, rejected: Rejected) {
         tracing::debug!(reason = rejected.as_str(), status = rejected.status(), "client refused");
-        (self.on_rejected)(rejected);
+        (self.server.on_rejected)(rejected);
     }
 }
 
@@ -206,36 +216,38 @@ async fn next_connection(
 
 /// Serves one connection until it ends, is too old, or the server stops.
 async fn drive(socket: TcpStream, server: Arc<Server>, stop: CancellationToken) -> hyper::Result<()> {
-    let Some(tls) = &server.tls else { return exchange(socket, server, stop).await };
+    let limits = *server.limits.borrow();
+    let client = Arc::new(Client { limits, server: Arc::clone(&server) });
+    let Some(tls) = &server.tls else { return exchange(socket, client, stop).await };
     let shaken = tokio::select! {
-        shaken = timeout(server.limits.read_timeout, tls.accept(socket)) => shaken,
-        () = after_stop(&server, &stop) => return Ok(()),
+        shaken = timeout(limits.read_timeout, tls.accept(socket)) => shaken,
+        () = after_stop(&limits, &stop) => return Ok(()),
     };
     match shaken {
-        Ok(Ok(socket)) => return exchange(socket, server, stop).await,
+        Ok(Ok(socket)) => return exchange(socket, client, stop).await,
         Ok(Err(error)) => {
             tracing::debug!(%error, "an HTTPS client failed to connect");
-            server.rejected(Rejected::Handshake);
+            client.rejected(Rejected::Handshake);
         }
-        Err(_) => server.rejected(Rejected::SlowHandshake),
+        Err(_) => client.rejected(Rejected::SlowHandshake),
     }
     Ok(())
 }
 
 /// Waits for the stop, and for the time in which a client may still send a request.
-async fn after_stop(server: &Server, stop: &CancellationToken) {
+async fn after_stop(limits: &Limits, stop: &CancellationToken) {
     stop.cancelled().await;
-    sleep(LAST_REQUEST.min(server.limits.drain_max / 2)).await;
+    sleep(LAST_REQUEST.min(limits.drain_max / 2)).await;
 }
 
 /// Exchanges requests and answers over one connection.
 async fn exchange(
     socket: impl AsyncRead + AsyncWrite + Unpin,
-    server: Arc<Server>,
+    client: Arc<Client>,
     stop: CancellationToken,
 ) -> hyper::Result<()> {
-    let exchange = Arc::new(Exchange::new());
-    let stream = Stream::new(socket, Arc::clone(&exchange), Arc::clone(&server), server.memory.hold());
+    let (exchange, Client { limits, server }) = (Arc::new(Exchange::new()), &*client);
+    let stream = Stream::new(socket, Arc::clone(&exchange), Arc::clone(&client), server.memory.hold());
     let router = TowerToHyperService::new(server.router.clone());
     let service = service_fn(|request| answer(&router, &exchange, request));
     let mut connection = std::pin::pin!(
@@ -248,11 +260,11 @@ async fn exchange(
             .max_header_size(HEAD_BYTES_MAX)
             .serve_connection(TokioIo::new(stream), service)
     );
-    let Limits { connection_age_max, idle_timeout, drain_max, .. } = server.limits;
+    let Limits { connection_age_max, idle_timeout, drain_max, .. } = *limits;
     let last = async {
         stop.cancelled().await;
         exchange.end_with_next_answer();
-        after_stop(&server, &stop).await;
+        after_stop(limits, &stop).await;
     };
     let too_old = async {
         sleep(connection_age_max).await;
@@ -274,7 +286,7 @@ async fn exchange(
     if let Err(error) = &ended
         && let Some(rejected) = unparsable(error)
     {
-        server.rejected(rejected);
+        client.rejected(rejected);
     }
     ended
 }

@@ -1,11 +1,12 @@
 //! Metrics for Prometheus. `docs/metrics.md` is generated from them.
 //!
-//! Adding one takes a field with its declaration in [`LinkMetrics`], [`ReceiverMetrics`] or
-//! [`WorkerMetrics`], and the place that counts it. Label values come from closed lists or from the
+//! Adding one takes a field with its declaration in [`ConfigMetrics`], [`LinkMetrics`], [`ReceiverMetrics`]
+//! or [`WorkerMetrics`], and the place that counts it. Label values come from closed lists or from the
 //! configuration, never from a sender. Where all values are known, their series exist from the start: a
 //! counter that appears with its first count shows no increase.
 
 mod certificates;
+mod config;
 mod exposition;
 mod link;
 mod process;
@@ -20,6 +21,7 @@ mod waits;
 mod worker;
 
 pub use certificates::CertificateMetrics;
+pub use config::{ConfigMetrics, Reload};
 pub use exposition::Format;
 pub use link::{LinkMetrics, Links};
 pub use process::ProcessMetrics;

@@ -6,6 +6,7 @@ use prometheus_client::registry::Unit;
 
 use super::{
     certificates::CertificateMetrics,
+    config::{ConfigMetrics, Reload},
     link::Links,
     process::ProcessMetrics,
     receiver::{REFUSALS, ReceiverMetrics, UNKNOWN_SOURCE},
@@ -38,6 +39,7 @@ type Create = fn(&mut Registry);
 const GROUPS: [(&str, Create); 3] = [
     ("Every process", |registry| {
         drop(ProcessMetrics::register(registry));
+        drop(ConfigMetrics::register(registry));
         drop(Links::register(registry));
         drop(SpanMetrics::register(registry));
         drop(CertificateMetrics::register(registry));
@@ -100,6 +102,7 @@ fn values(label: &str) -> Option<String> {
         }
         "reason" => list(Reason::ALL.iter().map(|reason| reason.as_str())),
         "refusal" => list(REFUSALS.into_iter()),
+        "result" => list(Reload::ALL.iter().map(|result| result.as_str())),
         "source" => format!("name of a configured source; `{UNKNOWN_SOURCE}` for all other requests"),
         "state" => list(LEDGER_STATES.iter().map(|(state, _)| *state)),
         "status" => "HTTP status".to_owned(),

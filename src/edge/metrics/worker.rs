@@ -17,6 +17,7 @@ use super::{
     waits::WaitMetrics,
 };
 use crate::{
+    config::Config,
     core::{
         delivery::{disposition::Disposition, fault::Reason, retry::Tier},
         ledger::Sum,
@@ -174,8 +175,15 @@ impl WorkerMetrics {
         }
     }
 
+    /// Creates the series of the sources that a worker with this configuration works on.
+    pub fn begin_all(&self, config: &Config) {
+        let tiers = config.retry.schedule().all_tiers();
+        let sources = config.sources.keys().filter(|source| config.worker.works_on(source));
+        sources.for_each(|source| self.begin(source, &tiers));
+    }
+
     /// Creates the series of a source: everything but its types of events, which follow from what it sends.
-    pub fn begin(&self, source: &SourceName, tiers: &[Tier]) {
+    fn begin(&self, source: &SourceName, tiers: &[Tier]) {
         let labels = || SourceLabels { source: source.to_string() };
         let name = || source.to_string();
         for disposition in Disposition::WORDS {

@@ -39,6 +39,8 @@ pub struct Link {
     /// Tells it from the connections before it.
     pub(super) number: u64,
     pub(super) connection: MultiplexedConnection,
+    /// The time that a command may take.
+    pub(super) timeout: Duration,
     pub(super) names: Arc<Names>,
     /// Where it keeps the ledger; none if no ledger is kept.
     pub(super) since: Option<Since>,
@@ -51,7 +53,7 @@ pub(super) type Broken = (u64, StoreError);
 ///
 /// # Errors
 /// The address is invalid.
-pub(super) fn client(url: &str, config: &Redis) -> Result<Client, StoreError> {
+fn client(url: &str, config: &Redis) -> Result<Client, StoreError> {
     let tcp = TcpSettings::default().set_nodelay(true).set_user_timeout(SILENCE_MAX);
     let refused = |_| StoreError::new(Trouble::StoreDown, "redis.url: expected redis://host:port/db");
     let address: ConnectionInfo = url.into_connection_info().map_err(refused)?.set_tcp_settings(tcp);
@@ -72,10 +74,25 @@ fn certificates(config: &Redis) -> TlsCertificates {
     TlsCertificates { client_tls, root_cert: config.tls_ca.as_ref().map(|ca| ca.pem().into()) }
 }
 
+/// What the next connection is to be.
+#[derive(Clone)]
+pub(super) struct Wanted {
+    clients: Vec<Client>,
+    timeout: Duration,
+}
+
+impl Wanted {
+    /// # Errors
+    /// An address is invalid.
+    pub(super) fn of(config: &Redis) -> Result<Self, StoreError> {
+        let clients = config.urls.iter().map(|url| client(url.reveal(), config)).collect::<Result<_, _>>()?;
+        Ok(Self { clients, timeout: config.timeout })
+    }
+}
+
 /// The task that keeps the connection.
 pub(super) struct LinkKeeper {
-    pub(super) clients: Vec<Client>,
-    pub(super) timeout: Duration,
+    pub(super) wanted: watch::Receiver<Wanted>,
     pub(super) namespace: String,
     /// Whom the process works for, as far as it is known.
     pub(super) owner: KnownOwner,
@@ -132,10 +149,12 @@ impl LinkKeeper {
     /// master that was replaced and returns as a master, without what was done since, must not take over
     /// again.
     async fn open_any(&self, good: &mut usize, number: u64) -> Result<Link, StoreError> {
+        let Wanted { clients, timeout } = self.wanted.borrow().clone();
         let mut errors = Vec::new();
-        for n in (0..self.clients.len()).map(|next| (*good + next) % self.clients.len()) {
-            let address = self.clients[n].get_connection_info().addr();
-            let error = match tokio::time::timeout(SILENCE_MAX, self.open(&self.clients[n], number)).await {
+        for n in (0..clients.len()).map(|next| (*good + next) % clients.len()) {
+            let address = clients[n].get_connection_info().addr();
+            let opening = self.open(&clients[n], timeout, number);
+            let error = match tokio::time::timeout(SILENCE_MAX, opening).await {
                 Ok(Ok(link)) => {
                     tracing::info!(%address, "connected to Redis");
                     *good = n;
@@ -159,10 +178,10 @@ impl LinkKeeper {
 
     /// Connects, and makes sure that Redis can be used: that it accepts writes and permits every command, and
     /// that the namespace is not another deployment's.
-    async fn open(&self, client: &Client, number: u64) -> Result<Link, StoreError> {
+    async fn open(&self, client: &Client, timeout: Duration, number: u64) -> Result<Link, StoreError> {
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.timeout))
-            .set_response_timeout(Some(self.timeout));
+            .set_connection_timeout(Some(timeout))
+            .set_response_timeout(Some(timeout));
         let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
         let owner = self.owner.get();
         let record = Record::read(&mut connection, &self.namespace, owner.as_ref()).await?;
@@ -173,7 +192,7 @@ impl LinkKeeper {
         warn_of_settings(&mut connection).await;
         let since = since::open(&mut connection, &self.namespace, record.marks).await?;
         since::probe(&mut connection, &names, since.as_ref()).await?;
-        Ok(Link { number, connection, names, since })
+        Ok(Link { number, connection, timeout, names, since })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use redis::RedisResult;
@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     error::{OVERWRITTEN, StoreError, is_overwritten},
-    link::{self, Broken, Link, LinkKeeper},
+    link::{Broken, Link, LinkKeeper, Wanted},
     owner::{KnownOwner, Owner, Record},
     scripts::Scripts,
 };
@@ -32,8 +32,8 @@ pub struct Store {
 }
 
 struct Shared {
-    /// The time that a command may take.
-    timeout: Duration,
+    /// What the next connection is to be.
+    wanted: watch::Sender<Wanted>,
     namespace: String,
     scripts: Scripts,
     owner: KnownOwner,
@@ -50,15 +50,13 @@ impl Store {
     /// # Errors
     /// An address in the configuration is invalid.
     pub fn start(config: &Redis, metrics: Arc<LinkMetrics>) -> Result<Self, StoreError> {
-        let clients =
-            config.urls.iter().map(|url| link::client(url.reveal(), config)).collect::<Result<_, _>>()?;
+        let (wanted, newest) = watch::channel(Wanted::of(config)?);
         let connecting = StoreError::new(Trouble::StoreDown, "not connected yet");
         let (sender, link) = watch::channel(Err(connecting));
         let (broken, failures) = mpsc::channel(FAILURES_MAX);
-        let (timeout, namespace, owner) = (config.timeout, config.namespace.clone(), KnownOwner::default());
+        let (namespace, owner) = (config.namespace.clone(), KnownOwner::default());
         let keeper = LinkKeeper {
-            clients,
-            timeout,
+            wanted: newest,
             namespace: namespace.clone(),
             owner: owner.clone(),
             broken: failures,
@@ -67,8 +65,18 @@ impl Store {
         };
         tokio::spawn(keeper.run());
         let (scripts, overwritten) = (Scripts::new(), Mutex::default());
-        let shared = Arc::new(Shared { timeout, namespace, scripts, owner, overwritten, metrics, broken });
+        let shared = Arc::new(Shared { wanted, namespace, scripts, owner, overwritten, metrics, broken });
         Ok(Self { shared, link })
+    }
+
+    /// Changes the addresses, the certificates and the time limit for the next connection; the present one
+    /// stays as it is.
+    ///
+    /// # Errors
+    /// An address is invalid: nothing changes.
+    pub fn reconfigure(&self, config: &Redis) -> Result<(), StoreError> {
+        self.shared.wanted.send_replace(Wanted::of(config)?);
+        Ok(())
     }
 
     /// Takes the namespace for a broker and virtual host, as a worker does. From then on every connection is
@@ -133,7 +141,7 @@ impl Store {
     ) -> Result<T, StoreError> {
         let mut link = self.link()?;
         let (_pending, sent) = (self.shared.metrics.pending_one(), Instant::now());
-        let answer = tokio::time::timeout(self.shared.timeout, command(&mut link)).await;
+        let answer = tokio::time::timeout(link.timeout, command(&mut link)).await;
         let error = match answer {
             Ok(Ok(value)) => {
                 self.shared.metrics.answered(sent.elapsed());
@@ -145,9 +153,7 @@ impl Store {
                 return Err(error);
             }
             Ok(Err(error)) => error.into(),
-            Err(_) => {
-                StoreError::new(Trouble::StoreDown, format!("no answer within {:?}", self.shared.timeout))
-            }
+            Err(_) => StoreError::new(Trouble::StoreDown, format!("no answer within {:?}", link.timeout)),
         };
         self.replace_link(link.number, error.clone());
         Err(error)

@@ -17,7 +17,8 @@ use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
 use hookswitch::{
     app::{
-        process::{Process, ProcessError, Roles, Status},
+        parts::Roles,
+        process::{Process, ProcessError, Status},
         worker::read::Normalize,
     },
     config::{Amqp, Config, Log, LogFormat},

@@ -26,13 +26,20 @@ use crate::{
     faults::{self, Mutant},
 };
 
-/// Holds the connection and its lanes; replaces them all when any part of them fails.
-pub(super) struct Keeper {
+/// What the next connection is to be.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
     pub(super) config: Amqp,
-    /// Names the connection in logs and in the broker's management interface.
-    pub(super) purpose: &'static str,
     /// The exchanges that must exist and be open to the user.
     pub(super) exchanges: Vec<String>,
+}
+
+/// Holds the connection and its lanes; replaces them all when any part of them fails.
+pub(super) struct Keeper {
+    /// The newest configuration: a connection keeps the one with which it was opened.
+    pub(super) wanted: watch::Receiver<Wanted>,
+    /// Names the connection in logs and in the broker's management interface.
+    pub(super) purpose: &'static str,
     pub(super) inbox: Arc<Mutex<mpsc::Receiver<Job>>>,
     /// The infrastructure error that prevents publishing; none while it works.
     pub(super) state: watch::Sender<Option<Trouble>>,
@@ -44,8 +51,8 @@ impl Keeper {
     pub(super) async fn run(self) {
         let mut reconnect = Reconnect::default();
         loop {
-            let connected_at = Instant::now();
-            let Failure { trouble, cause } = match self.serve().await {
+            let (connected_at, wanted) = (Instant::now(), self.wanted.borrow().clone());
+            let Failure { trouble, cause } = match self.serve(&wanted).await {
                 Ok(Closed) => return,
                 Err(failure) => failure,
             };
@@ -53,7 +60,7 @@ impl Keeper {
             self.metrics.lost(trouble);
             // A connection that has outlived its heartbeats was a success: the next delay is the shortest
             // again.
-            if connected_at.elapsed() > self.config.heartbeat * 2 {
+            if connected_at.elapsed() > wanted.config.heartbeat * 2 {
                 reconnect.reset();
             }
             let delay = reconnect.next_delay();
@@ -83,10 +90,12 @@ impl Keeper {
     }
 
     /// Connects and publishes until something fails.
-    async fn serve(&self) -> Result<Closed, Failure> {
-        let connection = connect(&self.config, self.purpose).await?;
+    async fn serve(&self, wanted: &Wanted) -> Result<Closed, Failure> {
+        let config = &wanted.config;
+        self.metrics.set_pending_max(config.publish_window * config.publish_channels);
+        let connection = connect(config, self.purpose).await?;
         let mut events = connection.events();
-        let channels = match self.set_up(&connection, &mut events).await {
+        let channels = match self.set_up(wanted, &connection, &mut events).await {
             Ok(channels) => channels,
             Err(failure) => {
                 connection.close().await;
@@ -102,8 +111,8 @@ impl Keeper {
                 connection: &connection,
                 channel,
                 inbox: self.inbox.clone(),
-                window: self.config.publish_window,
-                confirm_timeout: self.config.confirm_timeout,
+                window: config.publish_window,
+                confirm_timeout: config.confirm_timeout,
                 trouble: self.state.subscribe(),
                 metrics: &self.metrics,
             }
@@ -129,16 +138,17 @@ impl Keeper {
     /// count.
     async fn set_up(
         &self,
+        Wanted { config, exchanges }: &Wanted,
         connection: &Connection,
         events: &mut (impl Stream<Item = Event> + Unpin),
     ) -> Result<Vec<Channel>, Failure> {
         let work = async {
-            rights::check(connection, &self.exchanges).await?;
-            self.open_channels(connection).await.map_err(Failure::from)
+            rights::check(connection, exchanges).await?;
+            open_channels(connection, config.publish_channels).await.map_err(Failure::from)
         };
         tokio::pin!(work);
         loop {
-            let late = tokio::time::sleep(self.config.connect_timeout);
+            let late = tokio::time::sleep(config.connect_timeout);
             let blocked = is_blocked(&self.state.borrow());
             tokio::select! {
                 biased;
@@ -147,17 +157,6 @@ impl Keeper {
                 () = late, if !blocked => return Err(Failure::down("timed out opening channels")),
             }
         }
-    }
-
-    async fn open_channels(&self, connection: &Connection) -> lapin::Result<Vec<Channel>> {
-        let mut channels = Vec::new();
-        for _ in 0..self.config.publish_channels {
-            channels.push(open_channel(connection).await?);
-        }
-        if let Some(first) = channels.first().filter(|_| faults::is(Mutant::SharedChannel)).cloned() {
-            channels.fill(first);
-        }
-        Ok(channels)
     }
 
     fn turn(&self, trouble: Option<Trouble>) {
@@ -184,4 +183,15 @@ impl Keeper {
         }
         Ok(())
     }
+}
+
+async fn open_channels(connection: &Connection, count: usize) -> lapin::Result<Vec<Channel>> {
+    let mut channels = Vec::new();
+    for _ in 0..count {
+        channels.push(open_channel(connection).await?);
+    }
+    if let Some(first) = channels.first().filter(|_| faults::is(Mutant::SharedChannel)).cloned() {
+        channels.fill(first);
+    }
+    Ok(channels)
 }

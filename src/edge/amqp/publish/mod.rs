@@ -22,7 +22,11 @@ use std::{sync::Arc, time::Duration};
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
 pub use self::publication::{Publication, PublishError, Verdict};
-use self::{keeper::Keeper, lane::is_blocked, publication::Job};
+use self::{
+    keeper::{Keeper, Wanted},
+    lane::is_blocked,
+    publication::Job,
+};
 use crate::{
     config::Amqp,
     edge::{metrics::LinkMetrics, trouble::Trouble},
@@ -33,6 +37,7 @@ use crate::{
 pub struct Publisher {
     jobs: mpsc::Sender<Job>,
     trouble: watch::Receiver<Option<Trouble>>,
+    wanted: watch::Sender<Wanted>,
 }
 
 impl Publisher {
@@ -52,9 +57,14 @@ impl Publisher {
         let (jobs, inbox) = mpsc::channel(4096);
         let (state, trouble) = watch::channel(Some(Trouble::BrokerDown));
         let inbox = Arc::new(Mutex::new(inbox));
-        metrics.set_pending_max(config.publish_window * config.publish_channels);
-        tokio::spawn(Keeper { config, purpose, exchanges, inbox, state, metrics }.run());
-        Self { jobs, trouble }
+        let (wanted, newest) = watch::channel(Wanted { config, exchanges });
+        tokio::spawn(Keeper { wanted: newest, purpose, inbox, state, metrics }.run());
+        Self { jobs, trouble, wanted }
+    }
+
+    /// Changes the configuration and the exchanges for the next connection; the present one stays as it is.
+    pub fn reconfigure(&self, config: Amqp, exchanges: Vec<String>) {
+        self.wanted.send_replace(Wanted { config, exchanges });
     }
 
     /// Returns what prevents publishing now.

@@ -9,7 +9,7 @@ use lapin::{
 };
 
 use super::{
-    difference::TopologyError,
+    difference::{Difference, TopologyError},
     spec::{Queue, Topology},
 };
 use crate::{
@@ -89,6 +89,27 @@ pub(super) async fn unbind<'a>(
 }
 
 impl Topology {
+    /// Checks that queues have the bindings that they need, as far as the record says: it says nothing before
+    /// the first `topology apply`, and to a user that may not read it.
+    ///
+    /// Workers choose what a queue with a filter or `redact` gets. They must do so before `topology apply`
+    /// takes its other bindings away, or it would miss events: so those queues are left out.
+    ///
+    /// # Errors
+    /// [`TopologyError::Differs`]
+    pub fn check_applied(&self, declared: &Declared) -> Result<(), TopologyError> {
+        if declared.since.is_none() {
+            return Ok(());
+        }
+        let is_applied = |queue: &Queue| declared.bindings(&queue.name) == Some(&queue.bindings);
+        let lacking = self.queues.iter().filter(|queue| !queue.is_addressed() && !is_applied(queue));
+        let how = "missing, or bound as an earlier configuration wants it; run `hookswitch topology apply`";
+        let differs = lacking
+            .map(|Queue { name, .. }| Difference { what: format!("queue {name}"), how: how.to_owned() });
+        let differs: Vec<_> = differs.collect();
+        if differs.is_empty() { Ok(()) } else { Err(TopologyError::Differs(differs)) }
+    }
+
     /// Removes the bindings that an earlier configuration gave to queues of this one, and records this one.
     /// Returns the bindings that were removed, in words.
     pub(super) async fn put_on_record(&self, connection: &Connection) -> Result<Vec<String>, TopologyError> {

@@ -57,6 +57,12 @@ impl Queue {
         self.bindings.iter().any(|(exchange, _)| exchange == names::REDACTED_EXCHANGE)
     }
 
+    /// Returns whether workers address to it what it gets.
+    pub(super) fn is_addressed(&self) -> bool {
+        let own_key = names::addressed_key(&self.name);
+        self.bindings.iter().any(|(_, key)| *key == own_key)
+    }
+
     /// Returns whether it is a stream.
     pub(super) fn is_stream(&self) -> bool {
         self.arguments.contains(&("x-queue-type", text("stream")))

@@ -1,0 +1,241 @@
+//! What a worker runs over one connection to the broker: a lane for each raw queue, and the tasks beside
+//! them.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Once},
+};
+
+use jiff::Timestamp;
+use tokio::{sync::watch, task::JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    batch::Processor, ended::ConsumeError, follow::Follower, in_work::RawQueue, lane::Lane, memory::Memory,
+    read,
+};
+use crate::{
+    app::{
+        fairness::Fairness,
+        ledger::{Delays, Keeper, Scope},
+    },
+    config::Config,
+    core::{applied::Declared, providers::Provider, rabbitmq, shard::Shard, webhook::SourceName},
+    edge::amqp::{
+        self, Connection,
+        consume::{marks::MarkConsumer, raw::RawConsumer},
+        names,
+        topology::{self, Topology},
+    },
+};
+
+/// A raw queue, and the provider that its lane takes for that of messages that name none.
+type LaneOf = (SourceName, Shard, Provider);
+
+/// What outlives a connection.
+pub(super) struct Shared {
+    /// The processor of the configuration in force.
+    newest: watch::Sender<Arc<Processor>>,
+    fairness: Arc<Fairness>,
+    /// Done once the log has said whether the broker is too old.
+    version_told: Once,
+}
+
+impl Shared {
+    pub(super) fn new(processor: Processor) -> Self {
+        let newest = watch::Sender::new(Arc::new(processor));
+        Self { newest, fairness: Arc::default(), version_told: Once::new() }
+    }
+
+    /// Returns the processor of the configuration in force.
+    pub(super) fn newest(&self) -> Arc<Processor> {
+        self.newest.borrow().clone()
+    }
+}
+
+/// The lanes of one connection, which follow the configuration.
+pub(super) struct Pool<'s> {
+    shared: &'s Shared,
+    connection: Arc<Connection>,
+    stop: CancellationToken,
+    pub(super) tasks: JoinSet<Result<(), amqp::Error>>,
+    lanes: BTreeMap<LaneOf, Controls>,
+    memory: Arc<Memory>,
+    /// The record of the topology, as it was read last; none before the first look.
+    declared: Option<Declared>,
+    scope: watch::Sender<Arc<Scope>>,
+    follower: CancellationToken,
+}
+
+/// What ends a lane: at once, or when it holds no delivery.
+struct Controls {
+    stop: CancellationToken,
+    release: CancellationToken,
+}
+
+impl<'s> Pool<'s> {
+    /// Creates a pool without lanes, which runs until `stop`.
+    pub(super) fn new(shared: &'s Shared, connection: Arc<Connection>, stop: CancellationToken) -> Self {
+        let Processor { config, metrics, .. } = &*shared.newest();
+        let memory = Memory::new(config.worker.memory_max, 0, metrics.bytes_held());
+        let (scope, follower) = (watch::Sender::new(scope(config, Vec::new())), stop.child_token());
+        let (tasks, lanes, declared) = (JoinSet::new(), BTreeMap::new(), None);
+        Self { shared, connection, stop, tasks, lanes, memory, declared, scope, follower }
+    }
+
+    /// Returns whether it has lanes, or could have.
+    pub(super) fn is_open(&self) -> bool {
+        self.declared.is_some()
+    }
+
+    /// Puts a configuration in force, and opens and ends lanes as it wants. Lanes that it leaves as they are
+    /// go on. Changes nothing if the broker lacks something that it needs.
+    ///
+    /// # Errors
+    /// [`ConsumeError`]
+    pub(super) async fn arrange(&mut self, config: Arc<Config>) -> Result<(), ConsumeError> {
+        let topology = Topology::of(&config);
+        let is_another = topology != Topology::of(&self.shared.newest().config);
+        if is_another || !self.is_open() {
+            self.look_at_the_broker(&config, &topology, is_another).await?;
+        } else {
+            self.scope.send_modify(|before| *before = scope(&config, before.shards.clone()));
+        }
+        self.put_in_force(config);
+        self.open_lanes().await?;
+        self.follow();
+        Ok(())
+    }
+
+    /// Checks the topology, and at first whose the keys in Redis are. Finds the raw queues.
+    async fn look_at_the_broker(
+        &mut self,
+        config: &Arc<Config>,
+        topology: &Topology,
+        is_another: bool,
+    ) -> Result<(), ConsumeError> {
+        let connection = self.connection.clone();
+        let declared = topology::known(&connection).await?;
+        if is_another {
+            // Over AMQP bindings cannot be looked at, but they decide which queue gets an event.
+            topology.check_applied(&declared)?;
+        }
+        topology.check(&connection).await?;
+        let shards = topology::raw_shards(&connection, config, &declared).await?;
+        if !self.is_open() {
+            self.begin(config, &declared).await?;
+        }
+        self.scope.send_replace(scope(config, shards));
+        self.declared = Some(declared);
+        Ok(())
+    }
+
+    /// Starts what runs as long as the connection, whatever the configuration.
+    async fn begin(&mut self, config: &Config, declared: &Declared) -> Result<(), ConsumeError> {
+        let Processor { publisher, store, metrics, drift_log, owners, .. } = &*self.shared.newest();
+        // An address may lead to another broker than before.
+        let broker = amqp::identity(&config.amqp, declared).await?;
+        self.shared.version_told.call_once(|| {
+            if let Some(advice) = rabbitmq::advice(&broker.version) {
+                tracing::warn!("{advice}");
+            }
+        });
+        store.take_for(&broker).await?;
+        let marks = MarkConsumer::open(&self.connection).await?;
+        let (store, metrics, connection) = (store.clone(), metrics.clone(), self.connection.clone());
+        let (scope, owner) = (self.scope.subscribe(), owners.next());
+        let keeper = Keeper { scope, store, metrics, connection, owner };
+        let delays = Delays::new(config, publisher.clone(), keeper.metrics.clone());
+        self.tasks.spawn(keeper.run(marks, delays, self.stop.clone()));
+        self.tasks.spawn(drift_log.clone().run(self.stop.clone()));
+        Ok(())
+    }
+
+    /// Has the next deliveries processed under `config`.
+    fn put_in_force(&self, config: Arc<Config>) {
+        let before = self.shared.newest();
+        if Arc::ptr_eq(&before.config, &config) {
+            return;
+        }
+        // What still comes from their queues must not become dead letters.
+        let removed = before.config.sources.keys().filter(|source| !config.sources.contains_key(*source));
+        removed.for_each(|source| before.former.add(source.clone()));
+        before.metrics.begin_all(&config);
+        self.shared.newest.send_replace(Arc::new(before.with(config)));
+        tracing::info!("the worker uses the new configuration");
+    }
+
+    /// Ends the lanes that are not wanted, and opens those that are and are missing.
+    async fn open_lanes(&mut self) -> Result<(), ConsumeError> {
+        let config = self.shared.newest().config.clone();
+        let scope = self.scope.borrow().clone();
+        let mine = scope.shards.iter().filter(|(source, _)| config.worker.works_on(source));
+        let mine = mine.filter_map(|(source, shard)| {
+            Some((source.clone(), *shard, config.sources.get(source)?.provider))
+        });
+        let mine: Vec<LaneOf> = mine.collect();
+        self.lanes.retain(|lane, Controls { stop, .. }| {
+            let stays = mine.contains(lane);
+            if !stays {
+                stop.cancel();
+            }
+            stays
+        });
+        self.memory.resize(config.worker.memory_max, mine.len());
+        let (before, now) = (self.lanes.len(), mine.len());
+        for lane in mine {
+            if !self.lanes.contains_key(&lane) {
+                let controls = self.open_lane(&lane).await?;
+                self.lanes.insert(lane, controls);
+            }
+        }
+        if before != now {
+            tracing::info!(raw_queues = now, "consuming");
+        }
+        Ok(())
+    }
+
+    async fn open_lane(&mut self, (source, shard, provider): &LaneOf) -> Result<Controls, ConsumeError> {
+        let controls = Controls { stop: self.stop.child_token(), release: CancellationToken::new() };
+        let name = names::raw_queue(source, *shard);
+        if self.declared.as_ref().is_some_and(|declared| declared.is_replaced_at(&name, Timestamp::now())) {
+            controls.release.cancel();
+            return Ok(controls);
+        }
+        let processor = self.shared.newest();
+        let memory = self.memory.lane(processor.config.worker.prefetch);
+        let (connection, prefetch) = (self.connection.clone(), memory.prefetch());
+        let consumer = RawConsumer::open(&connection, source.clone(), *shard, *provider, prefetch).await?;
+        let metrics = processor.metrics.of_source(source);
+        let queue = RawQueue { source: source.clone(), settler: consumer.settler(), metrics };
+        let (newest, fairness) = (self.shared.newest.subscribe(), self.shared.fairness.clone());
+        let Controls { stop, release } = &controls;
+        let (stop, release) = (stop.clone(), release.clone());
+        let lane = Lane { queue, consumer, newest, fairness, release, stop, memory, connection };
+        self.tasks.spawn(lane.run());
+        Ok(controls)
+    }
+
+    /// Follows the record of the topology from now on for the present lanes.
+    fn follow(&mut self) {
+        self.follower.cancel();
+        self.follower = self.stop.child_token();
+        let release = |((source, shard, _), controls): (&LaneOf, &Controls)| {
+            (names::raw_queue(source, *shard), controls.release.clone())
+        };
+        let follower = Follower {
+            newest: self.shared.newest.subscribe(),
+            fairness: self.shared.fairness.clone(),
+            memory: self.memory.clone(),
+            connection: self.connection.clone(),
+            releases: self.lanes.iter().map(release).collect(),
+        };
+        self.tasks.spawn(follower.run(self.follower.clone()));
+    }
+}
+
+/// Returns what the ledger is kept of.
+fn scope(config: &Arc<Config>, shards: Vec<(SourceName, Shard)>) -> Arc<Scope> {
+    let settings = serde_json::json!(read::settings(config)).to_string();
+    Arc::new(Scope { config: config.clone(), shards, settings })
+}
