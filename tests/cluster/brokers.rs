@@ -141,7 +141,7 @@ impl Scene {
     }
 
     pub async fn close(self, test: &str, faults: usize) {
-        let Self { cluster, vhost, busiest, world, workers, load, watch, .. } = self;
+        let Self { cluster, vhost, busiest, world, receivers, workers, load, watch } = self;
         let retries: f64 = workers.iter().map(|worker| worker.metric("hookswitch_retries_total")).sum();
         assert!(retries > 0.0, "nothing was in the delay queues");
         println!("{test}: {retries} retries");
@@ -150,9 +150,12 @@ impl Scene {
         // What was under way in every worker in the moments of a fault and of the recovery from it.
         let ceiling = 2 * faults * workers.len() * world.config.worker.concurrency;
         assert!(duplicates <= ceiling, "{duplicates} duplicates, over {ceiling}");
-        for worker in Arc::into_inner(workers).expect("nobody watches any more") {
-            worker.finish().await;
+        let workers = Arc::into_inner(workers).expect("nobody watches any more");
+        for process in receivers.into_iter().chain(workers) {
+            process.finish().await;
         }
+        // No later test has to move or to wait for queues of this one.
+        tokio::task::block_in_place(|| office.broker.ctl(&["delete_vhost", &format!("t{vhost}")]));
     }
 }
 

@@ -33,10 +33,9 @@ impl Scene {
         }
     }
 
-    /// Gives the quorum queues of this scene members on a node.
+    /// Gives all quorum queues members on a node.
     fn grow(&self, n: usize) {
-        let vhost = format!("^t{}$", self.vhost);
-        self.run(n + 1, &["rabbitmq-queues", "grow", self.name(n), "all", "--vhost-pattern", &vhost]);
+        self.run(n + 1, &["rabbitmq-queues", "grow", self.name(n), "all"]);
     }
 
     fn each_stream(&self, n: usize, action: &str) {
