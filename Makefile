@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .PHONY: help up down clean-data secrets build test test-rabbitmq-4 check map million faults faults-long cluster simulate containers manifests pods deb alerts operations
-.PHONY: upgrade examples types contract release-contract mutants bench bench-node bench-latency bench-growth bench-fairness bench-flame bench-micro fmt lint doc
+.PHONY: upgrade memory examples types contract release-contract mutants bench bench-node bench-latency bench-growth bench-fairness bench-flame bench-micro fmt lint doc
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-15s %s\n", $$1, $$2 }'
@@ -39,6 +39,10 @@ cluster: ## Kill, stop, cut off, freeze RabbitMQ nodes and a Redis master, under
 upgrade: ## Upgrade an earlier state of hookswitch to this one under load; COMMIT=… names that state
 	@deploy/local/install.sh rabbitmq-server redis-server
 	@tests/scripts/upgrade.sh $(COMMIT)
+
+memory: ## Take 900 webhooks of 1 MB in a memory cgroup with the documented limit of a worker; needs root
+	@deploy/local/install.sh rabbitmq-server redis-server
+	cargo test --locked --test it -- --ignored --nocapture documented_limit
 
 check: ## Run the quick part of `make test`: format, lints, docs, layers, deployment files; no other tests
 	@tests/scripts/test.sh quick

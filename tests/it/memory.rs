@@ -1,8 +1,13 @@
 //! A worker holds no more bodies than have room, whatever their number.
 
+use std::{collections::BTreeSet, fs, os::unix::process::ExitStatusExt, path::PathBuf};
+
+use futures_util::StreamExt;
+use lapin::options::BasicConsumeOptions;
+
 use super::{
     processes::Process,
-    support::{World, call, calls, until},
+    support::{PATIENCE, World, call, calls, until},
 };
 
 /// The limit of the shipped container, in KiB.
@@ -21,6 +26,13 @@ auth = "none"
 provider = "salpre"
 auth = "none"
 "#;
+
+/// Returns the limit that the documentation gives the container of a worker with default settings.
+fn documented_mib() -> u64 {
+    let page = include_str!("../../docs/capacity.md");
+    let row = page.lines().find(|line| line.starts_with("| 1 MiB, the default |")).unwrap();
+    row.rsplit("| ").next().unwrap().split(' ').next().unwrap().parse().unwrap()
+}
 
 /// Returns a webhook about call `n` of nearly 1 MiB, the most that a source may send by default.
 fn large(n: usize) -> Vec<u8> {
@@ -43,6 +55,88 @@ async fn take(world: &World, count: usize) -> Vec<usize> {
     let mut seen = calls(&world.events(count).await);
     seen.dedup();
     seen
+}
+
+/// A memory cgroup, which root may make; removed when dropped.
+struct Cgroup {
+    folder: PathBuf,
+}
+
+impl Cgroup {
+    /// Makes one of version 1 or 2, whichever this machine has.
+    fn limited(name: &str, mib: u64) -> Self {
+        let v1 = PathBuf::from("/sys/fs/cgroup/memory");
+        let (root, limit) =
+            if v1.exists() { (v1, "memory.limit_in_bytes") } else { ("/sys/fs/cgroup".into(), "memory.max") };
+        let folder = root.join(format!("hookswitch-{}-{name}", std::process::id()));
+        fs::create_dir(&folder).expect("root may make cgroups");
+        fs::write(folder.join(limit), (mib << 20).to_string()).expect("the cgroup has the memory controller");
+        Self { folder }
+    }
+
+    fn worker(&self, world: &World) -> Process {
+        let enters = "echo $$ >\"$0/cgroup.procs\" && exec \"$@\"";
+        Process::start_with(world, "worker", &["sh", "-c", enters, self.folder.to_str().unwrap()])
+    }
+
+    /// Returns how many processes the kernel has killed in it.
+    fn kills(&self) -> u64 {
+        let counts = ["memory.oom_control", "memory.events"].map(|name| self.folder.join(name));
+        let counts = counts.iter().find_map(|file| fs::read_to_string(file).ok()).unwrap();
+        counts.lines().find_map(|line| line.strip_prefix("oom_kill ")).unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        drop(fs::remove_dir(&self.folder));
+    }
+}
+
+/// Takes large events one at a time, however long all of them take together. Returns their calls.
+async fn take_in_turn(world: &World, count: usize) -> BTreeSet<usize> {
+    let channel = world.client().await.create_channel().await.unwrap();
+    let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
+    let mut events =
+        channel.basic_consume("events.all".into(), "".into(), options, Default::default()).await.unwrap();
+    let mut seen = BTreeSet::new();
+    while seen.len() < count {
+        let event = tokio::time::timeout(PATIENCE, events.next()).await.expect("another event");
+        seen.extend(calls(&[serde_json::from_slice(&event.unwrap().unwrap().data).unwrap()]));
+    }
+    seen
+}
+
+#[tokio::test]
+#[ignore = "needs root and takes minutes: make memory"]
+async fn nine_hundred_webhooks_of_a_megabyte_fit_into_a_cgroup_with_the_documented_limit() {
+    // The times of a deployment: a debug build publishes so many bytes in no shorter one.
+    let mut world = World::with(MORE).await;
+    for (short, long) in [
+        ("lease = \"5s\"", "lease = \"2m\""),
+        ("confirm_timeout = \"2s\"", "confirm_timeout = \"30s\""),
+        ("heartbeat = \"2s\"", "heartbeat = \"60s\""),
+    ] {
+        world = world.changed(short, long).await;
+    }
+    flood(&world, 180, 0).await;
+    let documented = Cgroup::limited("documented", documented_mib());
+    let worker = documented.worker(&world);
+    worker.ready().await;
+    assert_eq!(take_in_turn(&world, 900).await, (0..900).collect());
+    until("nothing is held", async || worker.metric("hookswitch_held_bytes").await == 0.0).await;
+    println!("peak {} MiB of {}", worker.peak_kib() >> 10, documented_mib());
+    assert_eq!(documented.kills(), 0);
+    for source in SOURCES {
+        assert_eq!(world.dead(source, 0).await.len(), 0);
+    }
+    drop(worker);
+
+    // The limit is real: less of it kills a worker.
+    flood(&world, 60, 900).await;
+    let small = Cgroup::limited("small", 64);
+    let ended = small.worker(&world).end().await;
+    assert_eq!((ended.signal(), small.kills()), (Some(9), 1), "{ended}");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     time::Duration,
 };
 
@@ -29,7 +29,7 @@ impl Process {
     }
 
     /// Starts it by another program, which becomes it.
-    fn start_with(world: &World, role: &str, by: &[&str]) -> Self {
+    pub fn start_with(world: &World, role: &str, by: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let config = write_config(world, dir.path());
         let (admin, address) = (free_port(), free_port());
@@ -94,9 +94,14 @@ impl Process {
         assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
     }
 
-    async fn exit_code(mut self) -> Option<i32> {
-        let waiting = tokio::task::spawn_blocking(move || self.child.wait().unwrap().code());
+    /// Waits for its end.
+    pub async fn end(mut self) -> ExitStatus {
+        let waiting = tokio::task::spawn_blocking(move || self.child.wait().unwrap());
         tokio::time::timeout(PATIENCE, waiting).await.unwrap().unwrap()
+    }
+
+    async fn exit_code(self) -> Option<i32> {
+        self.end().await.code()
     }
 }
 
