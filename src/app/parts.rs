@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     config::Config,
+    core::{applied::Pause, printable::printable},
     edge::{
         amqp::{names, publish::Publisher},
         http::{Limits, Server},
@@ -205,6 +206,10 @@ impl Parts {
         for key in self.kept.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             // Writing to a String cannot fail.
             let _ = writeln!(notes, "note: {key} has changed, which takes a restart");
+        }
+        let pauses = self.worker.as_ref().map(|worker| worker.pauses()).unwrap_or_default();
+        for (source, Pause { since, by, .. }) in pauses {
+            let _ = writeln!(notes, "note: source {source} is paused since {since} by {}", printable(&by));
         }
         if self.waits_for_topology() {
             notes.push_str(

@@ -3,8 +3,12 @@
 use super::exit::Unreachable;
 use crate::{
     config::{Amqp, Config},
+    core::applied::Declared,
     edge::{
-        amqp::{self, Connection, topology},
+        amqp::{
+            self, Connection,
+            topology::{self, TopologyError},
+        },
         metrics::LinkMetrics,
         redis::Store,
     },
@@ -32,4 +36,10 @@ pub(super) async fn open_store(config: &Config, connection: &Connection) -> anyh
     drop(tokio::time::timeout(config.redis.timeout * 3, up).await);
     store.check_owner(&broker).await.map_err(|error| Unreachable(error.to_string()))?;
     Ok(store)
+}
+
+/// Reads the record of the topology.
+pub(super) async fn read_record(connection: &Connection) -> Result<Declared, Unreachable> {
+    let advise = |error: TopologyError| Unreachable(format!("{error}; was `hookswitch topology apply` run?"));
+    topology::declared(connection).await.map_err(advise)
 }

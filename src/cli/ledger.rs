@@ -12,6 +12,7 @@ use super::{
     connect::{block_on, connect, open_store},
     exit::{FAILED, OK, Unreachable},
     output::{Out, counted, eprint_line, print_line},
+    pause,
 };
 use crate::{
     app::ledger::{Balance, BalanceError, Probe, REPORT_EVERY},
@@ -84,6 +85,9 @@ pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
             print_line(&as_json(&balance, args, result)?.to_string())?;
         } else {
             print(&balance, args.source.as_ref())?;
+        }
+        for (source, pause) in &declared.paused {
+            eprint_line(&pause::in_words(source, pause));
         }
         report(&balance, result, args.json)?;
         Ok(if matches!(result, None | Some(CheckResult::Balanced)) { OK } else { FAILED })

@@ -17,11 +17,13 @@ mod load;
 mod moment;
 mod normalize;
 mod output;
+mod pause;
 mod recorded;
 mod schema;
 mod send_samples;
 mod serve;
 mod signals;
+mod sources;
 mod stream;
 mod table;
 mod tail;
@@ -78,6 +80,9 @@ enum Command {
     /// Check the configuration, or print an example of one
     #[command(subcommand)]
     Config(config::Action),
+    Sources(sources::Args),
+    Pause(pause::PauseArgs),
+    Resume(pause::ResumeArgs),
     /// Inspect, replay or discard dead letters
     #[command(subcommand)]
     DeadLetters(Box<dead_letters::Action>),
@@ -137,6 +142,9 @@ fn run(cli: Cli) -> anyhow::Result<u8> {
         Command::Worker => serve(path, serve::Roles { receiver: false, worker: true }),
         Command::All => serve(path, serve::Roles { receiver: true, worker: true }),
         Command::Topology(action) => topology::run(&action, &load(path)?),
+        Command::Sources(args) => sources::run(&args, &load_with_sources(path)?),
+        Command::Pause(args) => pause::pause(&args, &load_with_sources(path)?),
+        Command::Resume(args) => pause::resume(&args, &load_with_sources(path)?),
         Command::DeadLetters(action) => dead_letters::run(&action, &load_with_sources(path)?),
         Command::Ledger(args) => ledger::run(&args, &load_with_sources(path)?),
         Command::Explain(args) => explain::run(&args, &load_with_sources(path)?),

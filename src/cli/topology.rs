@@ -12,6 +12,7 @@ use super::{
     connect::{block_on, connect},
     exit::{DATA, FAILED, OK, Usage},
     output::{counted, eprint_line, print_line},
+    pause,
 };
 use crate::{
     config::Config,
@@ -202,6 +203,9 @@ async fn show_left_over(connection: &Connection, config: &Config) -> anyhow::Res
              {queue}` again"
         ))?;
         code = FAILED;
+    }
+    for (source, pause) in &declared.paused {
+        print_line(&pause::in_words(source, pause))?;
     }
     let left_over = Topology::of(config).left_over(connection, &declared).await?;
     for LeftOver { name, look, is_applied, stream, .. } in left_over {

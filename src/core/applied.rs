@@ -35,7 +35,21 @@ pub struct RawQueueOf {
     pub shard: u8,
 }
 
-/// One change of the topology. Records are only ever added, and kept for good.
+/// A source on whose webhooks no worker works, since an operator has paused it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Pause {
+    /// Since when.
+    pub since: Timestamp,
+    /// The operator.
+    pub by: String,
+    /// Why, in the operator's words.
+    pub note: Option<String>,
+}
+
+/// All paused sources.
+pub type Pauses = BTreeMap<SourceName, Pause>;
+
+/// One change of the topology, or of how workers use it. Records are only ever added, and kept for good.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "record", rename_all = "snake_case")]
 pub enum TopologyRecord {
@@ -70,6 +84,27 @@ pub enum TopologyRecord {
         #[serde(default, skip_serializing_if = "Not::not")]
         stream: bool,
     },
+    /// Workers let go of a source's raw queues.
+    Paused {
+        /// The time.
+        at: Timestamp,
+        /// The source.
+        source: SourceName,
+        /// The operator.
+        by: String,
+        /// Why, in the operator's words.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
+    },
+    /// Workers take from a source's raw queues again.
+    Resumed {
+        /// The time.
+        at: Timestamp,
+        /// The source.
+        source: SourceName,
+        /// The operator.
+        by: String,
+    },
 }
 
 impl TopologyRecord {
@@ -79,7 +114,9 @@ impl TopologyRecord {
             Self::Applied { at, .. }
             | Self::Pruned { at, .. }
             | Self::Replacing { at, .. }
-            | Self::Replaced { at, .. } => *at,
+            | Self::Replaced { at, .. }
+            | Self::Paused { at, .. }
+            | Self::Resumed { at, .. } => *at,
         }
     }
 }
@@ -96,6 +133,8 @@ pub struct Declared {
     /// The queues that are being replaced, and since when. If that was killed, some of their messages are in
     /// another queue.
     pub replacing: BTreeMap<String, Timestamp>,
+    /// The sources that are paused.
+    pub paused: Pauses,
 }
 
 impl Declared {
@@ -120,12 +159,23 @@ impl Declared {
                     declared.stream = stream;
                 }
             }
+            TopologyRecord::Paused { at, source, by, note } => {
+                self.paused.entry(source).or_insert(Pause { since: at, by, note });
+            }
+            TopologyRecord::Resumed { source, .. } => drop(self.paused.remove(&source)),
         }
     }
 
     /// Returns whether consumers of `queue` must let go of it.
     pub fn is_replaced_at(&self, queue: &str, now: Timestamp) -> bool {
         self.replacing.get(queue).is_some_and(|began| now.duration_since(*began) < REPLACING_MAX)
+    }
+
+    /// Returns the raw queues of a source that were ever declared and not pruned since.
+    pub fn raw_queues(&self, source: &SourceName) -> impl Iterator<Item = &str> {
+        let is_raw = move |queue: &DeclaredQueue| queue.raw.as_ref().is_some_and(|raw| raw.source == *source);
+        let all = self.current.iter().chain(&self.left_over);
+        all.filter(move |(_, queue)| is_raw(queue)).map(|(name, _)| name.as_str())
     }
 
     /// Returns whether `queue` is a stream; none if it was never declared.
@@ -210,6 +260,27 @@ mod tests {
         assert_eq!(declared.is_stream("a"), Some(true));
         declared.add(applied(&["c"]));
         assert_eq!(declared.is_stream("a"), Some(true));
+    }
+
+    #[test]
+    fn a_source_is_paused_since_the_first_pause_until_it_is_resumed() {
+        let source: SourceName = "varda-eu".parse().expect("a name");
+        let pause = |second, by: &str| {
+            let at = Timestamp::from_second(second).expect("a time");
+            TopologyRecord::Paused { at, source: source.clone(), by: by.to_owned(), note: None }
+        };
+        let mut declared = Declared::default();
+        declared.add(pause(1, "ann"));
+        declared.add(pause(2, "bob"));
+        let since = |declared: &Declared| declared.paused.get(&source).map(|pause| pause.since.as_second());
+        assert_eq!(since(&declared), Some(1));
+        let (at, by) = (Timestamp::UNIX_EPOCH, "bob".to_owned());
+        declared.add(TopologyRecord::Resumed { at, source: source.clone(), by });
+        assert_eq!(since(&declared), None);
+        declared.add(pause(3, "bob"));
+        assert_eq!(since(&declared), Some(3));
+        declared.add(applied(&["a"]));
+        assert_eq!(since(&declared), Some(3), "it outlives a new configuration");
     }
 
     #[test]

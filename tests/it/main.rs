@@ -29,6 +29,7 @@ mod many_letters;
 mod memory;
 mod metrics;
 mod outages;
+mod pausing;
 mod poison;
 mod policies;
 mod processes;

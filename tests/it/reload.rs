@@ -52,15 +52,15 @@ async fn reload(process: &Process, toml: &str) {
 }
 
 /// A number that each sender sends as its secret. Nobody sends while it changes.
-type Token = Arc<RwLock<usize>>;
+pub type Token = Arc<RwLock<usize>>;
 
 /// What senders have sent.
 #[derive(Default)]
-struct Sent {
+pub struct Sent {
     /// The calls that were answered with 200.
-    accepted: Vec<usize>,
+    pub accepted: Vec<usize>,
     /// How many were answered otherwise, by the status.
-    others: BTreeMap<u16, usize>,
+    pub others: BTreeMap<u16, usize>,
 }
 
 impl Sent {
@@ -73,13 +73,13 @@ impl Sent {
 }
 
 /// Senders of calls to one source, each call once.
-struct Senders {
+pub struct Senders {
     tasks: Vec<JoinHandle<Sent>>,
     stop: CancellationToken,
 }
 
 impl Senders {
-    fn start(url: String, token: &Token, next: &Arc<AtomicUsize>, count: usize) -> Self {
+    pub fn start(url: String, token: &Token, next: &Arc<AtomicUsize>, count: usize) -> Self {
         let stop = CancellationToken::new();
         let send = |_| {
             let (url, token, next, stop) = (url.clone(), token.clone(), next.clone(), stop.clone());
@@ -105,7 +105,7 @@ impl Senders {
         Self { tasks: (0..count).map(send).collect(), stop }
     }
 
-    async fn stop(self) -> Sent {
+    pub async fn stop(self) -> Sent {
         self.stop.cancel();
         let mut all = Sent::default();
         for task in self.tasks {
@@ -116,7 +116,7 @@ impl Senders {
 }
 
 /// Checks that exactly these calls have become events, each once.
-async fn each_is_an_event(world: &World, mut accepted: Vec<usize>) {
+pub async fn each_is_an_event(world: &World, mut accepted: Vec<usize>) {
     accepted.sort_unstable();
     assert_eq!(calls(&world.events(accepted.len()).await), accepted);
 }

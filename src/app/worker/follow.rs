@@ -1,12 +1,12 @@
-//! Follows the record of the topology: drains the raw queues of sources that are configured no more, and lets
-//! go of raw queues that are being replaced.
+//! Follows the record of the topology: drains the raw queues of sources that are configured no more, lets go
+//! of raw queues that are being replaced, and learns which sources are paused.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::{
     sync::watch,
-    time::{Instant, MissedTickBehavior, sleep},
+    time::{Instant, Interval, MissedTickBehavior, sleep},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -14,7 +14,8 @@ use super::{batch::Processor, in_work::RawQueue, lane::Lane, memory::Memory};
 use crate::{
     app::fairness::Fairness,
     core::{
-        applied::{Declared, RawQueueOf},
+        applied::{Declared, Pause, Pauses, RawQueueOf},
+        printable::printable,
         shard::Shard,
     },
     edge::amqp::{
@@ -25,7 +26,10 @@ use crate::{
     },
 };
 
-/// Interval of looks at the record, and at the queues that are left over.
+/// Interval of looks at the record.
+const READ_EVERY: Duration = Duration::from_secs(3);
+
+/// Interval of looks at the queues that are left over.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// Interval of looks at a queue that is being drained, and how many of them in a row must find it empty.
@@ -37,6 +41,7 @@ const DRAIN_MAX: Duration = Duration::from_secs(60);
 /// Follows the record over one connection.
 pub(super) struct Follower {
     pub(super) newest: watch::Receiver<Arc<Processor>>,
+    pub(super) pauses: watch::Sender<Pauses>,
     pub(super) fairness: Arc<Fairness>,
     pub(super) memory: Arc<Memory>,
     pub(super) connection: Arc<Connection>,
@@ -50,31 +55,47 @@ impl Follower {
     /// # Errors
     /// A queue of which its lane has let go was replaced: all lanes must open their queues again.
     pub(super) async fn run(self, stop: CancellationToken) -> Result<(), amqp::Error> {
-        let mut looks = tokio::time::interval(LOOK_EVERY);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut said = false;
+        let ((read, newest), stop) = (watch::channel(Declared::default()), stop.child_token());
+        let reading = async {
+            let ended = tokio::select! {
+                () = stop.cancelled() => Ok(()),
+                ended = self.read_again_and_again(read) => ended,
+            };
+            // A lane that drains a queue finishes what it has in work.
+            stop.cancel();
+            ended
+        };
+        let (ended, ()) = tokio::join!(reading, self.drain_again_and_again(newest, &stop));
+        ended
+    }
+
+    /// Reads the record, and has the lanes do what it says. Draining one queue may take long: it goes on
+    /// beside.
+    async fn read_again_and_again(&self, read: watch::Sender<Declared>) -> Result<(), amqp::Error> {
+        let (mut looks, mut said) = (interval(READ_EVERY), false);
         loop {
+            looks.tick().await;
+            match topology::declared(&self.connection).await {
+                Ok(declared) => {
+                    self.release(&declared)?;
+                    note_pauses(&self.pauses, &declared);
+                    read.send_replace(declared);
+                }
+                Err(error) => tell(&mut said, &error),
+            }
+        }
+    }
+
+    async fn drain_again_and_again(&self, mut newest: watch::Receiver<Declared>, stop: &CancellationToken) {
+        let (mut looks, mut said) = (interval(LOOK_EVERY), false);
+        while newest.changed().await.is_ok() {
             tokio::select! {
-                () = stop.cancelled() => return Ok(()),
+                () = stop.cancelled() => return,
                 _ = looks.tick() => {}
             }
-            let followed = async {
-                let declared = topology::declared(&self.connection).await?;
-                self.release(&declared)?;
-                self.drain(&declared, &stop).await
-            };
-            let ended = tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                ended = followed => ended,
-            };
-            match ended {
-                Ok(()) => {}
-                Err(TopologyError::Lost(replaced @ amqp::Error::Replaced(_))) => return Err(replaced),
-                Err(error) if !said => {
-                    said = true;
-                    tracing::warn!(%error, "what earlier configurations have left in the broker is unknown");
-                }
-                Err(error) => tracing::debug!(%error, "the record of the topology"),
+            let declared = newest.borrow_and_update().clone();
+            if let Err(error) = self.drain(&declared, stop).await {
+                tell(&mut said, &error);
             }
         }
     }
@@ -106,13 +127,18 @@ impl Follower {
         if processor.gate.trouble().is_some() {
             return Ok(());
         }
-        let config = &processor.config;
-        let left_over = Topology::of(config).left_over(&self.connection, declared).await?;
+        let (config, topology) = (&processor.config, Topology::of(&processor.config));
+        let left_over = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            left_over = topology.left_over(&self.connection, declared) => left_over?,
+        };
         for LeftOver { name, look, is_applied, raw, .. } in left_over {
             // Another worker drains a queue with consumers, or works with another configuration.
             let idle = Look { consumers: 0, ..look };
             let Some(raw) = raw.filter(|raw| {
-                !is_applied && look == idle && look.ready > 0 && !config.sources.contains_key(&raw.source)
+                let is_wanted =
+                    config.sources.contains_key(&raw.source) || declared.paused.contains_key(&raw.source);
+                !stop.is_cancelled() && !is_applied && look == idle && look.ready > 0 && !is_wanted
             }) else {
                 continue;
             };
@@ -162,4 +188,37 @@ impl Follower {
         }
         Ok(())
     }
+}
+
+/// Returns an interval whose ticks keep their distance after a late one.
+fn interval(period: Duration) -> Interval {
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
+/// Says once that the record cannot be followed.
+fn tell(said: &mut bool, error: &TopologyError) {
+    if std::mem::replace(said, true) {
+        tracing::debug!(%error, "the record of the topology");
+    } else {
+        tracing::warn!(%error, "pauses, and what earlier configurations left in the broker, are unknown");
+    }
+}
+
+/// Notes which sources are paused, and logs what is new.
+pub(super) fn note_pauses(pauses: &watch::Sender<Pauses>, Declared { paused, .. }: &Declared) {
+    pauses.send_if_modified(|known| {
+        let news = paused.iter().filter(|(source, _)| !known.contains_key(*source));
+        for (source, Pause { by, since, .. }) in news {
+            let by = &*printable(by);
+            tracing::warn!(%source, by, %since, "paused: its webhooks wait in their queue");
+        }
+        for source in known.keys().filter(|source| !paused.contains_key(*source)) {
+            tracing::info!(%source, "resumed");
+        }
+        let is_news = known != paused;
+        known.clone_from(paused);
+        is_news
+    });
 }

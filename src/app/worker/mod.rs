@@ -50,7 +50,7 @@ use self::{
 };
 use crate::{
     config::Config,
-    core::delivery::retry::Reconnect,
+    core::{applied::Pauses, delivery::retry::Reconnect},
     edge::{
         amqp::{self, publish::Publisher, topology::TopologyError},
         metrics::WorkerMetrics,
@@ -152,6 +152,11 @@ impl Worker {
         !Arc::ptr_eq(&self.shared.newest().config, &self.wanted.borrow())
     }
 
+    /// Returns the paused sources among those that it works on.
+    pub fn pauses(&self) -> Pauses {
+        self.shared.pauses()
+    }
+
     /// Works until `stop`, through every outage of the broker and of Redis.
     ///
     /// # Errors
@@ -200,7 +205,7 @@ impl Worker {
 
     /// Consumes over one connection until it fails, or until `stop`.
     async fn consume(&self, stop: &CancellationToken) -> Result<(), ConsumeError> {
-        let mut wanted = self.wanted.subscribe();
+        let (mut wanted, mut pauses) = (self.wanted.subscribe(), self.shared.pauses.subscribe());
         let amqp = wanted.borrow().amqp.clone();
         let connection = Arc::new(amqp::connect(&amqp, "worker").await?);
         let stop = stop.child_token();
@@ -229,6 +234,12 @@ impl Worker {
                     Ok(()) => continue,
                     Err(cause) => cause,
                 },
+                Ok(()) = pauses.changed(), if !stop.is_cancelled() => {
+                    match self.in_time(pool.open_lanes()).await {
+                        Ok(()) => continue,
+                        Err(cause) => cause,
+                    }
+                }
                 () = tokio::time::sleep(APPLIED_EVERY), if waits && !stop.is_cancelled() => {
                     wanted.mark_changed();
                     continue;
@@ -253,8 +264,6 @@ impl Worker {
     /// stays in force.
     async fn take(&self, pool: &mut Pool<'_>) -> Result<(), ConsumeError> {
         let (wanted, before) = (self.wanted.borrow().clone(), self.shared.newest());
-        // The broker may never answer for a queue that has no leader, while its heartbeats continue.
-        let patience = wanted.amqp.connect_timeout * SET_UP_PATIENCE;
         let taking = async {
             match pool.arrange(wanted).await {
                 Err(ConsumeError::Topology(differs @ TopologyError::Differs(_)))
@@ -270,6 +279,16 @@ impl Worker {
                 taken => taken,
             }
         };
-        tokio::time::timeout(patience, taking).await.map_err(|_| ConsumeError::Late(patience))?
+        self.in_time(taking).await
+    }
+
+    /// Bounds the time of what asks the broker: it may never answer for a queue that has no leader, while its
+    /// heartbeats continue.
+    async fn in_time(
+        &self,
+        asking: impl Future<Output = Result<(), ConsumeError>>,
+    ) -> Result<(), ConsumeError> {
+        let patience = self.wanted.borrow().amqp.connect_timeout * SET_UP_PATIENCE;
+        tokio::time::timeout(patience, asking).await.map_err(|_| ConsumeError::Late(patience))?
     }
 }

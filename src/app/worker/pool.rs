@@ -11,7 +11,12 @@ use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    batch::Processor, ended::ConsumeError, follow::Follower, in_work::RawQueue, lane::Lane, memory::Memory,
+    batch::Processor,
+    ended::ConsumeError,
+    follow::{self, Follower},
+    in_work::RawQueue,
+    lane::Lane,
+    memory::Memory,
     read,
 };
 use crate::{
@@ -20,7 +25,13 @@ use crate::{
         ledger::{Delays, Keeper, Scope},
     },
     config::Config,
-    core::{applied::Declared, providers::Provider, rabbitmq, shard::Shard, webhook::SourceName},
+    core::{
+        applied::{Declared, Pauses},
+        providers::Provider,
+        rabbitmq,
+        shard::Shard,
+        webhook::SourceName,
+    },
     edge::amqp::{
         self, Connection,
         consume::{marks::MarkConsumer, raw::RawConsumer},
@@ -36,6 +47,8 @@ type LaneOf = (SourceName, Shard, Provider);
 pub(super) struct Shared {
     /// The processor of the configuration in force.
     newest: watch::Sender<Arc<Processor>>,
+    /// The sources that are paused, as far as it is known: none before the record is read.
+    pub(super) pauses: watch::Sender<Pauses>,
     fairness: Arc<Fairness>,
     /// Done once the log has said whether the broker is too old.
     version_told: Once,
@@ -43,13 +56,20 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(processor: Processor) -> Self {
-        let newest = watch::Sender::new(Arc::new(processor));
-        Self { newest, fairness: Arc::default(), version_told: Once::new() }
+        let (newest, pauses) = (watch::Sender::new(Arc::new(processor)), watch::Sender::default());
+        Self { newest, pauses, fairness: Arc::default(), version_told: Once::new() }
     }
 
     /// Returns the processor of the configuration in force.
     pub(super) fn newest(&self) -> Arc<Processor> {
         self.newest.borrow().clone()
+    }
+
+    /// Returns the paused sources among those that the process works on.
+    pub(super) fn pauses(&self) -> Pauses {
+        let (mut pauses, config) = (self.pauses.borrow().clone(), self.newest().config.clone());
+        pauses.retain(|source, _| config.sources.contains_key(source) && config.worker.works_on(source));
+        pauses
     }
 }
 
@@ -102,9 +122,7 @@ impl<'s> Pool<'s> {
             self.scope.send_modify(|before| *before = scope(&config, before.shards.clone()));
         }
         self.put_in_force(config);
-        self.open_lanes().await?;
-        self.follow();
-        Ok(())
+        self.open_lanes().await
     }
 
     /// Checks the topology, and at first whose the keys in Redis are. Finds the raw queues.
@@ -126,6 +144,7 @@ impl<'s> Pool<'s> {
             self.begin(config, &declared).await?;
         }
         self.scope.send_replace(scope(config, shards));
+        follow::note_pauses(&self.shared.pauses, &declared);
         self.declared = Some(declared);
         Ok(())
     }
@@ -165,11 +184,17 @@ impl<'s> Pool<'s> {
         tracing::info!("the worker uses the new configuration");
     }
 
-    /// Ends the lanes that are not wanted, and opens those that are and are missing.
-    async fn open_lanes(&mut self) -> Result<(), ConsumeError> {
+    /// Ends the lanes that are not wanted, and opens those that are and are missing. The lanes of a paused
+    /// source are not wanted.
+    pub(super) async fn open_lanes(&mut self) -> Result<(), ConsumeError> {
         let config = self.shared.newest().config.clone();
         let scope = self.scope.borrow().clone();
-        let mine = scope.shards.iter().filter(|(source, _)| config.worker.works_on(source));
+        let pauses = self.shared.pauses();
+        let mine = config.sources.keys().filter(|source| config.worker.works_on(source));
+        let mine = mine.map(|source| (source, pauses.contains_key(source)));
+        self.shared.newest().metrics.waits.show_paused(mine);
+        let is_mine = |source| config.worker.works_on(source) && !pauses.contains_key(source);
+        let mine = scope.shards.iter().filter(|(source, _)| is_mine(source));
         let mine = mine.filter_map(|(source, shard)| {
             Some((source.clone(), *shard, config.sources.get(source)?.provider))
         });
@@ -192,6 +217,7 @@ impl<'s> Pool<'s> {
         if before != now {
             tracing::info!(raw_queues = now, "consuming");
         }
+        self.follow();
         Ok(())
     }
 
@@ -225,6 +251,7 @@ impl<'s> Pool<'s> {
         };
         let follower = Follower {
             newest: self.shared.newest.subscribe(),
+            pauses: self.shared.pauses.clone(),
             fairness: self.shared.fairness.clone(),
             memory: self.memory.clone(),
             connection: self.connection.clone(),

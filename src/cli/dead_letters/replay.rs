@@ -17,8 +17,10 @@ use super::{
 use crate::{
     app::dead_letters::{Canary, DeadLetterError, JobRequest, Plan, Progress, Replay, Replayed, Stopped},
     cli::{
+        connect::read_record,
         exit::{FAILED, OK, Usage},
-        output::{Report, counts, letters},
+        output::{Report, counts, eprint_line, letters},
+        pause,
     },
     config::{Config, units},
     core::letters::{Filter, JobKind},
@@ -104,6 +106,7 @@ pub(super) async fn run(config: &Config, args: &Args) -> anyhow::Result<u8> {
     let mut file = if args.is_guarded() || args.guards.names_file() { args.guards.file()? } else { None };
     let session = Session::open(config).await?;
     let plan = select(&session, &filter, args.target.limit).await?;
+    tell_pauses(&session, &plan).await?;
     let Some(request) = request else {
         return report_dry_run(&session, &plan, &filter, args.json, "replayed").await;
     };
@@ -138,6 +141,21 @@ pub(super) async fn run(config: &Config, args: &Args) -> anyhow::Result<u8> {
         Some(error) => Err(error.into()),
         None => Ok(if complete { OK } else { FAILED }),
     }
+}
+
+/// Says which letters will wait in their queue, since their source is paused.
+async fn tell_pauses(session: &Session<'_>, plan: &Plan) -> anyhow::Result<()> {
+    let declared = read_record(session.connection()).await?;
+    for (source, count) in plan.sources() {
+        if let Some(paused) = declared.paused.get(source) {
+            eprint_line(&format!(
+                "{}; {} to it would wait until `hookswitch resume {source}`",
+                pause::in_words(source, paused),
+                letters(count)
+            ));
+        }
+    }
+    Ok(())
 }
 
 async fn replay(

@@ -2,13 +2,13 @@
 
 use crate::{app::dead_letters::JobRequest, cli::exit::Usage, core::letters::JobKind};
 
-/// The operator's name and note, recorded with the job.
+/// The operator's name and note, which are recorded.
 #[derive(clap::Args, Clone)]
 pub(in crate::cli) struct Who {
-    /// Your name [default: HOOKSWITCH_ACTOR, SUDO_USER or USER]; recorded with the job
+    /// Your name [default: HOOKSWITCH_ACTOR, SUDO_USER or USER]; it is recorded
     #[arg(long, value_name = "NAME")]
     actor: Option<String>,
-    /// Why you do this, in your words; recorded with the job
+    /// Why you do this, in your words; it is recorded
     #[arg(long, value_name = "TEXT")]
     note: Option<String>,
 }
@@ -21,16 +21,25 @@ impl Who {
         filter: String,
         letters: Option<u64>,
     ) -> Result<JobRequest, Usage> {
+        Ok(JobRequest { kind, actor: self.actor()?, note: self.note(), filter, letters })
+    }
+
+    /// Returns the operator's note, if there is one.
+    pub(in crate::cli) fn note(&self) -> Option<String> {
+        self.note.clone().filter(|note| !note.trim().is_empty())
+    }
+
+    /// Returns the operator's name, which must be known.
+    pub(in crate::cli) fn actor(&self) -> Result<String, Usage> {
         let from_environment = ["HOOKSWITCH_ACTOR", "SUDO_USER", "USER"]
             .into_iter()
             .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
         let given = self.actor.clone().filter(|actor| !actor.trim().is_empty());
-        let actor = given.or(from_environment).ok_or_else(|| {
+        given.or(from_environment).ok_or_else(|| {
             Usage(
                 "your name is unknown: give --actor NAME or set HOOKSWITCH_ACTOR; it is recorded".to_owned(),
             )
-        })?;
-        Ok(JobRequest { kind, actor, note: self.note.clone(), filter, letters })
+        })
     }
 
     /// Returns a request for a job that requires a note.

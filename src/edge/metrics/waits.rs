@@ -1,4 +1,4 @@
-//! Metrics of how long webhooks have waited.
+//! Metrics of how long webhooks have waited, and of the sources whose webhooks an operator has wait.
 
 use std::{
     sync::{
@@ -26,6 +26,7 @@ const NONE: i64 = i64::MAX;
 pub struct WaitMetrics {
     wait_seconds: Family<SourceLabels, Histogram>,
     oldest: Family<SourceLabels, Gauge<f64, AtomicU64>>,
+    paused: Family<SourceLabels, Gauge>,
     lanes: Mutex<Vec<(String, Weak<AtomicI64>)>>,
 }
 
@@ -56,6 +57,10 @@ impl WaitMetrics {
                 "Age of the oldest webhook that the worker has and has not settled, without retried ones; 0 \
                  without any. Those in a queue are younger, unless no worker takes from it",
             ),
+            paused: registry.gauges(
+                "hookswitch_source_paused",
+                "1 while an operator has paused the source, and its webhooks wait in their queue",
+            ),
             lanes: Mutex::default(),
         }
     }
@@ -76,6 +81,15 @@ impl WaitMetrics {
         lanes.retain(|(_, lane)| lane.strong_count() > 0);
         lanes.push((source.to_string(), Arc::downgrade(&oldest)));
         OldestInHand(oldest)
+    }
+
+    /// Shows these sources and no others, and whether each is paused.
+    pub fn show_paused<'a>(&self, sources: impl IntoIterator<Item = (&'a SourceName, bool)>) {
+        self.paused.clear();
+        for (source, is_paused) in sources {
+            let labels = SourceLabels { source: source.to_string() };
+            self.paused.get_or_create(&labels).set(is_paused.into());
+        }
     }
 
     /// Computes the ages of now.

@@ -16,7 +16,7 @@ pub use self::{
     policies::{Policies, PoliciesError, PolicyEffect},
     prune::{LeftOver, Pruned},
     raw_shards::raw_shards,
-    record::{declared, known},
+    record::{add as add_record, declared, known},
     replace::ReplaceError,
     spec::{Argument, Exchange, Queue, Topology},
 };

@@ -56,7 +56,7 @@ pub async fn known(connection: &Connection) -> Result<Declared, TopologyError> {
 ///
 /// # Errors
 /// [`TopologyError::Lost`]
-pub(super) async fn add(connection: &Connection, record: &TopologyRecord) -> Result<(), TopologyError> {
+pub async fn add(connection: &Connection, record: &TopologyRecord) -> Result<(), TopologyError> {
     // Names, numbers and texts always serialize.
     let body = serde_json::to_vec(record).unwrap_or_default();
     let publish = async {
