@@ -55,12 +55,14 @@ pub enum Side {
     Lean,
     /// The yardstick's work in Node.js, with amqplib and ioredis
     Node,
+    /// Hookswitch without traces; ours then records those of one webhook in a hundred
+    Untraced,
 }
 
 impl Side {
     fn queue_in(self) -> String {
         match self {
-            Self::Ours | Self::Yardstick | Self::Node => {
+            Self::Ours | Self::Yardstick | Self::Node | Self::Untraced => {
                 names::raw_queue(&webhook::SOURCE.parse().unwrap(), Shard::FIRST)
             }
             Self::Lean => yardstick::LEAN.queue.to_owned(),
@@ -69,7 +71,7 @@ impl Side {
 
     fn queue_out(self) -> &'static str {
         match self {
-            Self::Ours | Self::Yardstick | Self::Node => QUEUE_OUT,
+            Self::Ours | Self::Yardstick | Self::Node | Self::Untraced => QUEUE_OUT,
             Self::Lean => yardstick::LEAN_OUT,
         }
     }
@@ -85,6 +87,8 @@ pub struct World {
     next: u64,
     /// Number of raw queues over which the webhooks of a source are spread in turn.
     pub shards: u8,
+    /// The collector of our processes' traces; none if they record none.
+    pub collector: Option<String>,
 }
 
 /// A measured process, which is killed when dropped.
@@ -148,7 +152,16 @@ impl World {
         let connection = Connection::connect(&broker.url(1), ConnectionProperties::default()).await.unwrap();
         let channel = connection.create_channel().await.unwrap();
         channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
-        let world = Self { broker, redis, channel, _connection: connection, dir, next: 1, shards: 1 };
+        let world = Self {
+            broker,
+            redis,
+            channel,
+            _connection: connection,
+            dir,
+            next: 1,
+            shards: 1,
+            collector: None,
+        };
         let applied = world.program(&["topology", "apply"]).stdout(Stdio::null()).status().unwrap();
         assert!(applied.success(), "the topology was not applied");
         for queue in [yardstick::LEAN.queue, yardstick::LEAN_OUT] {
@@ -178,6 +191,10 @@ impl World {
 
     /// Starts `hookswitch <role>`. Its log goes to a file, as in a container.
     pub fn start_ours(&self, role: &str) -> Process {
+        self.start_traced(role, self.collector.as_deref())
+    }
+
+    fn start_traced(&self, role: &str, collector: Option<&str>) -> Process {
         let (listen, admin) = (free_port(), free_port());
         let log = std::fs::File::create(self.dir.path().join(format!("{role}-{listen}.log"))).unwrap();
         let address = format!("127.0.0.1:{listen}");
@@ -186,6 +203,11 @@ impl World {
             .env("HOOKSWITCH_RECEIVER_LISTEN", &address)
             .env("HOOKSWITCH_ADMIN_LISTEN", format!("127.0.0.1:{admin}"))
             .stderr(log);
+        if let Some(collector) = collector {
+            command
+                .env("HOOKSWITCH_TRACING_ENDPOINT", collector)
+                .env("HOOKSWITCH_TRACING_SAMPLE_RATIO", "0.01");
+        }
         Process { child: command.spawn().unwrap(), address }
     }
 
@@ -204,6 +226,7 @@ impl World {
             Side::Yardstick => self.start_other(yardstick::command(role, false)),
             Side::Lean => self.start_other(yardstick::command(role, true)),
             Side::Node => self.start_other(node::command(role)),
+            Side::Untraced => self.start_traced(role, None),
         }
     }
 
@@ -259,7 +282,7 @@ impl World {
             let sending = window.iter().map(async |n| {
                 let queued = webhook::queued(source, run, *n, bytes);
                 let (exchange, key, properties) = match side {
-                    Side::Ours | Side::Yardstick | Side::Node => {
+                    Side::Ours | Side::Yardstick | Side::Node | Side::Untraced => {
                         let key = keys[*n as usize % keys.len()].as_str();
                         (names::RAW_EXCHANGE, key, message::properties(&queued))
                     }

@@ -3,7 +3,7 @@
 //! The worker claims a key, rewrites the JSON through typed structs that borrow, publishes with a confirm,
 //! marks the key done, and acks; on one thread, with grouped acks. The receiver is a bare axum handler that
 //! publishes and awaits the confirm. Both use hookswitch's queues and exchanges, and messages of the same
-//! size with the same headers. They promise nothing: no owner of a claim, no ledger, no retry, no dead
+//! size with the same properties. They promise nothing: no owner of a claim, no ledger, no retry, no dead
 //! letter, no check for returned messages, no log, no metrics.
 //!
 //! The lean yardstick has a plain queue in and out, one exchange, an event of half the size and no headers.
@@ -69,6 +69,9 @@ const PREFETCH: u16 = 256;
 /// Deliveries acked at a time.
 const ACKS: u64 = 32;
 
+/// What hookswitch says about a raw webhook without captured headers.
+const HEAD: &str = r#"{"source":"bench","provider":"morph","received_at":"2026-01-02T03:04:05.678Z","entry":"19aa4b64500-5f3759df:1"}"#;
+
 /// Returns the command that starts its `role`.
 pub fn command(role: &str, lean: bool) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
@@ -84,18 +87,16 @@ pub fn properties(id: &str) -> BasicProperties {
         .with_message_id(id.into())
 }
 
-/// Returns as many and as long headers as hookswitch's messages have.
-fn with_headers(properties: BasicProperties, names: &[&str]) -> BasicProperties {
+/// Returns the properties that hookswitch's messages have.
+fn with_all(properties: BasicProperties) -> BasicProperties {
+    properties.with_app_id("yardstick".into()).with_type("event".into()).with_timestamp(1)
+}
+
+/// Returns a header like the one of hookswitch's raw messages.
+fn with_head(properties: BasicProperties) -> BasicProperties {
     let mut headers = FieldTable::default();
-    for name in names {
-        let value = LongString::from("01900000-0000-7000-8000-000000000001");
-        headers.insert((*name).into(), AMQPValue::LongString(value));
-    }
-    properties
-        .with_app_id("yardstick".into())
-        .with_type("event".into())
-        .with_timestamp(1)
-        .with_headers(headers)
+    headers.insert("yardstick".into(), AMQPValue::LongString(LongString::from(HEAD)));
+    properties.with_headers(headers)
 }
 
 /// A confirm channel whose tags and frames stay in step although several tasks publish on it.
@@ -177,7 +178,7 @@ async fn handle(
         let body = rewrite(&delivery.data, &id, wiring.whole);
         let mut properties = properties(&id);
         if wiring.whole {
-            properties = with_headers(properties, &["source", "provider", "delivery-id"]);
+            properties = with_all(properties);
         }
         assert!(publisher.publish(wiring.events, wiring.whole, &body, properties).await);
         let done = redis::cmd("SET").arg(&name).arg("done").arg("PX").arg(604_800_000).to_owned();
@@ -322,7 +323,7 @@ async fn take(State(ingest): State<Arc<Ingest>>, body: Bytes) -> StatusCode {
     let id = format!("{:016x}", ingest.next.fetch_add(1, Ordering::Relaxed));
     let mut properties = properties(&id);
     if ingest.wiring.whole {
-        properties = with_headers(properties, &["source", "provider", "received-at", "attempt", "entry"]);
+        properties = with_head(with_all(properties));
     }
     let stored = ingest.publisher.publish(ingest.wiring.raw, ingest.wiring.whole, &body, properties).await;
     if stored { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }

@@ -6,7 +6,6 @@ import amqp from 'amqplib'
 const string = { type: 'string' }
 export const { values: at } = parseArgs({ options: { amqp: string, redis: string, listen: string } })
 
-const HEADER = '01900000-0000-7000-8000-000000000001'
 
 export async function openChannel () {
   const connection = await amqp.connect(at.amqp, { noDelay: true })
@@ -27,7 +26,7 @@ function writeTogether (socket) {
   }
 }
 
-// Publishes with as many headers as hookswitch's messages have; resolves when the broker has confirmed.
+// Publishes with the properties that hookswitch's messages have; resolves when the broker has confirmed.
 export function publisher (channel, exchange, key, headers) {
   const fixed = {
     mandatory: true,
@@ -36,7 +35,7 @@ export function publisher (channel, exchange, key, headers) {
     appId: 'yardstick',
     type: 'event',
     timestamp: 1,
-    headers: Object.fromEntries(headers.map(name => [name, HEADER]))
+    headers
   }
   return (messageId, body) => new Promise((resolve, reject) => {
     channel.publish(exchange, key, body, { ...fixed, messageId }, error => {

@@ -2,7 +2,11 @@
 import { createServer } from 'node:http'
 import { at, openChannel, publisher } from './broker.mjs'
 
-const headers = ['source', 'provider', 'received-at', 'attempt', 'entry']
+// What hookswitch says about a raw webhook without captured headers.
+const head = {
+  source: 'bench', provider: 'morph', received_at: '2026-01-02T03:04:05.678Z', entry: '19aa4b64500-5f3759df:1'
+}
+const headers = { yardstick: JSON.stringify(head) }
 const publish = publisher(await openChannel(), 'hookswitch.raw', 'bench', headers)
 let next = 0
 

@@ -10,8 +10,7 @@ const ACKS = 32
 const redis = new Redis(at.redis, { enableAutoPipelining: true })
 // One channel for both, so that acks are sent together with publishes.
 const channel = await openChannel()
-const headers = ['source', 'provider', 'delivery-id']
-const publish = publisher(channel, 'hookswitch.published', 'call.ended.bench', headers)
+const publish = publisher(channel, 'hookswitch.published', 'call.ended.bench', {})
 
 let taken = 0
 let through = 0
