@@ -794,14 +794,6 @@ fn the_memory_of_a_receiver_holds_two_of_the_largest_bodies_twice() {
 }
 
 #[test]
-fn a_header_whose_name_no_message_can_hold_is_refused() {
-    let captured = |length| source(&format!("auth = 'none'\ncapture_headers = ['{}']", "x".repeat(length)));
-    assert!(parse(&captured(250), &Env::new()).is_ok());
-    let found = problems(&captured(251), &Env::new());
-    assert!(found.contains("expected a list of header names of at most 250 bytes"), "{found}");
-}
-
-#[test]
 fn a_secret_that_is_not_there_or_empty_is_a_problem_and_never_shown() {
     let env = env([("EMPTY", "")]);
     for (lines, expected) in [

@@ -180,7 +180,8 @@ section! {
         /// It also limits what a source can send: 64 with confirms that take 10 ms are 6,400 webhooks per
         /// second and process. At or above `amqp.publish_window` it has no effect.
         concurrency_shared: usize = number(1..=65_535).default(64);
-        /// Upper bound on the captured headers of a webhook. Others are left out and counted.
+        /// Upper bound on the captured headers of a webhook. Quotes, backslashes and tabs count twice. Others
+        /// are left out and counted.
         header_bytes_max: usize = size(0..=64 * KIB).default(8 * KIB);
     }
 }

@@ -36,7 +36,7 @@ pub use secret::Secret;
 pub use subscription::{Kind, Overflow, Subscription};
 pub use tls::{Authorities, Identity};
 pub use tracing::Tracing;
-pub use values::{HEADER_NAME_MAX, is_reserved};
+pub use values::is_reserved;
 
 use self::{
     read::Reader,

@@ -123,8 +123,7 @@ pub(super) fn header_name() -> Parsed<String> {
 
 /// Declares names of headers that may travel with a webhook, kept in lower case.
 pub(super) fn harmless_headers() -> List<String> {
-    let values =
-        "a list of header names of at most 250 bytes, except those of headers that carry credentials";
+    let values = "a list of header names, except those of headers that carry credentials";
     list(values, harmless_header, String::clone)
 }
 
@@ -138,12 +137,8 @@ fn lower_case_name(text: &str) -> Option<String> {
     HeaderName::from_bytes(text.as_bytes()).ok().map(|name| name.as_str().to_owned())
 }
 
-/// The most bytes of the name of a header that travels with a webhook: more do not fit into an AMQP message.
-pub const HEADER_NAME_MAX: usize = 250;
-
 fn harmless_header(text: &str) -> Option<String> {
-    let travels = |name: &String| name.len() <= HEADER_NAME_MAX && !CREDENTIALS.contains(&name.as_str());
-    lower_case_name(text).filter(travels)
+    lower_case_name(text).filter(|name| !CREDENTIALS.contains(&name.as_str()))
 }
 
 /// Declares what chooses a webhook's shard.

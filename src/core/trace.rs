@@ -4,7 +4,7 @@
 //! say to which span they belong. Without a trace of the sender, a webhook's trace has the delivery id as
 //! its id. So whoever knows the delivery id finds the trace.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use uuid::Uuid;
 
@@ -37,7 +37,7 @@ pub struct TraceParent {
 
 impl TraceParent {
     /// Parses the text of the header. `None` for any other form: what is not understood begins no trace.
-    pub fn parse(text: &str) -> Option<Self> {
+    fn parse(text: &str) -> Option<Self> {
         let parts: [&str; 4] = text.split('-').collect::<Vec<_>>().try_into().ok()?;
         let is_lower = |part: &&str| !part.bytes().any(|byte| byte.is_ascii_uppercase());
         let [version, trace, span, flags] = parts;
@@ -61,6 +61,19 @@ impl TraceParent {
     /// Returns the flags that the standard defines.
     pub fn flags(&self) -> u8 {
         self.flags & (SAMPLED | RANDOM)
+    }
+}
+
+/// A text that is not a [`TraceParent`].
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a traceparent of W3C Trace Context")]
+pub struct InvalidTraceParent;
+
+impl FromStr for TraceParent {
+    type Err = InvalidTraceParent;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTraceParent> {
+        Self::parse(text).ok_or(InvalidTraceParent)
     }
 }
 

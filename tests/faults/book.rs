@@ -127,7 +127,7 @@ impl Recent {
 /// A message as delivered to a consumer.
 pub struct Seen<'a> {
     pub body: &'a [u8],
-    /// The header `hookswitch-delivery-id`.
+    /// The attribute `deliveryid`.
     pub delivery_id: &'a str,
     pub redelivered: bool,
     pub unrouted: bool,

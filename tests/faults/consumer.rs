@@ -13,9 +13,8 @@ use futures_util::StreamExt;
 use hookswitch::edge::amqp::message;
 use lapin::{
     Channel, Connection, ConnectionProperties,
-    message::Delivery,
     options::{BasicAckOptions, BasicConsumeOptions, BasicGetOptions, BasicQosOptions},
-    types::{AMQPValue, FieldTable},
+    types::FieldTable,
 };
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -79,7 +78,7 @@ async fn consume_once(
         }
         let seen = Seen {
             body: &delivery.data,
-            delivery_id: &header(&delivery, "hookswitch-delivery-id"),
+            delivery_id: &delivery_id(&delivery.data),
             redelivered: delivery.redelivered,
             unrouted,
         };
@@ -89,12 +88,9 @@ async fn consume_once(
     Ok(())
 }
 
-fn header(delivery: &Delivery, name: &str) -> String {
-    let headers = delivery.properties.headers().as_ref();
-    match headers.and_then(|headers| headers.inner().get(name)) {
-        Some(AMQPValue::LongString(text)) => text.to_string(),
-        _ => String::new(),
-    }
+fn delivery_id(event: &[u8]) -> String {
+    let event: serde_json::Value = serde_json::from_slice(event).unwrap_or_default();
+    event["deliveryid"].as_str().unwrap_or_default().to_owned()
 }
 
 /// Consumes every dead letter of `dead.<source>`.

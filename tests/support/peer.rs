@@ -359,6 +359,9 @@ impl Link {
                 let answer = queue::DeclareOk { queue, message_count: 0, consumer_count: 0 };
                 AMQPClass::Queue(queue::AMQPMethod::DeclareOk(answer))
             }
+            AMQPClass::Basic(basic::AMQPMethod::Get(_)) => {
+                AMQPClass::Basic(basic::AMQPMethod::GetEmpty(basic::GetEmpty {}))
+            }
             AMQPClass::Connection(connection::AMQPMethod::Close(_)) => {
                 AMQPClass::Connection(connection::AMQPMethod::CloseOk(connection::CloseOk {}))
             }

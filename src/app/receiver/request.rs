@@ -7,6 +7,7 @@ use crate::{
     config::Source,
     core::{
         auth::Proof,
+        delivery::head,
         shard::ShardBy,
         webhook::{Headers, text_of_value},
     },
@@ -78,7 +79,7 @@ pub(super) fn capture(source: &Source, headers: &HeaderMap, bytes_max: usize) ->
         seen.push(name);
         for value in headers.get_all(name) {
             let value = text_of_value(value.as_bytes());
-            let size = name.len() + value.len();
+            let size = name.len() + head::room_of(&value);
             if used + size <= bytes_max {
                 used += size;
                 captured.push(name, value);

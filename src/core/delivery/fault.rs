@@ -102,7 +102,8 @@ impl FromStr for Reason {
 pub struct UnknownReason;
 
 /// The number of times that a message has failed by its own fault: 0 on its first delivery.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Attempt(pub u32);
 
 impl Attempt {

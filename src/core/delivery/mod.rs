@@ -3,6 +3,7 @@
 pub mod canary;
 pub mod disposition;
 pub mod fault;
+pub mod head;
 pub mod lifecycle;
 pub mod queued;
 pub mod retry;

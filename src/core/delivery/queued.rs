@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::fault::{Attempt, Reason};
+use super::{
+    fault::{Attempt, Reason},
+    head::text,
+};
 use crate::core::{ledger::Entry, shard::Shard, trace::TraceParent, webhook::Webhook};
 
 /// The most earlier deaths that a letter keeps: enough to see a pattern, in a header of a few kilobytes.
@@ -39,27 +42,41 @@ impl QueuedWebhook {
     }
 }
 
-/// The failures and replays of a webhook, carried in its headers from queue to queue.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The failures and replays of a webhook, which travel with it from queue to queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct History {
     /// The number of failures by its own fault since the last replay.
+    #[serde(skip_serializing_if = "is_default")]
     pub attempt: Attempt,
     /// The error text of the last failure.
+    #[serde(skip_serializing_if = "is_default")]
     pub error: Option<String>,
     /// The time of the first failure.
+    #[serde(skip_serializing_if = "is_default")]
     pub first_failed_at: Option<Timestamp>,
     /// The time of the last failure.
+    #[serde(skip_serializing_if = "is_default")]
     pub last_failed_at: Option<Timestamp>,
     /// The reason of its death.
+    #[serde(skip_serializing_if = "Option::is_none", with = "text")]
     pub reason: Option<Reason>,
     /// The version of the program that dead-lettered it.
+    #[serde(skip_serializing_if = "is_default")]
     pub version: Option<String>,
     /// The number of times that an operator has replayed it.
+    #[serde(skip_serializing_if = "is_default")]
     pub replays: u32,
     /// Its earlier deaths, the oldest first; each ended with a replay.
+    #[serde(skip_serializing_if = "is_default")]
     pub past: Vec<Death>,
     /// The wave of the replay that sent it back last. The replay may be waiting for its outcome.
+    #[serde(skip_serializing_if = "is_default")]
     pub wave: Option<String>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// An earlier death of a letter.

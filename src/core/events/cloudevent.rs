@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{
@@ -249,6 +250,20 @@ fn attribute(text: &str) -> Cow<'_, str> {
     let mut encoded = String::new();
     percent::encode(text, |c| c != '%' && percent::is_allowed(c), &mut encoded);
     Cow::Owned(encoded)
+}
+
+/// Returns the routing key of an event's JSON text, `<type>.<source>`; none if it is no event. That a test
+/// was kept apart is not known.
+pub fn routing_key_of(event: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Event<'a> {
+        #[serde(borrow, rename = "type")]
+        kind: Cow<'a, str>,
+        #[serde(borrow)]
+        source: Cow<'a, str>,
+    }
+    let Event { kind, source } = serde_json::from_slice(event).ok()?;
+    Some([&kind, ".", source_name(&source)].concat())
 }
 
 /// Returns the name of the source in the `source` of an event.

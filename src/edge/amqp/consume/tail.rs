@@ -19,7 +19,7 @@ use lapin::{
 
 use super::{Mode, consume};
 use crate::{
-    core::events::topic,
+    core::events::{cloudevent, topic},
     edge::amqp::{Connection, Error, message, names},
 };
 
@@ -127,7 +127,7 @@ impl Tail {
 /// their queue, not by their key.
 fn key_of(delivery: &Delivery) -> Cow<'_, str> {
     let moved = match delivery.exchange.as_str() {
-        names::DEFAULT_EXCHANGE => message::event_key(&delivery.properties),
+        names::DEFAULT_EXCHANGE => cloudevent::routing_key_of(&delivery.data),
         _ => None,
     };
     moved.map_or_else(|| delivery.routing_key.as_str().into(), Cow::Owned)

@@ -7,7 +7,7 @@ pub(in crate::edge::amqp) const UNREADABLE: &str = "x-hookswitch-unreadable";
 
 /// Prefixes of the headers that are kept where they can be read: those that the program reads. The first
 /// come first where there is no room for all.
-const KEPT: [&[u8]; 3] = [b"hookswitch-", b"x-", b"http-"];
+const KEPT: [&[u8]; 3] = [b"hookswitch", b"x-", b"http-"];
 
 /// Returns the payload of a content header that lapin can parse in place of `payload`, which may be cut off.
 /// The class and the size of the body stay; properties and headers stay where they can be read, the headers

@@ -1,6 +1,6 @@
 use super::*;
 use crate::core::{
-    delivery::queued::Death,
+    delivery::{fault::Attempt, queued::Death},
     ledger::{Entry, Run},
     providers::Provider,
 };
@@ -32,7 +32,7 @@ fn queued() -> QueuedWebhook {
     };
     let entry = Some(Entry { run: Run { began: 1_763_700_000_000, nonce: 7 }, number: 3 });
     let content_type = Some("application/json".into());
-    let trace = TraceParent::parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".parse().ok();
     QueuedWebhook { webhook, content_type, entry, shard: Shard::FIRST, trace, history }
 }
 
@@ -41,6 +41,58 @@ fn a_webhook_comes_out_of_its_message_as_it_went_in() {
     let before = queued();
     let after = decode(&properties(&before), before.webhook.body.to_vec());
     assert_eq!(after, Ok(before));
+}
+
+#[test]
+fn a_message_has_one_header() {
+    let names = |properties: &BasicProperties| properties.headers().clone().unwrap_or_default();
+    let letter = LetterId::new(Uuid::nil());
+    for properties in [properties(&queued()), letter_properties(letter, &queued())] {
+        assert_eq!(names(&properties).inner().keys().map(|name| name.as_str()).collect::<Vec<_>>(), [HEAD]);
+    }
+    assert_eq!(letter_id(&letter_properties(letter, &queued())), Some(letter));
+    assert_eq!(letter_id(&properties(&queued())), None);
+}
+
+/// The properties that the first version gave the message of [`queued`] as a letter.
+fn old_properties() -> BasicProperties {
+    let texts = [
+        ("hookswitch-source", "wavix-eu"),
+        ("hookswitch-provider", "wavix"),
+        ("hookswitch-received-at", "2026-01-02T03:04:05.678Z"),
+        ("hookswitch-reason", "invalid_payload"),
+        ("hookswitch-error", "data.id: is missing"),
+        ("hookswitch-first-failed-at", "2026-01-02T03:04:06Z"),
+        ("hookswitch-last-failed-at", "2026-01-02T03:05:06Z"),
+        ("hookswitch-version", "0.1.0"),
+        (
+            "hookswitch-past",
+            r#"[{"at":"2026-01-02T03:00:00Z","reason":"unsupported_event","version":"0.0.9","error":"event_type: no event"}]"#,
+        ),
+        ("hookswitch-wave", "w/1"),
+        ("hookswitch-entry", "19aa4b64500-7:3"),
+        ("hookswitch-letter", "01900000-0000-7000-8000-000000000002"),
+        ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+        ("http-traceparent", "00-ab-cd-01"),
+    ];
+    let mut headers = FieldTable::default();
+    for (name, text) in texts {
+        headers.insert(name.into(), long(text));
+    }
+    headers.insert("hookswitch-attempt".into(), AMQPValue::LongInt(3));
+    headers.insert("hookswitch-replays".into(), AMQPValue::LongInt(2));
+    headers.insert("http-x-long".into(), AMQPValue::FieldArray(vec![long("é"), long("")].into()));
+    properties(&queued()).with_headers(headers)
+}
+
+#[test]
+fn a_message_of_the_first_version_is_read() {
+    let before = queued();
+    let letter = "01900000-0000-7000-8000-000000000002".parse().ok();
+    assert_eq!(
+        (decode(&old_properties(), before.webhook.body.to_vec()), letter_id(&old_properties())),
+        (Ok(before), letter)
+    );
 }
 
 #[test]
