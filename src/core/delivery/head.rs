@@ -94,8 +94,9 @@ pub fn room_of(value: &str) -> usize {
     value.len() + value.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | b'\t')).count()
 }
 
-fn is_default<T: ToOwned + Default + PartialEq>(value: &Cow<'_, T>) -> bool {
-    **value == T::default()
+/// Returns whether a value says nothing, so that it can be left out.
+pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Values that are written as text.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     fault::{Attempt, Reason},
-    head::text,
+    head::{is_default, text},
 };
 use crate::core::{ledger::Entry, shard::Shard, trace::TraceParent, webhook::Webhook};
 
@@ -73,10 +73,6 @@ pub struct History {
     /// The wave of the replay that sent it back last. The replay may be waiting for its outcome.
     #[serde(skip_serializing_if = "is_default")]
     pub wave: Option<String>,
-}
-
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
 }
 
 /// An earlier death of a letter.
