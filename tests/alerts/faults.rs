@@ -28,6 +28,9 @@ pub struct Fault {
 /// What goes on while a fault lasts.
 type Kept = Option<Box<dyn Any>>;
 
+/// Lines that no configuration may have.
+const MISTAKE: &str = "[sources.wrong]\nprovider = \"nobody\"\n";
+
 /// All faults.
 pub const FAULTS: &[Fault] = &[
     Fault {
@@ -98,6 +101,24 @@ pub const FAULTS: &[Fault] = &[
             Some(Box::new(dir))
         },
         mend: |stage| stage.fleet.restart(RECEIVER),
+    },
+    Fault {
+        name: "a configuration with a mistake",
+        alerts: &["HookswitchConfigNotTaken"],
+        make: |stage| {
+            stage.fleet.configure(|toml| toml + MISTAKE);
+            None
+        },
+        mend: |stage| stage.fleet.configure(|toml| toml.replace(MISTAKE, "")),
+    },
+    Fault {
+        name: "a source paused",
+        alerts: &["HookswitchSourcePaused"],
+        make: |stage| {
+            stage.fleet.run("pause quiet --note test");
+            None
+        },
+        mend: |stage| stage.fleet.run("resume quiet"),
     },
     Fault {
         name: "RabbitMQ killed",

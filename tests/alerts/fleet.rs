@@ -92,6 +92,13 @@ impl Fleet {
         assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
+    /// Changes the configuration of all processes, which read it again within 10 seconds.
+    pub fn configure(&self, change: impl FnOnce(String) -> String) {
+        let file = self.program.file("hookswitch.toml");
+        let before = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(file, change(before)).unwrap();
+    }
+
     /// Returns the last lines of each process' log.
     pub fn logs(&self) -> String {
         let last = |n| {
