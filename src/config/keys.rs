@@ -105,7 +105,8 @@ section! {
         /// Upper bound on the unconfirmed messages of one channel.
         publish_window: usize = number(1..=65_535).default(256);
         /// Largest frame. A connection keeps 64 of them in memory. All headers of a message must fit in one
-        /// frame, so it must be at least 32 KiB more than `receiver.header_bytes_max`.
+        /// frame, so it must be at least 32 KiB more than `receiver.header_bytes_max`. Lower it only while
+        /// raw queues, delay queues and dead-letter queues are empty.
         frame_max: u32 = size(40 * 1024..=1024 * 1024).default(64 * 1024);
     }
 }
@@ -180,8 +181,8 @@ section! {
         /// It also limits what a source can send: 64 with confirms that take 10 ms are 6,400 webhooks per
         /// second and process. At or above `amqp.publish_window` it has no effect.
         concurrency_shared: usize = number(1..=65_535).default(64);
-        /// Upper bound on the captured headers of a webhook. Quotes, backslashes and tabs count twice. Others
-        /// are left out and counted.
+        /// Upper bound on the captured headers of a webhook, in which quotes, backslashes and tabs count
+        /// twice. Headers beyond it are left out and counted.
         header_bytes_max: usize = size(0..=64 * KIB).default(8 * KIB);
     }
 }

@@ -8,6 +8,7 @@ use hookswitch::{
     },
     edge::amqp::{message, routes},
 };
+use lapin::types::{AMQPValue, FieldTable};
 use serde_json::Value;
 
 use super::{
@@ -197,12 +198,42 @@ async fn unreadable_messages_in_the_log_and_in_the_journal_hide_nothing() {
     assert_eq!(listed(&tool).await, []);
 }
 
+/// Sent on as it is, such a message would end the connection of its worker, again and again.
+#[tokio::test]
+async fn a_message_that_grows_beyond_a_frame_is_a_dead_letter_without_what_makes_it_grow() {
+    let world = World::new().await;
+    let control = "\u{1}".repeat(12_000);
+    let mut headers = FieldTable::default();
+    for (name, text) in [
+        ("hookswitch-source", "salpre"),
+        ("hookswitch-provider", "salpre"),
+        ("hookswitch-received-at", "2026-01-02T03:04:05Z"),
+        ("http-x", &control),
+    ] {
+        headers.insert(name.into(), AMQPValue::LongString(text.into()));
+    }
+    let mut publication = routes::accept(&queued("salpre", b"not json".to_vec()));
+    publication.properties = publication.properties.with_headers(headers);
+    world.publish([publication]).await;
+    world.accept("salpre", [call(1)]).await;
+    let worker = world.worker();
+    assert_eq!(calls(&world.events(1).await), [1]);
+    let letters = world.dead("salpre", 1).await;
+    assert_eq!(letters[0].history.reason, Some(Reason::UnreadableHeaders));
+    assert_eq!(
+        (letters[0].webhook.body.as_ref(), letters[0].webhook.headers.get("x")),
+        (&b"not json"[..], None)
+    );
+    assert_eq!(worker.metric("hookswitch_reconnects_total{link=\"broker\""), 0.0);
+    worker.finish().await;
+}
+
 #[tokio::test]
 async fn a_letter_is_read_though_its_headers_nearly_fill_a_frame() {
     let world = World::new().await;
     let mut large = queued("salpre", b"not json".to_vec());
-    // As much as passes: the head of the letter is longer than that of the message.
-    large.webhook.headers.push("x-large", "l".repeat(56_600));
+    // As much as passes: 8 KiB of the seven eighths of a frame are for what a letter may gain.
+    large.webhook.headers.push("x-large", "l".repeat(48_900));
     let properties = message::properties(&large);
     let mut publication = routes::accept(&large);
     publication.properties = properties;
@@ -211,7 +242,6 @@ async fn a_letter_is_read_though_its_headers_nearly_fill_a_frame() {
     let letters = world.dead("salpre", 1).await;
     assert_eq!(letters[0].history.reason, Some(Reason::MalformedJson));
     assert_eq!(letters[0].webhook.headers, large.webhook.headers);
-    // The letter is too large for a consumer; of its headers the small ones are kept.
     let tool = Program::of(&world);
     let stats = tool.ok("dead-letters stats --json").await;
     assert_eq!(stats.err, "");

@@ -144,7 +144,10 @@ impl<'s> Pool<'s> {
             self.begin(config, &declared).await?;
         }
         self.scope.send_replace(scope(config, shards));
-        follow::note_pauses(&self.shared.pauses, &declared);
+        // A record that the user may not read says nothing: what is paused stays paused.
+        if declared.since.is_some() {
+            follow::note_pauses(&self.shared.pauses, &declared);
+        }
         self.declared = Some(declared);
         Ok(())
     }

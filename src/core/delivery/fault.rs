@@ -31,6 +31,7 @@ pub enum Reason {
     /// The broker removed it from its raw queue for its age: a policy sets `message-ttl` there.
     Expired,
     /// The broker removed it from its raw queue, which was full: a policy sets `max-length` there.
+    #[serde(rename = "maxlen", alias = "max_length")]
     MaxLength,
     /// Another consumer of its raw queue rejected it.
     Rejected,

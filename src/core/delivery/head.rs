@@ -8,7 +8,10 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::queued::{History, QueuedWebhook};
+use super::{
+    queued::{History, QueuedWebhook},
+    written::{is_default, text},
+};
 use crate::core::{
     ledger::Entry,
     letters::LetterId,
@@ -20,7 +23,7 @@ use crate::core::{
 
 /// What a message says about its webhook, beside the delivery id, the content type and the body.
 ///
-/// Fields that a later version adds are ignored by this one. What is not there by default is left out.
+/// Fields with their default value are omitted, and fields that a later version adds are ignored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head<'a> {
     /// The webhook's source.
@@ -68,7 +71,7 @@ impl<'a> Head<'a> {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Reads a head; none if it is not one.
+    /// Reads a head; `None` if the JSON is malformed or lacks a field that every head has.
     pub fn from_json(json: &[u8]) -> Option<Self> {
         serde_json::from_slice(json).ok()
     }
@@ -92,37 +95,6 @@ impl<'a> Head<'a> {
 /// Returns the bytes that a captured header's value takes in a head. It has no control characters but tabs.
 pub fn room_of(value: &str) -> usize {
     value.len() + value.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | b'\t')).count()
-}
-
-/// Returns whether a value says nothing, so that it can be left out.
-pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
-
-/// Values that are written as text.
-pub(super) mod text {
-    use std::{borrow::Cow, fmt::Display, str::FromStr};
-
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    #[expect(clippy::ref_option, reason = "serde asks for it")]
-    pub(in crate::core::delivery) fn serialize<S: Serializer, T: Display>(
-        value: &Option<T>,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
-        match value {
-            Some(value) => to.collect_str(value),
-            None => to.serialize_none(),
-        }
-    }
-
-    /// Reads none where the text is not understood: that must not cost the webhook.
-    pub(in crate::core::delivery) fn deserialize<'de, D: Deserializer<'de>, T: FromStr>(
-        from: D,
-    ) -> Result<Option<T>, D::Error> {
-        let text = Option::<Cow<'de, str>>::deserialize(from)?;
-        Ok(text.and_then(|text| text.parse().ok()))
-    }
 }
 
 #[cfg(test)]

@@ -7,3 +7,4 @@ pub mod head;
 pub mod lifecycle;
 pub mod queued;
 pub mod retry;
+mod written;

@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     fault::{Attempt, Reason},
-    head::{is_default, text},
+    written::{is_default, text},
 };
 use crate::core::{ledger::Entry, shard::Shard, trace::TraceParent, webhook::Webhook};
 
-/// The most earlier deaths that a letter keeps: enough to see a pattern, in a header of a few kilobytes.
+/// The most earlier deaths that a letter keeps: enough to see a pattern, in a few kilobytes of the head.
 const PAST_MAX: usize = 10;
 
 /// The most characters of an earlier death's error text that are kept.
@@ -79,8 +79,10 @@ pub struct History {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Death {
     /// The time.
+    #[serde(default, with = "text")]
     pub at: Option<Timestamp>,
     /// The reason.
+    #[serde(default, with = "text")]
     pub reason: Option<Reason>,
     /// The version of the program that dead-lettered it.
     pub version: Option<String>,

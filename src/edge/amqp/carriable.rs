@@ -10,7 +10,7 @@ pub enum Uncarriable {
     #[error("the content type has {0} bytes, and AMQP permits {SHORT_STRING_MAX}")]
     ContentType(usize),
     /// All headers together are too large.
-    #[error("the headers have {bytes} bytes: raise amqp.frame_max to at least {needed}")]
+    #[error("its headers have {bytes} bytes as JSON: raise amqp.frame_max to at least {needed}")]
     TooLarge {
         /// Their size.
         bytes: usize,
@@ -18,6 +18,9 @@ pub enum Uncarriable {
         needed: usize,
     },
 }
+
+/// The bytes that a head may gain on its way through the queues.
+const GAIN: usize = 8 << 10;
 
 /// Checks that a message can carry a webhook without loss, where frames have at most `frame_max` bytes.
 ///
@@ -28,8 +31,8 @@ pub fn check(queued: &QueuedWebhook, frame_max: u32) -> Result<(), Uncarriable> 
         return Err(Uncarriable::ContentType(text.len()));
     }
     let bytes = Head::of(queued).to_json().len();
-    // What a message may gain on its way through the queues has room beside them.
-    let needed = bytes + bytes / 3;
+    // Seven eighths of a frame are for headers. An error text and ten deaths may be added.
+    let needed = (bytes + GAIN) / 7 * 8;
     if needed > usize::try_from(frame_max).unwrap_or(usize::MAX) {
         return Err(Uncarriable::TooLarge { bytes, needed });
     }

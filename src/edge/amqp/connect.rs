@@ -34,6 +34,11 @@ impl Connection {
         drop(tokio::time::timeout(CLOSE_MAX, self.0.close(200, "done".into())).await);
     }
 
+    /// Returns the largest frame that was negotiated, in bytes.
+    pub(super) fn frame_max(&self) -> u32 {
+        self.0.configuration().frame_max()
+    }
+
     /// Opens a channel.
     ///
     /// lapin keeps the error with which the broker closed a channel under its number, and gives it again when

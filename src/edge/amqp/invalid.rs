@@ -6,7 +6,7 @@ use crate::core::{delivery::fault::Reason, webhook::SourceName};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidMessage {
     /// It lacks a property or header that receivers set on every message.
-    #[error("no valid `{0}`: the message was not published by a hookswitch receiver")]
+    #[error("no valid `{0}`: another program has published the message, or a newer hookswitch")]
     Lacks(&'static str),
     /// Its properties or headers cannot be read. What can be is kept.
     #[error("the message is unreadable: {0}; it was not published by a hookswitch receiver")]

@@ -11,8 +11,13 @@ use lapin::{
 
 use super::{Mode, acks::Settler, consume, delivery::Delivery};
 use crate::{
-    core::{delivery::queued::QueuedWebhook, providers::Provider, shard::Shard, webhook::SourceName},
-    edge::amqp::{Connection, Error, invalid::InvalidMessage, message, names},
+    core::{
+        delivery::queued::QueuedWebhook,
+        providers::Provider,
+        shard::Shard,
+        webhook::{Headers, SourceName},
+    },
+    edge::amqp::{Connection, Error, carriable, invalid::InvalidMessage, message, names},
 };
 
 /// Time that ending a consumer may take. The broker may never answer for a queue that has no leader.
@@ -30,6 +35,8 @@ pub struct RawConsumer {
     shard: Shard,
     provider: Provider,
     settler: Settler,
+    /// The largest frame of its connection.
+    frame_max: u32,
 }
 
 impl RawConsumer {
@@ -46,7 +53,8 @@ impl RawConsumer {
     ) -> Result<Self, Error> {
         let (channel, consumer) =
             consume(connection, &names::raw_queue(&source, shard), Mode::Acked { prefetch }).await?;
-        Ok(Self { consumer, source, shard, provider, settler: Settler::new(channel) })
+        let (settler, frame_max) = (Settler::new(channel), connection.frame_max());
+        Ok(Self { consumer, source, shard, provider, settler, frame_max })
     }
 
     /// Starts consuming the same queue with another prefetch, over another channel. RabbitMQ reads a prefetch
@@ -151,6 +159,14 @@ impl RawConsumer {
                 (queued, Some(error))
             }
         };
+        if message::may_grow(&delivery.properties)
+            && let Err(uncarriable) = carriable::check(&queued, self.frame_max)
+        {
+            // Sent on as it is, it would end the connection of the publisher, again and again.
+            queued.webhook.headers = Headers::default();
+            queued.history.past = Vec::new();
+            invalid.get_or_insert(InvalidMessage::Unreadable(uncarriable.to_string()));
+        }
         if queued.webhook.source != self.source {
             let named = self.adopt(&mut queued);
             invalid.get_or_insert(InvalidMessage::OtherSource(named));

@@ -42,7 +42,7 @@ fn any_value() -> impl Strategy<Value = AMQPValue> {
 }
 
 fn table(values: impl Strategy<Value = AMQPValue>) -> impl Strategy<Value = FieldTable> {
-    let name = prop_oneof!["[a-zé]{0,8}", "hookswitch-[a-z]{1,3}", "http-[a-z]{1,3}", "x-[a-z]{1,3}"];
+    let name = prop_oneof!["[a-zé]{0,8}", "hookswitch(-[a-z]{1,3})?", "http-[a-z]{1,3}", "x-[a-z]{1,3}"];
     vec((name, values), 0..6).prop_map(|entries| {
         let mut table = FieldTable::default();
         for (name, value) in entries {

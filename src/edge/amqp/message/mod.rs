@@ -2,8 +2,8 @@
 //!
 //! A webhook's [`Head`] is in one header of hookswitch's own. An event has no header but `traceparent`, which
 //! all systems that trace messages know: its routing key, its properties and its envelope say the rest. The
-//! broker's headers (`x-…`) are never copied: RabbitMQ 3 and 4 interpret them differently when a client sends
-//! them.
+//! broker's headers (`x-…`) are never copied: RabbitMQ 3 and 4 interpret them differently when a client
+//! sends them.
 
 mod old;
 mod table;
@@ -38,6 +38,9 @@ use crate::core::{
 
 /// The header that holds the [`Head`] of a webhook.
 const HEAD: &str = "hookswitch";
+
+/// A head of this many bytes fits into the smallest frame, 40 KiB, even if it takes six times as many.
+const SHORT_HEAD: usize = 5 << 10;
 
 /// The most bytes of an AMQP short string.
 pub(super) const SHORT_STRING_MAX: usize = 255;
@@ -233,10 +236,16 @@ fn decode_head(properties: &BasicProperties) -> Result<QueuedWebhook, InvalidMes
 fn head_of(headers: &FieldTable) -> Result<Head<'_>, InvalidMessage> {
     match headers.inner().get(HEAD) {
         Some(AMQPValue::LongString(json)) => Head::from_json(json.as_bytes()),
-        Some(_) => None,
-        None => return old::head(headers),
+        None if old::is_one(headers) => return old::head(headers),
+        Some(_) | None => None,
     }
     .ok_or(InvalidMessage::Lacks(HEAD))
+}
+
+/// Returns whether a head may be much longer once it is written again: in JSON, a byte takes up to six.
+pub(super) fn may_grow(properties: &BasicProperties) -> bool {
+    let head = properties.headers().as_ref().and_then(|headers| headers.inner().get(HEAD));
+    !matches!(head, Some(AMQPValue::LongString(json)) if json.as_bytes().len() <= SHORT_HEAD)
 }
 
 /// Returns how often the broker has delivered the message before. RabbitMQ counts that for quorum queues

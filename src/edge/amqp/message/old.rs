@@ -1,6 +1,6 @@
-//! The messages of versions up to 0.1.0, which had a header for each part of a webhook's head.
+//! The messages of builds before 29 November 2026, which had a header for each part of a webhook's head.
 //!
-//! Queues and dead letters outlive the program that wrote them.
+//! Queues and dead letters outlive the program that wrote them. This can go when no letter is older.
 
 use std::borrow::Cow;
 
@@ -21,6 +21,11 @@ const SOURCE: &str = "hookswitch-source";
 const PROVIDER: &str = "hookswitch-provider";
 const RECEIVED_AT: &str = "hookswitch-received-at";
 const HTTP: &str = "http-";
+
+/// Returns whether headers are those of such a message.
+pub(super) fn is_one(headers: &FieldTable) -> bool {
+    headers.contains_key(SOURCE)
+}
 
 /// Reads a head.
 ///
