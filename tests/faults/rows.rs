@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use hookswitch::faults::Point;
 use lapin::{
     Connection,
     options::{QueueBindOptions, QueueDeleteOptions},
@@ -314,10 +315,11 @@ fn crash_points(world: &World, dice: &mut Dice) -> Result<(), String> {
     let worker = world.any_worker(dice);
     let usual = world.fleet.env(worker);
     let mut missed = Vec::new();
-    // Only retries and dead letters reach `sent_on` of the seven points.
     let more_poison = world.sender.mix.poison.swap(100, Ordering::Relaxed);
-    for point in hookswitch::faults::Point::ALL {
-        let crash = ("HOOKSWITCH_CRASH_AT".to_owned(), format!("{}:1/30", point.as_str()));
+    for point in Point::ALL {
+        // Only retries and dead letters reach this one.
+        let odds = if point == Point::SentOn { 5 } else { 30 };
+        let crash = ("HOOKSWITCH_CRASH_AT".to_owned(), format!("{}:1/{odds}", point.as_str()));
         world.fleet.change(worker, None, [usual.clone(), vec![crash]].concat());
         world.fleet.replace(worker, "TERM")?;
         let (starts, _) = world.fleet.life(worker);
