@@ -9,7 +9,7 @@ use super::{
     exit::{FAILED, OK},
     output::{Out, counted},
     recorded::{self, Prefer},
-    table::{prose, table, whole, width_of_output},
+    table::{prose, whole, write_table},
 };
 use crate::{
     config::Config,
@@ -122,9 +122,7 @@ fn print(groups: &[&Group], args: &Args, out: &mut Out) -> anyhow::Result<()> {
         columns.extend([prose("was"), prose("is")]);
     }
     let rows: Vec<_> = groups.iter().map(|group| row(group, args.reveal)).collect();
-    for line in table(&columns, &rows, width_of_output(args.wide)) {
-        out.line(&line)?;
-    }
+    write_table(out, &columns, &rows, args.wide)?;
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use super::{
     load::require_sources,
     moment::{self, moment},
     output::{Out, counted, eprint_line},
-    table::{prose, table, whole, width_of_output},
+    table::{prose, whole, write_table},
 };
 use crate::{
     config::Config,
@@ -149,9 +149,7 @@ fn print(args: &Args, found: &[(&SourceName, Provider, Sighting)]) -> anyhow::Re
             whole("last seen (UTC)"),
         ];
         let rows: Vec<_> = found.iter().map(row).collect();
-        for line in table(&columns, &rows, width_of_output(args.wide)) {
-            out.line(&line)?;
-        }
+        write_table(&mut out, &columns, &rows, args.wide)?;
     }
     out.finish()?;
     Ok(())

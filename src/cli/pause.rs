@@ -20,7 +20,7 @@ use crate::{
         printable::printable,
         webhook::SourceName,
     },
-    edge::amqp::{Connection, topology},
+    edge::amqp::{Connection, depth::Depths, topology},
 };
 
 /// Interval of looks at the consumers of a source's queues.
@@ -162,9 +162,9 @@ async fn wait_for(
     seconds: u64,
     is_right: impl Fn(&Depth) -> bool,
 ) -> anyhow::Result<Depth> {
-    let until = Instant::now() + Duration::from_secs(seconds);
+    let (until, mut depths) = (Instant::now() + Duration::from_secs(seconds), Depths::new(connection));
     loop {
-        let depth = depth_of(connection, declared, config, source).await?;
+        let depth = depth_of(&mut depths, declared, config, source).await?;
         if is_right(&depth) || Instant::now() >= until {
             return Ok(depth);
         }

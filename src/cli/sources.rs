@@ -10,12 +10,12 @@ use super::{
     exit::{OK, Unreachable},
     moment::moment,
     output::Out,
-    table::{prose, table, whole, width_of_output},
+    table::{prose, whole, write_table},
 };
 use crate::{
     config::Config,
     core::{applied::Declared, webhook::SourceName},
-    edge::amqp::{self, Connection, depth::Depths, names},
+    edge::amqp::{self, depth::Depths, names},
 };
 
 const NOTES: &str = "\
@@ -53,7 +53,7 @@ pub(super) struct Depth {
 
 /// Looks at a source's raw queues: those of its shards, and those that are left of more.
 pub(super) async fn depth_of(
-    connection: &Connection,
+    depths: &mut Depths<'_>,
     declared: &Declared,
     config: &Config,
     source: &SourceName,
@@ -62,7 +62,7 @@ pub(super) async fn depth_of(
     if let Some(settings) = config.sources.get(source) {
         queues.extend(settings.sharding.shards().map(|shard| names::raw_queue(source, shard)));
     }
-    let (mut depths, mut depth) = (Depths::new(connection), Depth::default());
+    let mut depth = Depth::default();
     for queue in queues {
         match depths.look(&queue).await {
             Ok(look) => {
@@ -81,10 +81,10 @@ pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
     block_on(async {
         let connection = connect(&config.amqp).await?;
         let declared = read_record(&connection).await?;
-        let (mut rows, mut out) = (Vec::new(), Out::new());
+        let (mut depths, mut rows, mut out) = (Depths::new(&connection), Vec::new(), Out::new());
         for (source, settings) in &config.sources {
-            let depth = depth_of(&connection, &declared, config, source).await?;
-            let dead = Depths::new(&connection).of(&names::dead_queue(source)).await.ok();
+            let depth = depth_of(&mut depths, &declared, config, source).await?;
+            let dead = depths.of(&names::dead_queue(source)).await.ok();
             let pause = declared.paused.get(source);
             let state = match (pause, depth) {
                 (Some(_), _) => "paused",
@@ -129,9 +129,7 @@ pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
                 whole("by"),
                 prose("note"),
             ];
-            for line in table(&columns, &rows, width_of_output(args.wide)) {
-                out.line(&line)?;
-            }
+            write_table(&mut out, &columns, &rows, args.wide)?;
         }
         out.finish()?;
         Ok(OK)

@@ -1,7 +1,10 @@
 //! Tables that fit the terminal.
 
+use std::io;
+
 use console::{Term, measure_text_width, truncate_str};
 
+use super::output::Out;
 use crate::core::printable::printable;
 
 /// The narrowest that a column of prose becomes.
@@ -39,6 +42,16 @@ pub(super) fn width_of_output(wide: bool) -> Option<usize> {
 /// Cuts a line to a width, ending in `…`.
 pub(super) fn cut(line: &str, width: Option<usize>) -> String {
     width.map_or_else(|| line.to_owned(), |width| truncate_str(line, width, "…").trim_end().to_owned())
+}
+
+/// Writes a table that fits standard output; with `wide`, whole lines.
+pub(super) fn write_table(
+    out: &mut Out,
+    columns: &[Column],
+    rows: &[Vec<String>],
+    wide: bool,
+) -> io::Result<()> {
+    table(columns, rows, width_of_output(wide)).iter().try_for_each(|line| out.line(line).map(drop))
 }
 
 /// Returns a table with aligned columns, the head first. Lines have no trailing spaces.

@@ -8,7 +8,7 @@ use crate::{
         exit::OK,
         moment::{age, moment},
         output::Out,
-        table::{prose, table, whole, width_of_output},
+        table::{prose, whole, write_table},
     },
     config::Config,
     core::letters::{JobKind, JobSummary},
@@ -54,9 +54,7 @@ pub(super) async fn run(config: &Config, args: &Args) -> anyhow::Result<u8> {
             prose("which"),
             prose("note"),
         ];
-        for line in table(&columns, &rows, width_of_output(args.wide)) {
-            out.line(&line)?;
-        }
+        write_table(&mut out, &columns, &rows, args.wide)?;
     }
     out.finish()?;
     Ok(OK)

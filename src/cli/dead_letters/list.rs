@@ -13,7 +13,7 @@ use crate::{
         exit::OK,
         moment::moment,
         output::{Out, eprint_line},
-        table::{prose, table, whole, width_of_output},
+        table::{prose, whole, write_table},
     },
     config::Config,
     core::letters::Letter,
@@ -72,9 +72,7 @@ pub(super) async fn run(config: &Config, args: &Args) -> anyhow::Result<u8> {
             whole("died at (UTC)"),
             whole("replays"),
         ];
-        for line in table(&columns, &rows, width_of_output(args.wide)) {
-            out.line(&line)?;
-        }
+        write_table(&mut out, &columns, &rows, args.wide)?;
     }
     out.finish()?;
     match last {
