@@ -10,17 +10,15 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{batch::Processor, in_work::RawQueue, lane::Lane, memory::Memory};
+use super::{batch::Processor, lane::Common};
 use crate::{
-    app::fairness::Fairness,
     core::{
         applied::{Declared, Pause, Pauses, RawQueueOf},
         printable::printable,
         shard::Shard,
     },
     edge::amqp::{
-        self, Connection,
-        consume::raw::RawConsumer,
+        self,
         depth::{Look, depth},
         topology::{self, LeftOver, Topology, TopologyError},
     },
@@ -40,11 +38,8 @@ const DRAIN_MAX: Duration = Duration::from_secs(60);
 
 /// Follows the record over one connection.
 pub(super) struct Follower {
-    pub(super) newest: watch::Receiver<Arc<Processor>>,
+    pub(super) common: Common,
     pub(super) pauses: watch::Sender<Pauses>,
-    pub(super) fairness: Arc<Fairness>,
-    pub(super) memory: Arc<Memory>,
-    pub(super) connection: Arc<Connection>,
     /// What makes the lane of each raw queue let go of it.
     pub(super) releases: BTreeMap<String, CancellationToken>,
 }
@@ -75,7 +70,7 @@ impl Follower {
         let (mut looks, mut said) = (interval(READ_EVERY), false);
         loop {
             looks.tick().await;
-            match topology::declared(&self.connection).await {
+            match topology::declared(&self.common.connection).await {
                 Ok(declared) => {
                     self.release(&declared)?;
                     note_pauses(&self.pauses, &declared);
@@ -117,7 +112,7 @@ impl Follower {
     }
 
     fn processor(&self) -> Arc<Processor> {
-        self.newest.borrow().clone()
+        self.common.newest.borrow().clone()
     }
 
     /// Drains the raw queues that are left over, one after the other.
@@ -130,7 +125,7 @@ impl Follower {
         let (config, topology) = (&processor.config, Topology::of(&processor.config));
         let left_over = tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            left_over = topology.left_over(&self.connection, declared) => left_over?,
+            left_over = topology.left_over(&self.common.connection, declared) => left_over?,
         };
         for LeftOver { name, look, is_applied, raw, .. } in left_over {
             // Another worker drains a queue with consumers, or works with another configuration.
@@ -157,25 +152,17 @@ impl Follower {
             tracing::warn!(queue = name, "left over, and of a provider that this version does not know");
             return Ok(());
         };
-        let Processor { config, metrics, former, .. } = &*self.processor();
         tracing::info!(queue = name, "draining the queue of a source that is configured no more");
-        former.add(raw.source.clone());
-        let memory = self.memory.lane(config.worker.prefetch);
-        let (source, prefetch) = (raw.source, memory.prefetch());
-        let consumer = RawConsumer::open(&self.connection, source.clone(), shard, provider, prefetch).await?;
-        let queue = RawQueue { settler: consumer.settler(), metrics: metrics.of_source(&source), source };
-        let (newest, fairness) = (self.newest.clone(), self.fairness.clone());
-        let (release, connection) = (CancellationToken::new(), self.connection.clone());
-        let ending = stop.clone();
-        let lane = Lane { queue, consumer, newest, fairness, release, stop: ending, memory, connection };
-        let lane = lane.run();
+        self.processor().former.add(raw.source.clone());
+        let lane = (raw.source, shard, provider);
+        let lane = self.common.open(lane, stop.clone(), CancellationToken::new()).await?.run();
         tokio::pin!(lane);
         let empty = async {
             let ((interval, needed), until) = (DRAINED, Instant::now() + DRAIN_MAX);
             let mut found = 0;
             while found < needed && Instant::now() < until {
                 sleep(interval).await;
-                let ready = depth(&self.connection, name).await;
+                let ready = depth(&self.common.connection, name).await;
                 found = if ready.is_ok_and(|ready| ready == 0) { found + 1 } else { 0 };
             }
         };

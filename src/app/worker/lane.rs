@@ -16,12 +16,12 @@ use super::{
     in_hand::InHand,
     in_work::{InWork, RawQueue},
     inbox::Inbox,
-    memory::LaneMemory,
+    memory::{LaneMemory, Memory},
 };
 use crate::{
     app::fairness::Fairness,
     config,
-    core::delivery::retry::Reconnect,
+    core::{delivery::retry::Reconnect, providers::Provider, shard::Shard, webhook::SourceName},
     edge::{
         amqp::{self, Connection, consume::raw::RawConsumer},
         trouble::Trouble,
@@ -37,20 +37,55 @@ const BATCH_MIN: usize = 16;
 /// The most webhooks in a batch: the scripts of Redis take no more than some thousand values at once.
 const BATCH_MAX: usize = 512;
 
-/// One raw queue's part of the pool.
-pub(super) struct Lane {
-    pub(super) queue: RawQueue,
-    pub(super) consumer: RawConsumer,
+/// A raw queue, and the provider that its lane takes for that of messages that name none.
+pub(super) type LaneOf = (SourceName, Shard, Provider);
+
+/// What the lanes of one connection have in common.
+#[derive(Clone)]
+pub(super) struct Common {
     /// The newest processor.
     pub(super) newest: watch::Receiver<Arc<Processor>>,
     pub(super) fairness: Arc<Fairness>,
+    pub(super) memory: Arc<Memory>,
+    pub(super) connection: Arc<Connection>,
+}
+
+impl Common {
+    /// Opens the lane of a raw queue, which `stop` and `release` end (see [`Lane`]).
+    ///
+    /// # Errors
+    /// The queue is missing, or the channel or connection failed.
+    pub(super) async fn open(
+        &self,
+        (source, shard, provider): LaneOf,
+        stop: CancellationToken,
+        release: CancellationToken,
+    ) -> Result<Lane, amqp::Error> {
+        let Self { newest, fairness, memory, connection } = self.clone();
+        let processor = newest.borrow().clone();
+        let memory = memory.lane(processor.config.worker.prefetch);
+        let prefetch = memory.prefetch();
+        let consumer = RawConsumer::open(&connection, source.clone(), shard, provider, prefetch).await?;
+        let metrics = processor.metrics.of_source(&source);
+        let queue = RawQueue { settler: consumer.settler(), metrics, source };
+        Ok(Lane { queue, consumer, newest, fairness, release, stop, memory, connection })
+    }
+}
+
+/// One raw queue's part of the pool.
+pub(super) struct Lane {
+    queue: RawQueue,
+    consumer: RawConsumer,
+    /// The newest processor.
+    newest: watch::Receiver<Arc<Processor>>,
+    fairness: Arc<Fairness>,
     /// Once cancelled, the lane lets go of its queue as soon as it holds no delivery. Then no message of the
     /// queue is with this process.
-    pub(super) release: CancellationToken,
+    release: CancellationToken,
     /// Once cancelled, the lane finishes what is in work and requeues the rest.
-    pub(super) stop: CancellationToken,
-    pub(super) memory: LaneMemory,
-    pub(super) connection: Arc<Connection>,
+    stop: CancellationToken,
+    memory: LaneMemory,
+    connection: Arc<Connection>,
 }
 
 /// The reason why a lane ends its consumer.

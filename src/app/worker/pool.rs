@@ -14,8 +14,7 @@ use super::{
     batch::Processor,
     ended::ConsumeError,
     follow::{self, Follower},
-    in_work::RawQueue,
-    lane::Lane,
+    lane::{Common, LaneOf},
     memory::Memory,
     read,
 };
@@ -27,21 +26,17 @@ use crate::{
     config::Config,
     core::{
         applied::{Declared, Pauses},
-        providers::Provider,
         rabbitmq,
         shard::Shard,
         webhook::SourceName,
     },
     edge::amqp::{
         self, Connection,
-        consume::{marks::MarkConsumer, raw::RawConsumer},
+        consume::marks::MarkConsumer,
         names,
         topology::{self, Topology},
     },
 };
-
-/// A raw queue, and the provider that its lane takes for that of messages that name none.
-type LaneOf = (SourceName, Shard, Provider);
 
 /// What outlives a connection.
 pub(super) struct Shared {
@@ -76,11 +71,10 @@ impl Shared {
 /// The lanes of one connection, which follow the configuration.
 pub(super) struct Pool<'s> {
     shared: &'s Shared,
-    connection: Arc<Connection>,
+    common: Common,
     stop: CancellationToken,
     pub(super) tasks: JoinSet<Result<(), amqp::Error>>,
     lanes: BTreeMap<LaneOf, Controls>,
-    memory: Arc<Memory>,
     /// The record of the topology, as it was read last; none before the first look.
     declared: Option<Declared>,
     scope: watch::Sender<Arc<Scope>>,
@@ -98,9 +92,11 @@ impl<'s> Pool<'s> {
     pub(super) fn new(shared: &'s Shared, connection: Arc<Connection>, stop: CancellationToken) -> Self {
         let Processor { config, metrics, .. } = &*shared.newest();
         let memory = Memory::new(config.worker.memory_max, 0, metrics.bytes_held());
+        let (newest, fairness) = (shared.newest.subscribe(), shared.fairness.clone());
+        let common = Common { newest, fairness, memory, connection };
         let (scope, follower) = (watch::Sender::new(scope(config, Vec::new())), stop.child_token());
         let (tasks, lanes, declared) = (JoinSet::new(), BTreeMap::new(), None);
-        Self { shared, connection, stop, tasks, lanes, memory, declared, scope, follower }
+        Self { shared, common, stop, tasks, lanes, declared, scope, follower }
     }
 
     /// Returns whether it has lanes, or could have.
@@ -132,7 +128,7 @@ impl<'s> Pool<'s> {
         topology: &Topology,
         is_another: bool,
     ) -> Result<(), ConsumeError> {
-        let connection = self.connection.clone();
+        let connection = self.common.connection.clone();
         let declared = topology::known(&connection).await?;
         if is_another {
             // Over AMQP bindings cannot be looked at, but they decide which queue gets an event.
@@ -163,8 +159,8 @@ impl<'s> Pool<'s> {
             }
         });
         store.take_for(&broker).await?;
-        let marks = MarkConsumer::open(&self.connection).await?;
-        let (store, metrics, connection) = (store.clone(), metrics.clone(), self.connection.clone());
+        let marks = MarkConsumer::open(&self.common.connection).await?;
+        let (store, metrics, connection) = (store.clone(), metrics.clone(), self.common.connection.clone());
         let (scope, owner) = (self.scope.subscribe(), owners.next());
         let keeper = Keeper { scope, store, metrics, connection, owner };
         let delays = Delays::new(config, publisher.clone(), keeper.metrics.clone());
@@ -209,7 +205,7 @@ impl<'s> Pool<'s> {
             }
             stays
         });
-        self.memory.resize(config.worker.memory_max, mine.len());
+        self.common.memory.resize(config.worker.memory_max, mine.len());
         let (before, now) = (self.lanes.len(), mine.len());
         for lane in mine {
             if !self.lanes.contains_key(&lane) {
@@ -224,25 +220,16 @@ impl<'s> Pool<'s> {
         Ok(())
     }
 
-    async fn open_lane(&mut self, (source, shard, provider): &LaneOf) -> Result<Controls, ConsumeError> {
-        let controls = Controls { stop: self.stop.child_token(), release: CancellationToken::new() };
-        let name = names::raw_queue(source, *shard);
+    async fn open_lane(&mut self, lane: &LaneOf) -> Result<Controls, ConsumeError> {
+        let (stop, release) = (self.stop.child_token(), CancellationToken::new());
+        let name = names::raw_queue(&lane.0, lane.1);
         if self.declared.as_ref().is_some_and(|declared| declared.is_replaced_at(&name, Timestamp::now())) {
-            controls.release.cancel();
-            return Ok(controls);
+            release.cancel();
+        } else {
+            let opened = self.common.open(lane.clone(), stop.clone(), release.clone()).await?;
+            self.tasks.spawn(opened.run());
         }
-        let processor = self.shared.newest();
-        let memory = self.memory.lane(processor.config.worker.prefetch);
-        let (connection, prefetch) = (self.connection.clone(), memory.prefetch());
-        let consumer = RawConsumer::open(&connection, source.clone(), *shard, *provider, prefetch).await?;
-        let metrics = processor.metrics.of_source(source);
-        let queue = RawQueue { source: source.clone(), settler: consumer.settler(), metrics };
-        let (newest, fairness) = (self.shared.newest.subscribe(), self.shared.fairness.clone());
-        let Controls { stop, release } = &controls;
-        let (stop, release) = (stop.clone(), release.clone());
-        let lane = Lane { queue, consumer, newest, fairness, release, stop, memory, connection };
-        self.tasks.spawn(lane.run());
-        Ok(controls)
+        Ok(Controls { stop, release })
     }
 
     /// Follows the record of the topology from now on for the present lanes.
@@ -253,11 +240,8 @@ impl<'s> Pool<'s> {
             (names::raw_queue(source, *shard), controls.release.clone())
         };
         let follower = Follower {
-            newest: self.shared.newest.subscribe(),
+            common: self.common.clone(),
             pauses: self.shared.pauses.clone(),
-            fairness: self.shared.fairness.clone(),
-            memory: self.memory.clone(),
-            connection: self.connection.clone(),
             releases: self.lanes.iter().map(release).collect(),
         };
         self.tasks.spawn(follower.run(self.follower.clone()));
