@@ -149,7 +149,7 @@ async fn browsing_a_hundred_times_changes_nothing_in_the_queue_and_takes_no_lett
     let look = async || -> Vec<_> {
         let messages = world.look("dead.salpre").await.into_iter();
         let facts = |(body, properties): (Vec<u8>, _)| {
-            (message::letter_id(&properties), body, message::redeliveries(&properties))
+            (message::decode_letter(&properties, Vec::new()).0, body, message::redeliveries(&properties))
         };
         messages.map(facts).collect()
     };

@@ -93,8 +93,7 @@ impl Browsing {
 
 /// Decodes an entry of the log, which should be a letter with an id.
 pub(super) fn decode(stored: Stored) -> Option<Letter> {
-    let id = message::letter_id(&stored.properties);
-    match (id, message::decode_letter(&stored.properties, stored.body)) {
+    match message::decode_letter(&stored.properties, stored.body) {
         (Some(id), Ok(queued)) => Some(Letter { id, queued }),
         (_, Err((error, _))) => {
             let offset = stored.offset;

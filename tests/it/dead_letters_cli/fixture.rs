@@ -63,7 +63,8 @@ pub(super) fn fingerprint(error: &str) -> String {
 pub(super) async fn dead(world: &World, source: &str) -> Vec<(LetterId, QueuedWebhook)> {
     let messages = world.look(&format!("dead.{source}")).await.into_iter();
     let read = |(body, properties): (Vec<u8>, _)| {
-        (message::letter_id(&properties).unwrap(), message::decode(&properties, body).unwrap())
+        let (id, letter) = message::decode_letter(&properties, body);
+        (id.unwrap(), letter.unwrap())
     };
     messages.map(read).collect()
 }

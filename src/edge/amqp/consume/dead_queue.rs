@@ -186,8 +186,8 @@ impl<'a> Pass<'a> {
         };
         let delivery = delivery?;
         self.seen += 1;
-        let id = message::letter_id(&delivery.properties);
-        let queued = match message::decode_letter(&delivery.properties, delivery.data) {
+        let (id, decoded) = message::decode_letter(&delivery.properties, delivery.data);
+        let queued = match decoded {
             Ok(queued) => queued,
             Err((cause, body)) => {
                 let (properties, now) = (&delivery.properties, Timestamp::now());

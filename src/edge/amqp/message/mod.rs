@@ -67,11 +67,6 @@ fn with_head(queued: &QueuedWebhook, head: &Head<'_>) -> BasicProperties {
     }
 }
 
-/// Returns the id of a dead letter; none if the message is not one, or if the broker dead-lettered it.
-pub fn letter_id(properties: &BasicProperties) -> Option<LetterId> {
-    head_of(properties.headers().as_ref()?).ok()?.letter
-}
-
 /// Returns the properties of a record in the journal of jobs.
 pub fn record_properties(now: Timestamp) -> BasicProperties {
     persistent(&Uuid::now_v7().to_string(), now)
@@ -137,14 +132,14 @@ pub fn marks_body(marks: &[Mark]) -> Bytes {
     serde_json::to_vec(marks).unwrap_or_default().into()
 }
 
+/// A webhook that was read from its message; otherwise what the message lacks, and its body.
+pub type Decoded = Result<QueuedWebhook, (InvalidMessage, Vec<u8>)>;
+
 /// Reads a raw webhook's message. The message does not hold its shard; the queue that it came from tells it.
 ///
 /// # Errors
 /// [`InvalidMessage`] names what is missing, and comes with the body.
-pub fn decode(
-    properties: &BasicProperties,
-    body: Vec<u8>,
-) -> Result<QueuedWebhook, (InvalidMessage, Vec<u8>)> {
+pub fn decode(properties: &BasicProperties, body: Vec<u8>) -> Decoded {
     let head = match unreadable(properties) {
         Some(cause) => Err(InvalidMessage::Unreadable(cause)),
         None => decode_head(properties),
@@ -155,16 +150,16 @@ pub fn decode(
     }
 }
 
-/// Reads a dead letter's message. One of which a part is unreadable is a letter as well.
+/// Reads a dead letter's message. One of which a part is unreadable is a letter as well. The id is none if no
+/// worker wrote the letter: the broker dead-letters messages as well.
 ///
 /// # Errors
 /// [`InvalidMessage`] with the body: the message is no letter that a worker wrote.
-pub fn decode_letter(
-    properties: &BasicProperties,
-    body: Vec<u8>,
-) -> Result<QueuedWebhook, (InvalidMessage, Vec<u8>)> {
+pub fn decode_letter(properties: &BasicProperties, body: Vec<u8>) -> (Option<LetterId>, Decoded) {
     let unreadable = unreadable(properties).map(InvalidMessage::Unreadable);
-    match decode_head(properties) {
+    let head = head_of(properties);
+    let id = head.as_ref().ok().and_then(|head| head.letter);
+    let letter = match queued_of(properties, head) {
         Ok(mut queued) => {
             if let Some(cause) = unreadable {
                 died_of(&mut queued.history, &cause);
@@ -172,7 +167,8 @@ pub fn decode_letter(
             Ok(with_body(queued, body))
         }
         Err(error) => Err((unreadable.unwrap_or(error), body)),
-    }
+    };
+    (id, letter)
 }
 
 /// Records why a letter without a reason of its own is one.
@@ -223,17 +219,24 @@ fn with_body(mut queued: QueuedWebhook, body: Vec<u8>) -> QueuedWebhook {
 }
 
 fn decode_head(properties: &BasicProperties) -> Result<QueuedWebhook, InvalidMessage> {
+    queued_of(properties, head_of(properties))
+}
+
+fn queued_of(
+    properties: &BasicProperties,
+    head: Result<Head<'_>, InvalidMessage>,
+) -> Result<QueuedWebhook, InvalidMessage> {
     let message_id = properties.message_id().as_ref().and_then(|id| id.as_str().parse().ok());
     let delivery_id: DeliveryId = message_id.ok_or(InvalidMessage::Lacks("message_id"))?;
-    let empty = FieldTable::default();
-    let headers = properties.headers().as_ref().unwrap_or(&empty);
     let content_type = properties.content_type().as_ref().map(ToString::to_string);
-    let mut queued = head_of(headers)?.into_queued(delivery_id, content_type);
-    queued.history.reason = queued.history.reason.or_else(|| broker_reason(headers));
+    let mut queued = head?.into_queued(delivery_id, content_type);
+    let of_the_broker = || properties.headers().as_ref().and_then(broker_reason);
+    queued.history.reason = queued.history.reason.or_else(of_the_broker);
     Ok(queued)
 }
 
-fn head_of(headers: &FieldTable) -> Result<Head<'_>, InvalidMessage> {
+fn head_of(properties: &BasicProperties) -> Result<Head<'_>, InvalidMessage> {
+    let headers = properties.headers().as_ref().ok_or(InvalidMessage::Lacks(HEAD))?;
     match headers.inner().get(HEAD) {
         Some(AMQPValue::LongString(json)) => Head::from_json(json.as_bytes()),
         None if old::is_one(headers) => return old::head(headers),
