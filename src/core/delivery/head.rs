@@ -1,7 +1,6 @@
 //! The head of a queued webhook: all that travels with its body, as one line of JSON.
 //!
-//! A message carries it in one header. A broker parses and copies each header of each message, so one costs
-//! far less than many.
+//! A message carries it in one header, since a broker parses each header of each message.
 
 use std::borrow::Cow;
 
@@ -113,6 +112,9 @@ mod tests {
         let newer =
             LEAST.replace('}', r#","colour":"red","entry":"?","trace":"?","history":{"reason":"?"}}"#);
         assert_eq!(Head::from_json(newer.as_bytes()), Some(head));
+        let died = LEAST.replace('}', r#","history":{"past":[{"at":"?","reason":"?","error":"it fell"}]}}"#);
+        let past = Head::from_json(died.as_bytes()).expect("a head").history.into_owned().past;
+        assert_eq!((past[0].at, past[0].reason, past[0].error.as_str()), (None, None, "it fell"));
     }
 
     #[test]
