@@ -83,6 +83,20 @@ async fn a_redis_that_is_frozen_makes_the_worker_wait_and_spends_no_attempts() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_answers_later_than_the_broker_at_the_start_is_no_pause() {
+    let (broker, redis) = own().await;
+    let world = World::at(&broker.url(1), &redis.url(0), "").await.patient_with_redis().await;
+    redis.freeze();
+    let worker = world.worker();
+    until("the broker has answered", async || worker.metric("hookswitch_link_up{link=\"broker\"}") == 1.0)
+        .await;
+    redis.thaw();
+    until("the worker is ready", async || worker.trouble().is_none()).await;
+    assert_eq!(worker.metric("hookswitch_pauses_total{cause=\"store_down\"}"), 0.0);
+    worker.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_that_freezes_is_noticed_by_its_silence() {
     let (broker, redis) = own().await;
     let world = World::at(&broker.url(1), &redis.url(0), "").await;

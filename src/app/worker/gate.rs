@@ -24,6 +24,11 @@ impl Gate {
         let (sender, receiver) = watch::channel(publisher.trouble().or(store.trouble()));
         let (mut broker, mut redis) = (publisher.watch(), store.watch());
         tokio::spawn(async move {
+            // Until the first attempt to connect has ended, Redis is not known to be unreachable.
+            tokio::select! {
+                _ = redis.changed() => {}
+                () = sender.closed() => return,
+            }
             loop {
                 let of_redis = redis.borrow_and_update().as_ref().err().map(StoreError::trouble);
                 let trouble = (*broker.borrow_and_update()).or(of_redis);
