@@ -48,6 +48,7 @@ booted=$!
 finish() {
     kill -KILL "$booted" 2>/dev/null || true
     wait "$booted" 2>/dev/null || true
+    remove_cgroups hookswitch-deb
     umount --recursive "$root" || true
     rm -rf "$machine"
 }
@@ -131,14 +132,39 @@ tail -1 "$machine/ledger" | sed 's/^/    /'
 
 say "reload"
 pids=$(value MainPID "${units[@]}")
-echo '# changed' >>"$root/etc/hookswitch/hookswitch.toml"
-on systemctl reload "${units[@]}" || fail "a unit was not reloaded"
-for unit in "${units[@]}"; do
-    within 10 "$unit takes the configuration" \
-        on journalctl --quiet --unit "$unit" --grep "read again and is in force"
-done
-expect "the processes" "$pids" "$(value MainPID "${units[@]}")"
-sed -i '$d' "$root/etc/hookswitch/hookswitch.toml"
+reload() { # WHAT EVERY UNIT SAYS
+    local unit since
+    since=@$(date +%s.%6N)
+    on systemctl reload "${units[@]}" || fail "a unit was not reloaded"
+    for unit in "${units[@]}"; do
+        within 60 "$unit says '$1'" on journalctl --quiet --unit "$unit" --since "$since" --grep "$1"
+    done
+    expect "processes that run, after '$1'" "$pids" "$(value MainPID "${units[@]}")"
+}
+# What the configuration does: the answers of the receiver, and what the workers ask of the broker.
+answers() {
+    { command_line send-samples --sign --fresh --provider varda || true; } | awk 'NF == 3 { print $3 }' | uniq
+}
+prefetches() {
+    on rabbitmqctl --quiet list_consumers queue_name prefetch_count | sed -n 's/^raw.varda\t//p' | xargs
+}
+prefetches_are() { [ "$(prefetches)" = "$1" ]; }
+configuration=$root/etc/hookswitch/hookswitch.toml
+cp "$configuration" "$machine/good.toml"
+# Nothing has changed: only a signal makes a process read such a file.
+reload "read again and is in force"
+sed -i 's/^provider = "varda"$/&\nbody_bytes_max = 1/' "$configuration"
+printf '[worker]\nprefetch = 7\nconcurrency = 7\n' >>"$configuration"
+reload "read again and is in force"
+within 60 "the workers take what they ask for" prefetches_are "7 7"
+expect "answers under a limit of one byte" 413 "$(answers)"
+echo '[sources' >>"$configuration"
+reload "is refused: the one before stays in force"
+expect "state of the units" "active active active" "$(on systemctl is-active "${units[@]}" | xargs)"
+expect "prefetch of the workers" "7 7" "$(prefetches)"
+cp "$machine/good.toml" "$configuration"
+reload "read again and is in force"
+within 60 "the workers ask for as many as before" prefetches_are "512 512"
 
 say "hardening"
 on systemd-analyze security --no-pager "${units[0]}" | tail -1
