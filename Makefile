@@ -51,7 +51,7 @@ map: ## Rewrite docs/map.md, the map of the source tree, and print it
 	@HOOKSWITCH_BLESS=1 cargo test --quiet --locked --test house map_of_the_sources >/dev/null
 	@cat docs/map.md
 
-containers: ## Build the image, run docker-compose.yml and check what it promises; ARGS=--quick takes target/release
+containers: ## Build the image, run docker-compose.yml, check what it promises; ARGS=--quick takes target/release
 	@tests/scripts/containers.sh $(ARGS)
 
 pods: ## Play deploy/kubernetes/overlays/dev with podman, and check what it promises; needs root

@@ -10,7 +10,9 @@ debian() {
     # shellcheck disable=SC2016 # apt-get expands it
     mirror=$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' |
         awk '$1 == "Debian" { print $2; exit }')
-    mmdebstrap --variant="$2" --include="$3" "${@:5}" \
+    # What a killed script leaves would go on for a minute.
+    setpriv --pdeathsig TERM \
+        mmdebstrap --variant="$2" --include="$3" "${@:5}" \
         --aptopt=<(apt-config dump | grep '^Acquire::') \
         "$1" "$4" "${mirror:-http://deb.debian.org/debian}"
 }

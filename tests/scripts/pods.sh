@@ -16,7 +16,7 @@ root_on_debian "podman takes root and Debian's packages here: run as root on a D
 alone "$folder"
 # shellcheck source=tests/scripts/deployment-tools.sh
 . tests/scripts/deployment-tools.sh
-"$scripts/roots.sh" "$folder" 9>&-
+in_group "$scripts/roots.sh" "$folder" tools services.tar debian.tar
 
 say "building hookswitch (the first time takes minutes)"
 cargo build --release --locked --quiet 9>&-
@@ -29,4 +29,4 @@ git ls-files -z --cached --others --exclude-standard deploy docker-compose.yml .
 "$copy/deploy/kubernetes/overlays/dev/make-secrets.sh" >/dev/null
 kubectl kustomize "$copy/deploy/kubernetes/overlays/dev" >"$copy/all.yaml"
 "$bin/python" tests/kubernetes/pods.py "$copy/all.yaml" "$copy"
-"$scripts/engine.sh" podman "$folder" "$scripts/pods.sh" "$folder" "$copy" 9>&-
+in_group "$scripts/engine.sh" podman "$folder" "$scripts/pods.sh" "$folder" "$copy"

@@ -38,3 +38,6 @@ say "every fault once under load, with every webhook accounted for"
 deploy/local/install.sh faketime
 # A debug build on two cores keeps up with this rate, and every row ends sooner if nothing piles up.
 cargo test --locked --features faults --test faults -- --rate 100
+say "docker-compose.yml, with the program that the tests have built"
+# Last, since it takes most of the machine: whatever else is wrong is known by then.
+tests/scripts/containers.sh --ci

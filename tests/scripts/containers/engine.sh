@@ -15,13 +15,15 @@ set -euo pipefail
 inside() { # ENGINE FOLDER COMMAND [ARG …]
     local engine=$1 folder=$2 docker='' status=0
     shift 2
+    ip link set lo up
     # COMMAND gets the signal too, and decides.
     trap : INT TERM
     if [ "$engine" = podman ]; then
-        mkdir -p /etc/containers
+        mkdir -p /etc/containers /run/netns /run/containers
         mount --bind "$folder/tools/etc/containers" /etc/containers
-        # It keeps the network namespaces of pods there.
+        # It keeps networks and their namespaces there.
         mount -t tmpfs tmpfs /run/netns
+        mount -t tmpfs tmpfs /run/containers
     fi
     mount --bind "$folder/tools/usr" /usr
     export PATH=$folder/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -66,6 +68,7 @@ prepare() { # FOLDER
   "pidfile": "$1/docker.pid",
   "hosts": ["unix://$1/docker.sock"],
   "exec-opts": ["native.cgroupdriver=cgroupfs"],
+  "cgroup-parent": "/$cgroup",
   "ip6tables": false
 }
 JSON
@@ -75,22 +78,33 @@ if [ "$1" = --inside ]; then
     shift
     inside "$@"
 fi
-engine=$1 folder=$2
+# shellcheck source=tests/scripts/alone.sh
+. "$(dirname "$0")/../alone.sh"
+folder=$2
+# podman takes no other for the pods of manifests.
+case $1 in docker) cgroup=hookswitch-$$ ;; podman) cgroup=libpod_parent ;; esac
 prepare "$folder"
-namespace=hookswitch-$$
-ip netns add "$namespace"
+pids=()
 finish() {
-    kill "$pasta" 2>/dev/null || true
-    wait "$pasta" || true
-    ip netns delete "$namespace"
+    kill "${pids[@]}" 2>/dev/null || true
+    wait
+    remove_cgroups "$cgroup"
 }
-# shellcheck disable=SC2016 # the inner shell expands it
-setsid setpriv --pdeathsig TERM \
-    unshare --mount sh -c 'mount --bind "$0/tools/usr" /usr && exec "$@"' "$folder" \
-    pasta --foreground --runas 0 --config-net --tcp-ports none --udp-ports none --tcp-ns none --udp-ns none \
-    --netns "/run/netns/$namespace" >"$folder/pasta.log" 2>&1 &
-pasta=$!
 trap finish EXIT
-ip -n "$namespace" link set lo up
-setpriv --pdeathsig TERM nsenter --net="/run/netns/$namespace" \
+
+# The network namespace is that of a process, and ends with it.
+setsid setpriv --pdeathsig KILL unshare --net sleep infinity &
+pids+=($!)
+network=/proc/$!/ns/net
+until [ "$(readlink "$network")" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.1; done
+# pasta gives up the right to look into /proc before it looks for the namespace.
+touch "$folder/network"
+# shellcheck disable=SC2016 # the inner shell expands it
+setsid setpriv --pdeathsig TERM unshare --mount sh -c '
+    mount --bind "$1" "$0/network" && shift && mount --bind "$0/tools/usr" /usr && exec "$@"' \
+    "$folder" "$network" \
+    pasta --foreground --runas 0 --config-net --tcp-ports none --udp-ports none --tcp-ns none --udp-ns none \
+    --netns "$folder/network" >"$folder/pasta.log" 2>&1 &
+pids+=($!)
+in_group setpriv --pdeathsig KILL nsenter --net="$network" \
     unshare --mount --pid --fork --kill-child --mount-proc "$0" --inside "$@"
