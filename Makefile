@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .PHONY: help up down clean-data secrets build test test-rabbitmq-4 check map million faults faults-long cluster simulate containers manifests pods deb alerts operations
-.PHONY: upgrade memory examples types contract release-contract mutants bench bench-node bench-latency bench-growth bench-fairness bench-flame bench-micro fmt lint doc
+.PHONY: upgrade memory examples types contract release-contract mutants bench bench-node bench-chain node-of-bench bench-latency bench-growth bench-fairness bench-flame bench-micro fmt lint doc
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-15s %s\n", $$1, $$2 }'
@@ -99,12 +99,17 @@ bench: ## Compare worker and receiver with a yardstick: throughput, CPU, memory,
 	@deploy/local/install.sh rabbitmq-server redis-server
 	cargo bench --quiet --locked --bench bench -- pairs $(ARGS)
 
-bench-node: ## Compare with Node.js, amqplib and ioredis, which are installed into .run
+bench-node: node-of-bench ## Compare with Node.js, amqplib and ioredis, which are installed into .run
+	cargo bench --quiet --locked --bench bench -- pairs --beside node $(ARGS)
+
+bench-chain: node-of-bench ## Compare the way from POST to consumer with other chains; ARGS="--beside COMMIT,lean,node --help"
+	cargo bench --quiet --locked --bench bench -- chain $(ARGS)
+
+node-of-bench:
 	@deploy/local/install.sh rabbitmq-server redis-server nodejs npm
 	@mkdir -p .run/bench-node
 	@cp tests/bench/node/* .run/bench-node/
 	@npm ci --prefix .run/bench-node --no-audit --no-fund
-	cargo bench --quiet --locked --bench bench -- pairs --beside node $(ARGS)
 
 bench-latency: ## Measure the time to the 200 and to the event, at 25 to 90 % of capacity
 	@deploy/local/install.sh rabbitmq-server redis-server

@@ -12,7 +12,10 @@
 )]
 
 mod chain;
+mod chains;
 mod chart;
+mod commit;
+mod compare;
 mod fairness;
 mod flame;
 mod growth;
@@ -49,6 +52,8 @@ struct Cli {
 enum Command {
     /// Measure worker and receiver in turn with a yardstick, or with Node.js
     Pairs(pairs::Options),
+    /// Measure whole chains in turn, from the POST to the event at a consumer
+    Chain(chains::Options),
     /// Measure an idle receiver and an idle worker
     Idle(idle::Options),
     /// Measure the latency at fixed rates: to the 200, and to the event
@@ -93,6 +98,7 @@ fn main() {
     runtime.block_on(async {
         match cli.command {
             Command::Pairs(options) => pairs::run(&options).await,
+            Command::Chain(options) => chains::run(&options).await,
             Command::Idle(options) => idle::run(&options).await,
             Command::Latency(options) => latency::run(&options).await,
             Command::Fairness(options) => fairness::run(&options).await,

@@ -1,11 +1,12 @@
 //! The whole chain: from the time at which a webhook is due to its event at a consumer.
 
 use std::{
+    cell::Cell,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
-use futures_util::StreamExt;
+use futures_util::{StreamExt, future::join_all};
 use lapin::{
     Channel, Connection, ConnectionProperties,
     options::{BasicConsumeOptions, BasicQosOptions},
@@ -16,7 +17,6 @@ use tokio::{sync::Semaphore, task::JoinHandle};
 use super::{
     load::{self, Pool},
     webhook,
-    world::{QUEUE_OUT, World},
 };
 
 /// Limit on connections, high enough that the load generator never waits for answers in practice.
@@ -98,11 +98,13 @@ impl Book {
 }
 
 /// Posts webhooks and consumes their events. The consumer has a queue of its own (a quorum queue, as in a
-/// deployment) bound to `hookswitch.events` with `#`. It acks nothing, since that is no cost of hookswitch.
+/// deployment), which gets all events. It acks nothing, since that is no cost of hookswitch.
 pub struct Chain {
     pool: Arc<Pool>,
     book: Arc<Mutex<Book>>,
     consumer: JoinHandle<()>,
+    /// Returns the header lines that go with a body.
+    headers: fn(&[u8]) -> String,
 }
 
 impl Drop for Chain {
@@ -112,15 +114,33 @@ impl Drop for Chain {
 }
 
 impl Chain {
-    /// Creates a chain that posts to the receiver at `address`.
-    pub async fn start(world: &World, address: &str) -> Self {
+    /// Creates a chain that posts to the receiver at `address` and consumes `queue` of a broker.
+    pub async fn start(address: &str, amqp: &str, queue: &'static str) -> Self {
         let book = Book { first: FIRST, trips: Vec::new(), events: 0, slots: Arc::new(Semaphore::new(0)) };
         let book = Arc::new(Mutex::new(book));
-        let connection =
-            Connection::connect(&world.broker.url(1), ConnectionProperties::default()).await.unwrap();
+        let connection = Connection::connect(amqp, ConnectionProperties::default()).await.unwrap();
         let channel = connection.create_channel().await.unwrap();
-        let consumer = tokio::spawn(consume(connection, channel, Arc::clone(&book)));
-        Self { pool: Arc::new(Pool::new(address, CONNECTIONS_MAX)), book, consumer }
+        let consumer = tokio::spawn(consume(connection, channel, queue, Arc::clone(&book)));
+        let pool = Arc::new(Pool::new(address, CONNECTIONS_MAX));
+        Self { pool, book, consumer, headers: |_| String::new() }
+    }
+
+    /// Signs all webhooks, and numbers them from `first`, so that no earlier chain has had them.
+    pub fn signed_from(mut self, first: u64) -> Self {
+        self.headers = webhook::signature;
+        self.book.lock().unwrap().first = first;
+        self
+    }
+
+    /// Waits until a webhook is accepted and its event has arrived, which shows that the chain is complete.
+    pub async fn is_up(&self, source: &str) {
+        let began = Instant::now();
+        while self.post(source, Instant::now()).await != 200 {
+            assert!(began.elapsed() < PATIENCE, "the receiver did not accept a webhook in time");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.finish().await;
+        assert_eq!(self.events(), 1, "the events of one accepted webhook");
     }
 
     /// Measures events per second while `in_flight` webhooks are always between HTTP and the consumer: the
@@ -135,7 +155,7 @@ impl Chain {
             if from.is_none() && began.elapsed() > warm {
                 from = Some((Instant::now(), self.events()));
             }
-            self.post(source, Instant::now());
+            tokio::spawn(self.post(source, Instant::now()));
         }
         let (at, events) = from.unwrap();
         let rate = (self.events() - events) as f64 / at.elapsed().as_secs_f64();
@@ -148,8 +168,21 @@ impl Chain {
         let mut moments = load::moments(rate, lasting);
         let mut sources = sources.iter().cycle();
         while let Some(due) = moments.recv().await {
-            self.post(sources.next().unwrap(), due);
+            tokio::spawn(self.post(sources.next().unwrap(), due));
         }
+        self.finish().await
+    }
+
+    /// Posts `count` webhooks over this many connections, on each as fast as they are answered.
+    pub async fn closed_loop(&self, source: &str, connections: usize, count: u64) -> Vec<Trip> {
+        let left = Cell::new(count);
+        let posting = (0..connections).map(async |_| {
+            while let Some(rest) = left.get().checked_sub(1) {
+                left.set(rest);
+                self.post(source, Instant::now()).await;
+            }
+        });
+        join_all(posting).await;
         self.finish().await
     }
 
@@ -158,16 +191,19 @@ impl Chain {
         self.book.lock().unwrap().events
     }
 
-    /// Posts a webhook without waiting for the answer.
-    fn post(&self, source: &str, due: Instant) {
+    /// Posts a webhook. Returns the status of the answer; 0 if there is none.
+    fn post(&self, source: &str, due: Instant) -> impl Future<Output = u16> + use<> {
         let n = self.book.lock().unwrap().begin(due);
         let (pool, book, source) = (Arc::clone(&self.pool), Arc::clone(&self.book), source.to_owned());
-        tokio::spawn(async move {
-            let status = pool.post(&source, &webhook::body(n, webhook::TYPICAL)).await;
+        let headers = self.headers;
+        async move {
+            let body = webhook::body(n, webhook::TYPICAL);
+            let status = pool.post(&source, &headers(&body), &body).await.unwrap_or_default();
             if let Some(trip) = book.lock().unwrap().trip(n) {
-                trip.answered = Some((Instant::now(), status.unwrap_or_default()));
+                trip.answered = Some((Instant::now(), status));
             }
-        });
+            status
+        }
     }
 
     /// Waits for the webhooks in flight.
@@ -180,10 +216,10 @@ impl Chain {
     }
 }
 
-async fn consume(_connection: Connection, channel: Channel, book: Arc<Mutex<Book>>) {
+async fn consume(_connection: Connection, channel: Channel, queue: &'static str, book: Arc<Mutex<Book>>) {
     channel.basic_qos(1_000, BasicQosOptions::default()).await.unwrap();
     let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
-    let consuming = channel.basic_consume(QUEUE_OUT.into(), "".into(), options, FieldTable::default());
+    let consuming = channel.basic_consume(queue.into(), "".into(), options, FieldTable::default());
     let mut events = consuming.await.unwrap();
     while let Some(event) = events.next().await {
         book.lock().unwrap().arrived(&event.unwrap().data);

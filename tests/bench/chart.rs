@@ -1,5 +1,5 @@
-//! Charts as handwritten SVG: one of ratios, one of lines. A white background of their own makes them
-//! readable on every page.
+//! Charts as handwritten SVG: of ratios, of stacked bars, of lines. A white background of their own makes
+//! them readable on every page.
 
 use std::fmt::Write as _;
 
@@ -90,6 +90,12 @@ impl Svg {
         ));
     }
 
+    fn bar(&mut self, (x, y): (f64, f64), (width, height): (f64, f64), color: &str) {
+        self.add(format_args!(
+            r#"<rect x="{x:.1}" y="{y:.1}" width="{width:.1}" height="{height}" rx="2" fill="{color}" fill-opacity="0.85"/>"#
+        ));
+    }
+
     fn done(mut self) -> String {
         self.0.push_str("</svg>\n");
         self.0
@@ -136,16 +142,12 @@ fn row(svg: &mut Svg, bar: &Bar, y: f64, x: &impl Fn(f64) -> f64) {
     let met = bar.target.is_none_or(|target| target.is_met(median));
     let (middle, zero) = (y + 17.0, x(0.0));
     svg.text(zero - 12.0, middle + 4.5, "end", INK, &bar.label);
-    svg.add(format_args!(
-        r#"<rect x="{zero:.1}" y="{:.1}" width="{:.1}" height="20" rx="2" fill="{}" fill-opacity="0.85"/>"#,
-        y + 7.0,
-        x(median) - zero,
-        match (bar.target, met) {
-            (None, _) => NEUTRAL,
-            (Some(_), true) => GOOD,
-            (Some(_), false) => BAD,
-        }
-    ));
+    let color = match (bar.target, met) {
+        (None, _) => NEUTRAL,
+        (Some(_), true) => GOOD,
+        (Some(_), false) => BAD,
+    };
+    svg.bar((zero, y + 7.0), (x(median) - zero, 20.0), color);
     svg.line((x(min), middle), (x(max), middle), INK, r#"stroke-width="1.4""#);
     for end in [min, max] {
         svg.line((x(end), middle - 5.0), (x(end), middle + 5.0), INK, r#"stroke-width="1.4""#);
@@ -158,6 +160,42 @@ fn row(svg: &mut Svg, bar: &Bar, y: f64, x: &impl Fn(f64) -> f64) {
         let text = format!("{} {}", target.sign(), target.bound());
         svg.text(WIDTH - 24.0, middle + 4.5, "end", if met { FAINT } else { BAD }, &text);
     }
+}
+
+/// A bar of several parts.
+pub struct Stack {
+    pub label: String,
+    /// As many values as the chart has parts.
+    pub parts: Vec<f64>,
+    /// Text at the bar's end.
+    pub note: String,
+}
+
+/// Draws horizontal bars, each with the same parts in the same colours.
+pub fn stacks(title: &str, lines: &[String], parts: &[(&str, &str)], stacks: &[Stack]) -> String {
+    const ROW: f64 = 44.0;
+    const LEFT: f64 = 150.0;
+    const RIGHT: f64 = WIDTH - 220.0;
+    let top = 102.0 + 18.0 * lines.len() as f64;
+    let largest = stacks.iter().map(|stack| stack.parts.iter().sum()).fold(1.0, f64::max);
+    let mut svg = Svg::new(top + ROW * stacks.len() as f64 + 12.0, title, lines);
+    for (n, (name, color)) in parts.iter().enumerate() {
+        let (x, y) = (LEFT + 130.0 * n as f64, top - 34.0);
+        svg.bar((x, y), (14.0, 14.0), color);
+        svg.text(x + 21.0, y + 11.5, "start", INK, name);
+    }
+    for (n, Stack { label, parts: values, note }) in stacks.iter().enumerate() {
+        let y = top + ROW * n as f64;
+        svg.text(LEFT - 12.0, y + 18.5, "end", INK, label);
+        let mut x = LEFT;
+        for ((_, color), value) in parts.iter().zip(values) {
+            let width = (RIGHT - LEFT) * value / largest;
+            svg.bar((x, y), (width, 28.0), color);
+            x += width;
+        }
+        svg.text(x + 10.0, y + 18.5, "start", INK, note);
+    }
+    svg.done()
 }
 
 pub struct Series {

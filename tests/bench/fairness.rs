@@ -18,7 +18,7 @@ use super::{
     load,
     report::{Machine, Output, Tail, say},
     webhook,
-    world::{Process, Side, World},
+    world::{Process, QUEUE_OUT, Side, World},
 };
 
 const FLOOD: &str = "flood";
@@ -102,7 +102,7 @@ pub async fn run(options: &Options) {
     let receiver = world.start_ours("receiver");
     let worker = world.start_ours("worker");
     world.answers(&receiver).await;
-    let chain = Chain::start(&world, &receiver.address).await;
+    let chain = Chain::start(&receiver.address, &world.broker.url(1), QUEUE_OUT).await;
     say("capacity");
     let capacity = chain.capacity(FLOOD, IN_FLIGHT, Duration::from_secs(6)).await;
     let rate = f64::from(options.rate) * options.quiet as f64;

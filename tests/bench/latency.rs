@@ -12,7 +12,7 @@ use super::{
     chart::{Lines, Series},
     report::{Machine, Output, Tail, say},
     webhook,
-    world::{ONE_SOURCE, World},
+    world::{ONE_SOURCE, QUEUE_OUT, World},
 };
 
 #[derive(clap::Args)]
@@ -78,7 +78,7 @@ pub async fn run(options: &Options) {
     let receiver = world.start_ours("receiver");
     let _worker = world.start_ours("worker");
     world.answers(&receiver).await;
-    let chain = Chain::start(&world, &receiver.address).await;
+    let chain = Chain::start(&receiver.address, &world.broker.url(1), QUEUE_OUT).await;
     let lasting = Duration::from_secs(options.seconds);
     say("capacity");
     let capacity = chain.capacity(webhook::SOURCE, options.in_flight, lasting).await;

@@ -25,22 +25,27 @@ pub struct Client {
 
 impl Client {
     pub async fn connect(address: &str) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        Self { stream, request: Vec::new(), answer: vec![0; 4096] }
+        Self::try_connect(address).await.expect("the receiver listens")
+    }
+
+    async fn try_connect(address: &str) -> Option<Self> {
+        let stream = TcpStream::connect(address).await.ok()?;
+        stream.set_nodelay(true).ok()?;
+        Some(Self { stream, request: Vec::new(), answer: vec![0; 4096] })
     }
 
     /// Posts `body` to a source. Returns the status of the answer.
     pub async fn post(&mut self, source: &str, body: &[u8]) -> u16 {
-        self.try_post(source, body).await.expect("the receiver answers")
+        self.try_post(source, "", body).await.expect("the receiver answers")
     }
 
-    /// Posts like [`Client::post`]; returns none if the connection ends without an answer.
-    pub async fn try_post(&mut self, source: &str, body: &[u8]) -> Option<u16> {
+    /// Posts like [`Client::post`], with more header lines; returns none if the connection ends without an
+    /// answer.
+    pub async fn try_post(&mut self, source: &str, headers: &str, body: &[u8]) -> Option<u16> {
         self.request.clear();
         let head = format!(
             "POST /in/{source} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n\
-             content-length: {}\r\n\r\n",
+             content-length: {}\r\n{headers}\r\n",
             body.len()
         );
         self.request.extend_from_slice(head.as_bytes());
@@ -95,16 +100,16 @@ impl Pool {
     }
 
     /// Posts like [`Client::try_post`], over a connection of the pool.
-    pub async fn post(&self, source: &str, body: &[u8]) -> Option<u16> {
+    pub async fn post(&self, source: &str, headers: &str, body: &[u8]) -> Option<u16> {
         let _room = self.room.acquire().await.unwrap();
         // The connection used last comes first. If it is too old all are, and the receiver may be about to
         // close them.
         let last = self.idle.lock().unwrap().pop().filter(|(_, since)| since.elapsed() < IDLE_MAX);
         let mut client = match last {
             Some((client, _)) => client,
-            None => Client::connect(&self.address).await,
+            None => Client::try_connect(&self.address).await?,
         };
-        let status = client.try_post(source, body).await?;
+        let status = client.try_post(source, headers, body).await?;
         self.idle.lock().unwrap().push((client, Instant::now()));
         Some(status)
     }

@@ -19,6 +19,11 @@ pub fn memory_mib(pid: u32, line: &str) -> f64 {
     line.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1024.0
 }
 
+/// Returns the CPU seconds that each process has used so far.
+pub fn cpu_of<const N: usize>(pids: [u32; N]) -> [f64; N] {
+    pids.map(cpu_seconds)
+}
+
 /// CPU seconds of the measured processes in total, of the broker and of Redis.
 #[derive(Clone, Copy)]
 pub struct Sample([f64; 3]);

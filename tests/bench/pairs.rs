@@ -1,14 +1,21 @@
-//! Runs of hookswitch and of a yardstick in turn: A B A B …
+//! Runs of hookswitch and of a yardstick in turn: A B, B A, A B …
 
-use std::{fmt::Write as _, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use serde::Serialize;
 
 use super::{
     chart::{self, Bar, Target},
+    compare::{self, Comparison, Figure},
     idle::{self, Idle},
     node,
-    report::{Machine, Output, Spread, say},
+    report::{Machine, Output, say},
     world::{Cost, ONE_SOURCE, Side, World},
 };
 
@@ -58,53 +65,44 @@ struct Run {
     cost: Cost,
 }
 
-/// A figure of a run, with the target ratio of hookswitch to the yardstick.
-struct Figure {
-    name: &'static str,
-    of: fn(&Cost) -> f64,
-    digits: usize,
-    target: fn(Side, Role) -> Option<Target>,
+/// A figure of a run, and the target of hookswitch's ratio to a side.
+type Judged = (Figure<Cost>, fn(Side, Role) -> Option<Target>);
+
+const FIGURES: [Judged; 5] = [
+    (Figure { name: "throughput, 1/s", of: |cost| cost.rate, digits: 0 }, throughput_target),
+    (Figure { name: "own CPU, µs", of: |cost| cost.cpu[0], digits: 1 }, cpu_target),
+    (Figure { name: "broker CPU, µs", of: |cost| cost.cpu[1], digits: 1 }, |_, _| None),
+    (Figure { name: "Redis CPU, µs", of: |cost| cost.cpu[2], digits: 1 }, |_, _| None),
+    (Figure { name: "peak RSS, MiB", of: |cost| cost.peak_mib, digits: 1 }, |_, _| None),
+];
+
+fn throughput_target(beside: Side, role: Role) -> Option<Target> {
+    match (beside, role) {
+        (Side::Node, _) => Some(Target::AtLeast(1.5)),
+        (Side::Lean, Role::Worker) => Some(Target::AtLeast(1.2)),
+        (Side::Lean, Role::Receiver) => Some(Target::AtLeast(1.5)),
+        (Side::Yardstick | Side::Ours, _) => Some(Target::AtLeast(0.9)),
+        (Side::Untraced, _) => None,
+    }
 }
 
-const FIGURES: [Figure; 5] = [
-    Figure {
-        name: "throughput, 1/s",
-        of: |cost| cost.rate,
-        digits: 0,
-        target: |beside, _| match beside {
-            Side::Node => Some(Target::AtLeast(1.5)),
-            Side::Untraced => None,
-            Side::Ours | Side::Yardstick | Side::Lean => Some(Target::AtLeast(0.9)),
-        },
-    },
-    Figure {
-        name: "own CPU, µs",
-        of: |cost| cost.cpu[0],
-        digits: 1,
-        target: |beside, role| match (beside, role) {
-            (Side::Node, _) => Some(Target::AtMost(0.5)),
-            (Side::Untraced, _) => Some(Target::AtMost(1.01)),
-            (_, Role::Worker) => Some(Target::AtMost(1.25)),
-            (_, Role::Receiver) => None,
-        },
-    },
-    Figure { name: "broker CPU, µs", of: |cost| cost.cpu[1], digits: 1, target: |_, _| None },
-    Figure { name: "Redis CPU, µs", of: |cost| cost.cpu[2], digits: 1, target: |_, _| None },
-    Figure { name: "peak RSS, MiB", of: |cost| cost.peak_mib, digits: 1, target: |_, _| None },
-];
+fn cpu_target(beside: Side, role: Role) -> Option<Target> {
+    match (beside, role) {
+        (Side::Node, _) => Some(Target::AtMost(0.5)),
+        (Side::Lean, Role::Worker) => Some(Target::AtMost(1.0)),
+        (Side::Lean, Role::Receiver) => Some(Target::AtMost(0.9)),
+        (Side::Yardstick | Side::Ours, Role::Worker) => Some(Target::AtMost(1.25)),
+        (Side::Yardstick | Side::Ours, Role::Receiver) => None,
+        (Side::Untraced, _) => Some(Target::AtMost(1.01)),
+    }
+}
 
 /// One figure of all runs of one role.
 #[derive(Serialize)]
 struct Row {
     role: Role,
-    figure: &'static str,
-    theirs: Spread,
-    ours: Spread,
-    /// Ratio of each pair: hookswitch by yardstick.
-    ratio: Spread,
-    target: Option<Target>,
-    #[serde(skip)]
-    digits: usize,
+    #[serde(flatten)]
+    comparison: Comparison,
 }
 
 #[derive(Serialize)]
@@ -124,11 +122,10 @@ pub async fn run(options: &Options) {
     // Asked first, so that a missing program is reported at once and not after minutes.
     let (side, beside) = (options.beside, description(options.beside));
     let mut world = World::start(ONE_SOURCE).await;
-    if side == Side::Untraced {
-        world.collector = Some(collector().await);
-    }
+    let collector = if side == Side::Untraced { Some(Collector::start(&mut world).await) } else { None };
     let machine = Machine::of(&world).await;
     let runs = measure(options, &mut world).await;
+    collector.iter().for_each(Collector::assert_used);
     let idle = idle::measure(&world, IDLE).await;
     let summary = roles(options).into_iter().flat_map(|role| summary(role, side, &runs)).collect();
     let results = Results { machine, side, beside, pairs: options.pairs, summary, idle, runs };
@@ -144,7 +141,8 @@ fn file(beside: Side) -> &'static str {
     }
 }
 
-fn name(side: Side) -> &'static str {
+/// Returns what a side is called in tables.
+pub fn name(side: Side) -> &'static str {
     match side {
         Side::Ours => "ours",
         Side::Yardstick => "yardstick",
@@ -154,7 +152,8 @@ fn name(side: Side) -> &'static str {
     }
 }
 
-fn description(side: Side) -> String {
+/// Says what a side is.
+pub fn description(side: Side) -> String {
     match side {
         Side::Ours => "hookswitch".to_owned(),
         Side::Yardstick => "the least code that does the same work".to_owned(),
@@ -164,12 +163,29 @@ fn description(side: Side) -> String {
     }
 }
 
-/// Starts a collector of traces that takes everything, and returns its address.
-async fn collector() -> String {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(axum::serve(listener, axum::Router::new().fallback(async || "")).into_future());
-    format!("http://{address}")
+/// A collector of traces that takes everything.
+pub struct Collector {
+    requests: Arc<AtomicU64>,
+}
+
+impl Collector {
+    /// Starts one, to which our processes then send their traces.
+    pub async fn start(world: &mut World) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        world.collector = Some(format!("http://{}", listener.local_addr().unwrap()));
+        let requests = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&requests);
+        let take = async move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+        };
+        tokio::spawn(axum::serve(listener, axum::Router::new().fallback(take)).into_future());
+        Self { requests }
+    }
+
+    /// Panics if no traces have come, since then it is not their cost that was measured.
+    pub fn assert_used(&self) {
+        assert!(self.requests.load(Ordering::Relaxed) > 0, "no traces have reached the collector");
+    }
 }
 
 fn roles(options: &Options) -> Vec<Role> {
@@ -180,7 +196,7 @@ async fn measure(options: &Options, world: &mut World) -> Vec<Run> {
     let mut runs = Vec::new();
     let total = options.pairs * 2 * roles(options).len();
     for pair in 1..=options.pairs {
-        for side in [options.beside, Side::Ours] {
+        for side in compare::in_turn(pair, &[options.beside, Side::Ours]) {
             for role in roles(options) {
                 let cost = match role {
                     Role::Worker => world.drain(side, options.count).await,
@@ -210,55 +226,28 @@ fn line(run: &Run) -> String {
 fn summary(role: Role, beside: Side, runs: &[Run]) -> Vec<Row> {
     let of = |side| {
         let runs = runs.iter().filter(move |run| run.role == role && run.side == side);
-        runs.map(|run| run.cost).collect::<Vec<_>>()
+        runs.map(|run| &run.cost)
     };
-    let (theirs, ours) = (of(beside), of(Side::Ours));
-    let row = |figure: &Figure| Row {
-        role,
-        figure: figure.name,
-        theirs: Spread::of(theirs.iter().map(figure.of)),
-        ours: Spread::of(ours.iter().map(figure.of)),
-        ratio: Spread::of(theirs.iter().zip(&ours).map(|(theirs, own)| ratio(figure, theirs, own))),
-        target: (figure.target)(beside, role),
-        digits: figure.digits,
-    };
+    let pairs: Vec<_> = of(beside).zip(of(Side::Ours)).collect();
     // A receiver uses Redis for the ledger only, and a yardstick's receiver not at all.
-    let meant = |figure: &&Figure| role == Role::Worker || !figure.name.starts_with("Redis");
+    let meant = |(figure, _): &&Judged| role == Role::Worker || !figure.name.starts_with("Redis");
+    let row =
+        |(figure, target): &Judged| Row { role, comparison: figure.compare(&pairs, target(beside, role)) };
     FIGURES.iter().filter(meant).map(row).collect()
 }
 
-fn ratio(figure: &Figure, theirs: &Cost, own: &Cost) -> f64 {
-    (figure.of)(own) / (figure.of)(theirs)
-}
-
 fn table(results: &Results) -> String {
+    let beside = name(results.side);
     let mut text = format!("{}\n{} pairs, median (min–max)\n\n", results.machine, results.pairs);
-    let head = ["", "figure", name(results.side), "ours", "ratio"];
-    writeln!(text, "{:<9} {:<16} {:>22} {:>22} {:>18}", head[0], head[1], head[2], head[3], head[4]).unwrap();
-    for Row { role, figure, theirs, ours, ratio, digits, .. } in &results.summary {
-        let (role, n) = (format!("{role:?}"), *digits);
-        writeln!(text, "{role:<9} {figure:<16} {theirs:>22.n$} {ours:>22.n$} {ratio:>18.2}").unwrap();
+    text += &compare::head(beside);
+    for Row { role, comparison } in &results.summary {
+        text += &comparison.row(&format!("{role:?}"));
     }
     text += "\nTargets\n";
-    for row in &results.summary {
-        if let Some(target) = row.target {
-            text += &verdict(row, target, name(results.side));
-        }
+    for Row { role, comparison } in &results.summary {
+        text += &comparison.verdict(&format!("{role:?}").to_lowercase(), beside);
     }
     text + &memory(results) + &idle::table(&results.idle)
-}
-
-/// Says whether the median meets the target, and whether all pairs agree with it.
-fn verdict(row: &Row, target: Target, beside: &str) -> String {
-    let Spread { median, min, max, .. } = row.ratio;
-    let met = target.is_met(median);
-    let agree = [min, max].iter().all(|ratio| target.is_met(*ratio) == met);
-    let (word, doubt) =
-        (if met { "met" } else { "NOT met" }, if agree { "" } else { ", but not in every pair" });
-    let figure = row.figure.split(',').next().unwrap_or_default();
-    let role = format!("{:?}", row.role).to_lowercase();
-    let (sign, bound) = (target.sign(), target.bound());
-    format!("  {role} {figure} {sign} {bound} × {beside}: {word} ({median:.2}){doubt}\n")
 }
 
 fn memory(results: &Results) -> String {
@@ -269,10 +258,7 @@ fn memory(results: &Results) -> String {
 }
 
 fn svg(results: &Results) -> String {
-    let bar = |row: &Row| {
-        let name = row.figure.split(',').next().unwrap_or_default();
-        Bar { label: format!("{:?}: {name}", row.role), ratio: row.ratio, target: row.target }
-    };
+    let bar = |row: &Row| row.comparison.bar(&format!("{:?}", row.role));
     let bars: Vec<Bar> = results.summary.iter().map(bar).collect();
     let Machine { cores, cpu, rabbitmq, redis, date, commit, .. } = &results.machine;
     let lines = [

@@ -1,6 +1,7 @@
 //! A private RabbitMQ and Redis, and the processes that are measured with them.
 
 use std::{
+    path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -34,6 +35,9 @@ pub const QUEUE_OUT: &str = "events.bench";
 
 /// Configuration of the one source of most measurements.
 pub const ONE_SOURCE: &str = "[sources.bench]\nprovider = \"morph\"\nauth = \"none\"\n";
+
+/// Redis database of the yardsticks, behind those of all builds.
+const YARDSTICK_DATABASE: usize = 999;
 
 /// Messages published at a time when a queue is filled, and their bytes.
 const FILL_WINDOW: usize = 512;
@@ -69,7 +73,7 @@ impl Side {
         }
     }
 
-    fn queue_out(self) -> &'static str {
+    pub fn queue_out(self) -> &'static str {
         match self {
             Self::Ours | Self::Yardstick | Self::Node | Self::Untraced => QUEUE_OUT,
             Self::Lean => yardstick::LEAN_OUT,
@@ -84,6 +88,8 @@ pub struct World {
     /// Kept open for the channel.
     _connection: Connection,
     dir: tempfile::TempDir,
+    /// Builds of hookswitch, ours first. Each has a vhost, a Redis database and a configuration of its own.
+    builds: Vec<PathBuf>,
     next: u64,
     /// Number of raw queues over which the webhooks of a source are spread in turn.
     pub shards: u8,
@@ -126,9 +132,9 @@ pub struct Cost {
 /// A broker setting that rolls the log of quorum queues over every 32 MiB instead of 512. A rollover writes
 /// the log's content to each queue's own files, which up to doubles the CPU of a message for that time. With
 /// 512 MiB it fell into some runs and not into others.
-fn broker() -> Broker {
+fn broker(vhosts: usize) -> Broker {
     let settings = "raft.wal_max_size_bytes = 33554432".to_owned();
-    let broker = Broker::prepare(1, free_port(), vec![("HOOKSWITCH_RABBITMQ_CONF", settings)]);
+    let broker = Broker::prepare(vhosts, free_port(), vec![("HOOKSWITCH_RABBITMQ_CONF", settings)]);
     broker.start_again();
     broker
 }
@@ -136,19 +142,20 @@ fn broker() -> Broker {
 impl World {
     /// Starts the services and declares all queues; `sources` and more configuration as TOML.
     pub async fn start(more: &str) -> Self {
-        let (broker, redis) = tokio::task::spawn_blocking(|| {
-            (broker(), Redis::with(vec!["--appendfsync".to_owned(), "everysec".to_owned()]))
+        Self::with_builds(more, &[]).await
+    }
+
+    /// Does the same for more builds of hookswitch, which have the numbers 1, 2 and so on.
+    pub async fn with_builds(more: &str, others: &[PathBuf]) -> Self {
+        let mut builds = vec![PathBuf::from(super::PROGRAM)];
+        builds.extend_from_slice(others);
+        let vhosts = builds.len();
+        let (broker, redis) = tokio::task::spawn_blocking(move || {
+            (broker(vhosts), Redis::with(vec!["--appendfsync".to_owned(), "everysec".to_owned()]))
         })
         .await
         .unwrap();
         let dir = tempfile::tempdir().unwrap();
-        let config = format!(
-            "[amqp]\nurl = \"{}\"\n[redis]\nurl = \"{}\"\n[log]\nformat = \"json\"\n\
-             [subscriptions.\"{QUEUE_OUT}\"]\npatterns = [\"#\"]\n{more}",
-            broker.url(1),
-            redis.url(0)
-        );
-        std::fs::write(dir.path().join("hookswitch.toml"), config).unwrap();
         let connection = Connection::connect(&broker.url(1), ConnectionProperties::default()).await.unwrap();
         let channel = connection.create_channel().await.unwrap();
         channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
@@ -158,12 +165,12 @@ impl World {
             channel,
             _connection: connection,
             dir,
+            builds,
             next: 1,
             shards: 1,
             collector: None,
         };
-        let applied = world.program(&["topology", "apply"]).stdout(Stdio::null()).status().unwrap();
-        assert!(applied.success(), "the topology was not applied");
+        (0..vhosts).for_each(|build| world.prepare(build, more));
         for queue in [yardstick::LEAN.queue, yardstick::LEAN_OUT] {
             let mut arguments = FieldTable::default();
             arguments.insert("x-queue-type".into(), AMQPValue::LongString(LongString::from("quorum")));
@@ -180,25 +187,45 @@ impl World {
         world
     }
 
-    fn program(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(super::PROGRAM);
-        command
-            .args(arguments)
-            .env("HOOKSWITCH_CONFIG", self.dir.path().join("hookswitch.toml"))
-            .stdin(Stdio::null());
+    /// Writes the configuration of a build and declares its queues.
+    fn prepare(&self, build: usize, more: &str) {
+        let config = format!(
+            "[amqp]\nurl = \"{}\"\n[redis]\nurl = \"{}\"\n[log]\nformat = \"json\"\n\
+             [subscriptions.\"{QUEUE_OUT}\"]\npatterns = [\"#\"]\n{more}",
+            self.url(build),
+            self.redis.url(build)
+        );
+        std::fs::write(self.config(build), config).unwrap();
+        let applied = self.program(build, &["topology", "apply"]).stdout(Stdio::null()).status().unwrap();
+        assert!(applied.success(), "the topology was not applied");
+    }
+
+    fn config(&self, build: usize) -> PathBuf {
+        self.dir.path().join(format!("hookswitch-{build}.toml"))
+    }
+
+    /// Returns the address of a build's vhost.
+    pub fn url(&self, build: usize) -> String {
+        self.broker.url(1 + build)
+    }
+
+    fn program(&self, build: usize, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.builds[build]);
+        command.args(arguments).env("HOOKSWITCH_CONFIG", self.config(build)).stdin(Stdio::null());
         command
     }
 
     /// Starts `hookswitch <role>`. Its log goes to a file, as in a container.
     pub fn start_ours(&self, role: &str) -> Process {
-        self.start_traced(role, self.collector.as_deref())
+        self.start_build(0, role, self.collector.as_deref())
     }
 
-    fn start_traced(&self, role: &str, collector: Option<&str>) -> Process {
+    /// Starts a build like [`World::start_ours`], with traces if there is a collector for them.
+    pub fn start_build(&self, build: usize, role: &str, collector: Option<&str>) -> Process {
         let (listen, admin) = (free_port(), free_port());
         let log = std::fs::File::create(self.dir.path().join(format!("{role}-{listen}.log"))).unwrap();
         let address = format!("127.0.0.1:{listen}");
-        let mut command = self.program(&[role]);
+        let mut command = self.program(build, &[role]);
         command
             .env("HOOKSWITCH_RECEIVER_LISTEN", &address)
             .env("HOOKSWITCH_ADMIN_LISTEN", format!("127.0.0.1:{admin}"))
@@ -215,18 +242,19 @@ impl World {
     fn start_other(&self, mut command: Command) -> Process {
         let address = format!("127.0.0.1:{}", free_port());
         command
-            .args(["--amqp", &self.broker.url(1), "--redis", &self.redis.url(1), "--listen", &address])
+            .args(["--amqp", &self.broker.url(1), "--redis", &self.redis.url(YARDSTICK_DATABASE)])
+            .args(["--listen", &address])
             .stdin(Stdio::null());
         Process { child: command.spawn().unwrap(), address }
     }
 
-    fn start_side(&self, side: Side, role: &str) -> Process {
+    pub fn start_side(&self, side: Side, role: &str) -> Process {
         match side {
             Side::Ours => self.start_ours(role),
             Side::Yardstick => self.start_other(yardstick::command(role, false)),
             Side::Lean => self.start_other(yardstick::command(role, true)),
             Side::Node => self.start_other(node::command(role)),
-            Side::Untraced => self.start_traced(role, None),
+            Side::Untraced => self.start_build(0, role, None),
         }
     }
 
@@ -372,7 +400,7 @@ impl World {
             assert!(began.elapsed() < PATIENCE, "the receiver did not answer in time");
             if tokio::net::TcpStream::connect(&process.address).await.is_ok() {
                 let mut client = super::load::Client::connect(&process.address).await;
-                if client.try_post(webhook::SOURCE, &body).await == Some(200) {
+                if client.try_post(webhook::SOURCE, "", &body).await == Some(200) {
                     return;
                 }
             }

@@ -312,7 +312,8 @@ struct Ingest {
 pub async fn receive(wiring: Wiring, amqp: &str, listen: &str) {
     let connection = Connection::connect(amqp, ConnectionProperties::default()).await.unwrap();
     let publisher = Publisher::open(&connection).await;
-    let ingest = Ingest { wiring, publisher, next: AtomicU64::new(0) };
+    // Redis still knows the ids of earlier runs.
+    let ingest = Ingest { wiring, publisher, next: AtomicU64::new(rand::random()) };
     let app = Router::new().route("/in/bench", post(take)).with_state(Arc::new(ingest));
     let listener = tokio::net::TcpListener::bind(listen).await.unwrap();
     let listener = axum::serve::ListenerExt::tap_io(listener, |stream| stream.set_nodelay(true).unwrap());
