@@ -32,7 +32,7 @@ examples: ## Run the consumers of examples/ against a private broker, and check 
 types: ## Generate the types of events for consumers from schemas/: examples/python/events.py, examples/node/events.ts
 	@tests/scripts/examples.sh types
 
-cluster: ## Kill, stop, cut off, freeze RabbitMQ nodes and a Redis master, under load; SUITE=forky for newer ones
+cluster: ## Kill, stop, cut off, freeze RabbitMQ nodes and Redis masters, under load; SUITE=forky for newer ones
 	@deploy/local/install.sh rabbitmq-server redis-server iproute2
 	@tests/scripts/cluster.sh $(SUITE)
 

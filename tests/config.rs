@@ -149,8 +149,9 @@ fn tables_of<'c>(config: &'c mut Table, key: &str) -> Vec<(String, &'c mut Table
 }
 
 /// Keys that are ways to set the same value, and the name under which it is shown.
-const ALTERNATIVES: [(&str, &[&str]); 5] = [
+const ALTERNATIVES: [(&str, &[&str]); 6] = [
     ("urls", &["url", "urls", "url_file"]),
+    ("sentinels", &["sentinels", "sentinels_file"]),
     ("secret", &["secret_env", "secret_file", "secret"]),
     ("second_secret", &["second_secret_env", "second_secret_file", "second_secret"]),
     ("redaction_key", &["redaction_key", "redaction_key_file"]),
@@ -438,6 +439,36 @@ fn contradictions_are_found() {
         let found = parse(&tests.replace("'call.#', 'x.test'", right), &Env::new()).err().unwrap_or_default();
         assert!(!found.contains("subscriptions.s"), "{found}");
     }
+}
+
+#[test]
+fn what_does_not_fit_sentinels_or_a_redis_cluster_is_named() {
+    let cluster = |more: &str| format!("[redis]\ncluster = true\n{more}");
+    for (text, key, expected) in [
+        (cluster("sentinels = ['redis://s']"), "redis.sentinels", "a Redis Cluster fails over by itself"),
+        (cluster("namespace = '{a}'"), "redis.namespace", "no braces"),
+        (cluster("url = 'redis://u:p@h:1/2'"), "redis://u:[redacted]@h:1/2", "database 0"),
+        (
+            "[redis]\nurls = ['redis://a', 'redis://b']\nsentinels = ['redis://s']".to_owned(),
+            "redis.url = 2 addresses",
+            "its host is the name of the master",
+        ),
+        ("[redis]\nsentinels = ['redis://:p@s/1']".to_owned(), "redis://:[redacted]@s/1", "no path"),
+        (
+            "[redis]\nsentinels = ['http://s']".to_owned(),
+            "redis.sentinels",
+            "redis://user:password@host:port,",
+        ),
+    ] {
+        assert_problem(&text, &[key, expected]);
+    }
+    let text = "[redis]\nurl = 'redis://:p@Main/3'\nsentinels = ['redis://:q@s', 'rediss://t:7']";
+    let config = parse(text, &Env::new()).unwrap();
+    let sentinels: Vec<_> = config.redis.sentinels.iter().map(|url| url.reveal()).collect();
+    assert_eq!(sentinels, ["redis://:q@s:26379", "rediss://t:7"]);
+    assert!(config.to_string().contains("sentinels = [\"redis://:[redacted]@s:26379\", \"rediss://t:7\"]"));
+    let nodes = "[redis]\nurls = ['redis://a/0', 'redis://b/', 'redis://c']\ncluster = true";
+    assert!(parse(nodes, &Env::new()).unwrap().redis.cluster);
 }
 
 #[test]

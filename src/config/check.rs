@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::{
     format::{quoted, quoted_list},
-    keys::{Config, Source, TestRouting},
+    keys::{Config, Redis, Source, TestRouting},
     read::Reader,
+    secret::{Secret, address_without_password},
     subscription::Subscription,
     units::{show_duration, show_size},
 };
@@ -22,6 +23,7 @@ const BODIES_MIN: usize = 8;
 /// Records every contradiction.
 pub(super) fn check(reader: &Reader<'_>, config: &Config) {
     check_services(reader, config);
+    check_redis(reader, config);
     check_tls(reader, config);
     check_memory(reader, config);
     check_worker(reader, config);
@@ -45,6 +47,36 @@ fn check_tests(reader: &Reader<'_>, name: &str, subscription: &Subscription) {
         let patterns = quoted_list(&subscription.patterns);
         reader.problem(format!("subscriptions.{name}.patterns"), patterns, expected);
     }
+}
+
+/// Checks that the addresses fit a single Redis, Sentinels or a cluster.
+fn check_redis(reader: &Reader<'_>, config: &Config) {
+    let Redis { urls, sentinels, cluster, namespace, .. } = &config.redis;
+    let cluster_needs = |key: &str, value: &str, expected: &str| {
+        reader.problem(format!("redis.{key}"), value, format!("{expected}, with redis.cluster = true"));
+    };
+    if *cluster && !sentinels.is_empty() {
+        cluster_needs("sentinels", "…", "no Sentinels: a Redis Cluster fails over by itself");
+    }
+    if *cluster && namespace.starts_with('{') {
+        cluster_needs("namespace", &quoted(namespace), "no braces: they would keep all keys on one master");
+    }
+    let has_database = |url: &&Secret| !matches!(database(url.reveal()), "" | "0");
+    if let Some(url) = urls.iter().find(has_database).filter(|_| *cluster) {
+        let url = address_without_password(url.reveal());
+        cluster_needs("url", &url, "database 0, which is the only one of a Redis Cluster");
+    }
+    if !cluster && !sentinels.is_empty() && urls.len() > 1 {
+        let expected = "one address: its host is the name of the master in redis.sentinels";
+        reader.problem("redis.url", format!("{} addresses", urls.len()), expected);
+    }
+}
+
+/// Returns the number at the end of an address of Redis.
+fn database(url: &str) -> &str {
+    let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let path = after_scheme.split_once('/').map_or("", |(_, path)| path);
+    path.split('?').next().unwrap_or_default().trim_matches('/')
 }
 
 /// Checks that the connections for which there are certificates use them.

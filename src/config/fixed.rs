@@ -12,6 +12,7 @@ impl Config {
         keep(&mut kept, "receiver.connections_max", ours, theirs);
         keep(&mut kept, "admin.listen", &mut self.admin.listen, &running.admin.listen);
         keep(&mut kept, "redis.namespace", &mut self.redis.namespace, &running.redis.namespace);
+        keep(&mut kept, "redis.cluster", &mut self.redis.cluster, &running.redis.cluster);
         keep(&mut kept, "log.format", &mut self.log.format, &running.log.format);
         keep(&mut kept, "log.filter", &mut self.log.filter, &running.log.filter);
         let (ours, theirs) = (&mut self.tracing, &running.tracing);
@@ -68,6 +69,7 @@ mod tests {
         listen = "127.0.0.1:2"
         [redis]
         namespace = "other"
+        cluster = true
         [log]
         format = "json"
         filter = "warn"

@@ -9,8 +9,8 @@
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use super::{
-    addresses::{Service, addresses},
-    format::{duration, number, one_of, size},
+    addresses::{Service, addresses, sentinels},
+    format::{boolean, duration, number, one_of, size},
     items::{FormatItems as _, made_of, table, table_per_word, tables},
     own_secret::own_secret,
     scheme::{
@@ -116,12 +116,19 @@ section! {
     pub struct Redis {
         /// The store's address. Redis must not evict keys: set its `maxmemory-policy` to `noeviction`.
         /// Several addresses, those of a master and its replicas, are separated by commas. The one that
-        /// accepts writes is used. After a failover (by Sentinel or an operator) the old master must not come
-        /// back as a master.
+        /// accepts writes is used. After a failover the old master must not come back as a master.
+        /// With `sentinels` there is one address, and its host is the name of the master there, as in
+        /// redis://user:password@mymaster/0. With `cluster` they are those of some servers of the cluster.
         urls: Vec<Secret> = addresses(Service::Store, "redis://127.0.0.1:6379/0", [
             "redis://redis-1:6379/0",
             "redis://redis-2:6379/0",
         ]);
+        /// The Sentinels that know the master, each with a login of its own if it asks for one. All of them
+        /// are asked whenever a connection is made.
+        sentinels: Vec<Secret> = sentinels();
+        /// Whether Redis is a Redis Cluster. The keys have other names there than on a single Redis: what is
+        /// done on one is not done on the other. A change takes a restart.
+        cluster: bool = boolean().default(false);
         /// The CAs that the certificate of Redis may come from, in place of those that this machine trusts.
         /// Only for rediss://.
         tls_ca: Option<Authorities> = authorities();
@@ -129,7 +136,7 @@ section! {
         tls_identity: Option<Identity> = identity();
         /// The beginning of the names of all keys in Redis: they are `<namespace>:…`. Deployments that share
         /// a database need one each; workers refuse to start with one that belongs to another broker or
-        /// virtual host. In braces, as in `"{hookswitch}"`, it is a hash tag.
+        /// virtual host. In braces, as in `"{hookswitch}"`, it is a hash tag for a proxy.
         /// A change takes a restart.
         namespace: String = redis_namespace().default("hookswitch".to_owned());
         /// Time limit of one command.

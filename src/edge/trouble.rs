@@ -69,19 +69,19 @@ troubles! {
         "the TLS connection to Redis fails: check its certificate, and whether it speaks TLS at all";
     /// Redis is a replica.
     StoreReadOnly, "store_read_only",
-        "Redis is a replica and rejects writes: name its master in redis.url too";
+        "Redis is a replica and rejects writes: name its master in redis.url too, or redis.sentinels";
     /// Redis has no memory left.
     StoreFull, "store_full",
         "Redis is out of memory: raise its maxmemory, or make room";
-    /// Redis cannot save its data, and rejects writes therefore.
+    /// Redis cannot save its data or lacks replicas, and rejects writes therefore.
     StoreNotSaving, "store_not_saving",
-        "Redis cannot save its data and rejects writes: check its disk and its log";
+        "Redis cannot save or copy its data and rejects writes: check its disk, its replicas and its log";
     /// Redis loads its data, runs a script for long, or waits for its master.
     StoreBusy, "store_busy",
         "Redis is loading its data, or busy: if it stays so, check its log";
-    /// Redis is a node of a Redis Cluster that does not hold the keys.
+    /// Redis is a Redis Cluster that does not serve the keys at present, or is not what `redis.cluster` says.
     StoreCluster, "store_cluster",
-        "redis.url names a node of a Redis Cluster, which hookswitch cannot use: see docs/redis.md";
+        "the Redis Cluster does not serve all keys now, or redis.cluster does not fit: see docs/redis.md";
     /// Redis has lost what it held.
     StoreForgot, "store_forgot",
         "Redis has lost its data: the ledger counts anew, and what comes again may be published again";

@@ -1,5 +1,5 @@
-//! Tests that nothing is lost when nodes of a RabbitMQ cluster, or a Redis master, are killed, stopped,
-//! frozen or cut off.
+//! Tests that nothing is lost when nodes of a RabbitMQ cluster or of a Redis Cluster, or a Redis master, are
+//! killed, stopped, frozen or cut off.
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -14,6 +14,8 @@ mod load;
 mod members;
 mod moving;
 mod network;
+mod sentinels;
+mod slots;
 mod stores;
 #[path = "../it/support/mod.rs"]
 mod support;

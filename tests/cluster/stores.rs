@@ -9,27 +9,23 @@ use crate::{
     load::{Load, Office, Watch, account},
     support::{
         World, call,
+        redis_cluster::{ask, connect},
         services::{Broker, Redis},
         until,
     },
 };
 
-async fn connect(redis: &Redis) -> MultiplexedConnection {
-    redis::Client::open(redis.url(0)).unwrap().get_multiplexed_async_connection().await.unwrap()
-}
-
-async fn ask<T: redis::FromRedisValue>(connection: &mut MultiplexedConnection, command: &[&str]) -> T {
-    redis::cmd(command[0]).arg(&command[1..]).query_async(connection).await.unwrap()
-}
-
 /// The keys that are marked done.
-async fn done(connection: &mut MultiplexedConnection) -> BTreeSet<Vec<u8>> {
+pub async fn done(connection: &mut MultiplexedConnection) -> BTreeSet<Vec<u8>> {
     let mut done = BTreeSet::new();
-    for key in ask::<Vec<Vec<u8>>>(connection, &["KEYS", "hookswitch:d:*"]).await {
-        let value: Option<String> = redis::cmd("GET").arg(&key).query_async(connection).await.unwrap();
-        // A claim begins with `o`.
-        if value.is_some_and(|value| !value.starts_with('o')) {
-            done.insert(key);
+    // On a Redis Cluster a hash tag follows the namespace.
+    for pattern in ["hookswitch:d:*", "hookswitch:{??}:d:*"] {
+        for key in ask::<Vec<Vec<u8>>>(connection, &format!("KEYS {pattern}")).await {
+            let value: Option<String> = redis::cmd("GET").arg(&key).query_async(connection).await.unwrap();
+            // A claim begins with `o`.
+            if value.is_some_and(|value| !value.starts_with('o')) {
+                done.insert(key);
+            }
         }
     }
     done
@@ -51,7 +47,7 @@ async fn a_copy_of_redis_that_takes_over_loses_nothing_and_forgets_only_what_was
     let (load, watch) = (Load::start(receivers.iter().map(|r| r.address.as_str())), Watch::start(&workers));
     let mut at_copy = connect(&copy).await;
     until("the copy copies", async || {
-        ask::<String>(&mut at_copy, &["INFO", "replication"]).await.contains("master_link_status:up")
+        ask::<String>(&mut at_copy, "INFO replication").await.contains("master_link_status:up")
     })
     .await;
     load.accepts(500).await;
@@ -63,7 +59,7 @@ async fn a_copy_of_redis_that_takes_over_loses_nothing_and_forgets_only_what_was
     .await;
     load.accepts(200).await;
     let copied = done(&mut at_copy).await;
-    let _: () = ask(&mut at_copy, &["REPLICAOF", "NO", "ONE"]).await;
+    let _: () = ask(&mut at_copy, "REPLICAOF NO ONE").await;
     until("the workers work", async || workers.iter().all(|worker| worker.trouble().is_none())).await;
     load.accepts(200).await;
 
@@ -72,7 +68,7 @@ async fn a_copy_of_redis_that_takes_over_loses_nothing_and_forgets_only_what_was
     tokio::task::block_in_place(|| master.start_again());
     let mut at_master = connect(&master).await;
     let before = done(&mut at_master).await;
-    let _: () = ask(&mut at_copy, &["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await;
+    let _: () = ask(&mut at_copy, "CLIENT KILL TYPE normal SKIPME yes").await;
     load.accepts(200).await;
     assert_eq!(done(&mut at_master).await, before, "the old master was used again");
 

@@ -52,6 +52,8 @@ async fn set(redis: &Redis, setting: &str, value: &str) {
 async fn cause(url: &str) -> (Trouble, String) {
     let config = Config {
         urls: vec![Secret::new(url.to_owned())],
+        sentinels: Vec::new(),
+        cluster: false,
         tls_ca: None,
         tls_identity: None,
         namespace: "hookswitch".to_owned(),

@@ -29,7 +29,8 @@ use super::{
     support::{
         PATIENCE, World, call, calls,
         program::{Program, Said},
-        services::{Broker, Redis, free_port},
+        redis_cluster,
+        services::{Broker, Redis, Sentinel, free_port},
         until,
     },
 };
@@ -107,13 +108,18 @@ impl Pki {
     }
 
     fn redis(&self, port: u16) -> Redis {
+        self.redis_with(port, &[])
+    }
+
+    fn redis_with(&self, port: u16, more: &[&str]) -> Redis {
         let options = [
             ("--tls-port", port.to_string()),
             ("--tls-ca-cert-file", self.path("ca.crt")),
             ("--tls-cert-file", self.path("server.crt")),
             ("--tls-key-file", self.path("server.key")),
         ];
-        Redis::with(options.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect())
+        let options = options.into_iter().flat_map(|(name, value)| [name.to_owned(), value]);
+        Redis::with(options.chain(more.iter().map(ToString::to_string)).collect())
     }
 }
 
@@ -425,4 +431,31 @@ async fn a_listener_presents_the_newest_certificate() {
     let of_old = Client::with_tls(PATIENCE, tls::client(Trust::Exactly(&old), None));
     assert!(of_old.get(&url).await.is_err());
     serving.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_servers_that_sentinels_and_a_redis_cluster_name_are_reached_with_the_same_certificates() {
+    let (pki, one, clustered) = (Pki::new(), free_port(), free_port());
+    let bus = free_port().to_string();
+    let (pki, _redis, sentinel, cluster) = tokio::task::spawn_blocking(move || {
+        let redis = pki.redis(one);
+        let options = ["--cluster-enabled", "yes", "--cluster-port", &bus, "--tls-cluster", "yes"];
+        let cluster = pki.redis_with(clustered, &options);
+        (pki, redis, Sentinel::of(one), cluster)
+    })
+    .await
+    .unwrap();
+    let mut node = redis_cluster::connect(&cluster).await;
+    redis_cluster::ask::<()>(&mut node, "CLUSTER ADDSLOTSRANGE 0 16383").await;
+    let world = |url: &str, more: String| {
+        let world = World::configured("amqp://127.0.0.1", url, "");
+        let keys = pki.keys("ca", "client");
+        World::of_toml(world.toml.replacen("[redis]\n", &format!("[redis]\n{keys}{more}\n"), 1))
+    };
+    let watched = world("rediss://mymaster/0", format!("sentinels = [\"{}\"]", sentinel.url()));
+    let clustered = world(&format!("rediss://127.0.0.1:{clustered}"), "cluster = true".to_owned());
+    for world in [watched, clustered] {
+        // It has tried every command in every bucket.
+        world.store().await;
+    }
 }

@@ -34,8 +34,10 @@ impl StoreMetrics {
     /// Creates the metrics.
     pub(super) fn register(registry: &mut Registry) -> Self {
         Self {
-            used: registry
-                .gauge("hookswitch_redis_used_bytes", "Memory that Redis uses, as every worker reads it"),
+            used: registry.gauge(
+                "hookswitch_redis_used_bytes",
+                "Memory that Redis uses, as every worker reads it; of a Redis Cluster, its fullest master",
+            ),
             max: registry.gauge("hookswitch_redis_max_bytes", "Redis' maxmemory; 0 without a limit"),
             may_evict: registry.gauge(
                 "hookswitch_redis_may_evict",

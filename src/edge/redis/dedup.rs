@@ -9,8 +9,12 @@
 
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
+use redis::RedisResult;
+
 use super::{
     error::{StoreError, is_overwritten},
+    link::{Link, call_all},
     names::Names,
     scripts::{CALL_MAX, Claimed, millis},
     store::Store,
@@ -79,13 +83,14 @@ impl Store {
     ) -> Result<(Mark, Option<Duration>), StoreError> {
         let key = key.store_key(source);
         let reading = self.within_deadline(async |link| {
-            let name = link.names.mark(&key);
-            let value = redis::cmd("GET").arg(name).query_async(&mut link.connection).await;
+            let bucket = link.bucket_of(&key);
+            let (mut connection, name) = (bucket.connection(), bucket.names.mark(&key));
+            let value = redis::cmd("GET").arg(name).query_async(&mut connection).await;
             // No mark is empty, so that this is one that hookswitch did not write.
             let overwritten = Some(Vec::new());
             let value: Option<Vec<u8>> =
                 value.or_else(|error| if is_overwritten(&error) { Ok(overwritten) } else { Err(error) })?;
-            let left: i64 = redis::cmd("PTTL").arg(name).query_async(&mut link.connection).await?;
+            let left: i64 = redis::cmd("PTTL").arg(name).query_async(&mut connection).await?;
             Ok((value, left))
         });
         let (value, left) = reading.await?;
@@ -111,18 +116,7 @@ impl Store {
     ) -> Result<Vec<Claim>, StoreError> {
         let mut answers = Vec::with_capacity(claims.len());
         for claims in claims.chunks(CALL_MAX) {
-            let claimed = self.within_deadline(async |link| {
-                let mut call = self.scripts().claim.prepare_invoke();
-                call.arg(millis(lease));
-                for claim in claims {
-                    call.key(link.names.mark(&claim.key)).arg(claim.owner);
-                }
-                for object in claims.iter().filter_map(|claim| claim.object.as_ref()) {
-                    call.key(link.names.object(object));
-                }
-                let said = call.invoke_async(&mut link.connection).await?;
-                Ok(answers_of(&link.names, claims, said))
-            });
+            let claimed = self.within_deadline(async |link| self.claim_some(link, claims, lease).await);
             answers.extend(claimed.await?);
         }
         let done = |(claim, answer): (&ToClaim<'_>, &Claim)| match answer {
@@ -134,6 +128,45 @@ impl Store {
             self.record(source, duplicates.into_iter(), State::Duplicate).await?;
         }
         Ok(answers)
+    }
+
+    /// Claims as many keys as one call may have.
+    async fn claim_some(
+        &self,
+        link: &Link,
+        claims: &[ToClaim<'_>],
+        lease: Duration,
+    ) -> RedisResult<Vec<Claim>> {
+        let keys = link.divide(claims.iter().enumerate(), |(_, claim)| claim.key);
+        let objects = claims.iter().enumerate().filter_map(|(n, claim)| Some((n, claim.object?)));
+        let objects = link.divide(objects, |(_, object)| *object);
+        let mut shares: Vec<_> = link.buckets.iter().zip(keys.into_iter().zip(objects)).collect();
+        shares.retain(|(_, (keys, objects))| !keys.is_empty() || !objects.is_empty());
+        let calls = shares.iter().map(|(bucket, (keys, objects))| {
+            let mut call = self.scripts().claim.prepare_invoke();
+            call.arg(millis(lease));
+            for (_, claim) in keys {
+                call.key(bucket.names.mark(&claim.key)).arg(claim.owner);
+            }
+            for (_, object) in objects {
+                call.key(bucket.names.object(object));
+            }
+            (*bucket, call)
+        });
+        let said: Vec<Claimed> = call_all(calls).await?;
+        let mut published: Vec<Option<Place>> = vec![None; claims.len()];
+        for ((_, (_, objects)), (_, values)) in shares.iter().zip(&said) {
+            for ((n, object), value) in objects.iter().zip(values) {
+                published[*n] = value.as_deref().and_then(|value| place_of(*object, value));
+            }
+        }
+        let mut answers: Vec<Option<Claim>> = vec![None; claims.len()];
+        for ((bucket, (keys, _)), (words, _)) in shares.iter().zip(&said) {
+            for ((n, claim), word) in keys.iter().zip(words) {
+                answers[*n] = Some(answer_of(&bucket.names, claim.key, word, published[*n]));
+            }
+        }
+        Ok(answers.into_iter().flatten().collect())
     }
 
     /// Marks keys done for `ttl`, up to `CALL_MAX` in one round trip and regardless of their owners: the
@@ -149,25 +182,38 @@ impl Store {
         ttl: Duration,
     ) -> Result<(), StoreError> {
         for marks in marks.chunks(CALL_MAX) {
-            let marking = self.within_deadline(async |link| {
-                let mut call = self.scripts().done.prepare_invoke();
-                let places = || marks.iter().filter_map(|mark| mark.place.as_ref());
-                call.arg(marks.len()).arg(millis(ttl));
-                call.arg(places().count()).arg(millis(ttl.min(OBJECT_TTL_MAX)));
-                for mark in marks {
-                    call.key(link.names.mark(&mark.key)).arg(mark.body.as_u64());
-                }
-                for Place { object, sequence } in places() {
-                    call.key(link.names.object(object)).arg(sequence.as_u64());
-                }
-                if let Some(since) = &link.since {
-                    since.add(&mut call, source, marks.iter().filter_map(|mark| mark.entry));
-                }
-                call.invoke_async(&mut link.connection).await
-            });
+            let marking = self.within_deadline(async |link| self.mark_some(link, source, marks, ttl).await);
             self.report_overwritten(marking.await?);
         }
         Ok(())
+    }
+
+    /// Marks as many keys done as one call may have. Returns the keys of the ledger that were overwritten.
+    async fn mark_some(
+        &self,
+        link: &Link,
+        source: &SourceName,
+        marks: &[ToMark],
+        ttl: Duration,
+    ) -> RedisResult<Vec<String>> {
+        let keys = link.divide(marks, |mark| mark.key);
+        let places = link.divide(marks.iter().filter_map(|mark| mark.place), |place| place.object);
+        let entries = link.divide(marks.iter().filter_map(|mark| mark.entry), |entry| entry.run);
+        let shares = keys.into_iter().zip(places).zip(entries);
+        let calls = link.buckets.iter().zip(shares).filter_map(|(bucket, ((keys, places), entries))| {
+            let mut call = self.scripts().done.prepare_invoke();
+            call.arg(keys.len()).arg(millis(ttl));
+            call.arg(places.len()).arg(millis(ttl.min(OBJECT_TTL_MAX)));
+            for mark in &keys {
+                call.key(bucket.names.mark(&mark.key)).arg(mark.body.as_u64());
+            }
+            for Place { object, sequence } in &places {
+                call.key(bucket.names.object(object)).arg(sequence.as_u64());
+            }
+            let counts = bucket.since.as_ref().is_some_and(|since| since.add(&mut call, source, entries));
+            (!keys.is_empty() || !places.is_empty() || counts).then_some((bucket, call))
+        });
+        Ok(call_all::<Vec<String>>(calls).await?.concat())
     }
 
     /// Gives a claim back, so that a retry need not wait for the end of the lease.
@@ -176,9 +222,10 @@ impl Store {
     /// [`StoreError`]: the lease ends by itself.
     pub async fn release(&self, key: StoreKey, owner: &str) -> Result<(), StoreError> {
         self.within_deadline(async |link| {
+            let bucket = link.bucket_of(&key);
             let mut call = self.scripts().release.prepare_invoke();
-            call.key(link.names.mark(&key)).arg(owner);
-            call.invoke_async::<i64>(&mut link.connection).await
+            call.key(bucket.names.mark(&key)).arg(owner);
+            call.invoke_async::<i64>(&mut bucket.connection()).await
         })
         .await
         .map(drop)
@@ -191,7 +238,8 @@ impl Store {
     pub async fn forget(&self, source: &SourceName, key: &IdempotencyKey) -> Result<(), StoreError> {
         let key = key.store_key(source);
         self.within_deadline(async |link| {
-            redis::cmd("DEL").arg(link.names.mark(&key)).query_async::<i64>(&mut link.connection).await
+            let bucket = link.bucket_of(&key);
+            redis::cmd("DEL").arg(bucket.names.mark(&key)).query_async::<i64>(&mut bucket.connection()).await
         })
         .await
         .map(drop)
@@ -205,42 +253,53 @@ impl Store {
         &self,
         keys: &[(&SourceName, &IdempotencyKey)],
     ) -> Result<Vec<Option<BodyHash>>, StoreError> {
-        let mut values: Vec<Option<Vec<u8>>> = Vec::with_capacity(keys.len());
+        let mut done = Vec::with_capacity(keys.len());
         for keys in keys.chunks(CALL_MAX) {
-            let reading = self.within_deadline(async |link| {
-                let mut call = redis::cmd("MGET");
-                for (source, key) in keys {
-                    call.arg(link.names.mark(&key.store_key(source)));
-                }
-                call.query_async::<Vec<_>>(&mut link.connection).await
-            });
-            values.extend(reading.await?);
+            done.extend(self.within_deadline(async |link| done_some(link, keys).await).await?);
         }
-        // A value that is not a number is a claim, or was overwritten: the worker will see.
-        let done = |value: Option<Vec<u8>>| str::from_utf8(&value?).ok()?.parse().ok();
-        Ok(values.into_iter().map(done).collect())
+        Ok(done)
     }
 }
 
-/// Returns the answers to claims.
-fn answers_of(names: &Names, claims: &[ToClaim<'_>], (words, published): Claimed) -> Vec<Claim> {
-    let mut published = published.into_iter();
-    let answers = claims.iter().zip(words).map(|(claim, word)| {
-        let published = claim.object.and_then(|object| place_of(object, published.next()??));
-        match word.as_str() {
-            "claimed" => Claim::Claimed { published },
-            "busy" => Claim::Busy,
-            done => match done.parse() {
-                Ok(body) => Claim::Done { body },
-                Err(_) => Claim::Unreadable { key: names.shown_mark(claim.key).into() },
-            },
+/// Reads as many keys as one call may have.
+async fn done_some(
+    link: &Link,
+    keys: &[(&SourceName, &IdempotencyKey)],
+) -> RedisResult<Vec<Option<BodyHash>>> {
+    let keys = keys.iter().map(|(source, key)| key.store_key(source)).enumerate();
+    let mut done = vec![None; keys.len()];
+    let mut shares: Vec<_> = link.buckets.iter().zip(link.divide(keys, |(_, key)| *key)).collect();
+    shares.retain(|(_, keys)| !keys.is_empty());
+    let reading = shares.iter().map(async |(bucket, keys)| {
+        let mut call = redis::cmd("MGET");
+        for (_, key) in keys {
+            call.arg(bucket.names.mark(key));
         }
+        call.query_async::<Vec<Option<Vec<u8>>>>(&mut bucket.connection()).await
     });
-    answers.collect()
+    for ((_, keys), values) in shares.iter().zip(try_join_all(reading).await?) {
+        for ((n, _), value) in keys.iter().zip(values) {
+            // A value that is not a number is a claim, or was overwritten: the worker will see.
+            done[*n] = value.and_then(|value| str::from_utf8(&value).ok()?.parse().ok());
+        }
+    }
+    Ok(done)
+}
+
+/// Returns the answer to a claim, of a webhook about an object of which `published` is known.
+fn answer_of(names: &Names, key: StoreKey, word: &str, published: Option<Place>) -> Claim {
+    match word {
+        "claimed" => Claim::Claimed { published },
+        "busy" => Claim::Busy,
+        done => match done.parse() {
+            Ok(body) => Claim::Done { body },
+            Err(_) => Claim::Unreadable { key: names.shown_mark(key).into() },
+        },
+    }
 }
 
 /// Returns the place that an object's value tells; none if hookswitch did not write it.
-fn place_of(object: ObjectKey, value: Vec<u8>) -> Option<Place> {
-    let number: u64 = str::from_utf8(&value).ok()?.parse().ok()?;
+fn place_of(object: ObjectKey, value: &[u8]) -> Option<Place> {
+    let number: u64 = str::from_utf8(value).ok()?.parse().ok()?;
     Some(Place { object, sequence: Sequence::from(number) })
 }

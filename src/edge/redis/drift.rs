@@ -30,15 +30,15 @@ impl Store {
     /// [`StoreError`]: they may or may not be added.
     pub async fn note_drift(&self, source: &SourceName, sightings: &[Sighting]) -> Result<(), StoreError> {
         for sightings in sightings.chunks(CALL_MAX / 5) {
-            self.within_deadline(async |link| {
+            self.at_home(async |home| {
                 let mut call = self.scripts().note_drift.prepare_invoke();
-                call.key(link.names.drift(source)).arg(PATHS_MAX).arg(millis(KEPT));
+                call.key(home.names.drift(source)).arg(PATHS_MAX).arg(millis(KEPT));
                 for Sighting { path, class, length, first, last, webhooks } in sightings {
                     call.arg(format!("{class} {path}"));
                     call.arg(first.as_millisecond().max(0)).arg(last.as_millisecond().max(0));
                     call.arg(*webhooks).arg(length);
                 }
-                call.invoke_async::<()>(&mut link.connection).await
+                call.invoke_async::<()>(&mut home.connection()).await
             })
             .await?;
         }
@@ -50,9 +50,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`]
     pub async fn drift_of(&self, source: &SourceName) -> Result<Vec<Sighting>, StoreError> {
-        let reading = self.within_deadline(async |link| {
-            let key = link.names.drift(source);
-            let values = redis::cmd("HVALS").arg(key).query_async(&mut link.connection).await;
+        let reading = self.at_home(async |home| {
+            let key = home.names.drift(source);
+            let values = redis::cmd("HVALS").arg(key).query_async(&mut home.connection()).await;
             values.or_else(|error| if is_overwritten(&error) { Ok(Vec::new()) } else { Err(error) })
         });
         let values: Vec<Vec<u8>> = reading.await?;
@@ -64,8 +64,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: it may or may not be forgotten.
     pub async fn forget_drift(&self, source: &SourceName) -> Result<(), StoreError> {
-        self.within_deadline(async |link| {
-            redis::cmd("DEL").arg(link.names.drift(source)).query_async(&mut link.connection).await
+        self.at_home(async |home| {
+            redis::cmd("DEL").arg(home.names.drift(source)).query_async(&mut home.connection()).await
         })
         .await
     }

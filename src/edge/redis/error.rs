@@ -30,11 +30,16 @@ impl StoreError {
     }
 
     /// Joins the errors of several addresses. A replica rejects writes as it should, so any other cause
-    /// counts more.
+    /// counts more. What several of them say is said once: all nodes of a cluster may name one that is down.
     pub(super) fn of_all(errors: Vec<Self>) -> Self {
         let is_telling = |error: &&Self| error.trouble != Trouble::StoreReadOnly;
         let trouble = errors.iter().find(is_telling).or(errors.first()).map(Self::trouble);
-        let texts: Vec<String> = errors.into_iter().map(|error| error.text).collect();
+        let mut texts: Vec<String> = Vec::new();
+        for Self { text, .. } in errors {
+            if !texts.contains(&text) {
+                texts.push(text);
+            }
+        }
         Self::new(trouble.unwrap_or(Trouble::StoreDown), texts.join("; "))
     }
 
@@ -73,7 +78,7 @@ pub(super) fn is_overwritten(error: &RedisError) -> bool {
 /// Words in the errors of a server, and what each of them means. The first that is found counts: Redis 7.0
 /// names a missing permission in its own words inside of scripts, and hides the word behind `ERR`; redis-rs
 /// leaves the word out where `SELECT` fails.
-const MEANINGS: [(&str, Trouble); 23] = [
+const MEANINGS: [(&str, Trouble); 25] = [
     ("NOAUTH", Trouble::StoreLogin),
     ("Authentication required", Trouble::StoreLogin),
     ("WRONGPASS", Trouble::StoreLogin),
@@ -84,6 +89,7 @@ const MEANINGS: [(&str, Trouble); 23] = [
     ("executing the script can't", Trouble::StoreForbidden),
     ("READONLY", Trouble::StoreReadOnly),
     ("MISCONF", Trouble::StoreNotSaving),
+    ("NOREPLICAS", Trouble::StoreNotSaving),
     ("OOM", Trouble::StoreFull),
     ("LOADING", Trouble::StoreBusy),
     ("is loading the dataset", Trouble::StoreBusy),
@@ -95,6 +101,7 @@ const MEANINGS: [(&str, Trouble); 23] = [
     ("CROSSSLOT", Trouble::StoreCluster),
     ("CLUSTERDOWN", Trouble::StoreCluster),
     ("cluster mode", Trouble::StoreCluster),
+    ("cluster support disabled", Trouble::StoreCluster),
     ("DB index", Trouble::StoreDatabase),
     (GONE, Trouble::StoreForgot),
 ];
@@ -140,7 +147,12 @@ mod tests {
             ("LOADING Redis is loading the dataset in memory", Trouble::StoreBusy),
             ("BUSY Redis is busy running a script.", Trouble::StoreBusy),
             ("MISCONF Redis is configured to save RDB snapshots", Trouble::StoreNotSaving),
+            ("NOREPLICAS Not enough good replicas to write.", Trouble::StoreNotSaving),
             ("MOVED 3999 127.0.0.1:6381", Trouble::StoreCluster),
+            ("ASK 3999 127.0.0.1:6381", Trouble::StoreCluster),
+            ("TRYAGAIN Multiple keys request during rehashing of slot", Trouble::StoreBusy),
+            ("CLUSTERDOWN The cluster is down", Trouble::StoreCluster),
+            ("ERR This instance has cluster support disabled", Trouble::StoreCluster),
             ("CROSSSLOT Keys in request don't hash to the same slot", Trouble::StoreCluster),
             ("ERR DB index is out of range", Trouble::StoreDatabase),
             ("GONE the ledger is gone", Trouble::StoreForgot),

@@ -11,6 +11,9 @@
 //! | `:<since>:total:<source>` | hash: the sum of the runs that are over |
 //! | `:exporter` | the worker that exports the balance at present |
 //!
+//! On a Redis Cluster each bucket holds a ledger of its own, with a root, for the runs that are in it: what a
+//! server forgets that takes over touches no other. The ledger of all is their sum.
+//!
 //! A run that is over is added to its source's total, and its `summed` says how much of it was. Runs that
 //! began before `since` are left alone. Nothing lives longer than 35 days after it was last touched; a run
 //! expires as a whole, so that the rest still balances.
@@ -20,12 +23,13 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::try_join_all;
 use jiff::Timestamp;
 use redis::{RedisError, RedisResult, aio::MultiplexedConnection};
 
 use super::{
     error::StoreError,
-    link::Link,
+    link::{Bucket, call_all},
     scripts::{CALL_MAX, Claimed, millis},
     since::{BLOCK, Since, TTL},
     store::Store,
@@ -73,13 +77,14 @@ impl Store {
         let entries: Vec<Entry> = entries.collect();
         for entries in entries.chunks(CALL_MAX) {
             let recording = self.within_deadline(async |link| {
-                let mut call = self.scripts().record.prepare_invoke();
-                call.arg(state as u8);
-                let counted = link
-                    .since
-                    .as_ref()
-                    .is_some_and(|since| since.add(&mut call, source, entries.iter().copied()));
-                if counted { call.invoke_async(&mut link.connection).await } else { Ok(Vec::new()) }
+                let shares = link.divide(entries.iter().copied(), |entry| entry.run);
+                let calls = link.buckets.iter().zip(shares).filter_map(|(bucket, entries)| {
+                    let mut call = self.scripts().record.prepare_invoke();
+                    call.arg(state as u8);
+                    let counts = bucket.since.as_ref()?.add(&mut call, source, entries);
+                    counts.then_some((bucket, call))
+                });
+                Ok(call_all::<Vec<String>>(calls).await?.concat())
             });
             self.report_overwritten(recording.await?);
         }
@@ -94,7 +99,8 @@ impl Store {
         let refused = mark.refused.iter().map(|number| Entry { run: mark.run, number: *number });
         self.record(source, refused, State::Refused).await?;
         self.within_deadline(async |link| {
-            let Some(since) = link.since.as_ref().filter(|since| since.counts(mark.run)) else {
+            let bucket = link.bucket_of(&mark.run);
+            let Some(since) = bucket.since.as_ref().filter(|since| since.counts(mark.run)) else {
                 return Ok(());
             };
             let member = format!("{source}/{}", mark.run);
@@ -102,7 +108,7 @@ impl Store {
             call.key(since.run(&member)).key(since.runs()).key(since.root());
             call.arg(mark.through).arg(u8::from(mark.closed)).arg(member);
             call.arg(millis(TTL)).arg(since.millis());
-            call.invoke_async(&mut link.connection).await
+            call.invoke_async(&mut bucket.connection()).await
         })
         .await
     }
@@ -113,9 +119,10 @@ impl Store {
     /// [`StoreError`]
     pub async fn has_run(&self, source: &SourceName, run: Run) -> Result<bool, StoreError> {
         self.within_deadline(async |link| {
-            let Some(since) = &link.since else { return Ok(false) };
+            let bucket = link.bucket_of(&run);
+            let Some(since) = &bucket.since else { return Ok(false) };
             let key = since.run(&format!("{source}/{run}"));
-            redis::cmd("EXISTS").arg(key).query_async(&mut link.connection).await
+            redis::cmd("EXISTS").arg(key).query_async(&mut bucket.connection()).await
         })
         .await
     }
@@ -131,12 +138,34 @@ impl Store {
         now: u64,
     ) -> Result<Option<Ledger>, StoreError> {
         let sources: Vec<String> = sources.map(ToString::to_string).collect();
-        let Link { mut connection, since, .. } = self.link()?;
-        let Some(since) = since else { return Ok(None) };
-        self.within_deadline(async |link| since.still_counts(&mut link.connection).await).await?;
+        let link = self.link()?;
+        let reading = link.buckets.iter().map(|bucket| self.ledger_in(bucket, &sources, now));
+        let Some(ledgers) = try_join_all(reading).await?.into_iter().collect::<Option<Vec<_>>>() else {
+            return Ok(None);
+        };
+        let add = |mut all: Ledger, one: Ledger| {
+            all.since = all.since.max(one.since);
+            for (source, sum) in one.sources {
+                *all.sources.entry(source).or_default() += sum;
+            }
+            all
+        };
+        Ok(ledgers.into_iter().reduce(add))
+    }
+
+    /// Returns the ledger of the runs in one bucket; none where no ledger is kept.
+    async fn ledger_in(
+        &self,
+        bucket: &Bucket,
+        sources: &[String],
+        now: u64,
+    ) -> Result<Option<Ledger>, StoreError> {
+        let Some(since) = &bucket.since else { return Ok(None) };
+        let mut connection = bucket.connection();
+        self.within_deadline(async |_| since.still_counts(&mut connection).await).await?;
         let reading = async {
             loop {
-                if let Some(ledger) = self.read(&mut connection, &since, &sources, now).await? {
+                if let Some(ledger) = self.read(&mut connection, since, sources, now).await? {
                     return Ok::<_, RedisError>(ledger);
                 }
             }
@@ -157,10 +186,10 @@ impl Store {
     /// [`StoreError`]
     pub async fn lead(&self, owner: &str, lease: Duration) -> Result<bool, StoreError> {
         let (answers, _): Claimed = self
-            .within_deadline(async |link| {
+            .at_home(async |home| {
                 let mut call = self.scripts().claim.prepare_invoke();
-                call.key(link.names.exporter()).arg(millis(lease)).arg(owner);
-                call.invoke_async(&mut link.connection).await
+                call.key(home.names.exporter()).arg(millis(lease)).arg(owner);
+                call.invoke_async(&mut home.connection()).await
             })
             .await?;
         Ok(answers.first().is_some_and(|answer| answer == "claimed"))
@@ -171,10 +200,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: the lease ends by itself.
     pub async fn stop_leading(&self, owner: &str) -> Result<(), StoreError> {
-        self.within_deadline(async |link| {
+        self.at_home(async |home| {
             let mut call = self.scripts().release.prepare_invoke();
-            call.key(link.names.exporter()).arg(owner);
-            call.invoke_async::<i64>(&mut link.connection).await
+            call.key(home.names.exporter()).arg(owner);
+            call.invoke_async::<i64>(&mut home.connection()).await
         })
         .await
         .map(drop)

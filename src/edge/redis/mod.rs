@@ -4,14 +4,18 @@
 //! duplicate": the caller waits. A key that holds a value of another program is an error of that key alone
 //! and holds up no other.
 
+mod cluster;
 mod dedup;
 mod drift;
 mod error;
+mod keeper;
 mod ledger;
 mod link;
 mod names;
+mod node;
 mod owner;
 mod scripts;
+mod sentinel;
 mod server;
 mod settings;
 mod since;

@@ -1,4 +1,5 @@
-//! The names of all keys in Redis. Each begins with `redis.namespace` and a colon:
+//! The names of all keys in Redis. Each begins with `redis.namespace` and a colon. On a Redis Cluster the
+//! hash tag of a bucket follows (see [`super::cluster`]), which counts as a part of the namespace here:
 //!
 //! | key | value |
 //! | --- | --- |
@@ -81,6 +82,11 @@ impl Names {
             MarkNames::Bare => String::new(),
         };
         Self { namespace, marks, objects }
+    }
+
+    /// Returns the namespace, with the tag of the bucket if it has one.
+    pub(super) fn namespace(&self) -> &str {
+        &self.namespace
     }
 
     /// Names the claim or done mark of a key.

@@ -1,18 +1,37 @@
 //! What Redis tells of itself.
 
+use futures_util::future::try_join_all;
+
 use super::{error::StoreError, since::field, store::Store};
 use crate::edge::metrics::StoreMemory;
 
 impl Store {
-    /// Asks Redis for its memory, and what it does when that is full.
+    /// Asks Redis for its memory, and what it does when that is full. Of the servers of a Redis Cluster the
+    /// one tells its memory that is closest to its limit: each fills up by itself.
     ///
     /// # Errors
     /// [`StoreError`]: it is not known.
     pub async fn memory(&self) -> Result<StoreMemory, StoreError> {
-        let info: String = self
-            .within_deadline(async |link| redis::cmd("INFO").query_async(&mut link.connection).await)
-            .await?;
-        Ok(memory(&info))
+        let infos = self.within_deadline(async |link| {
+            let asking = link
+                .servers
+                .iter()
+                .map(async |server| redis::cmd("INFO").query_async::<String>(&mut server.clone()).await);
+            try_join_all(asking).await
+        });
+        Ok(infos.await?.iter().map(|info| memory(info)).reduce(fuller).unwrap_or_default())
+    }
+}
+
+/// Returns the memory of the fuller one of two servers, and the evictions of both.
+fn fuller(a: StoreMemory, b: StoreMemory) -> StoreMemory {
+    // Without a limit, what is used decides.
+    let share = |of: &StoreMemory| if of.max > 0 { of.used as f64 / of.max as f64 } else { 0.0 };
+    let b_is_fuller = (share(&b), b.used) > (share(&a), a.used);
+    StoreMemory {
+        may_evict: a.may_evict || b.may_evict,
+        evicted: a.evicted + b.evicted,
+        ..if b_is_fuller { b } else { a }
     }
 }
 
@@ -30,6 +49,16 @@ fn memory(info: &str) -> StoreMemory {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_several_servers_the_fullest_one_counts() {
+        let full = StoreMemory { used: 90, max: 100, may_evict: false, evicted: 1 };
+        let large = StoreMemory { used: 500, max: 1_000, may_evict: true, evicted: 2 };
+        let told = StoreMemory { may_evict: true, evicted: 3, ..full };
+        assert_eq!((fuller(full, large), fuller(large, full)), (told, told));
+        let unlimited = |used| StoreMemory { used, ..StoreMemory::default() };
+        assert_eq!(fuller(unlimited(1), unlimited(2)).used, 2);
+    }
 
     #[test]
     fn an_answer_to_info_is_read() {

@@ -24,15 +24,15 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: it is not said.
     pub async fn say_settings(&self, worker: &str, settings: &str, now: Timestamp) -> Result<(), StoreError> {
-        self.within_deadline(async |link| {
-            let name = link.names.settings(minute(now));
+        self.at_home(async |home| {
+            let name = home.names.settings(minute(now));
             redis::cmd("HSET")
                 .arg(&name)
                 .arg(worker)
                 .arg(settings)
-                .query_async::<()>(&mut link.connection)
+                .query_async::<()>(&mut home.connection())
                 .await?;
-            redis::cmd("PEXPIRE").arg(&name).arg(millis(KEPT)).query_async(&mut link.connection).await
+            redis::cmd("PEXPIRE").arg(&name).arg(millis(KEPT)).query_async(&mut home.connection()).await
         })
         .await
     }
@@ -45,9 +45,9 @@ impl Store {
         let mut said = BTreeSet::new();
         for minute in [minute(now) - 1, minute(now)] {
             let settings: Vec<String> = self
-                .within_deadline(async |link| {
-                    let name = link.names.settings(minute);
-                    redis::cmd("HVALS").arg(name).query_async(&mut link.connection).await
+                .at_home(async |home| {
+                    let name = home.names.settings(minute);
+                    redis::cmd("HVALS").arg(name).query_async(&mut home.connection()).await
                 })
                 .await?;
             said.extend(settings);

@@ -37,21 +37,39 @@ pub(super) struct Since {
     millis: u64,
 }
 
+/// A server, as it was found when a connection was opened.
+#[derive(Clone, Debug)]
+pub(super) struct Instance {
+    /// Its own id of this process of it.
+    run_id: String,
+    /// Its start in milliseconds since 1970; empty if it has been made to forget something since.
+    started: String,
+}
+
+impl Instance {
+    /// Asks a server.
+    pub(super) async fn of(connection: &mut MultiplexedConnection) -> RedisResult<Self> {
+        let info: String = redis::cmd("INFO").arg("all").query_async(connection).await?;
+        let (now, _): (u64, u64) = redis::cmd("TIME").query_async(connection).await?;
+        let run_id = field(&info, "run_id").unwrap_or("unknown").to_owned();
+        Ok(Self { run_id, started: started(&info, now) })
+    }
+}
+
 /// Opens the ledger of a namespace on a new connection; none where another program has overwritten its root.
 ///
 /// What hookswitch's user may not do is an error. Deliveries must not go on uncounted: what is not counted
 /// would look lost for good.
 pub(super) async fn open(
     connection: &mut MultiplexedConnection,
+    instance: &Instance,
     namespace: &str,
     marks: MarkNames,
 ) -> RedisResult<Option<Since>> {
-    let info: String = redis::cmd("INFO").arg("all").query_async(connection).await?;
-    let (now, _): (u64, u64) = redis::cmd("TIME").query_async(connection).await?;
     let root = names::ledger(namespace);
     let script = scripts::open();
     let mut call = script.key(root.as_str());
-    call.arg(field(&info, "run_id").unwrap_or("unknown")).arg(started(&info, now)).arg(millis(MARGIN));
+    call.arg(&instance.run_id).arg(&instance.started).arg(millis(MARGIN));
     let since: String = match call.arg(marks.as_str()).invoke_async(connection).await {
         Err(error) if is_overwritten(&error) => {
             tracing::error!(key = root, "no ledger is kept{OVERWRITTEN}");
@@ -153,10 +171,11 @@ impl Since {
         &self,
         call: &mut ScriptInvocation<'_>,
         source: &SourceName,
-        entries: impl Iterator<Item = Entry>,
+        entries: impl IntoIterator<Item = Entry>,
     ) -> bool {
         let mut groups: BTreeMap<(Run, u64), BTreeSet<u64>> = BTreeMap::new();
-        for entry in entries.filter(|entry| self.counts(entry.run) && entry.number <= NUMBER_MAX) {
+        for entry in entries.into_iter().filter(|entry| self.counts(entry.run) && entry.number <= NUMBER_MAX)
+        {
             groups.entry((entry.run, entry.number / BLOCK)).or_default().insert(entry.number % BLOCK);
         }
         if groups.is_empty() {

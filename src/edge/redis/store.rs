@@ -11,7 +11,8 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     error::{OVERWRITTEN, StoreError, is_overwritten},
-    link::{Broken, Link, LinkKeeper, Wanted},
+    keeper::{Broken, LinkKeeper, Wanted},
+    link::{Bucket, Link},
     owner::{KnownOwner, Owner, Record},
     scripts::Scripts,
 };
@@ -34,7 +35,6 @@ pub struct Store {
 struct Shared {
     /// What the next connection is to be.
     wanted: watch::Sender<Wanted>,
-    namespace: String,
     scripts: Scripts,
     owner: KnownOwner,
     /// Keys of the ledger that were found overwritten: each is reported once.
@@ -54,10 +54,10 @@ impl Store {
         let connecting = StoreError::new(Trouble::StoreDown, "not connected yet");
         let (sender, link) = watch::channel(Err(connecting));
         let (broken, failures) = mpsc::channel(FAILURES_MAX);
-        let (namespace, owner) = (config.namespace.clone(), KnownOwner::default());
+        let owner = KnownOwner::default();
         let keeper = LinkKeeper {
             wanted: newest,
-            namespace: namespace.clone(),
+            namespace: config.namespace.clone(),
             owner: owner.clone(),
             broken: failures,
             link: sender,
@@ -65,12 +65,12 @@ impl Store {
         };
         tokio::spawn(keeper.run());
         let (scripts, overwritten) = (Scripts::new(), Mutex::default());
-        let shared = Arc::new(Shared { wanted, namespace, scripts, owner, overwritten, metrics, broken });
+        let shared = Arc::new(Shared { wanted, scripts, owner, overwritten, metrics, broken });
         Ok(Self { shared, link })
     }
 
-    /// Changes the addresses, the certificates and the time limit for the next connection; the present one
-    /// stays as it is.
+    /// Changes the addresses, the Sentinels, the certificates and the time limit for the next connection; the
+    /// present one stays as it is.
     ///
     /// # Errors
     /// An address is invalid: nothing changes.
@@ -98,10 +98,13 @@ impl Store {
 
     async fn belong_to(&self, owner: Owner) -> Result<(), StoreError> {
         self.shared.owner.set(owner.clone());
-        let (namespace, number) = (&self.shared.namespace, self.link()?.number);
-        let reading =
-            async |link: &mut Link| Record::read(&mut link.connection, namespace, Some(&owner)).await;
-        let checked = self.within_deadline(reading).await?.check(namespace, Some(&owner));
+        let Link { number, .. } = self.link()?;
+        let checking = async |link: &Link| {
+            let (mut connection, namespace) = (link.home().connection(), link.home().names.namespace());
+            let record = Record::read(&mut connection, namespace, Some(&owner)).await?;
+            Ok(record.check(namespace, Some(&owner)))
+        };
+        let checked = self.within_deadline(checking).await?;
         if let Err(foreign) = &checked {
             self.replace_link(number, foreign.clone());
         }
@@ -137,11 +140,11 @@ impl Store {
     /// another would meet the same key.
     pub(super) async fn within_deadline<T>(
         &self,
-        command: impl AsyncFnOnce(&mut Link) -> RedisResult<T>,
+        command: impl AsyncFnOnce(&Link) -> RedisResult<T>,
     ) -> Result<T, StoreError> {
-        let mut link = self.link()?;
+        let link = self.link()?;
         let (_pending, sent) = (self.shared.metrics.pending_one(), Instant::now());
-        let answer = tokio::time::timeout(link.timeout, command(&mut link)).await;
+        let answer = tokio::time::timeout(link.timeout, command(&link)).await;
         let error = match answer {
             Ok(Ok(value)) => {
                 self.shared.metrics.answered(sent.elapsed());
@@ -157,6 +160,14 @@ impl Store {
         };
         self.replace_link(link.number, error.clone());
         Err(error)
+    }
+
+    /// Runs a command on what is not divided into buckets.
+    pub(super) async fn at_home<T>(
+        &self,
+        command: impl AsyncFnOnce(&Bucket) -> RedisResult<T>,
+    ) -> Result<T, StoreError> {
+        self.within_deadline(async |link| command(link.home()).await).await
     }
 
     fn replace_link(&self, number: u64, error: StoreError) {

@@ -31,9 +31,9 @@ impl Store {
         let mut call = self.scripts().note_fate.prepare_invoke();
         let swallowed = matches!(disposition, Disposition::Duplicate { other_body: true });
         let word = if swallowed { SWALLOWED } else { disposition.as_str() };
-        self.within_deadline(async |link| {
-            call.key(link.names.wave(wave)).arg(letter.to_string()).arg(word).arg(millis(KEPT));
-            call.invoke_async(&mut link.connection).await
+        self.at_home(async |home| {
+            call.key(home.names.wave(wave)).arg(letter.to_string()).arg(word).arg(millis(KEPT));
+            call.invoke_async(&mut home.connection()).await
         })
         .await
     }
@@ -44,9 +44,9 @@ impl Store {
     /// [`StoreError`]
     pub async fn fates(&self, wave: &str, sent: u64) -> Result<WaveCounts, StoreError> {
         let words: Vec<String> = self
-            .within_deadline(async |link| {
-                let name = link.names.wave(wave);
-                redis::cmd("HVALS").arg(name).query_async(&mut link.connection).await
+            .at_home(async |home| {
+                let name = home.names.wave(wave);
+                redis::cmd("HVALS").arg(name).query_async(&mut home.connection()).await
             })
             .await?;
         let mut counts: HashMap<&str, u64> = HashMap::new();
@@ -63,8 +63,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: it is forgotten in an hour.
     pub async fn forget_wave(&self, wave: &str) -> Result<(), StoreError> {
-        self.within_deadline(async |link| {
-            redis::cmd("DEL").arg(link.names.wave(wave)).query_async(&mut link.connection).await
+        self.at_home(async |home| {
+            redis::cmd("DEL").arg(home.names.wave(wave)).query_async(&mut home.connection()).await
         })
         .await
     }

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub mod program;
+pub mod redis_cluster;
 pub mod services;
 
 use std::{

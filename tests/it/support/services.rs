@@ -227,6 +227,17 @@ impl Broker {
     }
 }
 
+/// Returns whether a Redis, or a Sentinel, answers on this port, be it that it asks for a login.
+fn redis_answers(port: u16) -> bool {
+    use std::io::{Read, Write};
+    let Ok(mut stream) = std::net::TcpStream::connect(("127.0.0.1", port)) else { return false };
+    stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    let mut answer = [0; 5];
+    stream.write_all(b"PING\r\n").is_ok()
+        && stream.read_exact(&mut answer).is_ok()
+        && [b"+PONG", b"-NOAU"].contains(&&answer)
+}
+
 /// A private Redis.
 pub struct Redis {
     service: Service,
@@ -264,15 +275,18 @@ impl Redis {
             .stdout(out.try_clone().unwrap())
             .stderr(out);
         *self.service.child.lock().unwrap() = Some(spawn(command));
-        self.service.wait_until("Redis", |port| {
-            use std::io::{Read, Write};
-            let Ok(mut stream) = std::net::TcpStream::connect(("127.0.0.1", port)) else { return false };
-            stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
-            let mut answer = [0; 5];
-            stream.write_all(b"PING\r\n").is_ok()
-                && stream.read_exact(&mut answer).is_ok()
-                && &answer == b"+PONG"
-        });
+        self.service.wait_until("Redis", redis_answers);
+    }
+
+    /// Restarts it on its data, with more options.
+    pub fn start_again_with(&mut self, options: &[&str]) {
+        self.options.extend(options.iter().map(ToString::to_string));
+        self.start_again();
+    }
+
+    /// Returns its port.
+    pub fn port(&self) -> u16 {
+        self.service.port
     }
 
     /// Returns the URL of database `n`.
@@ -298,5 +312,42 @@ impl Redis {
     /// Continues it with SIGCONT.
     pub fn thaw(&self) {
         self.service.signal("CONT");
+    }
+}
+
+/// A private Redis Sentinel.
+pub struct Sentinel(Service);
+
+impl Sentinel {
+    /// Starts one that watches the Redis at `port` as `mymaster`, together with others of which two must
+    /// agree. It asks for the password `watch`, and the Redis for `secret`.
+    pub fn of(port: u16) -> Self {
+        let service = Service { child: Mutex::new(None), dir: folder(), port: free_port() };
+        let config = service.dir.path().join("sentinel.conf");
+        let settings = format!(
+            "bind 127.0.0.1\nport {}\ndir {}\nrequirepass watch\nsentinel sentinel-pass watch\n\
+             sentinel monitor mymaster 127.0.0.1 {port} 2\nsentinel auth-pass mymaster secret\n\
+             sentinel down-after-milliseconds mymaster 1000\nsentinel failover-timeout mymaster 5000\n",
+            service.port,
+            service.dir.path().display()
+        );
+        std::fs::write(&config, settings).unwrap();
+        let out = std::fs::File::create(service.dir.path().join("out")).unwrap();
+        let mut command = tied(checkout(IN_SERVICES_ROOT));
+        command.arg(checkout("tests/scripts/redis-sentinel.sh")).arg(config).stdin(Stdio::null());
+        command.stdout(out.try_clone().unwrap()).stderr(out);
+        *service.child.lock().unwrap() = Some(spawn(command));
+        service.wait_until("Redis Sentinel", redis_answers);
+        Self(service)
+    }
+
+    /// Returns its port.
+    pub fn port(&self) -> u16 {
+        self.0.port
+    }
+
+    /// Returns its URL, with the password.
+    pub fn url(&self) -> String {
+        format!("redis://:watch@127.0.0.1:{}", self.0.port)
     }
 }
