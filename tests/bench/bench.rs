@@ -25,10 +25,14 @@ mod load;
 mod meter;
 mod node;
 mod pairs;
+#[path = "../it/support/redis_cluster.rs"]
+#[allow(dead_code, reason = "other tests ask it for more")]
+mod redis_cluster;
 mod report;
 #[path = "../it/support/services.rs"]
 #[allow(dead_code, reason = "other tests ask it for more")]
 mod services;
+mod stores;
 mod webhook;
 mod world;
 mod yardstick;
@@ -62,6 +66,8 @@ enum Command {
     Fairness(fairness::Options),
     /// Measure the cost of an event by the number of workers, sources, keys and so on
     Growth(growth::Options),
+    /// Measure claims and done marks on one Redis, and on a Redis Cluster of three masters
+    Stores(stores::Options),
     /// Draw flame graphs of a worker and a receiver; needs perf and inferno
     Flame(flame::Options),
     /// Run the yardstick's worker
@@ -103,6 +109,7 @@ fn main() {
             Command::Latency(options) => latency::run(&options).await,
             Command::Fairness(options) => fairness::run(&options).await,
             Command::Growth(options) => growth::run(&options).await,
+            Command::Stores(options) => stores::run(&options).await,
             Command::Flame(options) => flame::run(&options).await,
             Command::Worker(at) => yardstick::work(at.wiring(), &at.amqp, &at.redis).await,
             Command::Receiver(at) => yardstick::receive(at.wiring(), &at.amqp, &at.listen).await,
