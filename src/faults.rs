@@ -60,12 +60,19 @@ pub enum Mutant {
     TrustReturned,
     /// A dead letter is removed before its replay is confirmed.
     RemoveBeforeReplay,
+    /// A bundle is acked when the first of its webhooks is settled.
+    AckBundleEarly,
 }
 
 impl Mutant {
     /// Every mutant.
-    pub const ALL: [Self; 4] =
-        [Self::NoConfirm, Self::SharedChannel, Self::TrustReturned, Self::RemoveBeforeReplay];
+    pub const ALL: [Self; 5] = [
+        Self::NoConfirm,
+        Self::SharedChannel,
+        Self::TrustReturned,
+        Self::RemoveBeforeReplay,
+        Self::AckBundleEarly,
+    ];
 
     /// Returns the word used in `HOOKSWITCH_MUTANT`.
     pub fn as_str(self) -> &'static str {
@@ -74,6 +81,7 @@ impl Mutant {
             Self::SharedChannel => "shared_channel",
             Self::TrustReturned => "trust_returned",
             Self::RemoveBeforeReplay => "remove_before_replay",
+            Self::AckBundleEarly => "ack_bundle_early",
         }
     }
 }

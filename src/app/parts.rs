@@ -13,12 +13,16 @@ use tokio::sync::watch;
 
 use super::{
     ledger::Books,
-    receiver::{Receiver, sink::RawExchangeSink},
+    receiver::{
+        Receiver,
+        gather::{BundleMax, Gatherer},
+        sink::RawExchangeSink,
+    },
     shards::Shards,
     worker::{Worker, gate::Gate, read::Normalize},
 };
 use crate::{
-    config::Config,
+    config::{self, Config},
     core::{applied::Pause, printable::printable},
     edge::{
         amqp::{names, publish::Publisher},
@@ -117,8 +121,8 @@ impl Parts {
             metrics.begin(config.sources.keys());
             books.open(config.sources.keys());
             let (settings, sources) = (config.receiver.clone(), config.sources.clone());
-            let receiver =
-                Receiver::new(settings, sources, sink(&config, &publisher, &books), metrics.clone());
+            let sink = sink(&config, &publisher, &books, &metrics);
+            let receiver = Receiver::new(settings, sources, sink, metrics.clone());
             let receiver = receiver.with_tracer(tracer.clone());
             ReceiverPart { newest: watch::Sender::new(Arc::new(receiver)), metrics }
         });
@@ -188,7 +192,7 @@ impl Parts {
             metrics.begin(config.sources.keys());
             self.books.open(config.sources.keys());
             let (settings, sources) = (config.receiver.clone(), config.sources.clone());
-            let sink = sink(&config, &self.publisher, &self.books);
+            let sink = sink(&config, &self.publisher, &self.books, metrics);
             newest.send_modify(|receiver| *receiver = Arc::new(receiver.next(settings, sources, sink)));
         }
         if let Some(worker) = &self.worker {
@@ -233,9 +237,16 @@ impl Parts {
     }
 }
 
-fn sink(config: &Config, publisher: &Publisher, books: &Arc<Books>) -> RawExchangeSink {
-    let (shards, patience) = (Shards::new(&config.sources), config.receiver.confirm_timeout);
-    RawExchangeSink::new(publisher.clone(), books.clone(), shards, patience)
+fn sink(
+    config: &Config,
+    publisher: &Publisher,
+    books: &Arc<Books>,
+    metrics: &Arc<ReceiverMetrics>,
+) -> RawExchangeSink {
+    let config::Receiver { confirm_timeout, bundle_max, bundle_bytes_max, .. } = config.receiver;
+    let max = BundleMax { webhooks: bundle_max, bytes: bundle_bytes_max };
+    let gatherer = Gatherer::new(publisher.clone(), max, confirm_timeout, metrics.clone());
+    RawExchangeSink::new(publisher.clone(), gatherer, books.clone(), Shards::new(&config.sources))
 }
 
 /// Returns the exchanges to which a process publishes.

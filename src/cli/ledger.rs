@@ -213,7 +213,11 @@ fn print(balance: &Balance, only: Option<&SourceName>) -> io::Result<()> {
     }
     out.line(&line("total", &balance.total))?;
     out.line("")?;
-    let (in_system, queued, waiting) = (balance.total.in_system, balance.queued, balance.waiting);
+    let (in_system, waiting) = (balance.total.in_system, balance.waiting);
+    let queued = match balance.messages {
+        messages if messages == balance.queued => format!("{messages} queued"),
+        messages => format!("{} queued in {messages} messages", balance.queued),
+    };
     let in_system = match balance.unaccounted() {
         with_workers @ 0.. => format!(
             "in the system {in_system} = {queued} queued + {waiting} waiting to be retried + {with_workers} \

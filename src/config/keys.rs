@@ -191,6 +191,13 @@ section! {
         /// Upper bound on the captured headers of a webhook, in which quotes, backslashes and tabs count
         /// twice. Headers beyond it are left out and counted.
         header_bytes_max: usize = size(0..=64 * KIB).default(8 * KIB);
+        /// The most webhooks that share one message and its confirm. Webhooks that arrive while an earlier
+        /// message to their raw queue is not confirmed go out together: a bundle costs RabbitMQ little more
+        /// than one webhook. A webhook that arrives alone goes out at once, as it came. With 1 every webhook
+        /// is a message of its own.
+        bundle_max: usize = number(1..=1_000).default(64);
+        /// Upper bound on the bytes of a bundle. A larger webhook is a message of its own.
+        bundle_bytes_max: usize = size(KIB..=MIB).default(64 * KIB);
     }
 }
 
@@ -218,17 +225,18 @@ section! {
         /// process needs 64 MiB beside it, and 16 times the largest `body_bytes_max` to read a body of many
         /// tiny values: 208 MiB by default. Must be at least 8 times the largest `body_bytes_max`.
         memory_max: usize = size(MIB..=64 * GIB).default(128 * MIB);
-        /// Unacknowledged messages per raw queue and process. A source has one raw queue per shard. There
-        /// are fewer after bodies had no room in `memory_max`. Twice `concurrency` is best: the
+        /// Unacknowledged webhooks per raw queue and process, about: a bundle of many counts as what bundles
+        /// held of late, on average. A source has one raw queue per shard. There are fewer after bodies had
+        /// no room in `memory_max`. Twice `concurrency` is best: the
         /// next batch is then at hand when one is finished.
         prefetch: u16 = number(1..=65_535).default(512);
-        /// Messages in progress per raw queue and process, at most `prefetch`.
+        /// Webhooks in progress per raw queue and process, at most `prefetch`.
         /// They are claimed, published and acknowledged in batches, which makes processing fast. A worker
-        /// that dies may publish the events of that many messages twice.
+        /// that dies may publish the events of that many webhooks twice.
         concurrency: usize = number(1..=65_535).default(256);
         /// The same while another source has messages too (within the last 10 s), so that a flood of one
         /// source does not delay the others. A lower value makes the others faster; a higher one works off a
-        /// backlog faster. A raw queue never has more than `concurrency` messages in progress.
+        /// backlog faster. A raw queue never has more than `concurrency` webhooks in progress.
         concurrency_shared: usize = number(1..=65_535).default(32);
         /// Time limit for a shutdown. After it, messages in progress are requeued.
         grace: Duration = duration(SECOND..=HOUR).default(30 * SECOND);

@@ -7,6 +7,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod bundles;
 #[path = "../support/certificates.rs"]
 mod certificates;
 mod channels;

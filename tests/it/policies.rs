@@ -32,7 +32,7 @@ async fn ctl(world: &World, command: &str, arguments: &[&str]) -> String {
 }
 
 /// Sets the policy `ours` of all users of the virtual host.
-async fn set(world: &World, pattern: &str, definition: &str) {
+pub(super) async fn set(world: &World, pattern: &str, definition: &str) {
     ctl(world, "set_policy", &["ours", pattern, definition]).await;
 }
 

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     core::{
         ledger::State,
-        letters::{Filter, JobOutcome, Journal},
+        letters::{Filter, JobOutcome, Journal, Letter},
         webhook::SourceName,
     },
     edge::amqp::{
@@ -179,6 +179,10 @@ impl ReindexJob<'_> {
     ) -> Result<(), DeadLetterError> {
         while let Some(held) = pass.next().await? {
             let key = held.letter.id.key();
+            if !held.bundle.is_empty() {
+                self.take_apart(&held, pass, result).await?;
+                continue;
+            }
             if !pass.is_home_of(&held) {
                 result.misplaced += 1;
                 result.away.insert(key);
@@ -206,6 +210,37 @@ impl ReindexJob<'_> {
             }
         }
         self.write_out(result).await
+    }
+
+    /// Replaces a bundle that the broker moved as a whole by its letters: each in the queue and listed, then
+    /// the bundle is removed.
+    async fn take_apart(
+        &mut self,
+        held: &Held,
+        pass: &mut Pass<'_>,
+        result: &mut Reindexed,
+    ) -> Result<(), DeadLetterError> {
+        // A reindex that was killed may have come as far as this letter.
+        let is_new = |letter: &&Letter| self.listed.mark(letter.id.key()).is_none();
+        let new: Vec<&Letter> = held.bundle.iter().filter(is_new).collect();
+        let Services { store, publisher, .. } = self.services;
+        let moving = new.iter().map(async |letter| {
+            record_state(store, letter, State::Dead).await?;
+            let dead = routes::dead_letter(letter);
+            for message in [dead.clone(), routes::log_entry(dead)] {
+                routes::publish_until_confirmed(publisher, routes::PATIENCE, || message.clone())
+                    .await
+                    .map_err(DeadLetterError::NotMoved)?;
+            }
+            Ok::<_, DeadLetterError>(())
+        });
+        for moved in join_all(moving).await {
+            moved?;
+        }
+        pass.ack(held).await?;
+        result.seen += held.bundle.len() as u64;
+        result.listed += new.len() as u64;
+        Ok(())
     }
 
     /// Writes unlisted letters to the log, and records found ones. Letters that the broker made are not in

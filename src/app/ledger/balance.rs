@@ -28,7 +28,9 @@ pub struct Balance {
     pub sources: BTreeMap<String, Sum>,
     /// The sum over all sources.
     pub total: Sum,
-    /// Messages ready in raw queues.
+    /// Messages ready in raw queues. One that is a bundle holds several webhooks.
+    pub messages: i64,
+    /// Webhooks in these messages, about: see [`webhooks_in`].
     pub queued: i64,
     /// Messages in delay queues.
     pub waiting: i64,
@@ -49,18 +51,18 @@ impl Balance {
     ) -> Result<Self, BalanceError> {
         let ledger = store.ledger(config.sources.keys(), now()).await?.ok_or(BalanceError::NotKept)?;
         let mut depths = Depths::new(connection);
-        let (mut queued, mut waiting) = (0, 0);
+        let (mut messages, mut waiting) = (0, 0);
         for (source, shard) in shards {
             let configured = config.sources.get(source).is_some_and(|s| s.sharding.has(*shard));
             match depths.of(&names::raw_queue(source, *shard)).await {
-                Ok(depth) => queued += i64::from(depth),
+                Ok(depth) => messages += i64::from(depth),
                 // The source had more shards before, and the queue has been deleted since.
                 Err(amqp::Error::Missing(_)) if !configured => {}
                 Err(error) => return Err(error.into()),
             }
         }
         for source in removed_sources(&ledger.sources, shards) {
-            queued += left_of(&mut depths, &source).await?;
+            messages += left_of(&mut depths, &source).await?;
         }
         for tier in config.retry.schedule().all_tiers() {
             waiting += i64::from(depths.of(&names::retry_queue(tier)).await?);
@@ -69,11 +71,13 @@ impl Balance {
         depths.close().await?;
         let mut total = Sum::default();
         ledger.sources.values().for_each(|sum| total += *sum);
-        Ok(Self { since: ledger.since, sources: ledger.sources, total, queued, waiting, marks })
+        let queued = webhooks_in(messages, total.in_system - waiting, config);
+        Ok(Self { since: ledger.since, sources: ledger.sources, total, messages, queued, waiting, marks })
     }
 
-    /// Returns how many webhooks are in the system and in no queue: with a worker, or lost. Negative while a
-    /// message exists twice or is not counted.
+    /// Returns how many webhooks are in the system and in no queue: with a worker, or lost. While raw queues
+    /// hold messages, those that these may hold are not among them. Negative while a message exists twice or
+    /// is not counted.
     pub fn unaccounted(&self) -> i64 {
         self.total.in_system - self.queued - self.waiting
     }
@@ -83,6 +87,14 @@ impl Balance {
         let until = self.since.checked_add(RUN_MAX).ok()?;
         (until > now).then_some(until)
     }
+}
+
+/// Returns about how many webhooks so many messages of raw queues hold: as many as the ledger has in the
+/// system (`in_system`), if that can be. RabbitMQ counts messages, and each holds from one webhook to
+/// `receiver.bundle_max`.
+pub(super) fn webhooks_in(messages: i64, in_system: i64, config: &Config) -> i64 {
+    let bundle_max = i64::try_from(config.receiver.bundle_max).unwrap_or(i64::MAX);
+    in_system.clamp(messages, messages.saturating_mul(bundle_max))
 }
 
 /// Returns the sources with webhooks in the system that have none of the raw queues that are known: they were

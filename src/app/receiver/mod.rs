@@ -4,6 +4,7 @@
 //! here waits without a limit, and nothing parses the body.
 
 mod body;
+pub mod gather;
 mod refusal;
 mod request;
 pub mod sink;

@@ -1,11 +1,8 @@
 //! Storing webhooks: the raw exchange with a confirm, or a fake in tests.
 
-use std::{
-    future::Future,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{future::Future, sync::Arc};
 
+use super::gather::Gatherer;
 use crate::{
     app::{
         ledger::{Books, Open},
@@ -17,10 +14,7 @@ use crate::{
         webhook::Webhook,
     },
     edge::{
-        amqp::{
-            publish::{PublishError, Publisher},
-            routes,
-        },
+        amqp::publish::{PublishError, Publisher},
         trouble::Trouble,
     },
 };
@@ -69,15 +63,15 @@ pub enum SinkError {
 /// The raw exchange behind a publisher.
 pub struct RawExchangeSink {
     publisher: Publisher,
+    gatherer: Gatherer,
     books: Arc<Books>,
     shards: Shards,
-    patience: Duration,
 }
 
 impl RawExchangeSink {
-    /// Creates a sink that waits at most `patience` for a confirm, as long as the receiver itself waits.
-    pub fn new(publisher: Publisher, books: Arc<Books>, shards: Shards, patience: Duration) -> Self {
-        Self { publisher, books, shards, patience }
+    /// Creates a sink. `gatherer` publishes by `publisher`.
+    pub fn new(publisher: Publisher, gatherer: Gatherer, books: Arc<Books>, shards: Shards) -> Self {
+        Self { publisher, gatherer, books, shards }
     }
 }
 
@@ -97,9 +91,7 @@ impl RawSink for RawExchangeSink {
         let shard = self.shards.shard_of(&webhook);
         let history = History::default();
         let queued = QueuedWebhook { webhook, content_type, entry, shard, trace: span, history };
-        let mut publication = routes::accept(&queued);
-        publication.not_after = Instant::now() + self.patience;
-        self.publisher.publish(publication, self.patience).await.map_err(|error| match error {
+        self.gatherer.publish(queued).await.map_err(|error| match error {
             PublishError::NotSent(Trouble::Late) | PublishError::Unknown => SinkError::TimedOut,
             PublishError::NotSent(trouble) => SinkError::Unavailable(trouble),
             PublishError::Refused => SinkError::Refused,

@@ -178,12 +178,17 @@ impl Processor {
         let attempt = delivery.queued.history.attempt;
         let begin = |tracer| DeliveryTrace::begin(tracer, &delivery.queued);
         let trace = self.tracer.as_ref().and_then(begin);
-        let (plan, life) = match self.plan(&delivery, trace.as_deref()).await {
-            Ok(plan) => {
-                let life = Life::of_webhook(attempt, self.schedule.clone(), plan.body, plan.messages.len());
-                (plan, life)
+        let schedule = self.schedule.clone();
+        let (plan, life) = if delivery.came_back {
+            (Plan::empty(), Life::of_one_that_came_back(attempt, schedule))
+        } else {
+            match self.plan(&delivery, trace.as_deref()).await {
+                Ok(plan) => {
+                    let life = Life::of_webhook(attempt, schedule, plan.body, plan.messages.len());
+                    (plan, life)
+                }
+                Err(fault) => (Plan::empty(), Life::of_fault(attempt, schedule, fault)),
             }
-            Err(fault) => (Plan::empty(), Life::of_fault(attempt, self.schedule.clone(), fault)),
         };
         faults::at(Point::Taken);
         InWork { delivery, plan, life, began, acked: false, refused: false, trouble: None, trace }

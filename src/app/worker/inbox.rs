@@ -12,7 +12,7 @@ const BATCH_BYTES: usize = 1 << 20;
 
 /// What one raw queue has delivered and its lane has not begun.
 pub(super) struct Inbox<'a> {
-    /// Never more than the prefetch.
+    /// About as many as the prefetch at most.
     waiting: VecDeque<Delivery>,
     /// The number of deliveries whose bodies had no room.
     parked: usize,
@@ -41,7 +41,7 @@ impl<'a> Inbox<'a> {
 
     /// Takes a delivery that has arrived; without its body if that has no room.
     pub(super) fn add(&mut self, delivery: Delivery, queue: &RawQueue) {
-        self.memory.arrived(size(&delivery));
+        self.memory.arrived(size(&delivery), delivery.place == 0);
         self.waiting.push_back(delivery);
         if self.memory.is_over()
             && let Some(newest) = self.waiting.pop_back()

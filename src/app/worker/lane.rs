@@ -64,8 +64,8 @@ impl Common {
         let Self { newest, fairness, memory, connection } = self.clone();
         let processor = newest.borrow().clone();
         let memory = memory.lane(processor.config.worker.prefetch);
-        let prefetch = memory.prefetch();
-        let consumer = RawConsumer::open(&connection, source.clone(), shard, provider, prefetch).await?;
+        let messages = memory.messages();
+        let consumer = RawConsumer::open(&connection, source.clone(), shard, provider, messages).await?;
         let metrics = processor.metrics.of_source(&source);
         let queue = RawQueue { settler: consumer.settler(), metrics, source };
         Ok(Lane { queue, consumer, newest, fairness, release, stop, memory, connection })
@@ -109,9 +109,9 @@ impl Lane {
                 () = self.release.cancelled() => return Ok(()),
                 () = self.memory.change_prefetch() => {}
             }
-            let prefetch = self.memory.prefetch();
-            tracing::debug!(source = %self.queue.source, prefetch, "the prefetch changes");
-            self.consumer = self.consumer.again(&self.connection, prefetch).await?;
+            let messages = self.memory.messages();
+            tracing::debug!(source = %self.queue.source, messages, "the prefetch changes");
+            self.consumer = self.consumer.again(&self.connection, messages).await?;
             self.queue.settler = self.consumer.settler();
         }
         Ok(())

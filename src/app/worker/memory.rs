@@ -4,6 +4,9 @@
 //! that has no room is dropped as it arrives. The lane then finishes what it has and begins anew on another
 //! channel, so that the broker requeues the rest, which costs each of those one of `retry.delivery_limit`.
 //! From then on it asks for no more than its share holds if each body is as large as the largest of late.
+//!
+//! The prefetch is counted in webhooks, and RabbitMQ counts messages. So a lane asks for fewer messages where
+//! they are bundles.
 
 use std::sync::{
     Arc,
@@ -26,6 +29,9 @@ const OVERHEAD: usize = 1 << 10;
 
 /// Deliveries after which an earlier size no longer counts.
 const MANY: usize = 512;
+
+/// Webhooks after which it is known how many a message holds.
+const MANY_BUNDLED: usize = 2_048;
 
 /// The memory of a worker.
 #[derive(Debug)]
@@ -51,8 +57,13 @@ pub(super) struct LaneMemory {
     waiting: usize,
     working: usize,
     sizes: Sizes,
+    bundles: Bundles,
+    /// The most webhooks to hold.
     prefetch_max: u16,
+    /// The number of webhooks to hold: fewer after bodies had no room.
     prefetch: u16,
+    /// The number of messages that the broker was asked for.
+    messages: u16,
     /// Set while there are deliveries that had no room.
     parked: bool,
 }
@@ -63,6 +74,14 @@ struct Sizes {
     now: usize,
     before: usize,
     count: usize,
+}
+
+/// The webhooks in a message, on average, of late.
+#[derive(Debug)]
+struct Bundles {
+    mean: usize,
+    webhooks: usize,
+    messages: usize,
 }
 
 impl Memory {
@@ -89,8 +108,17 @@ impl Memory {
 
     /// Returns the part of a lane.
     pub(super) fn lane(self: &Arc<Self>, prefetch_max: u16) -> LaneMemory {
-        let (all, sizes, prefetch) = (self.clone(), Sizes::default(), prefetch_max);
-        LaneMemory { all, waiting: 0, working: 0, sizes, prefetch_max, prefetch, parked: false }
+        LaneMemory {
+            all: self.clone(),
+            waiting: 0,
+            working: 0,
+            sizes: Sizes::default(),
+            bundles: Bundles::default(),
+            prefetch_max,
+            prefetch: prefetch_max,
+            messages: prefetch_max,
+            parked: false,
+        }
     }
 }
 
@@ -110,12 +138,12 @@ impl LaneMemory {
         body.len() + OVERHEAD
     }
 
-    /// Returns the number of deliveries to ask the broker for.
-    pub(super) fn prefetch(&self) -> u16 {
-        self.prefetch
+    /// Returns the number of messages to ask the broker for.
+    pub(super) fn messages(&self) -> u16 {
+        self.messages
     }
 
-    /// Returns how many of them may be in work: half where memory is short, so that the next ones arrive
+    /// Returns how many webhooks may be in work: half where memory is short, so that the next ones arrive
     /// meanwhile.
     pub(super) fn concurrency_max(&self) -> usize {
         if self.prefetch == self.prefetch_max { usize::MAX } else { usize::from(self.prefetch.div_ceil(2)) }
@@ -127,11 +155,14 @@ impl LaneMemory {
     }
 
     /// Returns whether the prefetch must change: there were deliveries without room, or it is much smaller
-    /// than it need be since there were, or than it may be now.
+    /// than it need be since there were, or than it may be now; or messages hold far more or fewer webhooks
+    /// than before.
     pub(super) fn wants_other_prefetch(&self) -> bool {
         let [now, max] = [self.prefetch, self.prefetch_max].map(u32::from);
         let can_grow = || u32::from(self.fitting()) >= max.min(now * 2);
-        self.parked || now > max || (now < max && can_grow())
+        let [asked, wanted] = [self.messages, self.bundles.holding(self.prefetch)].map(u32::from);
+        let differ = asked >= wanted * 2 || wanted >= asked * 2;
+        self.parked || now > max || (now < max && can_grow()) || differ
     }
 
     /// Changes the prefetch. A lane whose share holds no single body waits until half of the memory is free.
@@ -141,6 +172,7 @@ impl LaneMemory {
         }
         self.parked = false;
         self.prefetch = self.fitting();
+        self.messages = self.bundles.holding(self.prefetch);
     }
 
     fn fitting(&self) -> u16 {
@@ -148,9 +180,11 @@ impl LaneMemory {
         u16::try_from(fitting).unwrap_or(u16::MAX).clamp(1, self.prefetch_max)
     }
 
-    /// Notes a delivery of `size` that has arrived and waits now.
-    pub(super) fn arrived(&mut self, size: usize) {
+    /// Notes a delivery of `size` that has arrived and waits now. `is_first` says whether it is the first of
+    /// its message.
+    pub(super) fn arrived(&mut self, size: usize, is_first: bool) {
         self.sizes.note(size);
+        self.bundles.note(is_first);
         self.waiting += size;
         self.all.waiting.taken.fetch_add(size, Ordering::Relaxed);
         self.all.shown.add(size);
@@ -243,6 +277,27 @@ impl Sizes {
     }
 }
 
+impl Default for Bundles {
+    fn default() -> Self {
+        Self { mean: 1, webhooks: 0, messages: 0 }
+    }
+}
+
+impl Bundles {
+    fn note(&mut self, is_first: bool) {
+        self.webhooks += 1;
+        self.messages += usize::from(is_first);
+        if self.webhooks == MANY_BUNDLED {
+            *self = Self { mean: self.webhooks / self.messages.max(1), ..Self::default() };
+        }
+    }
+
+    /// Returns the number of messages that hold so many webhooks.
+    fn holding(&self, webhooks: u16) -> u16 {
+        u16::try_from(usize::from(webhooks) / self.mean).unwrap_or(u16::MAX).max(1)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::{
@@ -266,28 +321,28 @@ mod tests {
     fn a_lane_that_had_no_room_asks_for_what_its_share_holds() {
         for (lanes, prefetch) in [(1, 63), (5, 12), (20, 3), (1_000, 1)] {
             let mut lane = memory(lanes).lane(512);
-            assert!(lane.prefetch() == 512 && !lane.wants_other_prefetch());
-            lane.arrived(MIB + OVERHEAD);
+            assert!(lane.messages() == 512 && !lane.wants_other_prefetch());
+            lane.arrived(MIB + OVERHEAD, true);
             lane.dropped(MIB + OVERHEAD);
             assert!(lane.wants_other_prefetch() && is_ready(&mut pin!(lane.change_prefetch())));
-            assert_eq!(lane.prefetch(), prefetch, "{lanes} lanes");
+            assert_eq!(lane.messages(), prefetch, "{lanes} lanes");
         }
     }
 
     #[test]
     fn the_prefetch_grows_again_with_bodies_that_are_smaller() {
         let mut lane = memory(5).lane(512);
-        lane.arrived(MIB);
+        lane.arrived(MIB, true);
         lane.dropped(MIB);
         assert!(is_ready(&mut pin!(lane.change_prefetch())));
         let mut see = |size, count| {
             let changes = (0..count).filter_map(|_| {
-                lane.arrived(size);
+                lane.arrived(size, true);
                 lane.begin(size);
                 lane.finished(size);
                 let changes = lane.wants_other_prefetch();
                 changes.then(|| assert!(is_ready(&mut pin!(lane.change_prefetch()))));
-                changes.then(|| lane.prefetch())
+                changes.then(|| lane.messages())
             });
             changes.collect::<Vec<_>>()
         };
@@ -301,8 +356,8 @@ mod tests {
     fn what_has_no_room_is_dropped_from_the_lanes_that_have_more_than_their_share() {
         let all = memory(4);
         let (mut small, mut large) = (all.lane(512), all.lane(512));
-        small.arrived(MIB);
-        (0..70).for_each(|_| large.arrived(MIB));
+        small.arrived(MIB, true);
+        (0..70).for_each(|_| large.arrived(MIB, true));
         assert!(large.is_over() && !small.is_over());
         let dropped = std::iter::from_fn(|| large.is_over().then(|| large.dropped(MIB))).count();
         assert_eq!(dropped, 7);
@@ -314,8 +369,8 @@ mod tests {
     fn a_lane_begins_anew_when_half_is_free() {
         let all = memory(2);
         let (mut lane, mut other) = (all.lane(512), all.lane(512));
-        lane.arrived(41 * MIB);
-        other.arrived(33 * MIB);
+        lane.arrived(41 * MIB, true);
+        other.arrived(33 * MIB, true);
         other.dropped(33 * MIB);
         assert!(other.wants_other_prefetch());
         let mut room = pin!(other.change_prefetch());
@@ -328,8 +383,8 @@ mod tests {
     fn work_begins_while_it_has_room_and_one_is_always_in_work() {
         let all = memory(4);
         let (mut one, mut two) = (all.lane(512), all.lane(512));
-        one.arrived(60 * MIB);
-        two.arrived(4 * MIB);
+        one.arrived(60 * MIB, true);
+        two.arrived(4 * MIB, true);
         assert!(one.can_begin(20 * MIB), "one that has no room at all must still be processed");
         one.begin(7 * MIB);
         assert!(one.can_begin(MIB) && !one.can_begin(2 * MIB), "half of the room is left for others");
@@ -346,7 +401,7 @@ mod tests {
     fn a_memory_that_changes_its_size_and_a_prefetch_that_changes_its_maximum_count_at_once() {
         let all = memory(1);
         let mut lane = all.lane(512);
-        lane.arrived(40 * MIB);
+        lane.arrived(40 * MIB, true);
         assert!(!lane.is_over());
         all.resize(64 * MIB, 1);
         assert!(lane.is_over());
@@ -355,15 +410,36 @@ mod tests {
             lane.set_prefetch_max(prefetch);
             lane.sizes = Sizes::default();
             assert!(lane.wants_other_prefetch() && is_ready(&mut pin!(lane.change_prefetch())));
-            assert_eq!(lane.prefetch(), prefetch);
+            assert_eq!(lane.messages(), prefetch);
         }
+    }
+
+    #[test]
+    fn the_prefetch_counts_webhooks_however_many_are_in_a_message() {
+        let mut lane = memory(1).lane(512);
+        let mut see = |per_message: usize| {
+            let changes = (0..MANY_BUNDLED).filter_map(|n| {
+                lane.arrived(1_000, n.is_multiple_of(per_message));
+                lane.begin(1_000);
+                lane.finished(1_000);
+                let changes = lane.wants_other_prefetch();
+                changes.then(|| assert!(is_ready(&mut pin!(lane.change_prefetch()))));
+                changes.then(|| lane.messages())
+            });
+            changes.collect::<Vec<_>>()
+        };
+        assert_eq!(see(16), [32]);
+        assert!(see(12).is_empty(), "that is about as many");
+        assert_eq!(see(64), [8]);
+        assert_eq!(see(1), [512]);
+        assert_eq!(lane.concurrency_max(), usize::MAX, "no body lacked room");
     }
 
     #[test]
     fn a_lane_that_ends_leaves_nothing_behind() {
         let all = memory(2);
         let mut lane = all.lane(512);
-        lane.arrived(3 * MIB);
+        lane.arrived(3 * MIB, true);
         lane.begin(MIB);
         drop(lane);
         assert_eq!((all.waiting.taken(), all.working.taken()), (0, 0));

@@ -22,6 +22,8 @@ pub enum Outcome {
     Busy,
     /// A downstream queue refused an event because it is full: retried later, at the cost of no attempt.
     Refused,
+    /// It is of a bundle that came back, and goes on alone: retried later, at the cost of no attempt.
+    CameBack,
     /// The message itself failed.
     Failed(Fault),
 }
@@ -68,7 +70,9 @@ impl Disposition {
         match outcome {
             Outcome::Published { messages } => Self::Done { messages },
             Outcome::AlreadyDone { other_body } => Self::Duplicate { other_body },
-            Outcome::Busy | Outcome::Refused => Self::Retry { tier: schedule.wait(), attempt, error: None },
+            Outcome::Busy | Outcome::Refused | Outcome::CameBack => {
+                Self::Retry { tier: schedule.wait(), attempt, error: None }
+            }
             Outcome::Failed(fault) => Self::after(fault, attempt.next(), schedule),
         }
     }
@@ -163,8 +167,8 @@ mod tests {
     }
 
     #[test]
-    fn waiting_for_another_or_for_a_full_queue_costs_no_attempt() {
-        for outcome in [Outcome::Busy, Outcome::Refused] {
+    fn waiting_without_a_fault_costs_no_attempt() {
+        for outcome in [Outcome::Busy, Outcome::Refused, Outcome::CameBack] {
             let disposition = Disposition::decide(outcome, Attempt(7), &schedule());
             let tier = schedule().wait();
             assert_eq!(disposition, Disposition::Retry { tier, attempt: Attempt(7), error: None });

@@ -12,6 +12,7 @@
 //!   └─key unreadable─┐
 //! cannot be read ────┴─────────────────→ send on ───────────→ ack           retry
 //!                                           └─→ note it ────→ ack           dead letter
+//! of a bundle that came back ──────────→ send on ───────────→ ack           retry, costs no attempt
 //! ```
 
 use std::{ops::Deref, time::Duration};
@@ -129,6 +130,14 @@ impl<S: Deref<Target = Schedule>> Life<S> {
     pub fn of_fault(attempt: Attempt, schedule: S, fault: Fault) -> Self {
         let mut life = Self::of_webhook(attempt, schedule, BodyHash::from(0), 0);
         life.state = life.decided(Outcome::Failed(fault));
+        life
+    }
+
+    /// Begins with a webhook of a bundle that came back. It is not read: it may be the one that killed its
+    /// worker, and must not take the others with it again.
+    pub fn of_one_that_came_back(attempt: Attempt, schedule: S) -> Self {
+        let mut life = Self::of_webhook(attempt, schedule, BodyHash::from(0), 0);
+        life.state = life.decided(Outcome::CameBack);
         life
     }
 

@@ -1,5 +1,6 @@
 //! One delivery: the webhook in its queue, its faults, its steps, and the decision about it.
 
+pub mod bundle;
 pub mod canary;
 pub mod disposition;
 pub mod fault;

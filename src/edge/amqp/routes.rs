@@ -13,6 +13,7 @@ use super::{
 };
 use crate::core::{
     delivery::{
+        bundle,
         disposition::Disposition,
         fault::{Attempt, Reason},
         queued::QueuedWebhook,
@@ -32,6 +33,20 @@ const SEND_WITHIN: Duration = Duration::from_secs(3600);
 /// Returns the message that brings a new webhook in.
 pub fn accept(queued: &QueuedWebhook) -> Publication {
     publication(queued, names::RAW_EXCHANGE.to_owned())
+}
+
+/// Returns the message that brings new webhooks of one raw queue in: a bundle if they are several. None for
+/// no webhook.
+pub fn accept_together(webhooks: &[QueuedWebhook]) -> Option<Publication> {
+    match webhooks {
+        [] => None,
+        [alone] => Some(accept(alone)),
+        [first, ..] => Some(Publication {
+            properties: message::bundle_properties(webhooks.len(), first.webhook.received_at),
+            body: bundle::write(webhooks).into(),
+            ..accept(first)
+        }),
+    }
 }
 
 /// Returns the message that a disposition sends the webhook on with, if any.

@@ -18,7 +18,7 @@ pub struct QueueDepths<'a> {
     /// Dead letters by source.
     pub dead: Vec<(&'a SourceName, u32)>,
     /// Webhooks in raw queues, by source or [`UNKNOWN_SOURCE`](super::UNKNOWN_SOURCE).
-    pub raw: BTreeMap<&'a str, u32>,
+    pub raw: BTreeMap<&'a str, i64>,
     /// Webhooks in delay queues.
     pub delayed: Vec<(Tier, u32)>,
     /// Messages in the queues of subscriptions and in others that should be empty.
@@ -46,7 +46,8 @@ impl QueueMetrics {
             raw: registry.gauges(
                 "hookswitch_backlog_webhooks",
                 "Webhooks ready in the raw queues of each source, not taken by a worker, read by every \
-                 worker",
+                 worker; where messages are bundles, as many as the ledger says, which counts those with \
+                 workers too, and at least the number of messages",
             ),
             delayed: registry.gauges(
                 "hookswitch_delayed_webhooks",
@@ -73,7 +74,7 @@ impl QueueMetrics {
         }
         self.raw.clear();
         for (source, depth) in &depths.raw {
-            self.raw.get_or_create(&SourceLabels { source: (*source).to_owned() }).set((*depth).into());
+            self.raw.get_or_create(&SourceLabels { source: (*source).to_owned() }).set(*depth);
         }
         self.delayed.clear();
         for (tier, depth) in &depths.delayed {

@@ -60,6 +60,7 @@ pub struct ReceiverMetrics {
     received: Family<AnswerLabels, Counter>,
     refused: Family<RefusalLabels, Counter>,
     accept_seconds: Family<SourceLabels, Histogram>,
+    messages: Family<SourceLabels, Counter>,
     last_received: Family<SourceLabels, Gauge>,
     in_flight: Gauge,
     headers_left_out: Family<SourceLabels, Counter>,
@@ -78,6 +79,11 @@ impl ReceiverMetrics {
                 "hookswitch_accept_seconds",
                 "Time from a webhook request's headers to its answer 200, including the broker's confirm",
                 || Histogram::new(ACCEPT_SECONDS),
+            ),
+            messages: registry.counters(
+                "hookswitch_raw_messages_total",
+                "Messages with webhooks that the broker has confirmed; the busier a raw queue, the more \
+                 webhooks share one",
             ),
             last_received: registry.gauges(
                 "hookswitch_last_received_timestamp_seconds",
@@ -99,6 +105,7 @@ impl ReceiverMetrics {
             self.series_of(source.as_str(), &STATUSES);
             let labels = SourceLabels { source: source.to_string() };
             drop(self.accept_seconds.get_or_create(&labels));
+            drop(self.messages.get_or_create(&labels));
             drop(self.last_received.get_or_create(&labels));
             drop(self.headers_left_out.get_or_create(&labels));
         }
@@ -123,6 +130,11 @@ impl ReceiverMetrics {
             self.accept_seconds.get_or_create(&labels).observe(seconds);
             self.last_received.get_or_create(&labels).set(Timestamp::now().as_second());
         }
+    }
+
+    /// Counts a message with webhooks of a source that the broker has confirmed.
+    pub fn stored(&self, source: &SourceName) {
+        self.messages.get_or_create(&SourceLabels { source: source.to_string() }).inc();
     }
 
     /// Counts a request that was refused. `refusal` is one of [`REFUSALS`].

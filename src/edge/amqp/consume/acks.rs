@@ -1,7 +1,7 @@
 //! Settling deliveries: one ack can stand for many.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -9,6 +9,7 @@ use lapin::{Channel, options::BasicAckOptions};
 use tokio_util::sync::CancellationToken;
 
 use super::delivery::Delivery;
+use crate::faults::{self, Mutant};
 
 /// Settles the deliveries of one consumer; cheap to clone.
 #[derive(Clone, Debug)]
@@ -22,16 +23,27 @@ pub struct Settler {
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
-/// The tags of the deliveries that were given out and are not acked.
+/// The tags of the messages that were given out and are not acked. A message is one delivery, or several: it
+/// is settled when all of them are.
 ///
 /// An ack costs the worker and the broker more than most other steps for a message, and one ack can cover
-/// many deliveries. So a settled delivery waits for older ones, unless it or they were left alone.
+/// many messages. So a settled message waits for older ones, unless it or they were left alone.
 #[derive(Debug, Default)]
 struct Tags {
-    /// Unsettled deliveries, and whether each was left alone.
-    open: BTreeMap<u64, bool>,
-    /// Settled deliveries that wait for an older one.
+    open: BTreeMap<u64, Open>,
+    /// Settled messages that wait for an older one.
     settled: BTreeSet<u64>,
+}
+
+/// A message that is not settled.
+#[derive(Debug, Default)]
+struct Open {
+    /// The number of its deliveries that are not settled.
+    deliveries: usize,
+    /// One of its deliveries was left alone.
+    is_alone: bool,
+    /// One of its deliveries goes back to the queue, and so the message does.
+    goes_back: bool,
 }
 
 /// The acks to write.
@@ -44,12 +56,31 @@ struct Acks {
 }
 
 impl Tags {
-    fn give_out(&mut self, tag: u64) {
-        self.open.insert(tag, false);
+    fn give_out(&mut self, tag: u64, deliveries: usize) {
+        self.open.insert(tag, Open { deliveries, ..Open::default() });
     }
 
     fn leave_alone(&mut self, tag: u64) {
-        self.open.entry(tag).and_modify(|alone| *alone = true);
+        self.open.entry(tag).and_modify(|open| open.is_alone = true);
+    }
+
+    /// Never acks the message of this delivery.
+    fn abandon(&mut self, tag: u64) -> Option<&mut Open> {
+        let open = self.open.get_mut(&tag)?;
+        (open.is_alone, open.goes_back) = (true, true);
+        Some(open)
+    }
+
+    /// Gives deliveries back. Returns the messages that go back now: those of which no delivery is in work.
+    fn give_back(&mut self, tags: impl Iterator<Item = u64>) -> Vec<u64> {
+        let gives_back = |tag: &u64| {
+            let open = self.abandon(*tag);
+            open.is_some_and(|open| {
+                open.deliveries -= 1;
+                open.deliveries == 0
+            })
+        };
+        tags.filter(gives_back).collect()
     }
 
     fn settle(&mut self, tags: impl Iterator<Item = u64>) -> Acks {
@@ -57,14 +88,19 @@ impl Tags {
         // dead-lettered or sent on a second time. So it is acked at once.
         let mut at_once = Vec::new();
         for tag in tags {
-            match self.open.remove(&tag) {
-                Some(true) => at_once.push(tag),
-                Some(false) => drop(self.settled.insert(tag)),
-                None => {}
+            let Entry::Occupied(mut open) = self.open.entry(tag) else { continue };
+            open.get_mut().deliveries -= 1;
+            let is_settled = open.get().deliveries == 0 || faults::is(Mutant::AckBundleEarly);
+            if is_settled && !open.get().goes_back {
+                if open.remove().is_alone {
+                    at_once.push(tag);
+                } else {
+                    self.settled.insert(tag);
+                }
             }
         }
         let oldest = self.open.keys().next().copied().unwrap_or(u64::MAX);
-        let in_step = self.open.iter().find(|(_, alone)| !**alone).map_or(u64::MAX, |(tag, _)| *tag);
+        let in_step = self.open.iter().find(|(_, open)| !open.is_alone).map_or(u64::MAX, |(tag, _)| *tag);
         let waiting = self.settled.split_off(&in_step);
         let between = self.settled.split_off(&oldest);
         let through = std::mem::replace(&mut self.settled, waiting).pop_last();
@@ -78,9 +114,15 @@ impl Settler {
         Self { channel, gone: CancellationToken::new(), tags: Arc::default(), turn: Arc::default() }
     }
 
-    /// Records a delivery as given out.
-    pub(super) fn give_out(&self, tag: u64) {
-        self.tags().give_out(tag);
+    /// Records a message as given out, as so many deliveries.
+    pub(super) fn give_out(&self, tag: u64, deliveries: usize) {
+        self.tags().give_out(tag, deliveries);
+    }
+
+    /// Gives back deliveries that are not in work. Returns the tags to nack: the messages of which no delivery
+    /// is in work. The others go back when the channel closes.
+    pub(super) fn give_back<'a>(&self, deliveries: impl Iterator<Item = &'a Delivery>) -> Vec<u64> {
+        self.tags().give_back(deliveries.map(|delivery| delivery.tag))
     }
 
     /// Takes deliveries out of the common order: their acks wait for no other delivery, and no other waits
@@ -90,7 +132,8 @@ impl Settler {
         deliveries.for_each(|delivery| tags.leave_alone(delivery.tag));
     }
 
-    /// Acks deliveries, or leaves that to the ack of an older delivery that is not settled yet. Returns false
+    /// Settles deliveries. Acks the messages that are settled with them, or leaves that to the ack of an older
+    /// message that is not settled yet. Returns false
     /// if an ack could not be written; then the broker redelivers the messages.
     ///
     /// Uses `Channel::basic_ack` rather than the delivery's own acker, which costs one more task.
@@ -107,10 +150,10 @@ impl Settler {
         written
     }
 
-    /// Drops a delivery, which stays unsettled: the broker requeues it when the channel closes. No ack covers
-    /// it.
+    /// Drops a delivery, which stays unsettled: the broker requeues its message when the channel closes. No
+    /// ack covers it.
     pub fn abandon(&self, delivery: Delivery) {
-        self.tags().leave_alone(delivery.tag);
+        self.tags().abandon(delivery.tag);
     }
 
     fn tags(&self) -> MutexGuard<'_, Tags> {
@@ -135,7 +178,7 @@ mod tests {
     #[test]
     fn one_ack_covers_all_that_wait_for_the_oldest() {
         let mut tags = Tags::default();
-        (1..=6).for_each(|tag| tags.give_out(tag));
+        (1..=6).for_each(|tag| tags.give_out(tag, 1));
         assert_eq!(tags.settle([2, 4].into_iter()), acks(None, &[]));
         assert_eq!(tags.settle([1].into_iter()), acks(2, &[]));
         assert_eq!(tags.settle([6, 3].into_iter()), acks(4, &[]));
@@ -146,7 +189,7 @@ mod tests {
     #[test]
     fn no_delivery_waits_for_one_that_is_left_alone() {
         let mut tags = Tags::default();
-        (1..=6).for_each(|tag| tags.give_out(tag));
+        (1..=6).for_each(|tag| tags.give_out(tag, 1));
         tags.leave_alone(2);
         assert_eq!(tags.settle([1, 3, 5].into_iter()), acks(1, &[3]));
         assert_eq!(tags.settle([4].into_iter()), acks(None, &[4, 5]));
@@ -158,9 +201,32 @@ mod tests {
     #[test]
     fn no_ack_covers_a_delivery_that_is_abandoned() {
         let mut tags = Tags::default();
-        (1..=6).for_each(|tag| tags.give_out(tag));
-        tags.leave_alone(3);
+        (1..=6).for_each(|tag| tags.give_out(tag, 1));
+        tags.abandon(3);
         assert_eq!(tags.settle([1, 2, 4, 5].into_iter()), acks(2, &[4, 5]));
-        assert_eq!(tags.settle([6].into_iter()), acks(None, &[6]));
+        assert_eq!(tags.settle([3, 6].into_iter()), acks(None, &[6]));
+    }
+
+    #[test]
+    fn a_bundle_is_acked_when_all_of_it_is_settled() {
+        let mut tags = Tags::default();
+        for (tag, deliveries) in [(1, 3), (2, 2), (3, 1)] {
+            tags.give_out(tag, deliveries);
+        }
+        assert_eq!(tags.settle([1, 2, 1, 3].into_iter()), acks(None, &[]));
+        tags.leave_alone(1);
+        assert_eq!(tags.settle([2].into_iter()), acks(None, &[2, 3]));
+        assert_eq!(tags.settle([1].into_iter()), acks(None, &[1]));
+    }
+
+    #[test]
+    fn a_bundle_goes_back_when_none_of_it_is_in_work() {
+        let mut tags = Tags::default();
+        for (tag, deliveries) in [(1, 2), (2, 2), (3, 2), (4, 1)] {
+            tags.give_out(tag, deliveries);
+        }
+        assert_eq!(tags.settle([1].into_iter()), acks(None, &[]));
+        assert_eq!(tags.give_back([1, 2, 3, 3].into_iter()), [1, 3], "one delivery of 2 is in work");
+        assert_eq!(tags.settle([2, 4].into_iter()), acks(None, &[4]), "2 goes back, and so do 1 and 3");
     }
 }

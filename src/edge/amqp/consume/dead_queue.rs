@@ -114,6 +114,8 @@ pub struct Held {
     pub letter: Letter,
     /// True if the message carries its id; otherwise the id is derived from the content.
     pub has_id: bool,
+    /// The letters in it, if it is a bundle that the broker moved as a whole. They have ids of their content.
+    pub bundle: Vec<Letter>,
     channel: Channel,
     tag: u64,
 }
@@ -186,6 +188,9 @@ impl<'a> Pass<'a> {
         };
         let delivery = delivery?;
         self.seen += 1;
+        let bundle = message::decode_bundle(&delivery.properties, &delivery.data).and_then(Result::ok);
+        let of_content = |queued| Letter { id: LetterId::of_content(&queued), queued };
+        let bundle = bundle.into_iter().flatten().map(of_content).collect();
         let (id, decoded) = message::decode_letter(&delivery.properties, delivery.data);
         let queued = match decoded {
             Ok(queued) => queued,
@@ -199,7 +204,7 @@ impl<'a> Pass<'a> {
             }
         };
         let letter = Letter { id: id.unwrap_or_else(|| LetterId::of_content(&queued)), queued };
-        Ok(Some(Held { letter, has_id: id.is_some(), channel, tag: delivery.delivery_tag }))
+        Ok(Some(Held { letter, has_id: id.is_some(), bundle, channel, tag: delivery.delivery_tag }))
     }
 
     /// Returns the source of the queue.

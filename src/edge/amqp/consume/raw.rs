@@ -83,15 +83,15 @@ impl RawConsumer {
             tokio::select! {
                 biased;
                 next = self.consumer.next(), if !ended => match next {
-                    Some(Ok(delivery)) => arrived(self.accept(delivery)),
+                    Some(Ok(message)) => self.accept(message, &mut arrived),
                     // After its cancel it just ends; what failed is said by the other future.
                     Some(Err(_)) | None => ended = true,
                 },
                 cancelled = &mut cancelling => break cancelled,
             }
         };
-        while let Some(Some(Ok(delivery))) = self.consumer.next().now_or_never() {
-            arrived(self.accept(delivery));
+        while let Some(Some(Ok(message))) = self.consumer.next().now_or_never() {
+            self.accept(message, &mut arrived);
         }
         cancelled.inspect_err(|_| self.settler.gone.cancel())
     }
@@ -110,7 +110,7 @@ impl RawConsumer {
         self.settler.clone()
     }
 
-    /// Waits for deliveries and returns all that have arrived; none when the channel is gone, for whatever
+    /// Waits for messages and returns the deliveries of all that have arrived; none when the channel is gone, for whatever
     /// cause.
     pub async fn next(&mut self) -> Option<Vec<Delivery>> {
         // lapin reports the end once, and that may have been right behind the last deliveries.
@@ -118,20 +118,25 @@ impl RawConsumer {
             return None;
         }
         let first = self.consumer.next().await;
-        let mut deliveries = vec![self.read(first)?];
+        let mut deliveries = Vec::new();
+        self.read(first, &mut deliveries)?;
         while let Some(next) = self.consumer.next().now_or_never() {
-            match self.read(next) {
-                Some(delivery) => deliveries.push(delivery),
-                // The channel is gone; the next call returns none.
-                None => break,
-            }
+            // If the channel is gone, the next call returns none.
+            let Some(()) = self.read(next, &mut deliveries) else { break };
         }
         Some(deliveries)
     }
 
-    fn read(&self, next: Option<lapin::Result<lapin::message::Delivery>>) -> Option<Delivery> {
+    fn read(
+        &self,
+        next: Option<lapin::Result<lapin::message::Delivery>>,
+        deliveries: &mut Vec<Delivery>,
+    ) -> Option<()> {
         match next {
-            Some(Ok(delivery)) => Some(self.accept(delivery)),
+            Some(Ok(message)) => {
+                self.accept(message, |delivery| deliveries.push(delivery));
+                Some(())
+            }
             Some(Err(error)) => {
                 tracing::warn!(source = %self.source, %error, "the consumer of a raw queue failed");
                 self.settler.gone.cancel();
@@ -144,24 +149,48 @@ impl RawConsumer {
         }
     }
 
-    fn accept(&self, mut delivery: lapin::message::Delivery) -> Delivery {
-        let tag = delivery.delivery_tag;
-        self.settler.give_out(tag);
-        if delivery.data.capacity() - delivery.data.len() > SPARE_MAX {
-            delivery.data.shrink_to_fit();
+    /// Hands over the deliveries of a message: one, or those of a bundle.
+    fn accept(&self, mut message: lapin::message::Delivery, mut arrived: impl FnMut(Delivery)) {
+        let (tag, redeliveries) = (message.delivery_tag, message::redeliveries(&message.properties));
+        if message.data.capacity() - message.data.len() > SPARE_MAX {
+            message.data.shrink_to_fit();
         }
-        let redeliveries = message::redeliveries(&delivery.properties);
-        let (mut queued, mut invalid) = match message::decode(&delivery.properties, delivery.data) {
+        let came_back = message.redelivered || redeliveries > 0;
+        let whole = match message::decode_bundle(&message.properties, &message.data) {
+            Some(Ok(webhooks)) => {
+                self.settler.give_out(tag, webhooks.len());
+                for (place, queued) in webhooks.into_iter().enumerate() {
+                    let is_long = message::is_long(&queued);
+                    let (queued, invalid) = self.check(queued, None, is_long);
+                    arrived(Delivery { queued, invalid, redeliveries, place, came_back, tag });
+                }
+                return;
+            }
+            Some(Err(invalid)) => Err((InvalidMessage::Bundle(invalid), message.data)),
+            None => message::decode(&message.properties, message.data),
+        };
+        self.settler.give_out(tag, 1);
+        let (queued, invalid) = match whole {
             Ok(queued) => (queued, None),
             Err((error, body)) => {
                 let now = Timestamp::now();
-                let queued = message::salvage(&delivery.properties, body, &self.source, self.provider, now);
+                let queued = message::salvage(&message.properties, body, &self.source, self.provider, now);
                 (queued, Some(error))
             }
         };
-        if message::may_grow(&delivery.properties)
-            && let Err(uncarriable) = carriable::check(&queued, self.frame_max)
-        {
+        let (queued, invalid) = self.check(queued, invalid, message::may_grow(&message.properties));
+        arrived(Delivery { queued, invalid, redeliveries, place: 0, came_back: false, tag });
+    }
+
+    /// Checks that a webhook can be sent on, and is of this queue. Makes it so if not, and says what was
+    /// wrong.
+    fn check(
+        &self,
+        mut queued: QueuedWebhook,
+        mut invalid: Option<InvalidMessage>,
+        may_be_too_large: bool,
+    ) -> (QueuedWebhook, Option<InvalidMessage>) {
+        if may_be_too_large && let Err(uncarriable) = carriable::check(&queued, self.frame_max) {
             // Sent on as it is, it would end the connection of the publisher, again and again.
             queued.webhook.headers = Headers::default();
             queued.history.past = Vec::new();
@@ -171,7 +200,7 @@ impl RawConsumer {
             let named = self.adopt(&mut queued);
             invalid.get_or_insert(InvalidMessage::OtherSource(named));
         }
-        Delivery { queued: QueuedWebhook { shard: self.shard, ..queued }, invalid, redeliveries, tag }
+        (QueuedWebhook { shard: self.shard, ..queued }, invalid)
     }
 
     /// Makes a webhook that names another source one of this queue's, and returns the other's name. Its place
@@ -185,12 +214,12 @@ impl RawConsumer {
     /// Stops consuming, and requeues what was delivered and is not being processed: `waiting`, and what
     /// [`RawConsumer::next`] has not returned yet.
     pub async fn stop(&mut self, waiting: impl IntoIterator<Item = Delivery>) {
-        let mut tags: Vec<u64> = waiting.into_iter().map(|delivery| delivery.tag).collect();
+        let mut waiting: Vec<Delivery> = waiting.into_iter().collect();
         // If this fails the channel is gone, and the broker requeues the messages anyway. So it does below.
-        if self.cancel(|delivery| tags.push(delivery.tag)).await.is_err() {
+        if self.cancel(|delivery| waiting.push(delivery)).await.is_err() {
             return;
         }
-        for tag in tags {
+        for tag in self.settler.give_back(waiting.iter()) {
             let options = BasicNackOptions { multiple: false, requeue: true };
             drop(self.settler.channel.basic_nack(tag, options).await);
         }

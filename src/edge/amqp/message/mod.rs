@@ -1,6 +1,6 @@
 //! Webhooks and events as AMQP messages: which property or header holds what.
 //!
-//! A webhook's [`Head`] is in one header of hookswitch's own. An event has no header but `traceparent`, which
+//! A webhook's [`Head`] is in one header of hookswitch's own, and a bundle's [`BundleHead`] too. An event has no header but `traceparent`, which
 //! all systems that trace messages know: its routing key, its properties and its envelope say the rest. The
 //! broker's headers (`x-…`) are never copied: RabbitMQ 3 and 4 interpret them differently when a client
 //! sends them.
@@ -20,6 +20,7 @@ use self::table::{long, number_of, string_of};
 use super::{frames::UNREADABLE, invalid::InvalidMessage, names};
 use crate::core::{
     delivery::{
+        bundle::{self, BundleHead, InvalidBundle},
         fault::Reason,
         head::Head,
         queued::{History, QueuedWebhook},
@@ -36,8 +37,14 @@ use crate::core::{
     webhook::{DeliveryId, Headers, SourceName, Webhook},
 };
 
-/// The header that holds the [`Head`] of a webhook.
+/// The header that holds the [`Head`] of a webhook or the [`BundleHead`] of a bundle.
 const HEAD: &str = "hookswitch";
+
+/// The type of a message that holds a webhook.
+const WEBHOOK: &str = "webhook";
+
+/// The type of a message that holds a bundle of webhooks.
+const BUNDLE: &str = "bundle";
 
 /// A head of this many bytes fits into the smallest frame, 40 KiB, even if it takes six times as many.
 const SHORT_HEAD: usize = 5 << 10;
@@ -59,12 +66,19 @@ fn with_head(queued: &QueuedWebhook, head: &Head<'_>) -> BasicProperties {
     let mut headers = FieldTable::default();
     headers.insert(HEAD.into(), long(&head.to_json()));
     let properties = persistent(&queued.webhook.delivery_id.to_string(), queued.webhook.received_at)
-        .with_type("webhook".into())
+        .with_type(WEBHOOK.into())
         .with_headers(headers);
     match queued.content_type.as_deref().filter(|text| text.len() <= SHORT_STRING_MAX) {
         Some(content_type) => properties.with_content_type(content_type.into()),
         None => properties,
     }
+}
+
+/// Returns the properties of the message of a bundle of `webhooks` webhooks.
+pub fn bundle_properties(webhooks: usize, now: Timestamp) -> BasicProperties {
+    let mut headers = FieldTable::default();
+    headers.insert(HEAD.into(), long(&BundleHead::of(webhooks).to_json()));
+    persistent(&Uuid::now_v7().to_string(), now).with_type(BUNDLE.into()).with_headers(headers)
 }
 
 /// Returns the properties of a record in the journal of jobs.
@@ -148,6 +162,26 @@ pub fn decode(properties: &BasicProperties, body: Vec<u8>) -> Decoded {
         Ok(queued) => Ok(with_body(queued, body)),
         Err(error) => Err((error, body)),
     }
+}
+
+/// Reads the webhooks of a message that is a bundle; none if it is no bundle.
+///
+/// # Errors
+/// [`InvalidBundle`]: it says that it is one, and cannot be taken apart.
+pub fn decode_bundle(
+    properties: &BasicProperties,
+    body: &[u8],
+) -> Option<Result<Vec<QueuedWebhook>, InvalidBundle>> {
+    properties.kind().as_ref().filter(|kind| kind.as_str() == BUNDLE)?;
+    let headers = properties.headers().as_ref()?;
+    let head = BundleHead::from_json(string_of(headers, HEAD)?.as_bytes())?;
+    let (mut read, reason) = (bundle::read(head, body), broker_reason(headers));
+    for queued in read.iter_mut().flatten() {
+        // As for a webhook alone: a message of its own could not carry it.
+        queued.content_type.take_if(|text| text.len() > SHORT_STRING_MAX);
+        queued.history.reason = queued.history.reason.or(reason);
+    }
+    Some(read)
 }
 
 /// Reads a dead letter's message. One of which a part is unreadable is a letter as well. The id is none if no
@@ -249,6 +283,11 @@ fn head_of(properties: &BasicProperties) -> Result<Head<'_>, InvalidMessage> {
 pub(super) fn may_grow(properties: &BasicProperties) -> bool {
     let head = properties.headers().as_ref().and_then(|headers| headers.inner().get(HEAD));
     !matches!(head, Some(AMQPValue::LongString(json)) if json.as_bytes().len() <= SHORT_HEAD)
+}
+
+/// Returns whether the head of a webhook from a bundle may be too long for a message of its own.
+pub(super) fn is_long(queued: &QueuedWebhook) -> bool {
+    bundle::weight(queued) - queued.webhook.body.len() > SHORT_HEAD || queued.history != History::default()
 }
 
 /// Returns how often the broker has delivered the message before. RabbitMQ counts that for quorum queues
