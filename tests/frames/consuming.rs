@@ -17,7 +17,7 @@ use hookswitch::{
         amqp::{
             self, Connection,
             consume::{delivery::Delivery, raw::RawConsumer},
-            message,
+            message, routes,
         },
         trouble::Trouble,
     },
@@ -52,8 +52,8 @@ fn config(peer: &Peer, redis: &str) -> Config {
     Config::load(Some(file.path()), &BTreeMap::new()).unwrap()
 }
 
-/// Delivers the webhook about call `n`.
-async fn deliver(link: &mut Link, to: &Heard, tag: u64, n: u64) {
+/// The webhook about call `n`.
+fn webhook(n: u64) -> QueuedWebhook {
     let body = format!(
         r#"{{"event_type":"call_initiated","timestamp_utc":1760084505,"payload":{{"call_id":{n},"from":"+905555555555","to":"+905555555554","direction":"outbound","source":"salprebox:SALPRE_AABBCCDD"}},"is_test":false}}"#
     );
@@ -65,14 +65,13 @@ async fn deliver(link: &mut Link, to: &Heard, tag: u64, n: u64) {
         headers: Headers::default(),
         body: body.into(),
     };
-    let queued = QueuedWebhook {
-        webhook,
-        content_type: None,
-        entry: None,
-        shard: Shard::FIRST,
-        trace: None,
-        history: History::default(),
-    };
+    let (shard, history) = (Shard::FIRST, History::default());
+    QueuedWebhook { webhook, content_type: None, entry: None, shard, trace: None, history }
+}
+
+/// Delivers the webhook about call `n`.
+async fn deliver(link: &mut Link, to: &Heard, tag: u64, n: u64) {
+    let queued = webhook(n);
     link.deliver(to, tag, &message::properties(&queued), &queued.webhook.body).await;
 }
 
@@ -159,6 +158,28 @@ async fn an_intake_whose_end_stands_behind_a_delivery_gives_the_delivery_and_end
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(soon("the delivery", intake.next()).await.map(|deliveries| deliveries.len()), Some(1));
     assert!(soon("the end", intake.next()).await.is_none());
+    end(connection, link).await;
+}
+
+#[tokio::test]
+async fn a_bundle_is_acked_when_all_of_it_is_settled_and_not_before() {
+    let peer = Peer::listen().await;
+    let (connection, mut intake, mut link, consuming, [one, two]) = consumer(&peer).await;
+    let bundle = routes::accept_together(&[webhook(3), webhook(4), webhook(5)]).unwrap();
+    link.deliver(&consuming, 3, &bundle.properties, &bundle.body).await;
+    deliver(&mut link, &consuming, 4, 6).await;
+    let mut taken = Vec::new();
+    while taken.len() < 4 {
+        taken.extend(soon("the bundle", intake.next()).await.unwrap());
+    }
+    assert_eq!(taken.iter().map(|delivery| delivery.place).collect::<Vec<_>>(), [0, 1, 2, 0]);
+    let settler = intake.settler();
+    assert!(settler.ack([&one, &two, &taken[1], &taken[3]].into_iter()).await);
+    assert_eq!(link.hear().await, acked(&consuming, 2));
+    assert!(settler.ack([&taken[0]].into_iter()).await);
+    let settling = async { assert!(settler.ack([&taken[2]].into_iter()).await) };
+    let ((), heard) = tokio::join!(settling, link.hear());
+    assert_eq!(heard, acked(&consuming, 4));
     end(connection, link).await;
 }
 

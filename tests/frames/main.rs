@@ -12,6 +12,7 @@
 mod consuming;
 #[path = "../support/frames.rs"]
 mod frames;
+mod gathering;
 #[path = "../support/peer.rs"]
 mod peer;
 mod publishing;

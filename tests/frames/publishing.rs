@@ -43,7 +43,7 @@ fn config(peer: &Peer, publish_channels: usize, confirm_timeout: Duration) -> Am
 }
 
 /// Connects a publisher with one channel.
-async fn connected(peer: &Peer, confirm_timeout: Duration) -> (Publisher, Link) {
+pub(super) async fn connected(peer: &Peer, confirm_timeout: Duration) -> (Publisher, Link) {
     let publisher = Publisher::start(config(peer, 1, confirm_timeout), "test", LinkMetrics::unexported());
     let link = next_link(peer, &publisher).await;
     (publisher, link)

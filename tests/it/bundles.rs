@@ -153,8 +153,10 @@ async fn a_poison_webhook_takes_none_of_its_bundle_with_it() {
 
 #[tokio::test]
 async fn a_worker_that_stops_gives_back_what_it_has_not_begun() {
-    let world = World::with("[worker]\nconcurrency = 8\nprefetch = 400").await;
-    let world = world.changed("delivery_limit = 5", "delivery_limit = 100").await;
+    let world = World::unapplied().await;
+    let world = world.changed("delivery_limit = 5\n", "delivery_limit = 100\n").await;
+    let small = "[worker]\nconcurrency = 8\nprefetch = 400\n[retry]\n";
+    let world = world.changed("[retry]\n", small).await;
     for n in 0..30 {
         publish(&world, &webhooks(n * 32..(n + 1) * 32)).await;
     }

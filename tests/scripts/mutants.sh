@@ -48,5 +48,6 @@ expect_caught ack_before_retry simulation
 expect_caught no_confirm frames
 expect_caught shared_channel frames
 expect_caught trust_returned frames
+expect_caught ack_bundle_early frames
 expect_caught remove_before_replay it "$replay"
 exit "$missed"
