@@ -33,6 +33,8 @@ use super::{
 const OUTSTANDING_MAX: usize = 4_000;
 /// Concurrent requests.
 const REQUESTS_MAX: usize = 256;
+/// Webhooks that are sent at the same time, so that several of a source share a message.
+const BURST: u64 = 24;
 /// Timeout of a request: that of the most impatient provider.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// Interval at which the ledger is synced to disk.
@@ -91,6 +93,7 @@ impl Sender {
         let mut sent = 0;
         while !stop.is_cancelled() {
             let due = u64::try_from(began.elapsed().as_micros()).unwrap() * self.rate / 1_000_000;
+            let due = due / BURST * BURST;
             while sent < due && !stop.is_cancelled() {
                 let place = self.outstanding.clone().acquire_owned();
                 let Some(Ok(place)) = stop.run_until_cancelled(place).await else { return };

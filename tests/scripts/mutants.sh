@@ -45,6 +45,7 @@ expect_caught ack_before_publish simulation
 expect_caught done_before_publish simulation
 expect_caught busy_is_duplicate simulation
 expect_caught ack_before_retry simulation
+expect_caught ack_bundle_early simulation
 expect_caught no_confirm frames
 expect_caught shared_channel frames
 expect_caught trust_returned frames

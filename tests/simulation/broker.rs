@@ -1,5 +1,8 @@
 //! A model of RabbitMQ: quorum queues with prefetch, redelivery and a delivery limit; delay queues that
 //! expire at their head; confirms only for what is kept.
+//!
+//! A bundle is one message for each of its webhooks here: they are published, delivered, acked and requeued
+//! together.
 
 use std::collections::VecDeque;
 
@@ -41,6 +44,10 @@ pub(crate) struct Message {
     pub(crate) delay: Time,
     pub(crate) expires: Time,
     pub(crate) given_out: u32,
+    /// The bundle that it is part of, by its first webhook's message.
+    pub(crate) bundle: Option<usize>,
+    /// Its life in a worker has acked it; the broker hears of that when all of its bundle are.
+    pub(crate) settled: bool,
 }
 
 /// The publisher of a message.
@@ -207,10 +214,27 @@ impl World<'_> {
         self.answer(op, confirmed, Answer::Confirmed);
     }
 
-    /// Puts a new copy of a message into a queue.
+    /// Returns the messages of a message's bundle, or just the message.
+    pub(crate) fn bundle_of(&self, message: usize) -> Vec<usize> {
+        let messages = &self.broker.messages;
+        match messages[message].bundle {
+            None => vec![message],
+            bundle => (0..messages.len()).filter(|other| messages[*other].bundle == bundle).collect(),
+        }
+    }
+
+    /// Puts a new copy of a message, or its bundle, into a queue.
     fn place(&mut self, message: usize, to: Place) {
-        self.webhooks[self.broker.messages[message].webhook].copies += 1;
-        self.enqueue(message, to);
+        let bundle = self.bundle_of(message);
+        for part in &bundle {
+            self.webhooks[self.broker.messages[*part].webhook].copies += 1;
+        }
+        let (last, others) = bundle.split_last().expect("it holds the message");
+        for other in others {
+            self.broker.messages[*other].place = to;
+            self.broker.raw[self.webhooks[self.broker.messages[*other].webhook].source].push_back(*other);
+        }
+        self.enqueue(*last, to);
     }
 
     fn enqueue(&mut self, message: usize, to: Place) {
@@ -245,9 +269,12 @@ impl World<'_> {
         if self.fault(self.plan.rates.moved_twice) {
             let twin = self.broker.make(self.broker.messages[message]);
             self.broker.messages[twin].given_out = 0;
+            self.broker.messages[twin].bundle = None;
             self.place(twin, to);
         }
         self.broker.messages[message].given_out = 0;
+        // What the broker makes a dead letter is taken apart by a reindex.
+        self.broker.messages[message].bundle = None;
         self.enqueue(message, to);
     }
 
@@ -282,26 +309,34 @@ impl World<'_> {
                 let Some(consumer) = &mut self.broker.consumers[worker] else { break };
                 consumer.unacked[source] += 1;
                 let conn = consumer.conn;
-                let Some(message) = self.broker.raw[source].pop_front() else { break };
-                self.broker.messages[message].place = Place::Unacked { worker, conn };
+                let Some(first) = self.broker.raw[source].front().copied() else { break };
                 let delay = self.hop();
-                self.after(delay, Event::Deliver { worker, conn, message });
+                let bundle = self.bundle_of(first);
+                self.broker.raw[source].retain(|message| !bundle.contains(message));
+                for message in bundle {
+                    self.broker.messages[message].place = Place::Unacked { worker, conn };
+                    self.after(delay, Event::Deliver { worker, conn, message });
+                }
             }
         }
     }
 
     /// Receives an ack, if its connection still exists.
     pub(crate) fn acked(&mut self, worker: usize, conn: u32, message: usize) {
-        let it = &mut self.broker.messages[message];
+        let place = self.broker.messages[message].place;
         let cut = self.workers[worker].conn == conn && !self.workers[worker].wire;
-        if it.place != (Place::Unacked { worker, conn }) || (cut && self.random.coin()) {
+        if place != (Place::Unacked { worker, conn }) || (cut && self.random.coin()) {
             return;
         }
-        it.place = Place::Nowhere;
-        let webhook = &mut self.webhooks[it.webhook];
-        webhook.copies -= 1;
-        let source = webhook.source;
-        trace!(self, "message {message} is gone");
+        let source = self.webhooks[self.broker.messages[message].webhook].source;
+        for part in self.bundle_of(message) {
+            if !self.broker.messages[part].settled {
+                self.check_ack(part, "a bundle's ack");
+            }
+            self.broker.messages[part].place = Place::Nowhere;
+            self.webhooks[self.broker.messages[part].webhook].copies -= 1;
+            trace!(self, "message {part} is gone");
+        }
         if let Some(consumer) = &mut self.broker.consumers[worker]
             && consumer.conn == conn
         {
@@ -327,6 +362,7 @@ impl World<'_> {
         self.stats.count(Count::Redelivered);
         let it = &mut self.broker.messages[message];
         it.given_out += 1;
+        it.settled = false;
         if it.given_out > self.plan.delivery_limit {
             self.stats.count(Count::DeadByDeliveryLimit);
             return self.move_on(message, Place::Dead);

@@ -13,7 +13,7 @@ use hookswitch::core::{
 use crate::{
     broker::{By, Message, Place, What},
     clock::Event,
-    mutant::MutantLife,
+    mutant::{Mutant, MutantLife},
     plan::Time,
     stats::Count,
     store::Command,
@@ -87,15 +87,17 @@ enum Next {
 impl World<'_> {
     /// Reads the webhook and begins its life; returns false if that killed the worker.
     pub(crate) fn begin_life(&mut self, worker: usize, conn: u32, message: usize) -> bool {
-        let Message { webhook, attempt, .. } = self.broker.messages[message];
+        let Message { webhook, attempt, bundle, given_out, .. } = self.broker.messages[message];
         self.check_attempt(message);
+        let came_back = bundle.is_some() && given_out > 0;
         let Webhook { source, key, fingerprint, ill, ill_for, .. } = self.webhooks[webhook];
-        if ill_for > 0 && ill_for < u32::MAX {
+        if !came_back && ill_for > 0 && ill_for < u32::MAX {
             self.webhooks[webhook].ill_for -= 1;
         }
         let schedule = self.plan.schedule;
         let permanent = |reason| Fault::Permanent { reason, error: String::new() };
         let fault = match (ill_for, ill) {
+            (_, _) if came_back => None,
             (0, _) => None,
             (_, Ill::Unsupported) => Some(permanent(Reason::UnsupportedEvent)),
             (_, Ill::Invalid) => Some(permanent(Reason::InvalidPayload)),
@@ -108,6 +110,10 @@ impl World<'_> {
         };
         let readable = fault.is_none();
         let life = match fault {
+            None if came_back => {
+                self.stats.count(Count::TakenApart);
+                Life::of_one_that_came_back(attempt, schedule)
+            }
             None => Life::of_webhook(attempt, schedule, BodyHash::from(fingerprint), self.facts[key].events),
             Some(fault) => Life::of_fault(attempt, schedule, fault),
         };
@@ -251,7 +257,11 @@ impl World<'_> {
             self.check_ack(message, "a life");
             self.check_marked(life);
         }
-        if self.workers[worker].connected {
+        self.broker.messages[message].settled = true;
+        let bundle = self.bundle_of(message);
+        let is_settled = bundle.iter().all(|part| self.broker.messages[*part].settled);
+        let acks = is_settled || self.mutant == Some(Mutant::AckBundleEarly);
+        if acks && self.workers[worker].connected {
             let delay = self.hop();
             self.after(delay, Event::Acked { worker, conn, message });
         }

@@ -26,15 +26,19 @@ pub(crate) enum Mutant {
     AckBeforeRetry,
     /// A dead letter is removed before its replay is confirmed. The program has a mutant of the same name.
     RemoveBeforeReplay,
+    /// A bundle is acked when the first of its webhooks is settled. The program has a mutant of the same
+    /// name.
+    AckBundleEarly,
 }
 
 impl Mutant {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::AckBeforePublish,
         Self::DoneBeforePublish,
         Self::BusyIsDuplicate,
         Self::AckBeforeRetry,
         Self::RemoveBeforeReplay,
+        Self::AckBundleEarly,
     ];
 
     /// Returns the mutant of `HOOKSWITCH_MUTANT`; none for a mutant of another test.
@@ -50,6 +54,7 @@ impl Mutant {
             Self::BusyIsDuplicate => "busy_is_duplicate",
             Self::AckBeforeRetry => "ack_before_retry",
             Self::RemoveBeforeReplay => "remove_before_replay",
+            Self::AckBundleEarly => "ack_bundle_early",
         }
     }
 }

@@ -48,8 +48,9 @@ impl World<'_> {
         if std::mem::replace(&mut self.broker.ops[op].told, true) {
             return;
         }
-        match self.broker.ops[op].by {
-            By::Receiver { webhook } => self.answered(webhook, answer),
+        let Op { by, what, .. } = self.broker.ops[op];
+        match by {
+            By::Receiver { webhook } => self.stored(what, webhook, answer),
             By::Operator if self.operator.op == Some(op) => self.replayed(answer),
             By::Operator | By::Life { .. } => {}
         }

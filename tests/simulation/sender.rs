@@ -35,7 +35,39 @@ impl World<'_> {
     pub(crate) fn post(&mut self, webhook: usize) {
         let message = self.broker.make(Message { webhook, ..Message::default() });
         trace!(self, "webhook {webhook} is posted: {:?}", self.webhooks[webhook]);
+        match &mut self.gathering[self.webhooks[webhook].source] {
+            Some(gathered) => gathered.push(message),
+            None => self.store(vec![message]),
+        }
+    }
+
+    /// Publishes new webhooks of one source, as one message.
+    fn store(&mut self, messages: Vec<usize>) {
+        let message = messages[0];
+        let webhook = self.broker.messages[message].webhook;
+        if messages.len() > 1 {
+            self.stats.count(Count::Bundles);
+            for part in messages {
+                self.broker.messages[part].bundle = Some(message);
+            }
+        }
+        self.gathering[self.webhooks[webhook].source] = Some(Vec::new());
         self.publish(By::Receiver { webhook }, What::Copy { message, to: Place::Raw });
+    }
+
+    /// Lets the receiver hear what became of its message: each of its senders is answered, and what has
+    /// gathered goes out.
+    pub(crate) fn stored(&mut self, what: What, webhook: usize, answer: Answer) {
+        let source = self.webhooks[webhook].source;
+        if let What::Copy { message, .. } = what {
+            for part in self.bundle_of(message) {
+                self.answered(self.broker.messages[part].webhook, answer.clone());
+            }
+        }
+        let gathered = self.gathering[source].take().unwrap_or_default();
+        if !gathered.is_empty() {
+            self.store(gathered);
+        }
     }
 
     /// Perhaps posts a webhook again, as providers do: with a new delivery id.
@@ -50,7 +82,7 @@ impl World<'_> {
     }
 
     /// Lets a sender receive the result of its post.
-    pub(crate) fn answered(&mut self, webhook: usize, answer: Answer) {
+    fn answered(&mut self, webhook: usize, answer: Answer) {
         if answer != Answer::Confirmed {
             return self.post_again(webhook);
         }

@@ -82,10 +82,14 @@ pub(crate) enum Count {
     DeadLetters,
     DeadByDeliveryLimit,
     Replayed,
+    /// Messages with several webhooks.
+    Bundles,
+    /// Webhooks of bundles that came back.
+    TakenApart,
 }
 
 impl Count {
-    pub(crate) const ALL: [Self; 24] = [
+    pub(crate) const ALL: [Self; 26] = [
         Self::Schedules,
         Self::Calm,
         Self::Steps,
@@ -110,6 +114,8 @@ impl Count {
         Self::DeadLetters,
         Self::DeadByDeliveryLimit,
         Self::Replayed,
+        Self::Bundles,
+        Self::TakenApart,
     ];
 }
 

@@ -95,6 +95,8 @@ pub(crate) struct World<'s> {
     pub(crate) operator_link: u32,
     /// The receiver's connection for publishing.
     pub(crate) receiver_link: u32,
+    /// Sources with a publish of the receiver under way, and what has gathered for them meanwhile.
+    pub(crate) gathering: [Option<Vec<usize>>; 2],
     pub(crate) mutant: Option<Mutant>,
     broken: Option<String>,
     pub(crate) stats: Stats,
@@ -121,6 +123,7 @@ impl<'s> World<'s> {
             operator: Operator::default(),
             operator_link: 0,
             receiver_link: 0,
+            gathering: [None, None],
             mutant: Mutant::from_environment(),
             broken: None,
             stats: Stats::default(),
@@ -164,6 +167,7 @@ impl<'s> World<'s> {
         self.trace.clear();
         self.operator.letters.clear();
         self.operator.op = None;
+        self.gathering = [None, None];
         self.broker.reset(self.plan.tiers.len(), self.plan.workers);
         self.store.reset(self.plan.keys);
         self.workers.resize_with(self.plan.workers, Worker::default);
