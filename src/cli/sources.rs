@@ -25,8 +25,8 @@ States:
   no worker  nothing takes from its queues: no worker runs, or none that works on it
   no queue   its queues are missing: run `hookswitch topology apply`
 
-`waiting` are the messages that are ready in its raw queues, without those that workers hold. The messages of a
-busy queue hold several webhooks each. `dead` are its dead letters.";
+`waiting` are the messages that are ready in its raw queues, without those that workers hold. The messages of
+a busy queue hold several webhooks each. `dead` are its dead letters.";
 
 /// List the sources: whether they are paused, since when and by whom, and how many webhooks wait
 #[derive(clap::Args)]

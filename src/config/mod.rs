@@ -28,8 +28,8 @@ use std::{collections::BTreeMap, path::Path};
 
 pub use document::{example, keys, reference};
 pub use keys::{
-    Admin, Amqp, Config, Dedup, Events, Log, LogFormat, Receiver, Redis, Retry, Source, TestRouting,
-    Unsupported, Worker,
+    Admin, Amqp, BUNDLE_MAX, Config, Dedup, Events, Log, LogFormat, Receiver, Redis, Retry, Source,
+    TestRouting, Unsupported, Worker,
 };
 pub use problem::{ConfigProblems, Problem};
 pub use secret::Secret;

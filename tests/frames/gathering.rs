@@ -145,7 +145,7 @@ async fn a_large_webhook_shares_no_message() {
 }
 
 #[tokio::test]
-async fn who_has_given_up_is_not_sent_and_takes_nobody_along() {
+async fn a_webhook_whose_request_has_ended_is_left_out_and_the_others_go_out() {
     let mut all = Gathering::begin(MAX).await;
     let mut sent = all.send("salpre", &["1", "2", "3"]).await;
     let (first, _) = all.hear().await;

@@ -4,7 +4,11 @@ use std::{collections::BTreeSet, time::Duration};
 
 use futures_util::future::join_all;
 use hookswitch::{
-    core::delivery::{fault::Reason, queued::QueuedWebhook},
+    core::{
+        delivery::{fault::Reason, queued::QueuedWebhook},
+        providers::{self, NormalizeError, Normalized},
+        webhook::Webhook,
+    },
     edge::amqp::routes,
 };
 use lapin::options::{BasicGetOptions, BasicNackOptions};
@@ -54,6 +58,7 @@ async fn webhooks_that_arrive_together_share_messages_and_each_is_processed_once
     assert_eq!(calls(&world.events(300).await), (0..300).collect::<Vec<_>>());
     until("the ledger has them", backlog).await;
     world.wait_for_depth("raw.salpre", 0).await;
+    assert!(worker.metric("hookswitch_webhooks_per_message{source=\"salpre\"}") > 1.0);
     let rest = balance(&world, |balance| balance.total.done == 300).await;
     assert_eq!((rest.total.accepted, rest.messages, rest.unaccounted()), (300, 0, 0));
     worker.finish().await;
@@ -174,6 +179,46 @@ async fn a_worker_that_stops_gives_back_what_it_has_not_begun() {
     worker.finish().await;
 }
 
+/// Normalizes slowly, so that a worker is stopped in the middle of a bundle.
+fn slowly(webhook: &Webhook) -> Result<Normalized<'_>, NormalizeError> {
+    std::thread::sleep(Duration::from_millis(5));
+    providers::normalize(webhook)
+}
+
+#[tokio::test]
+async fn a_worker_that_stops_finishes_the_bundle_that_it_has_begun() {
+    let world = World::with("[worker]\nconcurrency = 8\nprefetch = 400").await;
+    let mut bundle = webhooks(0..63);
+    bundle.insert(0, queued("salpre", b"not JSON".to_vec()));
+    for _ in 0..3 {
+        publish(&world, &bundle).await;
+    }
+    let worker = world.worker_with(slowly);
+    world.wait_for_depth("dead.salpre", 1).await;
+    worker.finish().await;
+    // It is dead once, and would be twice if the bundle had come back.
+    let left = depth(&world.connect().await, "raw.salpre").await;
+    world.wait_for_depth("dead.salpre", 3 - left).await;
+    assert_eq!(calls(&world.events(63).await), (0..63).collect::<Vec<_>>());
+    let worker = world.worker();
+    assert_eq!(world.dead("salpre", 3).await.len(), 3);
+    worker.finish().await;
+}
+
+#[tokio::test]
+async fn a_webhook_of_another_source_in_a_bundle_that_comes_back_is_a_dead_letter() {
+    let world = World::new().await;
+    let mut bundle = webhooks(0..3);
+    bundle.push(queued("other", call(100)));
+    publish(&world, &bundle).await;
+    nack(&world, true).await;
+    let worker = world.worker();
+    assert_eq!(calls(&world.events(3).await), (0..3).collect::<Vec<_>>());
+    let dead = world.dead("salpre", 1).await;
+    assert_eq!(dead[0].history.reason, Some(Reason::UnknownSource));
+    worker.finish().await;
+}
+
 #[tokio::test]
 async fn what_says_that_it_is_a_bundle_and_is_none_is_a_dead_letter_with_all_of_its_bytes() {
     let world = World::new().await;
@@ -193,7 +238,8 @@ async fn what_says_that_it_is_a_bundle_and_is_none_is_a_dead_letter_with_all_of_
 #[tokio::test]
 async fn a_bundle_that_the_broker_dead_lettered_is_listed_and_replayed_letter_by_letter() {
     let world = World::new().await;
-    publish(&world, &webhooks(0..10)).await;
+    let all = webhooks(0..10);
+    publish(&world, &all).await;
     nack(&world, false).await;
     world.wait_for_depth("dead.salpre", 1).await;
     let came = reindex(&world).await;
@@ -207,6 +253,13 @@ async fn a_bundle_that_the_broker_dead_lettered_is_listed_and_replayed_letter_by
     replay_all(&world, "salpre").await;
     assert_eq!(calls(&world.events(10).await), (0..10).collect::<Vec<_>>());
     worker.finish().await;
+    // The bundle comes back, as if its ack had been forgotten: its letters are settled.
+    publish(&world, &all).await;
+    nack(&world, false).await;
+    world.wait_for_depth("dead.salpre", 1).await;
+    let again = reindex(&world).await;
+    assert_eq!((again.listed, again.missing.len()), (0, 0));
+    assert_eq!(world.dead("salpre", 0).await.len(), 0);
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ pub(super) async fn balance(world: &World, settled: impl Fn(&Balance) -> bool) -
     let (store, connection) = (world.store().await, world.connect().await);
     let declared = topology::known(&connection).await.unwrap();
     let shards = topology::raw_shards(&connection, &world.config, &declared).await.unwrap();
-    let draw = async || Balance::compute(&store, &connection, &world.config, &shards).await.unwrap();
+    let draw = async || Balance::compute(&store, &connection, &world.config, &shards, 0).await.unwrap();
     let mut last = draw().await;
     let what = "the ledger comes to rest";
     until(what, async || {

@@ -73,7 +73,7 @@ async fn balanced(world: &World, done: i64) {
     let declared = topology::known(&connection).await.unwrap();
     let shards = topology::raw_shards(&connection, &world.config, &declared).await.unwrap();
     until("the ledger balances", async || {
-        let balance = Balance::compute(&store, &connection, &world.config, &shards).await.unwrap();
+        let balance = Balance::compute(&store, &connection, &world.config, &shards, 0).await.unwrap();
         balance.total.done == done && balance.total.in_system == 0 && balance.queued + balance.waiting == 0
     })
     .await;
@@ -301,7 +301,7 @@ async fn a_queue_that_is_left_over_is_counted_and_named_until_it_is_deleted() {
     assert_eq!(calls(&two.events(1).await), [8]);
     // A list of queues from before the deletion still works.
     let store = two.store().await;
-    assert!(Balance::compute(&store, &connection, &two.config, &shards).await.is_ok());
+    assert!(Balance::compute(&store, &connection, &two.config, &shards, 0).await.is_ok());
     let said = program.ok("topology check").await.out;
     assert!(!said.contains("is left"), "{said}");
     worker.finish().await;

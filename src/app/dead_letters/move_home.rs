@@ -38,7 +38,8 @@ impl DeadLetters<'_> {
         let passed = async {
             while let Some(held) = pass.next().await? {
                 let home = &held.letter.queued.webhook.source;
-                if !pass.is_home_of(&held) && self.config.sources.contains_key(home) {
+                if held.bundle.is_empty() && !pass.is_home_of(&held) && self.config.sources.contains_key(home)
+                {
                     homes.insert(home.clone());
                     batch.push(held);
                 }

@@ -179,7 +179,7 @@ impl ReindexJob<'_> {
     ) -> Result<(), DeadLetterError> {
         while let Some(held) = pass.next().await? {
             let key = held.letter.id.key();
-            if !held.bundle.is_empty() {
+            if !held.bundle.is_empty() && pass.is_home_of(&held) {
                 self.take_apart(&held, pass, result).await?;
                 continue;
             }
@@ -221,7 +221,11 @@ impl ReindexJob<'_> {
         result: &mut Reindexed,
     ) -> Result<(), DeadLetterError> {
         // A reindex that was killed may have come as far as this letter.
-        let is_new = |letter: &&Letter| self.listed.mark(letter.id.key()).is_none();
+        let is_new = |letter: &&Letter| {
+            let key = letter.id.key();
+            let is_listed = self.listed.mark(key).is_some() || !self.seen_unlisted.insert(key);
+            !is_listed && !self.journal.is_settled(letter.id)
+        };
         let new: Vec<&Letter> = held.bundle.iter().filter(is_new).collect();
         let Services { store, publisher, .. } = self.services;
         let moving = new.iter().map(async |letter| {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::marks::now;
 use crate::{
-    config::Config,
+    config::{self, Config},
     core::{
         ledger::{RUN_MAX, Sum},
         shard::{Shard, Sharding},
@@ -39,7 +39,8 @@ pub struct Balance {
 }
 
 impl Balance {
-    /// Computes the balance over the raw queues that [`amqp::topology::raw_shards`] has found.
+    /// Computes the balance over the raw queues that [`amqp::topology::raw_shards`] has found. `canaries` of
+    /// the messages in delay queues are no webhooks.
     ///
     /// # Errors
     /// [`BalanceError`]
@@ -48,10 +49,11 @@ impl Balance {
         connection: &Connection,
         config: &Config,
         shards: &[(SourceName, Shard)],
+        canaries: i64,
     ) -> Result<Self, BalanceError> {
         let ledger = store.ledger(config.sources.keys(), now()).await?.ok_or(BalanceError::NotKept)?;
         let mut depths = Depths::new(connection);
-        let (mut messages, mut waiting) = (0, 0);
+        let (mut messages, mut waiting) = (0, -canaries);
         for (source, shard) in shards {
             let configured = config.sources.get(source).is_some_and(|s| s.sharding.has(*shard));
             match depths.of(&names::raw_queue(source, *shard)).await {
@@ -71,7 +73,7 @@ impl Balance {
         depths.close().await?;
         let mut total = Sum::default();
         ledger.sources.values().for_each(|sum| total += *sum);
-        let queued = webhooks_in(messages, total.in_system - waiting, config);
+        let queued = webhooks_in(messages, total.in_system - waiting);
         Ok(Self { since: ledger.since, sources: ledger.sources, total, messages, queued, waiting, marks })
     }
 
@@ -82,6 +84,12 @@ impl Balance {
         self.total.in_system - self.queued - self.waiting
     }
 
+    /// Returns whether a webhook that is missing could hide behind messages that hold several: then it is not
+    /// known that none is.
+    pub fn may_hide(&self) -> bool {
+        self.queued > self.messages
+    }
+
     /// Returns the time until which webhooks may be left out, if it is after `now`.
     pub fn blind_until(&self, now: Timestamp) -> Option<Timestamp> {
         let until = self.since.checked_add(RUN_MAX).ok()?;
@@ -90,11 +98,9 @@ impl Balance {
 }
 
 /// Returns about how many webhooks so many messages of raw queues hold: as many as the ledger has in the
-/// system (`in_system`), if that can be. RabbitMQ counts messages, and each holds from one webhook to
-/// `receiver.bundle_max`.
-pub(super) fn webhooks_in(messages: i64, in_system: i64, config: &Config) -> i64 {
-    let bundle_max = i64::try_from(config.receiver.bundle_max).unwrap_or(i64::MAX);
-    in_system.clamp(messages, messages.saturating_mul(bundle_max))
+/// system (`in_system`), if that can be. RabbitMQ counts messages, and each holds at least one.
+fn webhooks_in(messages: i64, in_system: i64) -> i64 {
+    in_system.clamp(messages, messages.saturating_mul(config::BUNDLE_MAX.into()))
 }
 
 /// Returns the sources with webhooks in the system that have none of the raw queues that are known: they were

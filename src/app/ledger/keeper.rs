@@ -11,11 +11,7 @@ use jiff::Timestamp;
 use tokio::{sync::watch, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    balance::{Balance, webhooks_in},
-    delays::Delays,
-    marks::now,
-};
+use super::{balance::Balance, delays::Delays, marks::now};
 use crate::{
     config::Config,
     core::{
@@ -160,8 +156,8 @@ impl Keeper {
         }
     }
 
-    /// Exports how many messages the queues hold. That is known even while Redis is away; but then a bundle
-    /// counts as one webhook.
+    /// Exports how many messages the queues hold, without Redis: that is known even while there is no
+    /// balance.
     async fn export_depths(&self, denied: &mut BTreeSet<String>) {
         let scope = self.scope();
         let reading = async {
@@ -171,24 +167,8 @@ impl Keeper {
             Ok::<_, amqp::Error>(read)
         };
         match tokio::time::timeout(BALANCE_EVERY, reading).await {
-            Ok(Ok(mut depths)) => {
-                self.count_webhooks(&scope.config, &mut depths.raw).await;
-                self.metrics.queues.show(&depths);
-            }
+            Ok(Ok(depths)) => self.metrics.queues.show(&depths),
             Ok(Err(_)) | Err(_) => self.metrics.queues.show(&QueueDepths::default()),
-        }
-    }
-
-    /// Makes webhooks of the messages in raw queues, as far as the ledger can tell.
-    async fn count_webhooks(&self, config: &Config, raw: &mut BTreeMap<&str, i64>) {
-        if raw.values().all(|messages| *messages == 0) {
-            return;
-        }
-        let Ok(Some(ledger)) = self.store.ledger(config.sources.keys(), now()).await else { return };
-        for (source, sum) in self.labelled(ledger.sources) {
-            if let Some(queued) = raw.get_mut(source.as_str()) {
-                *queued = webhooks_in(*queued, sum.in_system, config);
-            }
         }
     }
 
@@ -227,10 +207,10 @@ impl Keeper {
     /// not known.
     async fn export_balance(&self, canaries: i64) {
         let Scope { config, shards, .. } = &*self.scope();
-        let computing = Balance::compute(&self.store, &self.connection, config, shards);
+        let computing = Balance::compute(&self.store, &self.connection, config, shards, canaries);
         match tokio::time::timeout(BALANCE_EVERY, computing).await {
             Ok(Ok(balance)) => {
-                let queued = balance.queued + balance.waiting - canaries;
+                let queued = balance.queued + balance.waiting;
                 self.metrics.balance(&self.labelled(balance.sources), queued, Timestamp::now());
             }
             Ok(Err(error)) => {
@@ -261,7 +241,7 @@ async fn read_depths<'a>(
     for (source, shard) in shards {
         let label = if config.sources.contains_key(source) { source.as_str() } else { UNKNOWN_SOURCE };
         if let Some(raw) = depths.if_present(&names::raw_queue(source, *shard)).await? {
-            *read.raw.entry(label).or_default() += i64::from(raw);
+            *read.raw.entry(label).or_default() += raw;
         }
     }
     for tier in config.retry.schedule().all_tiers() {

@@ -28,6 +28,9 @@ use crate::{
     },
 };
 
+/// The part of the patience with a confirm after which webhooks do not wait for it any longer.
+const PATIENCE_PART: u32 = 10;
+
 /// A raw queue.
 type Queue = (SourceName, Shard);
 
@@ -67,12 +70,12 @@ struct Waiting {
     queued: QueuedWebhook,
     /// About the bytes that it takes in a bundle.
     bytes: usize,
-    not_after: Instant,
+    since: Instant,
     verdict: oneshot::Sender<Verdict>,
 }
 
 impl Gatherer {
-    /// Creates one that waits at most `patience` for a confirm.
+    /// Creates a gatherer that waits at most `patience` for a confirm.
     pub fn new(
         publisher: Publisher,
         max: BundleMax,
@@ -89,11 +92,9 @@ impl Gatherer {
     pub async fn publish(&self, queued: QueuedWebhook) -> Verdict {
         let queue = (queued.webhook.source.clone(), queued.shard);
         let (verdict, answer) = oneshot::channel();
-        let (bytes, not_after) = (bundle::weight(&queued), Instant::now() + self.patience);
-        let waiting = Waiting { queued, bytes, not_after, verdict };
-        for due in self.add(&queue, waiting) {
-            // The request may go away. What it sends or has gathered must not go with it.
-            tokio::spawn(self.clone().send(queue.clone(), due));
+        let (bytes, since) = (bundle::weight(&queued), Instant::now());
+        for due in self.add(&queue, Waiting { queued, bytes, since, verdict }) {
+            self.send(queue.clone(), due);
         }
         answer.await.unwrap_or(Err(PublishError::Unknown))
     }
@@ -109,59 +110,86 @@ impl Gatherer {
         gathered.bytes += webhook.bytes;
         gathered.waiting.push(webhook);
         let is_full = gathered.waiting.len() >= self.max.webhooks || gathered.bytes > self.max.bytes;
-        if is_full || gathered.unconfirmed + due.len() == 0 {
+        // A confirm that does not come must not hold up a queue that is never full.
+        let is_old = gathered.waiting[0].since.elapsed() > self.patience / PATIENCE_PART;
+        if is_full || is_old || gathered.unconfirmed + due.len() == 0 {
             due.extend(gathered.take());
         }
         gathered.unconfirmed += due.len();
         due
     }
 
-    /// Sends webhooks as one message, and what has gathered when that is confirmed, and so on.
-    async fn send(self, queue: Queue, mut due: Vec<Waiting>) {
-        loop {
-            // Whoever has given up is told nothing any more: the outcome is unknown, and the provider sends
-            // again.
-            due.retain(|waiting| !waiting.verdict.is_closed());
-            let not_after = due.iter().map(|waiting| waiting.not_after).min();
-            let (webhooks, owners): (Vec<_>, Vec<_>) =
-                due.into_iter().map(|waiting| (waiting.queued, waiting.verdict)).unzip();
-            if let (Some(mut publication), Some(not_after)) = (routes::accept_together(&webhooks), not_after)
-            {
-                publication.not_after = not_after;
-                drop(webhooks);
-                let verdict = self.publisher.publish(publication, self.patience).await;
-                if verdict.is_ok() {
-                    self.metrics.stored(&queue.0);
-                }
-                for owner in owners {
-                    // One that has given up meanwhile does not receive it.
-                    let _ = owner.send(verdict);
+    /// Sends webhooks as one message, and what has gathered when that is confirmed, and so on. The request
+    /// that begins it may end before.
+    fn send(&self, queue: Queue, mut due: Vec<Waiting>) {
+        let turn = Turn { gatherer: self.clone(), queue };
+        tokio::spawn(async move {
+            loop {
+                turn.publish(due).await;
+                match turn.next() {
+                    Some(next) => due = next,
+                    None => return,
                 }
             }
-            match self.next(&queue) {
-                Some(next) => due = next,
-                None => return,
-            }
-        }
-    }
-
-    /// Takes out what has gathered, when a message is confirmed or has failed. None if that is nothing: then
-    /// one message less is under way.
-    fn next(&self, queue: &Queue) -> Option<Vec<Waiting>> {
-        let mut busy = self.busy();
-        let gathered = busy.get_mut(queue)?;
-        let next = gathered.take();
-        if next.is_none() {
-            gathered.unconfirmed -= 1;
-            if gathered.unconfirmed == 0 {
-                busy.remove(queue);
-            }
-        }
-        next
+        });
     }
 
     fn busy(&self) -> MutexGuard<'_, BTreeMap<Queue, Gathered>> {
         self.busy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The right to have one message to a raw queue unconfirmed.
+struct Turn {
+    gatherer: Gatherer,
+    queue: Queue,
+}
+
+impl Turn {
+    /// Publishes webhooks as one message, and tells its verdict to all of them.
+    async fn publish(&self, mut due: Vec<Waiting>) {
+        // The outcome is unknown to a request that has ended, and its provider sends the webhook again.
+        due.retain(|waiting| !waiting.verdict.is_closed());
+        let Some(newest) = due.iter().map(|waiting| waiting.since).max() else { return };
+        let (webhooks, owners): (Vec<_>, Vec<_>) =
+            due.into_iter().map(|waiting| (waiting.queued, waiting.verdict)).unzip();
+        let Some(mut publication) = routes::accept_together(&webhooks) else { return };
+        publication.not_after = newest + self.gatherer.patience;
+        let verdict = self.gatherer.publisher.publish(publication, self.gatherer.patience).await;
+        if verdict.is_ok() {
+            self.gatherer.metrics.stored(&self.queue.0);
+        }
+        for owner in owners {
+            // A request that has ended meanwhile does not receive it.
+            let _ = owner.send(verdict);
+        }
+        // Until now they held their room in the memory for requests: so long the message exists too.
+        drop(webhooks);
+    }
+
+    /// Takes out what has gathered.
+    fn next(&self) -> Option<Vec<Waiting>> {
+        self.gatherer.busy().get_mut(&self.queue)?.take()
+    }
+}
+
+impl Drop for Turn {
+    /// Ends the turn, also after a panic. What has gathered since the last look goes out.
+    fn drop(&mut self) {
+        let mut busy = self.gatherer.busy();
+        let Some(gathered) = busy.get_mut(&self.queue) else { return };
+        gathered.unconfirmed -= 1;
+        if gathered.unconfirmed > 0 {
+            return;
+        }
+        match gathered.take() {
+            None => drop(busy.remove(&self.queue)),
+            Some(rest) => {
+                gathered.unconfirmed = 1;
+                drop(busy);
+                self.gatherer.send(self.queue.clone(), rest);
+            }
+        }
     }
 }
 

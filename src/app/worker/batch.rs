@@ -179,7 +179,11 @@ impl Processor {
         let begin = |tracer| DeliveryTrace::begin(tracer, &delivery.queued);
         let trace = self.tracer.as_ref().and_then(begin);
         let schedule = self.schedule.clone();
-        let (plan, life) = if delivery.came_back {
+        // What is never read cannot kill the worker, and its fault must not be lost.
+        let goes_on_alone = delivery.came_back
+            && delivery.invalid.is_none()
+            && delivery.redeliveries < self.config.retry.delivery_limit;
+        let (plan, life) = if goes_on_alone {
             (Plan::empty(), Life::of_one_that_came_back(attempt, schedule))
         } else {
             match self.plan(&delivery, trace.as_deref()).await {

@@ -16,12 +16,14 @@ pub(super) struct Inbox<'a> {
     waiting: VecDeque<Delivery>,
     /// The number of deliveries whose bodies had no room.
     parked: usize,
+    /// Set while the rest of a message arrives of which a delivery had no room.
+    parks: bool,
     pub(super) memory: &'a mut LaneMemory,
 }
 
 impl<'a> Inbox<'a> {
     pub(super) fn new(memory: &'a mut LaneMemory) -> Self {
-        Self { waiting: VecDeque::new(), parked: 0, memory }
+        Self { waiting: VecDeque::new(), parked: 0, parks: false, memory }
     }
 
     /// Returns the number of deliveries in it.
@@ -39,18 +41,41 @@ impl<'a> Inbox<'a> {
         self.waiting.front()?.queued.first_received()
     }
 
-    /// Takes a delivery that has arrived; without its body if that has no room.
+    /// Takes a delivery that has arrived; without its body if that has no room. What has no room goes back
+    /// with all of its message. None of that is in work: a message arrives as a whole.
     pub(super) fn add(&mut self, delivery: Delivery, queue: &RawQueue) {
-        self.memory.arrived(size(&delivery), delivery.place == 0);
+        if delivery.place == 0 {
+            self.parks = false;
+            queue.metrics.per_message(self.memory.message(delivery.of));
+        }
+        self.memory.arrived(size(&delivery));
         self.waiting.push_back(delivery);
-        if self.memory.is_over()
-            && let Some(newest) = self.waiting.pop_back()
-        {
+        if self.memory.is_over() || self.parks {
+            self.park(queue);
+        }
+    }
+
+    /// Drops the message that has arrived last, as far as it has.
+    fn park(&mut self, queue: &RawQueue) {
+        while let Some(newest) = self.waiting.pop_back() {
+            let is_first = newest.place == 0;
             self.memory.dropped(size(&newest));
             queue.settler.abandon(newest);
             self.parked += 1;
             queue.metrics.parked();
+            if is_first || self.parks {
+                break;
+            }
         }
+        self.parks = true;
+    }
+
+    /// Takes out what is left of a message of which deliveries are in work or settled: it should not go back.
+    pub(super) fn take_rest(&mut self) -> Vec<Delivery> {
+        let count = self.waiting.iter().take_while(|delivery| delivery.place > 0).count();
+        let rest: Vec<_> = self.waiting.drain(..count).collect();
+        self.memory.begin(rest.iter().map(size).sum());
+        rest
     }
 
     /// Takes out the next batch, at most `most` deliveries. Their normalizing must not hold up other queues.

@@ -1,7 +1,7 @@
 //! A lane: takes the deliveries of one raw queue and has them processed, as many at a time as its share
 //! permits.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use jiff::Timestamp;
@@ -23,7 +23,11 @@ use crate::{
     config,
     core::{delivery::retry::Reconnect, providers::Provider, shard::Shard, webhook::SourceName},
     edge::{
-        amqp::{self, Connection, consume::raw::RawConsumer},
+        amqp::{
+            self, Connection,
+            consume::{delivery::Delivery, raw::RawConsumer},
+        },
+        metrics::WorkerMetrics,
         trouble::Trouble,
     },
 };
@@ -36,6 +40,10 @@ const BATCH_MIN: usize = 16;
 
 /// The most webhooks in a batch: the scripts of Redis take no more than some thousand values at once.
 const BATCH_MAX: usize = 512;
+
+/// Time after which a lane that is to begin anew waits no longer for deliveries that left their batch. They
+/// may wait until somebody mends something, and come again.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
 
 /// A raw queue, and the provider that its lane takes for that of messages that name none.
 pub(super) type LaneOf = (SourceName, Shard, Provider);
@@ -118,67 +126,73 @@ impl Lane {
     }
 
     /// Processes deliveries until its stop, or until another prefetch fits better. Deliveries that are there
-    /// are processed in batches; those that leave their batch are processed alone.
+    /// are processed in batches; those that leave their batch are processed alone. Before it asks for another
+    /// prefetch it drains: no more is taken, what waits is processed, and what had no room is requeued.
     async fn consume(&mut self) -> Result<Ended, amqp::Error> {
         let Self { queue, consumer, newest, fairness, release, stop, memory, .. } = self;
         let (mut downstream, mut processor) = (Downstream::default(), take_newest(newest, memory));
         let (queue, mut inbox) = (&*queue, Inbox::new(memory));
         let (mut batches, mut alone) = (FuturesUnordered::new(), FuturesUnordered::new());
-        // While resizing no more is taken: what waits is processed, and what had no room is requeued.
-        let (mut in_hand, mut resizing, mut ended) = (InHand::new(queue, &processor.metrics), false, None);
+        let (mut in_hand, mut drains, mut ended) = (InHand::new(queue, &processor.metrics), None, None);
         while ended.is_none() || in_hand.in_work > 0 {
             let share = share(&processor, inbox.memory, fairness.others_are_active(&queue.source));
             let places = share.saturating_sub(in_hand.in_work);
-            let next = inbox.next_size().filter(|_| places > 0 && batches.len() < BATCHES_MAX);
+            let next =
+                inbox.next_size().filter(|_| ended.is_none() && places > 0 && batches.len() < BATCHES_MAX);
+            let takes = ended.is_none() && drains.is_none();
+            let empties = ended.is_none() && inbox.next_size().is_none() && batches.is_empty();
             tokio::select! {
                 Some(batch) = batches.next() => {
                     in_hand.end_batch(&batch);
                     let Batch { processor, size, accepted, stragglers, .. } = batch;
                     inbox.memory.finished(size);
-                    downstream.note(accepted.then_some(Flow::Accepted));
+                    downstream.note(accepted.then_some(Flow::Accepted), &processor.metrics);
                     let alone_with = |work| process_alone(processor.clone(), queue, work);
                     alone.extend(stragglers.into_iter().map(alone_with));
                 }
                 Some((size, received, flow)) = alone.next() => {
                     in_hand.end_one(received);
                     inbox.memory.finished(size);
-                    if downstream.note(flow) {
-                        processor.metrics.paused(Trouble::DownstreamFull);
-                    }
+                    downstream.note(flow, &processor.metrics);
                 }
-                deliveries = consumer.next(), if ended.is_none() && !resizing => match deliveries {
+                deliveries = consumer.next(), if takes => match deliveries {
                     Some(arrived) => arrived.into_iter().for_each(|delivery| inbox.add(delivery, queue)),
                     None => ended = Some(Err(amqp::Error::Lost("the channel is gone".to_owned()))),
                 },
-                () = may_begin(&processor, &downstream, inbox.memory, next.unwrap_or_default()),
-                    if ended.is_none() && next.is_some() =>
-                {
+                () = may_begin(&processor, &downstream, inbox.memory, next), if next.is_some() => {
                     let batch = inbox.next_batch(batch_max(share, places));
                     in_hand.begin(&batch, queue);
                     batches.push(processor.clone().process_batch(queue, batch));
                 }
                 Ok(()) = newest.changed() => processor = take_newest(newest, inbox.memory),
-                () = release.cancelled(), if ended.is_none() && !resizing && in_hand.is_empty(&inbox) => {
-                    consumer.stop([]).await;
-                    ended = Some(Ok(Ended::Stopped));
+                () = release.cancelled(), if takes && in_hand.is_empty(&inbox) => {
+                    ended = Some(Ok(let_go(consumer, []).await));
+                }
+                () = drained(drains, &in_hand), if empties && drains.is_some() => {
+                    ended = Some(consumer.close().await.map(|()| Ended::Resized));
                 }
                 () = stop.cancelled(), if ended.is_none() => {
-                    consumer.stop(inbox.take_waiting()).await;
-                    ended = Some(Ok(Ended::Stopped));
+                    let rest = inbox.take_rest();
+                    in_hand.begin(&rest, queue);
+                    batches.push(processor.clone().process_batch(queue, rest));
+                    ended = Some(Ok(let_go(consumer, inbox.take_waiting()).await));
                 }
             }
-            if ended.is_none() && !resizing && inbox.memory.wants_other_prefetch() {
-                resizing = true;
+            if takes && ended.is_none() && inbox.memory.wants_other_prefetch() {
+                drains = Some(Instant::now() + DRAIN_MAX);
                 ended = consumer.cancel(|delivery| inbox.add(delivery, queue)).await.err().map(Err);
-            }
-            if ended.is_none() && resizing && inbox.next_size().is_none() && in_hand.in_work == 0 {
-                ended = Some(consumer.close().await.map(|()| Ended::Resized));
             }
             in_hand.show(&inbox);
             fairness.note(&queue.source);
         }
         ended.unwrap_or(Ok(Ended::Stopped))
     }
+}
+
+/// Stops consuming, and gives back what waits.
+async fn let_go(consumer: &mut RawConsumer, waiting: impl IntoIterator<Item = Delivery>) -> Ended {
+    consumer.stop(waiting).await;
+    Ended::Stopped
 }
 
 /// Processes one delivery to its end. Returns the memory that it took, when it was received if it is tried
@@ -206,14 +220,21 @@ fn share(processor: &Processor, memory: &LaneMemory, others_are_active: bool) ->
     share.min(memory.concurrency_max())
 }
 
-/// Waits until the services are up, the source's downstream queues may be tried, and work on `size` bytes has
+/// Waits until the services are up, the source's downstream queues may be tried, and work on `next` bytes has
 /// room.
-async fn may_begin(processor: &Processor, downstream: &Downstream, memory: &LaneMemory, size: usize) {
+async fn may_begin(processor: &Processor, downstream: &Downstream, memory: &LaneMemory, next: Option<usize>) {
     processor.gate.open().await;
     if let Some(until) = downstream.pause_until {
         sleep_until(until).await;
     }
-    memory.room_to_begin(size).await;
+    memory.room_to_begin(next.unwrap_or_default()).await;
+}
+
+/// Waits until nothing is in work any more, but not longer than until `drains`.
+async fn drained(drains: Option<Instant>, in_hand: &InHand) {
+    if let Some(until) = drains.filter(|_| in_hand.in_work > 0) {
+        sleep_until(until).await;
+    }
 }
 
 /// Returns the most webhooks of the next batch, if `places` have room.
@@ -231,19 +252,18 @@ struct Downstream {
 }
 
 impl Downstream {
-    /// Takes note of what a delivery showed. Returns whether a pause begins.
-    fn note(&mut self, flow: Option<Flow>) -> bool {
+    /// Takes note of what a delivery showed, and counts a pause that begins.
+    fn note(&mut self, flow: Option<Flow>, metrics: &WorkerMetrics) {
         match flow {
             Some(Flow::Accepted) => {
                 self.backoff.reset();
                 self.pause_until = None;
-                false
             }
             Some(Flow::Refused) if self.pause_until.is_none_or(|until| until <= Instant::now()) => {
                 self.pause_until = Some(Instant::now() + self.backoff.next_delay());
-                true
+                metrics.paused(Trouble::DownstreamFull);
             }
-            Some(Flow::Refused) | None => false,
+            Some(Flow::Refused) | None => {}
         }
     }
 }

@@ -15,6 +15,7 @@ use std::sync::{
 
 use tokio::sync::Notify;
 
+use super::per_message::PerMessage;
 use crate::edge::metrics::BytesHeld;
 
 /// The part of `worker.memory_max` for bodies that wait.
@@ -29,9 +30,6 @@ const OVERHEAD: usize = 1 << 10;
 
 /// Deliveries after which an earlier size no longer counts.
 const MANY: usize = 512;
-
-/// Webhooks after which it is known how many a message holds.
-const MANY_BUNDLED: usize = 2_048;
 
 /// The memory of a worker.
 #[derive(Debug)]
@@ -57,7 +55,7 @@ pub(super) struct LaneMemory {
     waiting: usize,
     working: usize,
     sizes: Sizes,
-    bundles: Bundles,
+    per_message: PerMessage,
     /// The most webhooks to hold.
     prefetch_max: u16,
     /// The number of webhooks to hold: fewer after bodies had no room.
@@ -74,14 +72,6 @@ struct Sizes {
     now: usize,
     before: usize,
     count: usize,
-}
-
-/// The webhooks in a message, on average, of late.
-#[derive(Debug)]
-struct Bundles {
-    mean: usize,
-    webhooks: usize,
-    messages: usize,
 }
 
 impl Memory {
@@ -108,15 +98,16 @@ impl Memory {
 
     /// Returns the part of a lane.
     pub(super) fn lane(self: &Arc<Self>, prefetch_max: u16) -> LaneMemory {
+        let per_message = PerMessage::default();
         LaneMemory {
             all: self.clone(),
             waiting: 0,
             working: 0,
             sizes: Sizes::default(),
-            bundles: Bundles::default(),
             prefetch_max,
             prefetch: prefetch_max,
-            messages: prefetch_max,
+            messages: per_message.messages(prefetch_max),
+            per_message,
             parked: false,
         }
     }
@@ -155,13 +146,13 @@ impl LaneMemory {
     }
 
     /// Returns whether the prefetch must change: there were deliveries without room, or it is much smaller
-    /// than it need be since there were, or than it may be now; or messages hold far more or fewer webhooks
-    /// than before.
+    /// than it need be since there were, or than it may be now. Also if messages hold half as many webhooks
+    /// as before, or four times as many: a lane that begins anew processes nothing meanwhile.
     pub(super) fn wants_other_prefetch(&self) -> bool {
         let [now, max] = [self.prefetch, self.prefetch_max].map(u32::from);
         let can_grow = || u32::from(self.fitting()) >= max.min(now * 2);
-        let [asked, wanted] = [self.messages, self.bundles.holding(self.prefetch)].map(u32::from);
-        let differ = asked >= wanted * 2 || wanted >= asked * 2;
+        let [asked, wanted] = [self.messages, self.per_message.messages(self.prefetch)].map(u32::from);
+        let differ = wanted >= asked * 2 || asked >= wanted * 4;
         self.parked || now > max || (now < max && can_grow()) || differ
     }
 
@@ -172,7 +163,7 @@ impl LaneMemory {
         }
         self.parked = false;
         self.prefetch = self.fitting();
-        self.messages = self.bundles.holding(self.prefetch);
+        self.messages = self.per_message.messages(self.prefetch);
     }
 
     fn fitting(&self) -> u16 {
@@ -180,11 +171,14 @@ impl LaneMemory {
         u16::try_from(fitting).unwrap_or(u16::MAX).clamp(1, self.prefetch_max)
     }
 
-    /// Notes a delivery of `size` that has arrived and waits now. `is_first` says whether it is the first of
-    /// its message.
-    pub(super) fn arrived(&mut self, size: usize, is_first: bool) {
+    /// Notes a message of so many webhooks that has arrived. Returns the mean of late.
+    pub(super) fn message(&mut self, webhooks: usize) -> f64 {
+        self.per_message.note(webhooks)
+    }
+
+    /// Notes a delivery of `size` that has arrived and waits now.
+    pub(super) fn arrived(&mut self, size: usize) {
         self.sizes.note(size);
-        self.bundles.note(is_first);
         self.waiting += size;
         self.all.waiting.taken.fetch_add(size, Ordering::Relaxed);
         self.all.shown.add(size);
@@ -277,27 +271,6 @@ impl Sizes {
     }
 }
 
-impl Default for Bundles {
-    fn default() -> Self {
-        Self { mean: 1, webhooks: 0, messages: 0 }
-    }
-}
-
-impl Bundles {
-    fn note(&mut self, is_first: bool) {
-        self.webhooks += 1;
-        self.messages += usize::from(is_first);
-        if self.webhooks == MANY_BUNDLED {
-            *self = Self { mean: self.webhooks / self.messages.max(1), ..Self::default() };
-        }
-    }
-
-    /// Returns the number of messages that hold so many webhooks.
-    fn holding(&self, webhooks: u16) -> u16 {
-        u16::try_from(usize::from(webhooks) / self.mean).unwrap_or(u16::MAX).max(1)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::{
@@ -321,28 +294,28 @@ mod tests {
     fn a_lane_that_had_no_room_asks_for_what_its_share_holds() {
         for (lanes, prefetch) in [(1, 63), (5, 12), (20, 3), (1_000, 1)] {
             let mut lane = memory(lanes).lane(512);
-            assert!(lane.messages() == 512 && !lane.wants_other_prefetch());
-            lane.arrived(MIB + OVERHEAD, true);
+            assert!(lane.prefetch == 512 && !lane.wants_other_prefetch());
+            lane.arrived(MIB + OVERHEAD);
             lane.dropped(MIB + OVERHEAD);
             assert!(lane.wants_other_prefetch() && is_ready(&mut pin!(lane.change_prefetch())));
-            assert_eq!(lane.messages(), prefetch, "{lanes} lanes");
+            assert_eq!(lane.prefetch, prefetch, "{lanes} lanes");
         }
     }
 
     #[test]
     fn the_prefetch_grows_again_with_bodies_that_are_smaller() {
         let mut lane = memory(5).lane(512);
-        lane.arrived(MIB, true);
+        lane.arrived(MIB);
         lane.dropped(MIB);
         assert!(is_ready(&mut pin!(lane.change_prefetch())));
         let mut see = |size, count| {
             let changes = (0..count).filter_map(|_| {
-                lane.arrived(size, true);
+                lane.arrived(size);
                 lane.begin(size);
                 lane.finished(size);
                 let changes = lane.wants_other_prefetch();
                 changes.then(|| assert!(is_ready(&mut pin!(lane.change_prefetch()))));
-                changes.then(|| lane.messages())
+                changes.then_some(lane.prefetch)
             });
             changes.collect::<Vec<_>>()
         };
@@ -356,8 +329,8 @@ mod tests {
     fn what_has_no_room_is_dropped_from_the_lanes_that_have_more_than_their_share() {
         let all = memory(4);
         let (mut small, mut large) = (all.lane(512), all.lane(512));
-        small.arrived(MIB, true);
-        (0..70).for_each(|_| large.arrived(MIB, true));
+        small.arrived(MIB);
+        (0..70).for_each(|_| large.arrived(MIB));
         assert!(large.is_over() && !small.is_over());
         let dropped = std::iter::from_fn(|| large.is_over().then(|| large.dropped(MIB))).count();
         assert_eq!(dropped, 7);
@@ -369,8 +342,8 @@ mod tests {
     fn a_lane_begins_anew_when_half_is_free() {
         let all = memory(2);
         let (mut lane, mut other) = (all.lane(512), all.lane(512));
-        lane.arrived(41 * MIB, true);
-        other.arrived(33 * MIB, true);
+        lane.arrived(41 * MIB);
+        other.arrived(33 * MIB);
         other.dropped(33 * MIB);
         assert!(other.wants_other_prefetch());
         let mut room = pin!(other.change_prefetch());
@@ -383,8 +356,8 @@ mod tests {
     fn work_begins_while_it_has_room_and_one_is_always_in_work() {
         let all = memory(4);
         let (mut one, mut two) = (all.lane(512), all.lane(512));
-        one.arrived(60 * MIB, true);
-        two.arrived(4 * MIB, true);
+        one.arrived(60 * MIB);
+        two.arrived(4 * MIB);
         assert!(one.can_begin(20 * MIB), "one that has no room at all must still be processed");
         one.begin(7 * MIB);
         assert!(one.can_begin(MIB) && !one.can_begin(2 * MIB), "half of the room is left for others");
@@ -401,7 +374,7 @@ mod tests {
     fn a_memory_that_changes_its_size_and_a_prefetch_that_changes_its_maximum_count_at_once() {
         let all = memory(1);
         let mut lane = all.lane(512);
-        lane.arrived(40 * MIB, true);
+        lane.arrived(40 * MIB);
         assert!(!lane.is_over());
         all.resize(64 * MIB, 1);
         assert!(lane.is_over());
@@ -410,28 +383,29 @@ mod tests {
             lane.set_prefetch_max(prefetch);
             lane.sizes = Sizes::default();
             assert!(lane.wants_other_prefetch() && is_ready(&mut pin!(lane.change_prefetch())));
-            assert_eq!(lane.messages(), prefetch);
+            assert_eq!(lane.prefetch, prefetch);
         }
     }
 
     #[test]
     fn the_prefetch_counts_webhooks_however_many_are_in_a_message() {
         let mut lane = memory(1).lane(512);
-        let mut see = |per_message: usize| {
-            let changes = (0..MANY_BUNDLED).filter_map(|n| {
-                lane.arrived(1_000, n.is_multiple_of(per_message));
-                lane.begin(1_000);
-                lane.finished(1_000);
+        assert_eq!(lane.messages(), 32, "before it is known");
+        let mut see = |sizes: &[usize]| {
+            let changes = (0..1_000).filter_map(|n| {
+                lane.message(sizes[n % sizes.len()]);
                 let changes = lane.wants_other_prefetch();
                 changes.then(|| assert!(is_ready(&mut pin!(lane.change_prefetch()))));
                 changes.then(|| lane.messages())
             });
-            changes.collect::<Vec<_>>()
+            changes.collect::<Vec<_>>().len()
         };
-        assert_eq!(see(16), [32]);
-        assert!(see(12).is_empty(), "that is about as many");
-        assert_eq!(see(64), [8]);
-        assert_eq!(see(1), [512]);
+        assert_eq!(see(&[20, 12]), 0);
+        assert!((1..8).contains(&see(&[1])), "it grows step by step");
+        assert_eq!(see(&[1, 2, 3, 2, 1]), 0, "what is about as large changes nothing");
+        assert!((1..4).contains(&see(&[64])));
+        assert_eq!(see(&[48, 64, 30]), 0);
+        assert!((8..32).contains(&lane.messages()), "{}", lane.messages());
         assert_eq!(lane.concurrency_max(), usize::MAX, "no body lacked room");
     }
 
@@ -439,7 +413,7 @@ mod tests {
     fn a_lane_that_ends_leaves_nothing_behind() {
         let all = memory(2);
         let mut lane = all.lane(512);
-        lane.arrived(3 * MIB, true);
+        lane.arrived(3 * MIB);
         lane.begin(MIB);
         drop(lane);
         assert_eq!((all.waiting.taken(), all.working.taken()), (0, 0));

@@ -16,6 +16,7 @@ mod inbox;
 mod lane;
 mod memory;
 mod owners;
+mod per_message;
 mod pool;
 pub mod read;
 mod report;

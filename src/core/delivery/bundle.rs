@@ -116,7 +116,7 @@ pub fn read(head: BundleHead, bundle: &[u8]) -> Result<Vec<QueuedWebhook>, Inval
         return Err(InvalidBundle::Version(head.bundle));
     }
     let (mut rest, mut webhooks) = (bundle, Vec::new());
-    while !rest.is_empty() {
+    while !rest.is_empty() && webhooks.len() < head.webhooks {
         let number = webhooks.len() + 1;
         let cut = InvalidBundle::Cut(number);
         let end = rest.iter().position(|byte| *byte == b'\n').ok_or(InvalidBundle::Line(number))?;
@@ -128,11 +128,10 @@ pub fn read(head: BundleHead, bundle: &[u8]) -> Result<Vec<QueuedWebhook>, Inval
         queued.webhook.body = body.to_vec().into();
         webhooks.push(queued);
     }
-    match webhooks.len() {
-        0 => Err(InvalidBundle::Count { said: head.webhooks }),
-        count if count != head.webhooks => Err(InvalidBundle::Count { said: head.webhooks }),
-        _ => Ok(webhooks),
+    if webhooks.is_empty() || webhooks.len() < head.webhooks || !rest.is_empty() {
+        return Err(InvalidBundle::Count { said: head.webhooks });
     }
+    Ok(webhooks)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Metrics of the queues that a worker looks at.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::atomic::AtomicU64, time::Duration};
 
 use prometheus_client::metrics::{family::Family, gauge::Gauge};
 
@@ -17,8 +17,8 @@ labels! {
 pub struct QueueDepths<'a> {
     /// Dead letters by source.
     pub dead: Vec<(&'a SourceName, u32)>,
-    /// Webhooks in raw queues, by source or [`UNKNOWN_SOURCE`](super::UNKNOWN_SOURCE).
-    pub raw: BTreeMap<&'a str, i64>,
+    /// Messages in raw queues, by source or [`UNKNOWN_SOURCE`](super::UNKNOWN_SOURCE).
+    pub raw: BTreeMap<&'a str, u32>,
     /// Webhooks in delay queues.
     pub delayed: Vec<(Tier, u32)>,
     /// Messages in the queues of subscriptions and in others that should be empty.
@@ -30,6 +30,7 @@ pub struct QueueDepths<'a> {
 pub struct QueueMetrics {
     dead: Family<SourceLabels, Gauge>,
     raw: Family<SourceLabels, Gauge>,
+    per_message: Family<SourceLabels, Gauge<f64, AtomicU64>>,
     delayed: Family<TierLabels, Gauge>,
     overdue: Family<TierLabels, Gauge>,
     others: Family<QueueLabels, Gauge>,
@@ -46,8 +47,11 @@ impl QueueMetrics {
             raw: registry.gauges(
                 "hookswitch_backlog_webhooks",
                 "Webhooks ready in the raw queues of each source, not taken by a worker, read by every \
-                 worker; where messages are bundles, as many as the ledger says, which counts those with \
-                 workers too, and at least the number of messages",
+                 worker: messages times hookswitch_webhooks_per_message of that worker",
+            ),
+            per_message: registry.gauges(
+                "hookswitch_webhooks_per_message",
+                "Webhooks in a message from the raw queues of each source, on average, of late",
             ),
             delayed: registry.gauges(
                 "hookswitch_delayed_webhooks",
@@ -66,6 +70,11 @@ impl QueueMetrics {
         }
     }
 
+    /// Returns the gauge of how many webhooks a source's messages hold.
+    pub(super) fn per_message(&self, source: &str) -> Gauge<f64, AtomicU64> {
+        self.per_message.get_or_create(&SourceLabels { source: source.to_owned() }).clone()
+    }
+
     /// Shows how many messages the queues hold; no series where that is not known.
     pub fn show(&self, depths: &QueueDepths<'_>) {
         self.dead.clear();
@@ -73,8 +82,10 @@ impl QueueMetrics {
             self.dead.get_or_create(&SourceLabels { source: source.to_string() }).set((*depth).into());
         }
         self.raw.clear();
-        for (source, depth) in &depths.raw {
-            self.raw.get_or_create(&SourceLabels { source: (*source).to_owned() }).set(*depth);
+        for (source, messages) in &depths.raw {
+            // It is 0 until a message has come.
+            let webhooks = f64::from(*messages) * self.per_message(source).get().max(1.0);
+            self.raw.get_or_create(&SourceLabels { source: (*source).to_owned() }).set(webhooks as i64);
         }
         self.delayed.clear();
         for (tier, depth) in &depths.delayed {

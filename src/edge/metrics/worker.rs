@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
+    sync::atomic::AtomicU64,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -156,7 +157,7 @@ impl WorkerMetrics {
             ),
             ledger_queued: registry.gauge(
                 "hookswitch_ledger_queued",
-                "Messages ready in raw and delay queues, counted together with hookswitch_ledger",
+                "Webhooks ready in raw and delay queues, about, counted together with hookswitch_ledger",
             ),
             ledger_drawn: registry.gauge(
                 "hookswitch_ledger_drawn_timestamp_seconds",
@@ -213,6 +214,7 @@ impl WorkerMetrics {
             done: self.disposition(source, &Disposition::Done { messages: 1 }),
             handle_seconds: self.handle_seconds.get_or_create(&labels).clone(),
             wait_seconds: self.waits.wait_seconds(source),
+            per_message: self.queues.per_message(source.as_str()),
             events: Mutex::default(),
             source: source.clone(),
             all: self.clone(),
@@ -319,6 +321,7 @@ pub struct SourceMetrics {
     done: Counter,
     handle_seconds: Histogram,
     wait_seconds: Histogram,
+    per_message: Gauge<f64, AtomicU64>,
     /// Counters of events by type. A list, since a source has few types.
     events: Mutex<Vec<(&'static str, Counter)>>,
 }
@@ -342,6 +345,11 @@ impl SourceMetrics {
     /// Counts a webhook that has waited since `received`, as the oldest of its batch.
     pub fn waited(&self, received: Timestamp, now: Timestamp) {
         self.wait_seconds.observe(now.duration_since(received).as_secs_f64().max(0.0));
+    }
+
+    /// Shows how many webhooks a message holds, on average.
+    pub fn per_message(&self, mean: f64) {
+        self.per_message.set(mean);
     }
 
     /// Counts a delivery that had no room.

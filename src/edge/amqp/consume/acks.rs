@@ -119,8 +119,8 @@ impl Settler {
         self.tags().give_out(tag, deliveries);
     }
 
-    /// Gives back deliveries that are not in work. Returns the tags to nack: the messages of which no delivery
-    /// is in work. The others go back when the channel closes.
+    /// Gives back deliveries that are not in work. Returns the tags to nack: those of messages of which no
+    /// delivery is in work. The others go back when the channel closes.
     pub(super) fn give_back<'a>(&self, deliveries: impl Iterator<Item = &'a Delivery>) -> Vec<u64> {
         self.tags().give_back(deliveries.map(|delivery| delivery.tag))
     }
@@ -132,9 +132,9 @@ impl Settler {
         deliveries.for_each(|delivery| tags.leave_alone(delivery.tag));
     }
 
-    /// Settles deliveries. Acks the messages that are settled with them, or leaves that to the ack of an older
-    /// message that is not settled yet. Returns false
-    /// if an ack could not be written; then the broker redelivers the messages.
+    /// Settles deliveries. Acks the messages that are settled with them, or leaves that to the ack of an
+    /// older message that is not settled yet. Returns false if an ack could not be written; then the broker
+    /// redelivers the messages.
     ///
     /// Uses `Channel::basic_ack` rather than the delivery's own acker, which costs one more task.
     pub async fn ack<'a>(&self, deliveries: impl Iterator<Item = &'a Delivery>) -> bool {

@@ -212,9 +212,10 @@ impl<'a> Pass<'a> {
         self.source
     }
 
-    /// Returns whether the letter is of this queue's source.
+    /// Returns whether the letter, or all of its bundle, is of this queue's source.
     pub fn is_home_of(&self, held: &Held) -> bool {
-        held.letter.queued.webhook.source == *self.source
+        let mut letters = held.bundle.iter().chain([&held.letter]);
+        letters.all(|letter| letter.queued.webhook.source == *self.source)
     }
 
     /// Returns whether the pass has seen every letter that was there when it began.

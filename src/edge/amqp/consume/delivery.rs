@@ -13,6 +13,8 @@ pub struct Delivery {
     pub redeliveries: u32,
     /// Its place in its message, from 0.
     pub place: usize,
+    /// The number of webhooks in its message.
+    pub of: usize,
     /// Set if it is of a bundle that was delivered before: another of the bundle may have killed its worker.
     pub came_back: bool,
     pub(super) tag: u64,

@@ -110,8 +110,8 @@ impl RawConsumer {
         self.settler.clone()
     }
 
-    /// Waits for messages and returns the deliveries of all that have arrived; none when the channel is gone, for whatever
-    /// cause.
+    /// Waits for messages and returns the deliveries of all that have arrived; none when the channel is gone,
+    /// for whatever cause.
     pub async fn next(&mut self) -> Option<Vec<Delivery>> {
         // lapin reports the end once, and that may have been right behind the last deliveries.
         if self.settler.gone.is_cancelled() {
@@ -150,36 +150,51 @@ impl RawConsumer {
     }
 
     /// Hands over the deliveries of a message: one, or those of a bundle.
-    fn accept(&self, mut message: lapin::message::Delivery, mut arrived: impl FnMut(Delivery)) {
-        let (tag, redeliveries) = (message.delivery_tag, message::redeliveries(&message.properties));
+    fn accept(&self, mut message: lapin::message::Delivery, mut take: impl FnMut(Delivery)) {
         if message.data.capacity() - message.data.len() > SPARE_MAX {
             message.data.shrink_to_fit();
         }
-        let came_back = message.redelivered || redeliveries > 0;
-        let whole = match message::decode_bundle(&message.properties, &message.data) {
-            Some(Ok(webhooks)) => {
-                self.settler.give_out(tag, webhooks.len());
-                for (place, queued) in webhooks.into_iter().enumerate() {
-                    let is_long = message::is_long(&queued);
-                    let (queued, invalid) = self.check(queued, None, is_long);
-                    arrived(Delivery { queued, invalid, redeliveries, place, came_back, tag });
-                }
-                return;
-            }
-            Some(Err(invalid)) => Err((InvalidMessage::Bundle(invalid), message.data)),
-            None => message::decode(&message.properties, message.data),
-        };
+        match message::decode_bundle(&message.properties, &message.data) {
+            Some(Ok(webhooks)) => self.accept_bundle(&message, webhooks, take),
+            Some(Err(invalid)) => take(self.accept_one(message, Some(InvalidMessage::Bundle(invalid)))),
+            None => take(self.accept_one(message, None)),
+        }
+    }
+
+    fn accept_bundle(
+        &self,
+        message: &lapin::message::Delivery,
+        webhooks: Vec<QueuedWebhook>,
+        mut take: impl FnMut(Delivery),
+    ) {
+        let (tag, redeliveries) = (message.delivery_tag, message::redeliveries(&message.properties));
+        let (of, came_back) = (webhooks.len(), message.redelivered || redeliveries > 0);
+        self.settler.give_out(tag, of);
+        for (place, queued) in webhooks.into_iter().enumerate() {
+            let is_long = message::is_long(&queued);
+            let (queued, invalid) = self.check(queued, None, is_long);
+            take(Delivery { queued, invalid, redeliveries, place, of, came_back, tag });
+        }
+    }
+
+    fn accept_one(&self, message: lapin::message::Delivery, invalid: Option<InvalidMessage>) -> Delivery {
+        let (tag, properties) = (message.delivery_tag, message.properties);
         self.settler.give_out(tag, 1);
-        let (queued, invalid) = match whole {
+        let decoded = match invalid {
+            Some(invalid) => Err((invalid, message.data)),
+            None => message::decode(&properties, message.data),
+        };
+        let (queued, invalid) = match decoded {
             Ok(queued) => (queued, None),
             Err((error, body)) => {
                 let now = Timestamp::now();
-                let queued = message::salvage(&message.properties, body, &self.source, self.provider, now);
+                let queued = message::salvage(&properties, body, &self.source, self.provider, now);
                 (queued, Some(error))
             }
         };
-        let (queued, invalid) = self.check(queued, invalid, message::may_grow(&message.properties));
-        arrived(Delivery { queued, invalid, redeliveries, place: 0, came_back: false, tag });
+        let (queued, invalid) = self.check(queued, invalid, message::may_grow(&properties));
+        let redeliveries = message::redeliveries(&properties);
+        Delivery { queued, invalid, redeliveries, place: 0, of: 1, came_back: false, tag }
     }
 
     /// Checks that a webhook can be sent on, and is of this queue. Makes it so if not, and says what was

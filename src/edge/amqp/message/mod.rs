@@ -1,9 +1,9 @@
 //! Webhooks and events as AMQP messages: which property or header holds what.
 //!
-//! A webhook's [`Head`] is in one header of hookswitch's own, and a bundle's [`BundleHead`] too. An event has no header but `traceparent`, which
-//! all systems that trace messages know: its routing key, its properties and its envelope say the rest. The
-//! broker's headers (`x-…`) are never copied: RabbitMQ 3 and 4 interpret them differently when a client
-//! sends them.
+//! A webhook's [`Head`] is in one header of hookswitch's own, and a bundle's [`BundleHead`] too. An event has
+//! no header but `traceparent`, which all systems that trace messages know: its routing key, its properties
+//! and its envelope say the rest. The broker's headers (`x-…`) are never copied: RabbitMQ 3 and 4 interpret
+//! them differently when a client sends them.
 
 mod old;
 mod table;
