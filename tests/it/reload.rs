@@ -335,9 +335,10 @@ async fn a_prefetch_that_changes_is_the_one_that_the_broker_uses() {
         let line = listed.lines().find_map(|line| line.strip_prefix("raw.salpre"));
         line.map(|count| count.trim().to_owned())
     };
-    assert_eq!(prefetch().as_deref(), Some("512"));
+    // It asks for messages, which may hold 16 webhooks each, and for four at least.
+    assert_eq!(prefetch().as_deref(), Some("32"));
     reload(&worker, &world.toml.replace("[retry]", "[worker]\nprefetch = 7\nconcurrency = 7\n[retry]")).await;
-    until("fewer are asked for", async || prefetch().as_deref() == Some("7")).await;
+    until("fewer are asked for", async || prefetch().as_deref() == Some("4")).await;
     world.accept("salpre", (0..50).map(call)).await;
     assert_eq!(calls(&world.events(50).await), (0..50).collect::<Vec<_>>());
     reload(&worker, &world.toml.replace("[retry]", "[worker]\nsources = [\"other\"]\n[retry]")).await;
