@@ -53,7 +53,7 @@ async fn balance(world: &World, settled: impl Fn(&Balance) -> bool) -> Balance {
     let (store, connection) = (world.store().await, world.connect().await);
     let declared = topology::known(&connection).await.unwrap();
     let shards = topology::raw_shards(&connection, &world.config, &declared).await.unwrap();
-    let draw = async || Balance::compute(&store, &connection, &world.config, &shards).await;
+    let draw = async || Balance::compute(&store, &connection, &world.config, &shards, 0).await;
     let mut last = None;
     until("the ledger comes to rest", async || {
         last = draw().await.ok();
