@@ -24,6 +24,9 @@ use super::book::{Book, Recent, Seen};
 /// Prefetch. No more messages than this can be redelivered after a cut.
 const PREFETCH: u16 = 500;
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Time without a message after which the connection is replaced. RabbitMQ 3.10 carries a consumer over to a
+/// queue that is deleted and at once declared again, and hands over nothing of what it delivers to it then.
+const QUIET_MAX: Duration = Duration::from_secs(10);
 
 /// Connects as any program might. The heartbeat distinguishes a frozen broker from a quiet one.
 pub async fn connect(url: &str) -> lapin::Result<Connection> {
@@ -70,7 +73,7 @@ async fn consume_once(
     channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
     let options = BasicConsumeOptions::default();
     let mut messages = channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await?;
-    while let Some(delivery) = messages.next().await {
+    while let Ok(Some(delivery)) = timeout(QUIET_MAX, messages.next()).await {
         let delivery = delivery?;
         let rest = pause.load(Ordering::Relaxed);
         if rest > 0 {
