@@ -253,7 +253,8 @@ async fn a_state_takes_the_place_of_another_as_the_rule_says() {
 
 #[tokio::test]
 async fn workers_that_die_again_and_again_leave_it_balanced() {
-    let world = World::new().await;
+    // Each death costs a delivery, and so does each other prefetch.
+    let world = World::unapplied().await.changed("delivery_limit = 5\n", "delivery_limit = 50\n").await;
     let receiver = world.receiver().await;
     receiver.ready().await;
     for n in 0..200 {

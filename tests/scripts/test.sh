@@ -40,4 +40,4 @@ deploy/local/install.sh faketime
 cargo test --locked --features faults --test faults -- --rate 100
 say "docker-compose.yml, with the program that the tests have built"
 # Last, since it takes most of the machine: whatever else is wrong is known by then.
-tests/scripts/containers.sh --ci
+timeout --kill-after=60 1500 tests/scripts/containers.sh --ci

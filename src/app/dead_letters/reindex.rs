@@ -179,8 +179,12 @@ impl ReindexJob<'_> {
     ) -> Result<(), DeadLetterError> {
         while let Some(held) = pass.next().await? {
             let key = held.letter.id.key();
+            if self.services.stop.is_cancelled() {
+                break;
+            }
             if !held.bundle.is_empty() && pass.is_home_of(&held) {
                 self.take_apart(&held, pass, result).await?;
+                progress(Progress::Letters(result.seen));
                 continue;
             }
             if !pass.is_home_of(&held) {
@@ -204,9 +208,6 @@ impl ReindexJob<'_> {
             }
             if result.seen.is_multiple_of(100) {
                 progress(Progress::Letters(result.seen));
-            }
-            if self.services.stop.is_cancelled() {
-                break;
             }
         }
         self.write_out(result).await

@@ -30,7 +30,7 @@ pub struct Balance {
     pub total: Sum,
     /// Messages ready in raw queues. One that is a bundle holds several webhooks.
     pub messages: i64,
-    /// Webhooks in these messages, about: see [`webhooks_in`].
+    /// Webhooks in these messages, about: as many as the ledger has in the system, if that can be.
     pub queued: i64,
     /// Messages in delay queues.
     pub waiting: i64,
@@ -53,18 +53,19 @@ impl Balance {
     ) -> Result<Self, BalanceError> {
         let ledger = store.ledger(config.sources.keys(), now()).await?.ok_or(BalanceError::NotKept)?;
         let mut depths = Depths::new(connection);
-        let (mut messages, mut waiting) = (0, -canaries);
+        let (mut messages, mut waiting) = (BTreeMap::<&SourceName, i64>::new(), -canaries);
         for (source, shard) in shards {
             let configured = config.sources.get(source).is_some_and(|s| s.sharding.has(*shard));
             match depths.of(&names::raw_queue(source, *shard)).await {
-                Ok(depth) => messages += i64::from(depth),
+                Ok(depth) => *messages.entry(source).or_default() += i64::from(depth),
                 // The source had more shards before, and the queue has been deleted since.
                 Err(amqp::Error::Missing(_)) if !configured => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        for source in removed_sources(&ledger.sources, shards) {
-            messages += left_of(&mut depths, &source).await?;
+        let removed = removed_sources(&ledger.sources, shards);
+        for source in &removed {
+            messages.insert(source, left_of(&mut depths, source).await?);
         }
         for tier in config.retry.schedule().all_tiers() {
             waiting += i64::from(depths.of(&names::retry_queue(tier)).await?);
@@ -73,7 +74,11 @@ impl Balance {
         depths.close().await?;
         let mut total = Sum::default();
         ledger.sources.values().for_each(|sum| total += *sum);
-        let queued = webhooks_in(messages, total.in_system - waiting);
+        let in_system =
+            |source: &SourceName| ledger.sources.get(source.as_str()).map_or(0, |sum| sum.in_system);
+        let most = messages.iter().map(|(source, messages)| most_in(*messages, in_system(source))).sum();
+        let messages = messages.values().sum();
+        let queued = (total.in_system - waiting).clamp(messages, most);
         Ok(Self { since: ledger.since, sources: ledger.sources, total, messages, queued, waiting, marks })
     }
 
@@ -97,9 +102,9 @@ impl Balance {
     }
 }
 
-/// Returns about how many webhooks so many messages of raw queues hold: as many as the ledger has in the
-/// system (`in_system`), if that can be. RabbitMQ counts messages, and each holds at least one.
-fn webhooks_in(messages: i64, in_system: i64) -> i64 {
+/// Returns how many webhooks the messages in a source's raw queues hold at most. RabbitMQ counts messages,
+/// and the ledger knows how many webhooks of the source are in the system.
+fn most_in(messages: i64, in_system: i64) -> i64 {
     in_system.clamp(messages, messages.saturating_mul(config::BUNDLE_MAX.into()))
 }
 

@@ -58,8 +58,10 @@ impl<'a> Inbox<'a> {
     /// Drops the message that has arrived last, as far as it has.
     fn park(&mut self, queue: &RawQueue) {
         while let Some(newest) = self.waiting.pop_back() {
-            let is_first = newest.place == 0;
-            self.memory.dropped(size(&newest));
+            let (is_first, size) = (newest.place == 0, size(&newest));
+            self.memory.dropped(size);
+            // Its other webhooks are about as large.
+            self.memory.dropped_message(size * newest.of);
             queue.settler.abandon(newest);
             self.parked += 1;
             queue.metrics.parked();

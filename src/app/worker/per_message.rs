@@ -3,40 +3,32 @@
 /// The webhooks that a message is taken to hold before it is known.
 const PER_MESSAGE: f64 = 16.0;
 
-/// The weight of one message in the mean number of webhooks in a message.
-const NEWEST: f64 = 1.0 / 64.0;
+/// The messages after which it is known: each change costs what is on its way a delivery.
+const MANY: u32 = 64;
 
 /// The fewest messages to ask for, so that the next one arrives meanwhile.
 const MESSAGES_MIN: u16 = 4;
 
 /// The number of webhooks in a message, on average, of late.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct PerMessage {
-    /// Begins with [`PER_MESSAGE`], so that the first few messages change nothing.
-    assumed: f64,
-    /// Begins with the first message; none before.
-    seen: Option<f64>,
-}
-
-impl Default for PerMessage {
-    fn default() -> Self {
-        Self { assumed: PER_MESSAGE, seen: None }
-    }
+    mean: f64,
+    /// The messages in the mean, at most [`MANY`].
+    messages: u32,
 }
 
 impl PerMessage {
     /// Notes a message. Returns the mean of late.
     pub(super) fn note(&mut self, webhooks: usize) -> f64 {
-        let webhooks = webhooks as f64;
-        let moved = |mean: f64| mean + (webhooks - mean) * NEWEST;
-        let (assumed, seen) = (moved(self.assumed), self.seen.map_or(webhooks, moved));
-        *self = Self { assumed, seen: Some(seen) };
-        seen
+        self.messages = MANY.min(self.messages + 1);
+        self.mean += (webhooks as f64 - self.mean) / f64::from(self.messages);
+        self.mean
     }
 
     /// Returns the number of messages that hold so many webhooks.
     pub(super) fn messages(&self, webhooks: u16) -> u16 {
-        let messages = (f64::from(webhooks) / self.assumed.max(1.0)).round() as u16;
+        let mean = if self.messages < MANY { PER_MESSAGE } else { self.mean.max(1.0) };
+        let messages = (f64::from(webhooks) / mean).round() as u16;
         messages.max(MESSAGES_MIN).min(webhooks)
     }
 }
@@ -55,9 +47,21 @@ mod tests {
     }
 
     #[test]
+    fn what_it_is_told_of_counts_once_it_is_many_messages() {
+        let mut single = PerMessage::default();
+        let wanted = (0..MANY).map(|_| {
+            single.note(1);
+            single.messages(512)
+        });
+        let wanted: Vec<_> = wanted.collect();
+        assert_eq!((wanted[62], wanted[63]), (32, 512), "one step, not many");
+    }
+
+    #[test]
     fn the_mean_is_that_of_what_was_seen() {
         let mut mixed = PerMessage::default();
         assert_eq!(mixed.note(1), 1.0);
+        assert_eq!(mixed.note(3), 2.0);
         let mean = (0..2_000).map(|n| mixed.note(1 + n % 3)).last();
         assert!(mean.is_some_and(|mean| (1.9..2.1).contains(&mean)), "{mean:?}");
     }

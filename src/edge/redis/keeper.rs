@@ -136,7 +136,7 @@ impl LinkKeeper {
             Servers::Single(nodes) | Servers::Cluster(nodes) => nodes,
             Servers::Watched(sentinels) => {
                 *good = 0;
-                sentinels.masters(timeout).await?
+                vec![sentinels.master(timeout).await?]
             }
         };
         let mut errors = Vec::new();

@@ -1,6 +1,6 @@
 //! Redis Sentinel: which server is the master.
 
-use std::{cmp::Reverse, time::Duration};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 
@@ -17,12 +17,12 @@ pub(super) struct Sentinels {
 }
 
 impl Sentinels {
-    /// Asks all Sentinels for the master, and returns the servers that they name: first the one that most of
-    /// them name, since a Sentinel that is cut off from the others names the old one.
+    /// Asks all Sentinels for the master, and returns the server that most of all of them name: one that is
+    /// cut off from the others names the old one.
     ///
     /// # Errors
-    /// None of them names one.
-    pub(super) async fn masters(&self, timeout: Duration) -> Result<Vec<Node>, StoreError> {
+    /// No server is named by more than half of the Sentinels.
+    pub(super) async fn master(&self, timeout: Duration) -> Result<Node, StoreError> {
         let asking = self.nodes.iter().map(|node| node.explain(self.ask(node, timeout)));
         let (mut named, mut errors) = (Vec::new(), Vec::new());
         for answer in join_all(asking).await {
@@ -31,10 +31,15 @@ impl Sentinels {
                 Err(error) => errors.push(error),
             }
         }
-        if named.is_empty() {
+        let Some((host, port)) = by_majority(&named, self.nodes.len()) else {
+            let few = format!("no master is named by more than half of the {} Sentinels", self.nodes.len());
+            errors.insert(0, StoreError::new(Trouble::StoreDown, few));
             return Err(StoreError::of_all(errors));
+        };
+        for error in errors {
+            tracing::warn!(%error, "a Sentinel does not say who the master is");
         }
-        by_votes(named).iter().map(|(host, port)| self.master.at(host, *port)).collect()
+        self.master.at(host, *port)
     }
 
     /// Asks one of them.
@@ -53,17 +58,10 @@ impl Sentinels {
     }
 }
 
-/// Returns each address once, the most frequent first.
-fn by_votes(named: Vec<(String, u16)>) -> Vec<(String, u16)> {
-    let mut counted: Vec<((String, u16), usize)> = Vec::new();
-    for address in named {
-        match counted.iter_mut().find(|(other, _)| *other == address) {
-            Some((_, votes)) => *votes += 1,
-            None => counted.push((address, 1)),
-        }
-    }
-    counted.sort_by_key(|(_, votes)| Reverse(*votes));
-    counted.into_iter().map(|(address, _)| address).collect()
+/// Returns the address that more than half of all Sentinels name.
+fn by_majority(named: &[(String, u16)], sentinels: usize) -> Option<&(String, u16)> {
+    let votes = |address: &&(String, u16)| named.iter().filter(|other| other == address).count();
+    named.iter().find(|address| votes(address) * 2 > sentinels)
 }
 
 #[cfg(test)]
@@ -71,9 +69,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_master_that_most_sentinels_name_comes_first() {
+    fn the_master_is_the_one_that_more_than_half_of_the_sentinels_name() {
         let [old, new] = ["10.0.0.1", "10.0.0.2"].map(|host| (host.to_owned(), 6379));
-        let named = vec![old.clone(), new.clone(), new.clone()];
-        assert_eq!(by_votes(named), [new, old]);
+        let named = [old.clone(), new.clone(), new.clone()];
+        assert_eq!(by_majority(&named, 3), Some(&new));
+        assert_eq!(by_majority(&named[..2], 3), None, "they disagree");
+        assert_eq!(by_majority(&named[1..], 5), None, "too few answer");
+        assert_eq!(by_majority(&named[..1], 1), Some(&old));
     }
 }
