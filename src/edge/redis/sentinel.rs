@@ -32,8 +32,10 @@ impl Sentinels {
             }
         }
         let Some((host, port)) = by_majority(&named, self.nodes.len()) else {
-            let few = format!("no master is named by more than half of the {} Sentinels", self.nodes.len());
-            errors.insert(0, StoreError::new(Trouble::StoreDown, few));
+            if !named.is_empty() {
+                let few = "no master is named by more than half of the Sentinels";
+                errors.insert(0, StoreError::new(Trouble::StoreDown, few));
+            }
             return Err(StoreError::of_all(errors));
         };
         for error in errors {
