@@ -233,11 +233,11 @@ fn print(balance: &Balance, only: Option<&SourceName>) -> io::Result<()> {
     };
     let in_system = match balance.unaccounted() {
         with_workers @ 0.. => format!(
-            "in the system {in_system} = {queued} queued + {waiting} waiting to be retried + {with_workers} \
+            "in the system {in_system} = {queued} + {waiting} waiting to be retried + {with_workers} \
              with workers"
         ),
         behind => format!(
-            "in the system {in_system}; {queued} queued and {waiting} waiting to be retried: {} of them are \
+            "in the system {in_system}; {queued} and {waiting} waiting to be retried: {} of them are \
              copies, replayed letters, or not counted yet (workers record accepted webhooks every second)",
             -behind
         ),
