@@ -59,7 +59,10 @@ impl Program {
 
     /// Prepares a command by the operator `ann`. Its arguments contain no spaces.
     pub fn command(&self, line: &str) -> Command {
-        self.prepare(Command::new(PROGRAM), line)
+        // Under `nohup` the tests ignore SIGHUP, and what they start would too.
+        let mut command = Command::new("env");
+        command.args(["--default-signal=HUP", PROGRAM]);
+        self.prepare(command, line)
     }
 
     /// Prepares a command that dies with the thread that starts it.
