@@ -42,9 +42,11 @@ pub fn accept_together(webhooks: &[QueuedWebhook]) -> Option<Publication> {
         [] => None,
         [alone] => Some(accept(alone)),
         [first, ..] => Some(Publication {
+            exchange: names::RAW_EXCHANGE.to_owned(),
+            routing_key: names::raw_key(&first.webhook.source, first.shard),
             properties: message::bundle_properties(webhooks.len(), first.webhook.received_at),
             body: bundle::write(webhooks).into(),
-            ..accept(first)
+            not_after: Instant::now() + SEND_WITHIN,
         }),
     }
 }
@@ -110,10 +112,13 @@ fn give_up(
 
 /// Returns the message that puts a letter into its source's dead-letter queue.
 pub fn dead_letter(letter: &Letter) -> Publication {
+    let webhook = &letter.queued.webhook;
     Publication {
-        routing_key: letter.queued.webhook.source.to_string(),
+        exchange: names::DEAD_EXCHANGE.to_owned(),
+        routing_key: webhook.source.to_string(),
         properties: message::letter_properties(letter.id, &letter.queued),
-        ..publication(&letter.queued, names::DEAD_EXCHANGE.to_owned())
+        body: webhook.body.clone(),
+        not_after: Instant::now() + SEND_WITHIN,
     }
 }
 
