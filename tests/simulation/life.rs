@@ -3,7 +3,7 @@
 
 use hookswitch::core::{
     delivery::{
-        disposition::Disposition,
+        disposition::{Disposition, Outcome},
         fault::{Attempt, Fault, Reason},
         lifecycle::{Answer, Claim, Life, Step},
     },
@@ -112,10 +112,10 @@ impl World<'_> {
         let life = match fault {
             None if came_back => {
                 self.stats.count(Count::TakenApart);
-                Life::of_one_that_came_back(attempt, schedule)
+                Life::of_unread(attempt, schedule, Outcome::CameBack)
             }
             None => Life::of_webhook(attempt, schedule, BodyHash::from(fingerprint), self.facts[key].events),
-            Some(fault) => Life::of_fault(attempt, schedule, fault),
+            Some(fault) => Life::of_unread(attempt, schedule, fault.into()),
         };
         self.lives.push(Living {
             life: MutantLife::new(life, fingerprint, self.mutant),

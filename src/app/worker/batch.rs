@@ -31,7 +31,7 @@ use crate::{
     config::Config,
     core::{
         delivery::{
-            disposition::Disposition,
+            disposition::{Disposition, Outcome},
             fault::{Fault, Reason},
             lifecycle::{Life, Step},
             retry::{Reconnect, Schedule},
@@ -178,31 +178,22 @@ impl Processor {
         let attempt = delivery.queued.history.attempt;
         let begin = |tracer| DeliveryTrace::begin(tracer, &delivery.queued);
         let trace = self.tracer.as_ref().and_then(begin);
-        let schedule = self.schedule.clone();
-        // What is never read cannot kill the worker, and its fault must not be lost.
-        let goes_on_alone = delivery.came_back
-            && delivery.invalid.is_none()
-            && delivery.redeliveries < self.config.retry.delivery_limit;
-        let (plan, life) = if goes_on_alone {
-            (Plan::empty(), Life::of_one_that_came_back(attempt, schedule))
-        } else {
-            match self.plan(&delivery, trace.as_deref()).await {
-                Ok(plan) => {
-                    let life = Life::of_webhook(attempt, schedule, plan.body, plan.messages.len());
-                    (plan, life)
-                }
-                Err(fault) => (Plan::empty(), Life::of_fault(attempt, schedule, fault)),
+        let (plan, life) = match self.plan(&delivery, trace.as_deref()).await {
+            Ok(plan) => {
+                let life = Life::of_webhook(attempt, self.schedule.clone(), plan.body, plan.messages.len());
+                (plan, life)
             }
+            Err(outcome) => (Plan::empty(), Life::of_unread(attempt, self.schedule.clone(), outcome)),
         };
         faults::at(Point::Taken);
         InWork { delivery, plan, life, began, acked: false, refused: false, trouble: None, trace }
     }
 
-    /// Turns a delivery into encoded events, and counts schema drift.
-    async fn plan(&self, delivery: &Delivery, trace: Option<&DeliveryTrace>) -> Result<Plan, Fault> {
+    /// Turns a delivery into encoded events, and counts schema drift. Otherwise returns what becomes of it.
+    async fn plan(&self, delivery: &Delivery, trace: Option<&DeliveryTrace>) -> Result<Plan, Outcome> {
         let webhook = &delivery.queued.webhook;
         if let Some(invalid) = &delivery.invalid {
-            return Err(Fault::Permanent { reason: invalid.reason(), error: invalid.to_string() });
+            return Err(Fault::Permanent { reason: invalid.reason(), error: invalid.to_string() }.into());
         }
         // After one more crash the broker would dead-letter it without an entry in the ledger.
         if delivery.redeliveries >= self.config.retry.delivery_limit {
@@ -211,7 +202,10 @@ impl Processor {
                  the worker",
                 delivery.redeliveries
             );
-            return Err(Fault::Permanent { reason: Reason::DeliveryLimit, error });
+            return Err(Fault::Permanent { reason: Reason::DeliveryLimit, error }.into());
+        }
+        if delivery.came_back {
+            return Err(Outcome::CameBack);
         }
         let read = self.read(trace.map_or(webhook, |trace| &trace.webhook)).await?;
         self.drift_log.note(webhook, &read.drift);

@@ -22,10 +22,17 @@ pub enum Outcome {
     Busy,
     /// A downstream queue refused an event because it is full: retried later, at the cost of no attempt.
     Refused,
-    /// It is of a bundle that came back, and goes on alone: retried later, at the cost of no attempt.
+    /// It is of a bundle that came back, and goes on alone: retried later, at the cost of no attempt. It is
+    /// not read: it may be the one that killed its worker, and must not take the others with it again.
     CameBack,
     /// The message itself failed.
     Failed(Fault),
+}
+
+impl From<Fault> for Outcome {
+    fn from(fault: Fault) -> Self {
+        Self::Failed(fault)
+    }
 }
 
 /// The worker's decision about a delivery. There is no other.

@@ -126,18 +126,10 @@ impl<S: Deref<Target = Schedule>> Life<S> {
         Self { schedule, attempt, body, messages, confirmed: 0, state }
     }
 
-    /// Begins with a webhook that cannot be read.
-    pub fn of_fault(attempt: Attempt, schedule: S, fault: Fault) -> Self {
+    /// Begins with a webhook that is not read, or cannot be: what becomes of it is known.
+    pub fn of_unread(attempt: Attempt, schedule: S, outcome: Outcome) -> Self {
         let mut life = Self::of_webhook(attempt, schedule, BodyHash::from(0), 0);
-        life.state = life.decided(Outcome::Failed(fault));
-        life
-    }
-
-    /// Begins with a webhook of a bundle that came back. It is not read: it may be the one that killed its
-    /// worker, and must not take the others with it again.
-    pub fn of_one_that_came_back(attempt: Attempt, schedule: S) -> Self {
-        let mut life = Self::of_webhook(attempt, schedule, BodyHash::from(0), 0);
-        life.state = life.decided(Outcome::CameBack);
+        life.state = life.decided(outcome);
         life
     }
 
@@ -307,7 +299,7 @@ mod tests {
     fn what_cannot_be_read_claims_and_publishes_nothing() {
         let fault = Fault::Permanent { reason: Reason::MalformedJson, error: "line 1".to_owned() };
         let schedule = schedule();
-        let life = Life::of_fault(Attempt(0), &schedule, fault);
+        let life = Life::of_unread(Attempt(0), &schedule, fault.into());
         assert!(matches!(life.step(), Step::SendOn(Disposition::DeadLetter { .. })));
         let answers = [Answer::Confirmed, Answer::Trouble, Answer::Settled, Answer::Settled];
         assert_eq!(steps(life, &answers), ["SendOn", "NoteDead", "NoteDead", "Ack"]);
