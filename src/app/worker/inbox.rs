@@ -58,10 +58,8 @@ impl<'a> Inbox<'a> {
     /// Drops the message that has arrived last, as far as it has.
     fn park(&mut self, queue: &RawQueue) {
         while let Some(newest) = self.waiting.pop_back() {
-            let (is_first, size) = (newest.place == 0, size(&newest));
-            self.memory.dropped(size);
-            // Its other webhooks are about as large.
-            self.memory.dropped_message(size * newest.of);
+            let is_first = newest.place == 0;
+            self.memory.dropped(size(&newest), newest.of);
             queue.settler.abandon(newest);
             self.parked += 1;
             queue.metrics.parked();
@@ -74,10 +72,7 @@ impl<'a> Inbox<'a> {
 
     /// Takes out what is left of a message of which deliveries are in work or settled: it should not go back.
     pub(super) fn take_rest(&mut self) -> Vec<Delivery> {
-        let count = self.waiting.iter().take_while(|delivery| delivery.place > 0).count();
-        let rest: Vec<_> = self.waiting.drain(..count).collect();
-        self.memory.begin(rest.iter().map(size).sum());
-        rest
+        self.take(self.waiting.iter().take_while(|delivery| delivery.place > 0).count())
     }
 
     /// Takes out the next batch, at most `most` deliveries. Their normalizing must not hold up other queues.
@@ -88,10 +83,14 @@ impl<'a> Inbox<'a> {
             bytes += size(delivery);
             before == 0 || bytes <= BATCH_BYTES
         };
-        let count = self.waiting.iter().take(most).take_while(fits).count();
-        let batch: Vec<_> = self.waiting.drain(..count).collect();
-        self.memory.begin(batch.iter().map(size).sum());
-        batch
+        self.take(self.waiting.iter().take(most).take_while(fits).count())
+    }
+
+    /// Takes out the next `count` deliveries, which are in work from now on.
+    fn take(&mut self, count: usize) -> Vec<Delivery> {
+        let taken: Vec<_> = self.waiting.drain(..count).collect();
+        self.memory.begin(taken.iter().map(size).sum());
+        taken
     }
 
     /// Takes out the waiting deliveries.

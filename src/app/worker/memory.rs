@@ -62,10 +62,8 @@ pub(super) struct LaneMemory {
     prefetch: u16,
     /// The number of messages that the broker was asked for.
     messages: u16,
-    /// Set while there are deliveries that had no room.
-    parked: bool,
-    /// The bytes of the largest message that had no room since consuming began: it comes again as a whole.
-    parked_message: usize,
+    /// About the size of the largest message that had no room and will come again; 0 if there is none.
+    parked: usize,
 }
 
 /// The largest size of late.
@@ -110,8 +108,7 @@ impl Memory {
             prefetch: prefetch_max,
             messages: per_message.messages(prefetch_max),
             per_message,
-            parked: false,
-            parked_message: 0,
+            parked: 0,
         }
     }
 }
@@ -156,16 +153,16 @@ impl LaneMemory {
         let can_grow = || u32::from(self.fitting()) >= max.min(now * 2);
         let [asked, wanted] = [self.messages, self.per_message.messages(self.prefetch)].map(u32::from);
         let differ = wanted >= asked * 2 || asked >= wanted * 4;
-        self.parked || now > max || (now < max && can_grow()) || differ
+        self.parked > 0 || now > max || (now < max && can_grow()) || differ
     }
 
     /// Changes the prefetch. A lane whose share holds no single message waits until half of the memory is
     /// free.
     pub(super) async fn change_prefetch(&mut self) {
-        if self.parked && self.sizes.largest().max(self.parked_message) > self.all.waiting_share() {
+        if self.parked > 0 && self.sizes.largest().max(self.parked) > self.all.waiting_share() {
             self.all.wait_until(|all| all.waiting.taken() * 2 <= all.waiting.max()).await;
         }
-        (self.parked, self.parked_message) = (false, 0);
+        self.parked = 0;
         self.prefetch = self.fitting();
         self.messages = self.per_message.messages(self.prefetch);
     }
@@ -194,15 +191,10 @@ impl LaneMemory {
         self.all.waiting.taken() > self.all.waiting.max() && self.waiting > self.all.waiting_share()
     }
 
-    /// Notes a waiting delivery that was dropped.
-    pub(super) fn dropped(&mut self, size: usize) {
-        self.parked = true;
+    /// Notes a waiting delivery that was dropped, of a message of so many webhooks. They are about as large.
+    pub(super) fn dropped(&mut self, size: usize, webhooks: usize) {
+        self.parked = self.parked.max(size * webhooks);
         self.leave_waiting(size);
-    }
-
-    /// Notes that a message of `size` had no room.
-    pub(super) fn dropped_message(&mut self, size: usize) {
-        self.parked_message = self.parked_message.max(size);
     }
 
     /// Waits until work on `bytes` can begin.
@@ -305,7 +297,7 @@ mod tests {
             let mut lane = memory(lanes).lane(512);
             assert!(lane.prefetch == 512 && !lane.wants_other_prefetch());
             lane.arrived(MIB + OVERHEAD);
-            lane.dropped(MIB + OVERHEAD);
+            lane.dropped(MIB + OVERHEAD, 1);
             assert!(lane.wants_other_prefetch() && is_ready(&mut pin!(lane.change_prefetch())));
             assert_eq!(lane.prefetch, prefetch, "{lanes} lanes");
         }
@@ -315,7 +307,7 @@ mod tests {
     fn the_prefetch_grows_again_with_bodies_that_are_smaller() {
         let mut lane = memory(5).lane(512);
         lane.arrived(MIB);
-        lane.dropped(MIB);
+        lane.dropped(MIB, 1);
         assert!(is_ready(&mut pin!(lane.change_prefetch())));
         let mut see = |size, count| {
             let changes = (0..count).filter_map(|_| {
@@ -341,7 +333,7 @@ mod tests {
         small.arrived(MIB);
         (0..70).for_each(|_| large.arrived(MIB));
         assert!(large.is_over() && !small.is_over());
-        let dropped = std::iter::from_fn(|| large.is_over().then(|| large.dropped(MIB))).count();
+        let dropped = std::iter::from_fn(|| large.is_over().then(|| large.dropped(MIB, 1))).count();
         assert_eq!(dropped, 7);
         (0..32).for_each(|_| large.sizes.note(2_000));
         assert_eq!(large.fitting(), 16, "the largest of late still counts, and only the lane's share");
@@ -353,7 +345,7 @@ mod tests {
         let (mut lane, mut other) = (all.lane(512), all.lane(512));
         lane.arrived(41 * MIB);
         other.arrived(33 * MIB);
-        other.dropped(33 * MIB);
+        other.dropped(33 * MIB, 1);
         assert!(other.wants_other_prefetch());
         let mut room = pin!(other.change_prefetch());
         assert!(!is_ready(&mut room));
@@ -368,9 +360,8 @@ mod tests {
         lane.arrived(60 * MIB);
         for _ in 0..1_000 {
             other.arrived(2_000);
-            other.dropped(2_000);
+            other.dropped(2_000, 1_000);
         }
-        other.dropped_message(2_000_000);
         let mut room = pin!(other.change_prefetch());
         assert!(!is_ready(&mut room));
         lane.begin(40 * MIB);
