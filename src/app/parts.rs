@@ -246,7 +246,7 @@ fn sink(
     let config::Receiver { confirm_timeout, bundle_max, bundle_bytes_max, .. } = config.receiver;
     let max = BundleMax { webhooks: bundle_max, bytes: bundle_bytes_max };
     let gatherer = Gatherer::new(publisher.clone(), max, confirm_timeout, metrics.clone());
-    RawExchangeSink::new(publisher.clone(), gatherer, books.clone(), Shards::new(&config.sources))
+    RawExchangeSink::new(gatherer, books.clone(), Shards::new(&config.sources))
 }
 
 /// Returns the exchanges to which a process publishes.

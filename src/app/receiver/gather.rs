@@ -25,6 +25,7 @@ use crate::{
             routes,
         },
         metrics::ReceiverMetrics,
+        trouble::Trouble,
     },
 };
 
@@ -83,6 +84,11 @@ impl Gatherer {
         metrics: Arc<ReceiverMetrics>,
     ) -> Self {
         Self { publisher, max, patience, metrics, busy: Arc::default() }
+    }
+
+    /// Returns what prevents publishing now.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.publisher.trouble()
     }
 
     /// Publishes a webhook and waits for the confirm of its message.

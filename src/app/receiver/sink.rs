@@ -13,10 +13,7 @@ use crate::{
         trace::TraceParent,
         webhook::Webhook,
     },
-    edge::{
-        amqp::publish::{PublishError, Publisher},
-        trouble::Trouble,
-    },
+    edge::{amqp::publish::PublishError, trouble::Trouble},
 };
 
 /// A durable store of accepted webhooks.
@@ -60,18 +57,17 @@ pub enum SinkError {
     Crowded,
 }
 
-/// The raw exchange behind a publisher.
+/// The raw exchange behind a gatherer.
 pub struct RawExchangeSink {
-    publisher: Publisher,
     gatherer: Gatherer,
     books: Arc<Books>,
     shards: Shards,
 }
 
 impl RawExchangeSink {
-    /// Creates a sink. `gatherer` publishes by `publisher`.
-    pub fn new(publisher: Publisher, gatherer: Gatherer, books: Arc<Books>, shards: Shards) -> Self {
-        Self { publisher, gatherer, books, shards }
+    /// Creates a sink.
+    pub fn new(gatherer: Gatherer, books: Arc<Books>, shards: Shards) -> Self {
+        Self { gatherer, books, shards }
     }
 }
 
@@ -83,7 +79,7 @@ impl RawSink for RawExchangeSink {
         span: Option<TraceParent>,
     ) -> Result<(), SinkError> {
         // In an outage every webhook would otherwise become a refused entry of the ledger.
-        if let Some(trouble) = self.publisher.trouble() {
+        if let Some(trouble) = self.gatherer.trouble() {
             return Err(SinkError::Unavailable(trouble));
         }
         let open = self.books.enter(&webhook.source);
@@ -104,6 +100,6 @@ impl RawSink for RawExchangeSink {
     }
 
     fn ready(&self) -> bool {
-        self.publisher.trouble().is_none()
+        self.gatherer.trouble().is_none()
     }
 }
