@@ -89,7 +89,7 @@ impl Addresses {
                 "no parameter after ? but {known}: the keys beside this one set the others"
             ));
         }
-        let database = url.path().trim_matches('/');
+        let database = database(&url);
         let is_number = database.is_empty() || database.parse::<u32>().is_ok();
         match self.service {
             Service::Store if !is_number => {
@@ -201,4 +201,9 @@ fn with_port(url: &str) -> Secret {
     let parsed = Url::parse(url).ok().filter(|url| url.port().is_none());
     let added = parsed.and_then(|mut url| url.set_port(Some(SENTINEL_PORT)).ok().map(|()| url.to_string()));
     Secret::new(added.unwrap_or_else(|| url.to_owned()))
+}
+
+/// Returns the number of the database in an address of Redis; empty if it has none.
+pub(super) fn database(url: &Url) -> &str {
+    url.path().trim_matches('/')
 }

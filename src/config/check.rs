@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use url::Url;
+
 use super::{
+    addresses::database,
     format::{quoted, quoted_list},
     keys::{Config, Redis, Source, TestRouting},
     read::Reader,
@@ -61,7 +64,8 @@ fn check_redis(reader: &Reader<'_>, config: &Config) {
     if *cluster && namespace.starts_with('{') {
         cluster_needs("namespace", &quoted(namespace), "no braces: they would keep all keys on one master");
     }
-    let has_database = |url: &&Secret| !matches!(database(url.reveal()), "" | "0");
+    let has_database =
+        |url: &&Secret| Url::parse(url.reveal()).is_ok_and(|url| !matches!(database(&url), "" | "0"));
     if let Some(url) = urls.iter().find(has_database).filter(|_| *cluster) {
         let url = address_without_password(url.reveal());
         cluster_needs("url", &url, "database 0, which is the only one of a Redis Cluster");
@@ -70,13 +74,6 @@ fn check_redis(reader: &Reader<'_>, config: &Config) {
         let expected = "one address: its host is the name of the master in redis.sentinels";
         reader.problem("redis.url", format!("{} addresses", urls.len()), expected);
     }
-}
-
-/// Returns the number at the end of an address of Redis.
-fn database(url: &str) -> &str {
-    let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let path = after_scheme.split_once('/').map_or("", |(_, path)| path);
-    path.split('?').next().unwrap_or_default().trim_matches('/')
 }
 
 /// Checks that the connections for which there are certificates use them.
