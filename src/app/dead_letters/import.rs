@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use super::{
     error::DeadLetterError,
     handle::DeadLetters,
-    job::{JobRequest, Services},
+    job::{JobRequest, Services, list},
     plan::Plan,
     progress::Progress,
 };
@@ -101,14 +101,12 @@ impl DeadLetters<'_> {
     async fn publish_all(&self, services: Services<'_>, batch: &[Letter]) -> Result<(), DeadLetterError> {
         let putting = batch.iter().map(async |letter| {
             let letter = routes::dead_letter(letter);
-            services.publisher.publish(letter.clone(), routes::PATIENCE).await?;
-            routes::publish_until_confirmed(services.publisher, routes::PATIENCE, || {
-                routes::log_entry(letter.clone())
-            })
-            .await
+            let put = services.publisher.publish(letter.clone(), routes::PATIENCE).await;
+            put.map_err(DeadLetterError::NotMoved)?;
+            list(services.publisher, letter).await
         });
         for put in join_all(putting).await {
-            put.map_err(DeadLetterError::NotMoved)?;
+            put?;
         }
         Ok(())
     }

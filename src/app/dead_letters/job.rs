@@ -17,7 +17,7 @@ use crate::{
                 dead_queue::{Held, Pass},
                 lock::Lock,
             },
-            publish::Publisher,
+            publish::{Publication, Publisher},
             routes,
         },
         redis::Store,
@@ -212,4 +212,11 @@ pub(super) async fn record_state(
         store.record(&letter.queued.webhook.source, [entry].into_iter(), state).await?;
     }
     Ok(())
+}
+
+/// Lists a dead letter, which is confirmed in its queue.
+pub(super) async fn list(publisher: &Publisher, dead_letter: Publication) -> Result<(), DeadLetterError> {
+    let entry = routes::log_entry(dead_letter);
+    let listed = routes::publish_until_confirmed(publisher, routes::PATIENCE, || entry.clone()).await;
+    listed.map_err(DeadLetterError::NotMoved)
 }

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     error::DeadLetterError,
     handle::DeadLetters,
-    job::{Job, JobRequest, Services, record_state},
+    job::{Job, JobRequest, Services, list, record_state},
     plan::Plan,
     progress::Progress,
 };
@@ -232,12 +232,9 @@ impl ReindexJob<'_> {
         let moving = new.iter().map(async |letter| {
             record_state(store, letter, State::Dead).await?;
             let dead = routes::dead_letter(letter);
-            for message in [dead.clone(), routes::log_entry(dead)] {
-                routes::publish_until_confirmed(publisher, routes::PATIENCE, || message.clone())
-                    .await
-                    .map_err(DeadLetterError::NotMoved)?;
-            }
-            Ok::<_, DeadLetterError>(())
+            let put = routes::publish_until_confirmed(publisher, routes::PATIENCE, || dead.clone()).await;
+            put.map_err(DeadLetterError::NotMoved)?;
+            list(publisher, dead).await
         });
         for moved in join_all(moving).await {
             moved?;
@@ -255,12 +252,7 @@ impl ReindexJob<'_> {
             if !held.has_id {
                 record_state(self.services.store, &held.letter, State::Dead).await?;
             }
-            let letter = routes::dead_letter(&held.letter);
-            let listed = routes::publish_until_confirmed(self.services.publisher, routes::PATIENCE, || {
-                routes::log_entry(letter.clone())
-            })
-            .await;
-            listed.map_err(DeadLetterError::NotMoved)
+            list(self.services.publisher, routes::dead_letter(&held.letter)).await
         });
         for listed in join_all(listing).await {
             listed?;
