@@ -196,7 +196,7 @@ async fn a_slot_that_is_moved_and_a_planned_failover_of_a_redis_cluster_forget_n
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn duplicates_dead_letters_drift_and_the_ledger_work_on_a_redis_cluster() {
     let broker = tokio::task::spawn_blocking(|| Broker::start(1));
-    let (cluster, urls) = cluster().await;
+    let (_cluster, urls) = cluster().await;
     let broker = broker.await.unwrap();
     let world = world(&broker, &urls).await;
     let receiver = world.receiver().await;
@@ -215,5 +215,4 @@ async fn duplicates_dead_letters_drift_and_the_ledger_work_on_a_redis_cluster() 
     })
     .await;
     worker.finish().await;
-    let _ = cluster;
 }

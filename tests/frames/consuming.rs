@@ -8,10 +8,9 @@ use hookswitch::{
     app::{parts::Roles, process::Process},
     config::Config,
     core::{
-        delivery::queued::{History, QueuedWebhook},
+        delivery::queued::QueuedWebhook,
         providers::{self, Provider},
         shard::Shard,
-        webhook::{DeliveryId, Headers, Webhook},
     },
     edge::{
         amqp::{
@@ -25,6 +24,7 @@ use hookswitch::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    gathering::queued,
     peer::{Heard, Link, Peer, Published, soon},
     services::Redis,
 };
@@ -57,16 +57,7 @@ fn webhook(n: u64) -> QueuedWebhook {
     let body = format!(
         r#"{{"event_type":"call_initiated","timestamp_utc":1760084505,"payload":{{"call_id":{n},"from":"+905555555555","to":"+905555555554","direction":"outbound","source":"salprebox:SALPRE_AABBCCDD"}},"is_test":false}}"#
     );
-    let webhook = Webhook {
-        delivery_id: DeliveryId::new(uuid::Uuid::now_v7()),
-        source: "salpre".parse().unwrap(),
-        provider: Provider::Salpre,
-        received_at: jiff::Timestamp::now(),
-        headers: Headers::default(),
-        body: body.into(),
-    };
-    let (shard, history) = (Shard::FIRST, History::default());
-    QueuedWebhook { webhook, content_type: None, entry: None, shard, trace: None, history }
+    queued("salpre", &body)
 }
 
 /// Delivers the webhook about call `n`.

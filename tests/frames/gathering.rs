@@ -26,7 +26,8 @@ type Verdict = Result<(), PublishError>;
 
 const MAX: BundleMax = BundleMax { webhooks: 4, bytes: 64 << 10 };
 
-fn queued(source: &str, body: &str) -> QueuedWebhook {
+/// A webhook as a receiver takes it.
+pub(super) fn queued(source: &str, body: &str) -> QueuedWebhook {
     let webhook = Webhook {
         delivery_id: DeliveryId::new(uuid::Uuid::now_v7()),
         source: source.parse().unwrap(),
