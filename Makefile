@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .PHONY: help up down clean-data secrets build test test-rabbitmq-4 check map million faults faults-long cluster simulate containers manifests pods deb alerts operations
-.PHONY: upgrade memory examples types contract release-contract mutants bench bench-node bench-chain node-of-bench bench-latency bench-growth bench-fairness bench-flame bench-micro fmt lint doc
+.PHONY: upgrade memory examples types contract release-contract mutants bench bench-node bench-chain bench-versions node-of-bench bench-latency bench-growth bench-fairness bench-flame bench-micro fmt lint doc
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-15s %s\n", $$1, $$2 }'
@@ -95,15 +95,19 @@ mutants: ## Build known mistakes in, one at a time, and check that a test notice
 simulate: ## Simulate a million schedules of deliveries; COUNT=n for another number, SEED=n to trace one
 	HOOKSWITCH_SIMULATIONS=$(COUNT) HOOKSWITCH_SIMULATION_SEED=$(SEED) cargo test --locked --test simulation $(ARGS)
 
-bench: ## Compare worker and receiver with a yardstick: throughput, CPU, memory, a chart; ARGS="--pairs 9 --help"
+bench: ## Compare worker and receiver with a yardstick; ARGS="--pairs 9 --help"; SUITE=forky: newer RabbitMQ and Redis
 	@deploy/local/install.sh rabbitmq-server redis-server
-	cargo bench --quiet --locked --bench bench -- pairs $(ARGS)
+	@tests/scripts/bench.sh "$(SUITE)" pairs $(ARGS)
 
 bench-node: node-of-bench ## Compare with Node.js, amqplib and ioredis, which are installed into .run
-	cargo bench --quiet --locked --bench bench -- pairs --beside node $(ARGS)
+	@tests/scripts/bench.sh "$(SUITE)" pairs --beside node $(ARGS)
 
-bench-chain: node-of-bench ## Compare the way from POST to consumer with other chains; ARGS="--beside COMMIT,lean,node --help"
-	cargo bench --quiet --locked --bench bench -- chain $(ARGS)
+bench-chain: node-of-bench ## Compare whole chains, from POST to consumer; ARGS="--beside COMMIT,lean,node --cluster --help"
+	@tests/scripts/bench.sh "$(SUITE)" chain $(ARGS)
+
+bench-versions: ## Compare the whole chain on three versions of RabbitMQ, on one node and on three
+	@deploy/local/install.sh rabbitmq-server redis-server
+	@tests/scripts/bench-versions.sh $(ARGS)
 
 node-of-bench:
 	@deploy/local/install.sh rabbitmq-server redis-server nodejs npm
@@ -111,17 +115,17 @@ node-of-bench:
 	@cp tests/bench/node/* .run/bench-node/
 	@npm ci --prefix .run/bench-node --no-audit --no-fund
 
-bench-latency: ## Measure the time to the 200 and to the event, at 25 to 90 % of capacity
+bench-latency: ## Measure the time to the 200 and to the event, and the size of bundles, at 25 to 90 % of capacity
 	@deploy/local/install.sh rabbitmq-server redis-server
-	cargo bench --quiet --locked --bench bench -- latency $(ARGS)
+	@tests/scripts/bench.sh "$(SUITE)" latency $(ARGS)
 
 bench-growth: ## Measure the cost per event by workers, sources, shards, bytes, backlog, keys, dead letters; ARGS=--full
 	@deploy/local/install.sh rabbitmq-server redis-server
-	cargo bench --quiet --locked --bench bench -- growth $(ARGS)
+	@tests/scripts/bench.sh "$(SUITE)" growth $(ARGS)
 
 bench-fairness: ## Measure the latency of quiet sources while another source floods
 	@deploy/local/install.sh rabbitmq-server redis-server
-	cargo bench --quiet --locked --bench bench -- fairness $(ARGS)
+	@tests/scripts/bench.sh "$(SUITE)" fairness $(ARGS)
 
 bench-flame: ## Draw flame graphs of a worker and a receiver; rebuilds everything with frame pointers
 	@tests/scripts/bench-flame.sh $(ARGS)

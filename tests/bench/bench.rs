@@ -14,6 +14,9 @@
 mod chain;
 mod chains;
 mod chart;
+#[path = "../cluster/cluster.rs"]
+#[allow(dead_code, reason = "other tests ask it for more")]
+mod cluster;
 mod commit;
 mod compare;
 mod fairness;
@@ -23,8 +26,12 @@ mod idle;
 mod latency;
 mod load;
 mod meter;
+#[path = "../cluster/network.rs"]
+#[allow(dead_code, reason = "other tests cut it")]
+mod network;
 mod node;
 mod pairs;
+mod rabbitmq;
 #[path = "../it/support/redis_cluster.rs"]
 #[allow(dead_code, reason = "other tests ask it for more")]
 mod redis_cluster;
@@ -33,6 +40,8 @@ mod report;
 #[allow(dead_code, reason = "other tests ask it for more")]
 mod services;
 mod stores;
+mod turn;
+mod versions;
 mod webhook;
 mod world;
 mod yardstick;
@@ -58,6 +67,8 @@ enum Command {
     Pairs(pairs::Options),
     /// Measure whole chains in turn, from the POST to the event at a consumer
     Chain(chains::Options),
+    /// Compare versions of RabbitMQ by results of `chain`
+    Versions(versions::Options),
     /// Measure an idle receiver and an idle worker
     Idle(idle::Options),
     /// Measure the latency at fixed rates: to the 200, and to the event
@@ -105,6 +116,7 @@ fn main() {
         match cli.command {
             Command::Pairs(options) => pairs::run(&options).await,
             Command::Chain(options) => chains::run(&options).await,
+            Command::Versions(options) => versions::run(&options),
             Command::Idle(options) => idle::run(&options).await,
             Command::Latency(options) => latency::run(&options).await,
             Command::Fairness(options) => fairness::run(&options).await,

@@ -15,12 +15,16 @@ use serde::Serialize;
 
 use super::{
     chain::{Chain, Trip},
-    chart::{self, Stack, Target},
+    chart::{self, Target},
     commit,
     compare::{self, Comparison, Figure},
     meter::{cpu_of, memory_mib},
     pairs,
     report::{Machine, Output, Spread, Tail, say},
+    turn::{
+        ACCEPTED_P50, ACCEPTED_P99, BROKER, Cpu, P50, P99, PARTS, PEAK, RECEIVER, REDIS, THROUGHPUT, TOTAL,
+        Turn, WORKER, stack,
+    },
     webhook,
     world::{Process, QUEUE_OUT, Side, World},
 };
@@ -54,6 +58,9 @@ pub struct Options {
     /// Chains to compare with: yardstick, lean, node, untraced, or commits of hookswitch
     #[arg(long, value_delimiter = ',', default_values = ["lean", "node", EARLIER])]
     beside: Vec<Beside>,
+    /// Run RabbitMQ as a cluster of three nodes, on each of which all queues have a member
+    #[arg(long)]
+    cluster: bool,
     #[command(flatten)]
     output: Output,
 }
@@ -124,45 +131,6 @@ impl Contender {
     }
 }
 
-/// CPU microseconds per webhook.
-#[derive(Clone, Copy, Serialize)]
-struct Cpu {
-    receiver: f64,
-    worker: f64,
-    broker: f64,
-    redis: f64,
-    /// The load generator and the consumer, which are one process. Not part of the total.
-    generator: f64,
-}
-
-impl Cpu {
-    fn total(&self) -> f64 {
-        self.receiver + self.worker + self.broker + self.redis
-    }
-}
-
-/// The measurements of one turn.
-#[derive(Serialize)]
-struct Turn {
-    round: usize,
-    /// Its place in the round.
-    place: usize,
-    chain: String,
-    /// Webhooks per second, from the first post to the last event.
-    rate: f64,
-    cpu_us: Cpu,
-    /// Peak memory of the receiver or of the worker, whichever is larger, in MiB.
-    peak_mib: f64,
-    /// Latency at the low rate, since a webhook was due to be posted.
-    accepted_ms: Tail,
-    event_ms: Tail,
-}
-
-const THROUGHPUT: Figure<Turn> = Figure { name: "throughput, 1/s", of: |turn| turn.rate, digits: 0 };
-const TOTAL: Figure<Turn> = Figure { name: "total CPU, µs", of: |turn| turn.cpu_us.total(), digits: 1 };
-const P50: Figure<Turn> = Figure { name: "event p50, ms", of: |turn| turn.event_ms.p50, digits: 2 };
-const P99: Figure<Turn> = Figure { name: "event p99, ms", of: |turn| turn.event_ms.p99, digits: 2 };
-
 /// A figure of a turn, and the target of hookswitch's ratio to another chain.
 type Judged = (Figure<Turn>, fn(&Beside) -> Option<Target>);
 
@@ -183,15 +151,7 @@ const CHARTED: [Judged; 4] = [
     (P99, |beside| beside.is_earlier().then_some(Target::AtMost(1.0))),
 ];
 
-const FURTHER: [Figure<Turn>; 7] = [
-    Figure { name: "receiver CPU, µs", of: |turn| turn.cpu_us.receiver, digits: 1 },
-    Figure { name: "worker CPU, µs", of: |turn| turn.cpu_us.worker, digits: 1 },
-    Figure { name: "broker CPU, µs", of: |turn| turn.cpu_us.broker, digits: 1 },
-    Figure { name: "Redis CPU, µs", of: |turn| turn.cpu_us.redis, digits: 1 },
-    Figure { name: "200 p50, ms", of: |turn| turn.accepted_ms.p50, digits: 2 },
-    Figure { name: "200 p99, ms", of: |turn| turn.accepted_ms.p99, digits: 2 },
-    Figure { name: "peak RSS, MiB", of: |turn| turn.peak_mib, digits: 1 },
-];
+const FURTHER: [Figure<Turn>; 7] = [RECEIVER, WORKER, BROKER, REDIS, ACCEPTED_P50, ACCEPTED_P99, PEAK];
 
 /// The comparison with one chain.
 #[derive(Serialize)]
@@ -225,7 +185,8 @@ pub async fn run(options: &Options) {
         Beside::Side(_) => None,
         Beside::Commit(hash) => Some(commit::build(hash)),
     });
-    let mut world = World::with_builds(&webhook::signed_source(), &commits.collect::<Vec<_>>()).await;
+    let mut world =
+        World::with(&webhook::signed_source(), &commits.collect::<Vec<_>>(), options.cluster).await;
     let traced = options.beside.contains(&Beside::Side(Side::Untraced));
     let collector = if traced { Some(pairs::Collector::start(&mut world).await) } else { None };
     let machine = Machine::of(&world).await;
@@ -235,7 +196,7 @@ pub async fn run(options: &Options) {
     let compared = compared.map(|(beside, description)| compare(beside, description, &turns)).collect();
     let Options { pairs: rounds, count, connections, seconds, .. } = *options;
     let results = Results { machine, rounds, count, connections, low_rate, seconds, compared, turns };
-    let name = file(&options.beside);
+    let name = file(&options.beside, options.cluster);
     options.output.finish(&name, &results, &table(&results), &ratios(&results));
     options.output.write(&format!("{name}-cost.svg"), &costs(&results));
 }
@@ -290,6 +251,7 @@ struct Running {
 struct Saturated {
     rate: f64,
     cpu: Cpu,
+    webhooks_per_message: Option<f64>,
 }
 
 impl Stage<'_> {
@@ -316,7 +278,7 @@ impl Stage<'_> {
 
     async fn turn(&mut self, contender: &Contender, low_rate: f64, (round, place): (usize, usize)) -> Turn {
         let running = self.start(contender).await;
-        let Saturated { rate, cpu } = self.saturate(&running, self.options.count).await;
+        let Saturated { rate, cpu, webhooks_per_message } = self.saturate(&running, self.options.count).await;
         self.settle().await;
         let lasting = Duration::from_secs(self.options.seconds);
         let sources = [webhook::SOURCE.to_owned()];
@@ -328,6 +290,7 @@ impl Stage<'_> {
             chain: contender.who.to_string(),
             rate,
             cpu_us: cpu,
+            webhooks_per_message,
             peak_mib: peak[0].max(peak[1]),
             accepted_ms: Tail::of(trips.iter().filter_map(Trip::accepted_after)),
             event_ms: Tail::of(trips.iter().filter_map(Trip::arrived_after)),
@@ -336,18 +299,26 @@ impl Stage<'_> {
 
     /// Posts webhooks as fast as they are answered, and waits for all events.
     async fn saturate(&self, running: &Running, count: u64) -> Saturated {
-        let (broker, redis) = (self.world.broker.pid(), self.world.redis.pid());
-        let pids = [running.receiver.pid(), running.worker.pid(), broker, redis, std::process::id()];
-        let (before, began) = (cpu_of(pids), Instant::now());
+        let [receiver, worker] = [&running.receiver, &running.worker].map(|process| [process.pid()]);
+        let (broker, redis, own) =
+            (self.world.rabbitmq.pids(), [self.world.redis.pid()], [std::process::id()]);
+        let groups = [&receiver, &worker, &broker[..], &redis, &own];
+        let messages = running.receiver.raw_messages().await;
+        let (before, began) = (cpu_of(groups), Instant::now());
         let posting = running.chain.closed_loop(webhook::SOURCE, self.options.connections, count);
         let trips = verified(&running.chain, posting).await;
         let ended = trips.iter().filter_map(|trip| trip.arrived).max().unwrap();
         tokio::time::sleep(REST).await;
-        let after = cpu_of(pids);
+        let after = cpu_of(groups);
+        let messages = running.receiver.raw_messages().await.zip(messages).map(|(now, then)| now - then);
         let [receiver, worker, broker, redis, generator] =
             std::array::from_fn(|n| (after[n] - before[n]) * 1e6 / count as f64);
         let cpu = Cpu { receiver, worker, broker, redis, generator };
-        Saturated { rate: count as f64 / (ended - began).as_secs_f64(), cpu }
+        Saturated {
+            rate: count as f64 / (ended - began).as_secs_f64(),
+            cpu,
+            webhooks_per_message: messages.map(|messages| count as f64 / messages),
+        }
     }
 
     /// Waits until RabbitMQ and Redis have done what the load before has left to them.
@@ -355,12 +326,15 @@ impl Stage<'_> {
         const LOOK: Duration = Duration::from_millis(500);
         const BUSY: f64 = 0.1;
         const PATIENCE: usize = 20;
-        let pids = [self.world.broker.pid(), self.world.redis.pid()];
+        let mut pids = self.world.rabbitmq.pids();
+        // A node that has nothing to do takes a little of it.
+        let busy = BUSY * pids.len() as f64 * LOOK.as_secs_f64();
+        pids.push(self.world.redis.pid());
         for _ in 0..PATIENCE {
-            let before = cpu_of(pids);
+            let [before] = cpu_of([&pids]);
             tokio::time::sleep(LOOK).await;
-            let used: f64 = cpu_of(pids).iter().zip(before).map(|(after, before)| after - before).sum();
-            if used < BUSY * LOOK.as_secs_f64() {
+            let [after] = cpu_of([&pids]);
+            if after - before < busy {
                 return;
             }
         }
@@ -418,17 +392,19 @@ fn compare(beside: &Beside, description: String, turns: &[Turn]) -> Compared {
     }
 }
 
-/// Returns the name of the results: `chain`, unless other chains than by default took part.
-fn file(beside: &[Beside]) -> String {
+/// Returns the name of the results: `chain`, unless it was not measured as by default.
+fn file(beside: &[Beside], cluster: bool) -> String {
     let by_default = [Beside::Side(Side::Lean), Beside::Side(Side::Node), Beside::Commit(EARLIER.to_owned())];
-    if beside == by_default {
-        return "chain".to_owned();
-    }
-    let names = beside.iter().map(|beside| match beside {
+    let name = |beside: &Beside| match beside {
         Beside::Side(side) => side.to_possible_value().unwrap().get_name().to_owned(),
         Beside::Commit(hash) => hash.clone(),
-    });
-    format!("chain-{}", names.collect::<Vec<_>>().join("-"))
+    };
+    let mut parts = vec!["chain".to_owned()];
+    if beside != by_default {
+        parts.extend(beside.iter().map(name));
+    }
+    parts.extend(cluster.then(|| "cluster".to_owned()));
+    parts.join("-")
 }
 
 fn table(results: &Results) -> String {
@@ -440,6 +416,9 @@ fn table(results: &Results) -> String {
          which give the milliseconds since a webhook was due. Load generator and consumer shared the cores,\n\
          with {generator:.1} µs per webhook that are not counted.\n"
     );
+    let ours = turns.iter().filter(|turn| turn.chain == pairs::name(Side::Ours));
+    let bundled = Spread::of(ours.filter_map(|turn| turn.webhooks_per_message));
+    writeln!(text, "Ours had {bundled:.1} webhooks in a message to the raw queue.").unwrap();
     for Compared { beside, description, charted, further, by_order } in compared {
         writeln!(text, "\nBeside {description}\n\n{}", compare::head(beside).trim_end()).unwrap();
         text.extend(charted.iter().chain(further).map(|row| row.row("chain")));
@@ -469,31 +448,17 @@ fn ratios(results: &Results) -> String {
 
 /// Draws what a webhook costs in each chain, by process.
 fn costs(results: &Results) -> String {
-    const PARTS: [(&str, &str); 4] =
-        [("receiver", "#2f81c7"), ("worker", "#8dbbe3"), ("RabbitMQ", "#d9822b"), ("Redis", "#e8b27a")];
     let ours = Beside::Side(Side::Ours).to_string();
     let chains = std::iter::once(&ours).chain(results.compared.iter().map(|one| &one.beside));
-    let stack = |chain: &String| {
-        let of = |figure: fn(&Turn) -> f64| {
-            let turns = results.turns.iter().filter(|turn| turn.chain == *chain);
-            Spread::of(turns.map(figure)).median
-        };
-        Stack {
-            label: if *chain == ours { "hookswitch".to_owned() } else { chain.clone() },
-            parts: vec![
-                of(|turn| turn.cpu_us.receiver),
-                of(|turn| turn.cpu_us.worker),
-                of(|turn| turn.cpu_us.broker),
-                of(|turn| turn.cpu_us.redis),
-            ],
-            note: format!("{:.0} µs, {:.0}/s", of(|turn| turn.cpu_us.total()), of(|turn| turn.rate)),
-        }
-    };
+    let bars = chains.map(|chain| {
+        let turns: Vec<_> = results.turns.iter().filter(|turn| turn.chain == *chain).collect();
+        stack(if *chain == ours { "hookswitch".to_owned() } else { chain.clone() }, &turns)
+    });
     let lines = [
         "CPU per webhook from the POST to the event at a consumer, and webhooks per second".to_owned(),
         circumstances(results),
     ];
-    chart::stacks("What a webhook costs", &lines, &PARTS, &chains.map(stack).collect::<Vec<_>>())
+    chart::stacks("What a webhook costs", &lines, &PARTS, &bars.collect::<Vec<_>>())
 }
 
 fn circumstances(results: &Results) -> String {

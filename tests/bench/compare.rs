@@ -35,12 +35,12 @@ impl<R> Figure<R> {
 pub struct Comparison {
     figure: &'static str,
     theirs: Spread,
-    ours: Spread,
+    pub ours: Spread,
     /// Ratio of each pair: hookswitch by the other side.
     pub ratio: Spread,
     target: Option<Target>,
     #[serde(skip)]
-    digits: usize,
+    pub digits: usize,
 }
 
 /// Returns the head of a table of comparisons.

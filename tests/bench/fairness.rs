@@ -102,7 +102,7 @@ pub async fn run(options: &Options) {
     let receiver = world.start_ours("receiver");
     let worker = world.start_ours("worker");
     world.answers(&receiver).await;
-    let chain = Chain::start(&receiver.address, &world.broker.url(1), QUEUE_OUT).await;
+    let chain = Chain::start(&receiver.address, &world.url(0), QUEUE_OUT).await;
     say("capacity");
     let capacity = chain.capacity(FLOOD, IN_FLIGHT, Duration::from_secs(6)).await;
     let rate = f64::from(options.rate) * options.quiet as f64;
@@ -204,9 +204,9 @@ fn table(results: &Results) -> String {
     let mut text = format!(
         "{machine}\n\n{quiet} quiet sources of {rate} webhooks/s each, {seconds} s per phase;\n\
          one source with a backlog of {backlog}. Capacity of the chain: {capacity:.0}/s.\n\
-         Milliseconds from due to event, of the quiet sources.\n\n"
+         Milliseconds from due to event, of the quiet sources; messages that the flood has left.\n\n"
     );
-    let head = ["phase", "n", "p50", "p99", "max", "ratio", "200: p99", "events/s", "backlog"];
+    let head = ["phase", "n", "p50", "p99", "max", "ratio", "200: p99", "events/s", "messages"];
     let [phase, n, p50, p99, max, ratio, accepted, events, left] = head;
     writeln!(
         text,

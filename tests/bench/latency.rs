@@ -40,6 +40,8 @@ struct Step {
     refused: usize,
     /// Webhooks accepted, but without an event within 20 s after the last one was due.
     late: usize,
+    /// Webhooks that a message to the raw queue held on average.
+    webhooks_per_message: f64,
     /// Delay of the generator, which is part of all latencies below.
     generator_ms: Tail,
     accepted_ms: Tail,
@@ -47,7 +49,7 @@ struct Step {
 }
 
 impl Step {
-    fn new(percent: u32, rate: f64, trips: &[Trip]) -> Self {
+    fn new(percent: u32, rate: f64, trips: &[Trip], messages: f64) -> Self {
         let accepted = Tail::of(trips.iter().filter_map(Trip::accepted_after));
         let event = Tail::of(trips.iter().filter_map(Trip::arrived_after));
         Self {
@@ -56,6 +58,7 @@ impl Step {
             due: trips.len(),
             refused: trips.len() - accepted.n,
             late: accepted.n.saturating_sub(event.n),
+            webhooks_per_message: accepted.n as f64 / messages,
             generator_ms: Tail::of(trips.iter().map(|trip| trip.posted - trip.due)),
             accepted_ms: accepted,
             event_ms: event,
@@ -78,7 +81,7 @@ pub async fn run(options: &Options) {
     let receiver = world.start_ours("receiver");
     let _worker = world.start_ours("worker");
     world.answers(&receiver).await;
-    let chain = Chain::start(&receiver.address, &world.broker.url(1), QUEUE_OUT).await;
+    let chain = Chain::start(&receiver.address, &world.url(0), QUEUE_OUT).await;
     let lasting = Duration::from_secs(options.seconds);
     say("capacity");
     let capacity = chain.capacity(webhook::SOURCE, options.in_flight, lasting).await;
@@ -86,8 +89,10 @@ pub async fn run(options: &Options) {
     for percent in &options.percent {
         let rate = capacity * f64::from(*percent) / 100.0;
         say(&format!("{percent} % of {capacity:.0}/s"));
+        let before = receiver.raw_messages().await.unwrap();
         let trips = chain.open_loop(&[webhook::SOURCE.to_owned()], rate, lasting).await;
-        steps.push(Step::new(*percent, rate, &trips));
+        let messages = receiver.raw_messages().await.unwrap() - before;
+        steps.push(Step::new(*percent, rate, &trips, messages));
     }
     let (in_flight, seconds) = (options.in_flight, options.seconds);
     let results = Results { machine, capacity, in_flight, seconds, steps };
@@ -100,19 +105,20 @@ fn table(results: &Results) -> String {
         "{machine}\n\nCapacity of one receiver, one worker and a consumer: {capacity:.0} webhooks/s, with\n\
          {in_flight} in flight. Then {seconds} s at each rate; milliseconds since a webhook was due.\n\n"
     );
-    let head = ["until", "n", "p50", "p99", "p99.9", "max"];
+    let head = ["until", "n", "p50", "p99", "p99.9", "max", "webhooks per message"];
     writeln!(
         text,
-        "{:<16} {:<10} {:>7} {:>8} {:>8} {:>8} {:>8}",
-        "rate", head[0], head[1], head[2], head[3], head[4], head[5]
+        "{:<16} {:<10} {:>7} {:>8} {:>8} {:>8} {:>8} {:>22}",
+        "rate", head[0], head[1], head[2], head[3], head[4], head[5], head[6]
     )
     .unwrap();
     for step in steps {
         let rate = format!("{} % = {:.0}/s", step.percent, step.rate);
         let rows = [("posted", step.generator_ms), ("200", step.accepted_ms), ("the event", step.event_ms)];
+        let bundled = step.webhooks_per_message;
         for (name, Tail { n, p50, p99, p999, max }) in rows {
-            writeln!(text, "{rate:<16} {name:<10} {n:>7} {p50:>8.2} {p99:>8.2} {p999:>8.2} {max:>8.2}")
-                .unwrap();
+            let times = format!("{p50:>8.2} {p99:>8.2} {p999:>8.2} {max:>8.2}");
+            writeln!(text, "{rate:<16} {name:<10} {n:>7} {times} {bundled:>22.1}").unwrap();
         }
         if step.refused + step.late > 0 {
             writeln!(text, "{rate:<16} {} not answered 200, {} without an event", step.refused, step.late)

@@ -19,9 +19,9 @@ pub fn memory_mib(pid: u32, line: &str) -> f64 {
     line.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1024.0
 }
 
-/// Returns the CPU seconds that each process has used so far.
-pub fn cpu_of<const N: usize>(pids: [u32; N]) -> [f64; N] {
-    pids.map(cpu_seconds)
+/// Returns the CPU seconds that each group of processes has used so far.
+pub fn cpu_of<const N: usize>(groups: [&[u32]; N]) -> [f64; N] {
+    groups.map(|pids| pids.iter().copied().map(cpu_seconds).sum())
 }
 
 /// CPU seconds of the measured processes in total, of the broker and of Redis.
@@ -31,14 +31,14 @@ pub struct Sample([f64; 3]);
 /// A meter of the measured processes.
 pub struct Meter {
     pub own: Vec<u32>,
-    pub broker: u32,
+    /// All nodes.
+    pub broker: Vec<u32>,
     pub redis: u32,
 }
 
 impl Meter {
     pub fn sample(&self) -> Sample {
-        let own = self.own.iter().copied().map(cpu_seconds).sum();
-        Sample([own, cpu_seconds(self.broker), cpu_seconds(self.redis)])
+        Sample(cpu_of([&self.own, &self.broker, &[self.redis]]))
     }
 
     /// Returns CPU microseconds since `before`, divided by `count`: the processes, the broker, Redis.

@@ -1,13 +1,14 @@
 //! Reports of the measurements: spreads, tails, and the result files of a run.
 
 use std::{
+    ffi::OsStr,
     fmt, fs,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::world::World;
 
@@ -24,6 +25,8 @@ pub struct Output {
 
 impl Output {
     /// Prints a run as a table or as JSON, and writes `<name>.json` and the chart `<name>.svg`.
+    ///
+    /// With services of another Debian all names of files end in its name.
     pub fn finish(&self, name: &str, result: &impl Serialize, table: &str, chart: &str) {
         let json = serde_json::to_string_pretty(result).unwrap() + "\n";
         print!("{}", if self.json { &json } else { table });
@@ -33,13 +36,22 @@ impl Output {
 
     pub fn write(&self, name: &str, text: &str) {
         fs::create_dir_all(&self.out).unwrap();
-        let path = self.out.join(name);
+        let path = self.path(name);
         fs::write(&path, text).unwrap();
         say(&format!("written: {}", path.display()));
     }
 
     pub fn read(&self, name: &str) -> Option<String> {
-        fs::read_to_string(self.out.join(name)).ok()
+        fs::read_to_string(self.path(name)).ok()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        let root = std::env::var_os("HOOKSWITCH_SERVICES_ROOT").map(PathBuf::from);
+        let suite = root.as_deref().and_then(Path::file_name).and_then(OsStr::to_str);
+        match (suite, name.rsplit_once('.')) {
+            (Some(suite), Some((stem, ending))) => self.out.join(format!("{stem}-{suite}.{ending}")),
+            _ => self.out.join(name),
+        }
     }
 
     /// Prints the results of a run without a chart.
@@ -84,7 +96,7 @@ impl fmt::Display for Spread {
 }
 
 /// A distribution of durations in milliseconds.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Tail {
     pub n: usize,
     pub p50: f64,
@@ -109,7 +121,7 @@ fn percentile(sorted: &[f64], share: f64) -> f64 {
 }
 
 /// The machine and services of a measurement.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub struct Machine {
     pub cores: usize,
     pub cpu: String,
@@ -127,7 +139,7 @@ impl Machine {
             cores: std::thread::available_parallelism().unwrap().get(),
             cpu: cpu.unwrap_or_else(|| "unknown".to_owned()),
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
-            rabbitmq: world.broker.ctl(&["version"]).trim().to_owned(),
+            rabbitmq: world.rabbitmq.version(),
             redis: field(&world.redis_info("server").await, "redis_version").unwrap_or_default(),
             date: jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string(),
             commit: commit(),

@@ -63,8 +63,8 @@ pub fn number(event: &[u8]) -> Option<u64> {
     })
 }
 
-/// Returns webhook `n` as a receiver publishes it.
-pub fn queued(source: &str, run: Run, n: u64, bytes: usize) -> QueuedWebhook {
+/// Returns webhook `n` as a receiver publishes it to a raw queue.
+pub fn queued(source: &str, shard: Shard, run: Run, n: u64, bytes: usize) -> QueuedWebhook {
     let webhook = Webhook {
         delivery_id: DeliveryId::new(uuid::Uuid::now_v7()),
         source: source.parse().unwrap(),
@@ -74,7 +74,6 @@ pub fn queued(source: &str, run: Run, n: u64, bytes: usize) -> QueuedWebhook {
         body: body(n, bytes).into(),
     };
     let entry = Some(Entry { run, number: n });
-    let shard = Shard::FIRST;
     QueuedWebhook {
         shard,
         webhook,

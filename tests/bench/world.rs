@@ -10,10 +10,14 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use hookswitch::{
     core::{
+        delivery::{bundle, queued::QueuedWebhook},
         ledger::Run,
         shard::{Shard, Sharding},
     },
-    edge::amqp::{message, names},
+    edge::{
+        amqp::{names, publish::Publication, routes},
+        http,
+    },
 };
 use lapin::{
     BasicProperties, Channel, Connection, ConnectionProperties,
@@ -26,7 +30,8 @@ use lapin::{
 use super::{
     meter::Meter,
     node,
-    services::{Broker, Redis, free_port},
+    rabbitmq::RabbitMq,
+    services::{Redis, free_port},
     webhook, yardstick,
 };
 
@@ -39,9 +44,12 @@ pub const ONE_SOURCE: &str = "[sources.bench]\nprovider = \"morph\"\nauth = \"no
 /// Redis database of the yardsticks, behind those of all builds.
 const YARDSTICK_DATABASE: usize = 999;
 
-/// Messages published at a time when a queue is filled, and their bytes.
+/// Webhooks published at a time when a queue is filled, and their bytes.
 const FILL_WINDOW: usize = 512;
 const FILL_BYTES: usize = 4 << 20;
+/// Webhooks in a bundle, as a busy receiver makes it, and the bytes that it takes at most by default.
+const BUNDLED: usize = 16;
+const BUNDLE_BYTES_MAX: usize = 64 << 10;
 /// Time after which an operation counts as failed.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Interval at which a queue's length is polled.
@@ -82,7 +90,7 @@ impl Side {
 }
 
 pub struct World {
-    pub broker: Broker,
+    pub rabbitmq: RabbitMq,
     pub redis: Redis,
     pub channel: Channel,
     /// Kept open for the channel.
@@ -102,11 +110,23 @@ pub struct Process {
     child: Child,
     /// Address of a receiver.
     pub address: String,
+    /// Address of the metrics; none if it has none.
+    admin: Option<String>,
 }
 
 impl Process {
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Returns the number of messages in which a receiver has stored webhooks; none if it does not count
+    /// them.
+    pub async fn raw_messages(&self) -> Option<f64> {
+        let url = format!("http://{}/metrics", self.admin.as_ref()?);
+        let metrics = http::Client::new(PATIENCE).get(&url).await.unwrap().body;
+        let metrics = std::str::from_utf8(&metrics).unwrap();
+        let line = metrics.lines().find(|line| line.starts_with("hookswitch_raw_messages_total{"))?;
+        Some(line.rsplit_once(' ')?.1.parse().unwrap())
     }
 }
 
@@ -129,38 +149,31 @@ pub struct Cost {
     pub peak_mib: f64,
 }
 
-/// A broker setting that rolls the log of quorum queues over every 32 MiB instead of 512. A rollover writes
-/// the log's content to each queue's own files, which up to doubles the CPU of a message for that time. With
-/// 512 MiB it fell into some runs and not into others.
-fn broker(vhosts: usize) -> Broker {
-    let settings = "raft.wal_max_size_bytes = 33554432".to_owned();
-    let broker = Broker::prepare(vhosts, free_port(), vec![("HOOKSWITCH_RABBITMQ_CONF", settings)]);
-    broker.start_again();
-    broker
-}
-
 impl World {
     /// Starts the services and declares all queues; `sources` and more configuration as TOML.
     pub async fn start(more: &str) -> Self {
-        Self::with_builds(more, &[]).await
+        Self::with(more, &[], false).await
     }
 
-    /// Does the same for more builds of hookswitch, which have the numbers 1, 2 and so on.
-    pub async fn with_builds(more: &str, others: &[PathBuf]) -> Self {
+    /// Does the same for more builds of hookswitch, which have the numbers 1, 2 and so on, and perhaps on a
+    /// cluster of RabbitMQ.
+    pub async fn with(more: &str, others: &[PathBuf], cluster: bool) -> Self {
         let mut builds = vec![PathBuf::from(super::PROGRAM)];
         builds.extend_from_slice(others);
         let vhosts = builds.len();
-        let (broker, redis) = tokio::task::spawn_blocking(move || {
-            (broker(vhosts), Redis::with(vec!["--appendfsync".to_owned(), "everysec".to_owned()]))
+        let (rabbitmq, redis) = tokio::task::spawn_blocking(move || {
+            let redis = Redis::with(vec!["--appendfsync".to_owned(), "everysec".to_owned()]);
+            (RabbitMq::start(vhosts, cluster), redis)
         })
         .await
         .unwrap();
         let dir = tempfile::tempdir().unwrap();
-        let connection = Connection::connect(&broker.url(1), ConnectionProperties::default()).await.unwrap();
+        let connection =
+            Connection::connect(&rabbitmq.url(1), ConnectionProperties::default()).await.unwrap();
         let channel = connection.create_channel().await.unwrap();
         channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
         let world = Self {
-            broker,
+            rabbitmq,
             redis,
             channel,
             _connection: connection,
@@ -184,6 +197,7 @@ impl World {
             .queue_bind(queue, "amq.topic".into(), pattern, options, FieldTable::default())
             .await
             .unwrap();
+        (1..=vhosts).for_each(|vhost| world.rabbitmq.assert_replicated(vhost));
         world
     }
 
@@ -206,7 +220,7 @@ impl World {
 
     /// Returns the address of a build's vhost.
     pub fn url(&self, build: usize) -> String {
-        self.broker.url(1 + build)
+        self.rabbitmq.url(1 + build)
     }
 
     fn program(&self, build: usize, arguments: &[&str]) -> Command {
@@ -224,28 +238,28 @@ impl World {
     pub fn start_build(&self, build: usize, role: &str, collector: Option<&str>) -> Process {
         let (listen, admin) = (free_port(), free_port());
         let log = std::fs::File::create(self.dir.path().join(format!("{role}-{listen}.log"))).unwrap();
-        let address = format!("127.0.0.1:{listen}");
+        let (address, admin) = (format!("127.0.0.1:{listen}"), format!("127.0.0.1:{admin}"));
         let mut command = self.program(build, &[role]);
         command
             .env("HOOKSWITCH_RECEIVER_LISTEN", &address)
-            .env("HOOKSWITCH_ADMIN_LISTEN", format!("127.0.0.1:{admin}"))
+            .env("HOOKSWITCH_ADMIN_LISTEN", &admin)
             .stderr(log);
         if let Some(collector) = collector {
             command
                 .env("HOOKSWITCH_TRACING_ENDPOINT", collector)
                 .env("HOOKSWITCH_TRACING_SAMPLE_RATIO", "0.01");
         }
-        Process { child: command.spawn().unwrap(), address }
+        Process { child: command.spawn().unwrap(), address, admin: Some(admin) }
     }
 
     /// Starts a yardstick's process, which receives all addresses on its command line.
     fn start_other(&self, mut command: Command) -> Process {
         let address = format!("127.0.0.1:{}", free_port());
         command
-            .args(["--amqp", &self.broker.url(1), "--redis", &self.redis.url(YARDSTICK_DATABASE)])
+            .args(["--amqp", &self.rabbitmq.url(1), "--redis", &self.redis.url(YARDSTICK_DATABASE)])
             .args(["--listen", &address])
             .stdin(Stdio::null());
-        Process { child: command.spawn().unwrap(), address }
+        Process { child: command.spawn().unwrap(), address, admin: None }
     }
 
     pub fn start_side(&self, side: Side, role: &str) -> Process {
@@ -260,7 +274,7 @@ impl World {
 
     pub fn meter(&self, processes: &[Process]) -> Meter {
         let own = processes.iter().map(Process::pid).collect();
-        Meter { own, broker: self.broker.pid(), redis: self.redis.pid() }
+        Meter { own, broker: self.rabbitmq.pids(), redis: self.redis.pid() }
     }
 
     /// Returns a section of Redis' INFO.
@@ -297,29 +311,22 @@ impl World {
         }
     }
 
-    /// Publishes `count` new webhooks of this many bytes, as a receiver would, to the queue that `side`
-    /// consumes.
+    /// Publishes `count` new webhooks of this many bytes to the queue that `side` consumes.
     pub async fn fill(&mut self, side: Side, source: &str, count: u64, bytes: usize) {
         let began = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap();
         let run = Run { began, nonce: rand::random() };
         let numbers: Vec<u64> = (self.next..self.next + count).collect();
         self.next += count;
-        let name = source.parse().unwrap();
-        let keys: Vec<String> = self.shards().map(|shard| names::raw_key(&name, shard)).collect();
+        let shards: Vec<Shard> = self.shards().collect();
         for window in numbers.chunks((FILL_BYTES / bytes).clamp(1, FILL_WINDOW)) {
-            let sending = window.iter().map(async |n| {
-                let queued = webhook::queued(source, run, *n, bytes);
-                let (exchange, key, properties) = match side {
-                    Side::Ours | Side::Yardstick | Side::Node | Side::Untraced => {
-                        let key = keys[*n as usize % keys.len()].as_str();
-                        (names::RAW_EXCHANGE, key, message::properties(&queued))
-                    }
-                    Side::Lean => {
-                        let id = queued.webhook.delivery_id.to_string();
-                        ("", yardstick::LEAN.queue, yardstick::properties(&id))
-                    }
-                };
-                self.publish(exchange, key, &queued.webhook.body, properties).await;
+            let queued = |n: &u64| {
+                let shard = shards[*n as usize / BUNDLED % shards.len()];
+                webhook::queued(source, shard, run, *n, bytes)
+            };
+            let messages = messages(side, &window.iter().map(queued).collect::<Vec<_>>());
+            let sending = messages.into_iter().map(async |message| {
+                let Publication { exchange, routing_key, body, properties, .. } = message;
+                self.publish(&exchange, &routing_key, &body, properties).await;
             });
             join_all(sending).await;
         }
@@ -405,6 +412,30 @@ impl World {
                 }
             }
             tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+/// Returns the messages with webhooks in the form that `side` reads: bundles, as hookswitch's receiver makes
+/// them under load, or a message for each webhook.
+fn messages(side: Side, webhooks: &[QueuedWebhook]) -> Vec<Publication> {
+    match side {
+        Side::Ours | Side::Untraced => {
+            let largest = webhooks.iter().map(bundle::weight).max().unwrap_or(1);
+            let bundled = (BUNDLE_BYTES_MAX / largest).clamp(1, BUNDLED);
+            let of_one_queue = webhooks.chunk_by(|one, next| one.shard == next.shard);
+            let together = of_one_queue.flat_map(|webhooks| webhooks.chunks(bundled));
+            together.filter_map(routes::accept_together).collect()
+        }
+        Side::Yardstick | Side::Node => webhooks.iter().map(routes::accept).collect(),
+        Side::Lean => {
+            let lean = |queued: &QueuedWebhook| Publication {
+                exchange: names::DEFAULT_EXCHANGE.to_owned(),
+                routing_key: yardstick::LEAN.queue.to_owned(),
+                properties: yardstick::properties(&queued.webhook.delivery_id.to_string()),
+                ..routes::accept(queued)
+            };
+            webhooks.iter().map(lean).collect()
         }
     }
 }

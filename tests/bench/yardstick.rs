@@ -3,8 +3,8 @@
 //! The worker claims a key, rewrites the JSON through typed structs that borrow, publishes with a confirm,
 //! marks the key done, and acks; on one thread, with grouped acks. The receiver is a bare axum handler that
 //! publishes and awaits the confirm. Both use hookswitch's queues and exchanges, and messages of the same
-//! size with the same properties. They promise nothing: no owner of a claim, no ledger, no retry, no dead
-//! letter, no check for returned messages, no log, no metrics.
+//! size with the same properties, each with one webhook. They promise nothing: no owner of a claim, no
+//! ledger, no retry, no dead letter, no bundles, no check for returned messages, no log, no metrics.
 //!
 //! The lean yardstick has a plain queue in and out, one exchange, an event of half the size and no headers.
 //! That is less work for the broker, which is most of the cost of a webhook.

@@ -4,7 +4,7 @@ use std::{os::unix::fs::PermissionsExt, thread};
 
 use crate::{
     network::Network,
-    support::services::{Broker, free_port},
+    services::{Broker, free_port},
 };
 
 /// Number of nodes.
@@ -21,15 +21,22 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts a cluster with vhosts `t1` to `t<vhosts>`.
+    /// Starts a cluster with vhosts `t1` to `t<vhosts>`, whose network can be cut.
     pub fn start(vhosts: usize) -> Self {
+        let erlang = format!("-kernel net_ticktime {SILENCE_SECONDS}");
+        Self::with(vhosts, Network::between, "", &erlang)
+    }
+
+    /// Starts a cluster with a network, lines of `rabbitmq.conf` and arguments of Erlang.
+    pub fn with(vhosts: usize, network: fn(&[String]) -> Network, settings: &str, erlang: &str) -> Self {
         let ports: Vec<_> = (0..NODES).map(|_| free_port()).collect();
         let short: Vec<_> = ports.iter().map(|port| format!("hookswitch-{port}")).collect();
         let names: Vec<_> = short.iter().map(|name| format!("{name}@localhost")).collect();
-        let network = Network::between(&short);
-        let mut conf = "cluster_partition_handling = pause_minority\n\
-                        cluster_formation.peer_discovery_backend = classic_config\n"
-            .to_owned();
+        let network = network(&short);
+        let mut conf = format!(
+            "{settings}cluster_partition_handling = pause_minority\n\
+             cluster_formation.peer_discovery_backend = classic_config\n"
+        );
         for (n, name) in names.iter().enumerate() {
             conf += &format!("cluster_formation.classic_config.nodes.{} = {name}\n", n + 1);
         }
@@ -38,7 +45,7 @@ impl Cluster {
             let environment = vec![
                 ("HOOKSWITCH_RABBITMQ_CONF", conf.clone()),
                 ("HOOKSWITCH_RABBITMQ_EPMD", network.mapper(n).to_string()),
-                ("HOOKSWITCH_RABBITMQ_ERLANG", format!("-kernel net_ticktime {SILENCE_SECONDS}")),
+                ("HOOKSWITCH_RABBITMQ_ERLANG", erlang.to_owned()),
             ];
             let node = Broker::prepare(vhosts, *port, environment);
             let cookie = node.dir().join(".erlang.cookie");
@@ -68,7 +75,7 @@ impl Cluster {
     /// Returns the quorum queues of vhost `n` as `node` sees them; none if it pauses.
     pub fn queues(&self, node: usize, n: usize) -> Vec<Queue> {
         let vhost = format!("t{n}");
-        let columns = ["leader", "members", "online"];
+        let columns = ["name", "leader", "members", "online"];
         let arguments =
             [&["--silent", "--vhost", &vhost, "list_queues", "--no-table-headers"][..], &columns].concat();
         let listed = self.nodes[node].ask(&arguments).unwrap_or_default();
@@ -78,16 +85,20 @@ impl Cluster {
         };
         let places = |names: &str| names.split(',').filter_map(place).collect();
         let queue = |line: &str| {
-            let [leader, members, online] = line.split('\t').collect::<Vec<_>>()[..] else { return None };
-            Some(Queue { leader: place(leader), members: places(members), online: places(online) })
+            let [name, leader, members, online] = line.split('\t').collect::<Vec<_>>()[..] else {
+                return None;
+            };
+            let (leader, members, online) = (place(leader), places(members), places(online));
+            Some(Queue { name: name.to_owned(), leader, members, online })
         };
         listed.lines().filter_map(queue).collect()
     }
 }
 
-/// A quorum queue's nodes, as indices into [`Cluster::nodes`].
+/// A quorum queue and its nodes, as indices into [`Cluster::nodes`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Queue {
+    pub name: String,
     pub leader: Option<usize>,
     pub members: Vec<usize>,
     pub online: Vec<usize>,

@@ -19,3 +19,5 @@ mod slots;
 mod stores;
 #[path = "../it/support/mod.rs"]
 mod support;
+
+use support::services;

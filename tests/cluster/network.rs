@@ -35,7 +35,15 @@ pub struct Network {
     /// The nodes that are cut off.
     cut: watch::Sender<Vec<bool>>,
     mappers: Vec<u16>,
-    _runtime: Runtime,
+    /// None only while it is dropped.
+    runtime: Option<Runtime>,
+}
+
+impl Drop for Network {
+    /// Ends without waiting, since it may be dropped where nothing may block.
+    fn drop(&mut self) {
+        self.runtime.take().into_iter().for_each(Runtime::shutdown_background);
+    }
 }
 
 /// The ports on which the nodes listen, by name.
@@ -55,6 +63,16 @@ struct Mapper {
 impl Network {
     /// Creates a network of nodes with these names (the part before the `@`).
     pub fn between(names: &[String]) -> Self {
+        Self::new(names, true)
+    }
+
+    /// Creates a network without links: it costs no time, and cannot be cut.
+    #[allow(dead_code, reason = "the benchmarks use it")]
+    pub fn direct(names: &[String]) -> Self {
+        Self::new(names, false)
+    }
+
+    fn new(names: &[String], has_links: bool) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let cut = watch::Sender::new(vec![false; names.len()]);
@@ -63,7 +81,7 @@ impl Network {
             let mut mappers = Vec::new();
             for from in 0..names.len() {
                 let mut links = HashMap::new();
-                for to in (0..names.len()).filter(|to| *to != from) {
+                for to in (0..names.len()).filter(|to| has_links && *to != from) {
                     let way = Way { ends: [from, to], cut: cut.subscribe() };
                     links.insert(names[to].clone(), link(registry.clone(), names[to].clone(), way).await);
                 }
@@ -71,7 +89,7 @@ impl Network {
             }
             mappers
         });
-        Self { cut, mappers, _runtime: runtime }
+        Self { cut, mappers, runtime: Some(runtime) }
     }
 
     /// Returns the port of a node's port mapper.
