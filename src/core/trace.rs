@@ -32,6 +32,7 @@ pub struct TraceParent {
     pub trace: [u8; 16],
     /// The id of the span.
     pub span: [u8; 8],
+    /// Those that the standard defines.
     flags: u8,
 }
 
@@ -50,6 +51,8 @@ impl TraceParent {
         hex::decode_to_slice(span, &mut bytes.2).ok()?;
         hex::decode_to_slice(flags, &mut bytes.3).ok()?;
         let (_, trace, span, [flags]) = bytes;
+        // The others may mean anything in a later version, and are not handed on.
+        let flags = flags & (SAMPLED | RANDOM);
         (trace != [0; 16] && span != [0; 8]).then_some(Self { trace, span, flags })
     }
 
@@ -60,7 +63,7 @@ impl TraceParent {
 
     /// Returns the flags that the standard defines.
     pub fn flags(&self) -> u8 {
-        self.flags & (SAMPLED | RANDOM)
+        self.flags
     }
 }
 
@@ -79,8 +82,8 @@ impl FromStr for TraceParent {
 
 impl fmt::Display for TraceParent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { trace, span, .. } = self;
-        write!(f, "00-{}-{}-{:02x}", hex::encode(trace), hex::encode(span), self.flags())
+        let Self { trace, span, flags } = self;
+        write!(f, "00-{}-{}-{:02x}", hex::encode(trace), hex::encode(span), flags)
     }
 }
 
@@ -237,6 +240,15 @@ mod tests {
             ("af", "é"),
         ] {
             assert_eq!(of(from, to), None, "{to}");
+        }
+    }
+
+    #[test]
+    fn a_span_is_equal_to_the_one_that_is_read_of_its_text() {
+        for flags in 0..=u8::MAX {
+            let parent = TraceParent::parse(&SENDER.replace("-01", &format!("-{flags:02x}"))).expect("valid");
+            assert_eq!(TraceParent::parse(&parent.to_string()), Some(parent));
+            assert_eq!(parent.flags(), flags & 3);
         }
     }
 
