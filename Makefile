@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .PHONY: help up down clean-data secrets build test test-rabbitmq-4 check map million faults faults-long cluster simulate containers manifests pods deb alerts operations
-.PHONY: upgrade memory examples types contract release-contract mutants bench bench-node bench-chain bench-versions node-of-bench bench-latency bench-growth bench-fairness bench-flame bench-micro fmt lint doc
+.PHONY: upgrade memory examples types contract release-contract mutants fuzz bench bench-node bench-chain bench-versions node-of-bench bench-latency bench-growth bench-fairness bench-flame bench-micro fmt lint doc
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-15s %s\n", $$1, $$2 }'
@@ -91,6 +91,10 @@ release-contract: ## Take the schemas as those of this release: later changes mu
 
 mutants: ## Build known mistakes in, one at a time, and check that a test notices each
 	@tests/scripts/mutants.sh
+
+fuzz: ## Fuzz the readers of what others send for a minute each; SECONDS=n, TARGET=name, INPUT=file to run one again
+	@deploy/local/install.sh g++
+	@tests/scripts/fuzz.sh $(or $(SECONDS),60) "$(TARGET)" "$(INPUT)"
 
 simulate: ## Simulate a million schedules of deliveries; COUNT=n for another number, SEED=n to trace one
 	HOOKSWITCH_SIMULATIONS=$(COUNT) HOOKSWITCH_SIMULATION_SEED=$(SEED) cargo test --locked --test simulation $(ARGS)

@@ -12,6 +12,10 @@ cargo test --locked --quiet --test house
 say "lints"
 cargo clippy --all-targets --locked --quiet -- -D warnings
 cargo clippy --all-targets --features faults --locked --quiet -- -D warnings
+say "format and lock file of the fuzz targets, which \`make fuzz\` builds and runs"
+cargo fmt --check --manifest-path tests/fuzz/Cargo.toml
+# If it says that the lock file is out of date: the same command without --locked.
+cargo metadata --locked --format-version 1 --manifest-path tests/fuzz/Cargo.toml >/dev/null
 say "docs"
 RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked --quiet
 say "unused dependencies"
