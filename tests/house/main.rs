@@ -14,7 +14,7 @@ mod rules;
 mod source;
 mod syntax;
 
-use std::{fs, path::Path, sync::LazyLock};
+use std::{fs, path::Path, process::Command, sync::LazyLock};
 
 use graph::Graph;
 use source::Tree;
@@ -107,4 +107,22 @@ fn the_page_about_the_log_has_every_line_and_explains_every_field() {
     }
     let committed = fs::read_to_string(&path).unwrap_or_default();
     assert!(page == committed, "docs/logs.md is out of date: HOOKSWITCH_BLESS=1 rewrites its table");
+}
+
+#[test]
+fn the_readme_shows_what_normalize_prints() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("README.md")).unwrap();
+    let (_, rest) = page.split_once("cargo run --release --quiet -- ").unwrap();
+    let (command, rest) = rest.split_once('\n').unwrap();
+    let mut program = Command::new(env!("CARGO_BIN_EXE_hookswitch"));
+    let said = program.args(command.split(' ')).current_dir(root).output().unwrap();
+    let said = String::from_utf8(said.stdout).unwrap();
+    let (_, shown) = rest.split_once("```json\n").unwrap();
+    let shown: String = shown.split("```").next().unwrap().lines().map(str::trim).collect();
+    let mut unread = said.as_str();
+    for part in shown.split('…').map(str::trim) {
+        let (_, after) = unread.split_once(part).unwrap_or_else(|| panic!("not printed: {part}\n{said}"));
+        unread = after;
+    }
 }
