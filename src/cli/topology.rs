@@ -3,10 +3,11 @@
 use std::{
     io::{self, IsTerminal, Read},
     path::{Path, PathBuf},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use clap::Subcommand;
+use tokio::time::sleep;
 
 use super::{
     connect::{block_on, connect},
@@ -31,6 +32,12 @@ const WITH_POLICIES: &str = "On the broker's machine, with the virtual host in p
    rabbitmqctl list_operator_policies -p / --formatter json) > policies.json
 then, where hookswitch runs:
   hookswitch topology check --policies policies.json";
+
+/// Time that `apply` waits for queues that do not answer.
+const LEADERLESS_MAX: Duration = Duration::from_secs(30);
+
+/// Pause between two attempts.
+const LEADERLESS_PAUSE: Duration = Duration::from_secs(1);
 
 /// How many exchanges and queues are named in a line.
 const NAMED_MAX: usize = 3;
@@ -77,7 +84,7 @@ pub(super) fn run(action: &Action, config: &Config) -> anyhow::Result<u8> {
         let topology = Topology::of(config);
         match action {
             Action::Apply => {
-                finish(topology.apply(&connection).await.map(tell_applied), &connection, config).await
+                finish(apply(&topology, &connection).await.map(tell_applied), &connection, config).await
             }
             Action::Check { .. } => {
                 let checked = topology.check(&connection).await.map(describe);
@@ -103,6 +110,21 @@ pub(super) fn run(action: &Action, config: &Config) -> anyhow::Result<u8> {
             }
         }
     })
+}
+
+/// Applies the topology. Waits for queues that do not answer yet: a broker that starts takes connections before
+/// all of its queues have a leader.
+async fn apply(topology: &Topology, connection: &Connection) -> Result<Applied, TopologyError> {
+    let end = Instant::now() + LEADERLESS_MAX;
+    loop {
+        match topology.apply(connection).await {
+            Err(error) if error.is_passing() && Instant::now() < end => {
+                eprint_line(&format!("hookswitch: {error}; trying again"));
+                sleep(LEADERLESS_PAUSE).await;
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 /// Reads what rabbitmqctl printed. The inner error says why it is not that.

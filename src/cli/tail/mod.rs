@@ -173,6 +173,7 @@ fn not_read(stream: &str, error: amqp::Error) -> anyhow::Error {
         error @ (amqp::Error::Missing(_)
         | amqp::Error::Denied(_)
         | amqp::Error::Locked(_)
+        | amqp::Error::Leaderless(_)
         | amqp::Error::Replaced(_)) => anyhow::anyhow!("stream `{stream}` cannot be read: {error}"),
     }
 }

@@ -19,6 +19,9 @@ pub enum Error {
     /// Another connection holds the queue exclusively.
     #[error("{0}")]
     Locked(String),
+    /// A queue exists and does not answer: it has no leader at the moment, as while the broker starts.
+    #[error("{0}")]
+    Leaderless(String),
     /// The broker answered and refused for another reason.
     #[error("{0}")]
     Refused(String),
@@ -37,6 +40,8 @@ impl From<lapin::Error> for Error {
         let broker_says = refusal.get_message().as_str();
         if says_missing(broker_says) {
             Self::Missing(text)
+        } else if matches!(refusal.kind(), AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND)) {
+            Self::Leaderless(text)
         } else if says_denied(broker_says) {
             Self::Denied(text)
         } else if matches!(refusal.kind(), AMQPErrorKind::Soft(AMQPSoftError::RESOURCELOCKED)) {
@@ -53,7 +58,9 @@ impl Error {
         match self {
             Self::Missing(_) => Some(Trouble::Topology),
             Self::Denied(_) => Some(Trouble::BrokerDenied),
-            Self::Locked(_) | Self::Refused(_) | Self::Replaced(_) | Self::Lost(_) => None,
+            Self::Locked(_) | Self::Leaderless(_) | Self::Refused(_) | Self::Replaced(_) | Self::Lost(_) => {
+                None
+            }
         }
     }
 }
@@ -73,7 +80,9 @@ pub(super) fn says_missing(broker_says: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{says_denied, says_missing};
+    use lapin::protocol::{AMQPError, AMQPErrorKind, AMQPSoftError};
+
+    use super::{Error, says_denied};
 
     #[test]
     fn a_queue_in_use_is_not_a_missing_permission() {
@@ -87,13 +96,19 @@ mod tests {
 
     #[test]
     fn a_queue_that_does_not_answer_is_not_missing() {
-        assert!(says_missing("NOT_FOUND - no queue 'raw.x' in vhost '/'"));
-        assert!(says_missing("NOT_FOUND - no exchange 'hookswitch.raw' in vhost '/'"));
-        assert!(!says_missing(
-            "NOT_FOUND - failed to perform operation on queue 'raw.x' in vhost '/' due to timeout"
-        ));
-        assert!(!says_missing(
-            "NOT_FOUND - home node 'r@a' of durable queue 'raw.x' in vhost '/' is down or inaccessible"
-        ));
+        let error = |broker_says: &str| {
+            let kind = AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND);
+            let refusal = AMQPError::new(kind, format!("NOT_FOUND - {broker_says}").into());
+            Error::from(lapin::Error::from(lapin::ErrorKind::ProtocolError(refusal)))
+        };
+        for missing in ["no queue 'raw.x' in vhost '/'", "no exchange 'hookswitch.raw' in vhost '/'"] {
+            assert!(matches!(error(missing), Error::Missing(_)), "{missing}");
+        }
+        for silent in [
+            "failed to perform operation on queue 'raw.x' in vhost '/' due to timeout",
+            "home node 'r@a' of durable queue 'raw.x' in vhost '/' is down or inaccessible",
+        ] {
+            assert!(matches!(error(silent), Error::Leaderless(_)), "{silent}");
+        }
     }
 }

@@ -45,7 +45,7 @@ impl Lock {
     pub async fn is_held(connection: &Connection) -> Result<bool, Error> {
         match depth(connection, names::DEAD_LOCK).await {
             Ok(_) | Err(Error::Locked(_)) => Ok(true),
-            Err(Error::Missing(_) | Error::Denied(_) | Error::Refused(_)) => Ok(false),
+            Err(Error::Missing(_) | Error::Denied(_) | Error::Leaderless(_) | Error::Refused(_)) => Ok(false),
             Err(error @ (Error::Lost(_) | Error::Replaced(_))) => Err(error),
         }
     }

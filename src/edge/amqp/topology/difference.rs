@@ -30,6 +30,16 @@ pub enum TopologyError {
     Lost(#[from] Error),
 }
 
+impl TopologyError {
+    /// Returns whether a queue does not answer at the moment, and may in the next.
+    pub fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Lost(Error::Leaderless(_)) | Self::Record(StreamError::Refused(_, Error::Leaderless(_)))
+        )
+    }
+}
+
 fn lines(differences: &[Difference]) -> String {
     let line = |Difference { what, how }: &Difference| format!("  {what}: {how}");
     differences.iter().map(line).collect::<Vec<_>>().join("\n")
