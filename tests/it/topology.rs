@@ -14,7 +14,7 @@ use lapin::{
     types::{AMQPValue, FieldTable},
 };
 
-use super::support::{PATIENCE, World, call, calls, program::Program, shared, until};
+use super::support::{PATIENCE, World, call, calls, program::Program, services::Broker, shared, until};
 
 #[tokio::test]
 async fn the_services_are_of_versions_that_we_support_and_of_those_that_are_asked_for() {
@@ -52,6 +52,21 @@ async fn applying_the_topology_twice_changes_nothing() {
     let topology = Topology::of(&world.config);
     topology.apply(&connection).await.unwrap();
     assert!(topology.check(&connection).await.unwrap().whole > 10);
+}
+
+/// A broker that has just started takes connections and then says of its streams that their node is down.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn apply_waits_for_queues_that_have_no_leader_yet() {
+    let started = tokio::task::spawn_blocking(|| (Broker::start(1), shared().redis.url(0)));
+    let (broker, redis) = started.await.unwrap();
+    let world = World::at(&broker.url(1), &redis, "").await;
+    let program = Program::of(&world);
+    tokio::task::block_in_place(|| {
+        broker.stop();
+        broker.start_again();
+    });
+    let said = program.ok("topology apply").await.out;
+    assert!(said.contains(" exchanges and queues exist, with their bindings\n"), "{said}");
 }
 
 #[tokio::test]
