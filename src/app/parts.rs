@@ -5,7 +5,10 @@
 
 use std::{
     fmt::Write as _,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use axum::Router;
@@ -28,7 +31,8 @@ use crate::{
         amqp::{names, publish::Publisher},
         http::{Limits, Server},
         metrics::{
-            CertificateMetrics, ConfigMetrics, LinkMetrics, Links, ReceiverMetrics, Registry, WorkerMetrics,
+            CertificateMetrics, ConfigMetrics, LinkMetrics, Links, ReceiverMetrics, Registry, Reload,
+            WorkerMetrics,
         },
         redis::{Store, StoreError},
         tls::Presented,
@@ -53,7 +57,9 @@ pub struct Parts {
     limits: watch::Sender<Limits>,
     /// Keys that have changed and take a restart.
     kept: Mutex<Vec<&'static str>>,
-    pub(super) metrics: ConfigMetrics,
+    /// Whether the configuration that was read last was refused.
+    is_refused: AtomicBool,
+    metrics: ConfigMetrics,
     links: Vec<Arc<LinkMetrics>>,
     pub(super) publisher: Publisher,
     pub(super) books: Arc<Books>,
@@ -140,6 +146,7 @@ impl Parts {
             config,
             limits,
             kept,
+            is_refused: AtomicBool::default(),
             metrics,
             links,
             publisher,
@@ -204,9 +211,20 @@ impl Parts {
         Ok(kept)
     }
 
+    /// Notes what became of a configuration that was read.
+    pub(super) fn note_reload(&self, result: Reload) {
+        self.is_refused.store(result == Reload::Refused, Ordering::Relaxed);
+        self.metrics.reloaded(result);
+    }
+
     /// Returns what an operator is to know of the configuration, in lines.
     pub(super) fn notes(&self) -> String {
         let mut notes = String::new();
+        if self.is_refused.load(Ordering::Relaxed) {
+            notes.push_str(
+                "note: the changed configuration is refused, and a restart would fail: see the log\n",
+            );
+        }
         for key in self.kept.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             // Writing to a String cannot fail.
             let _ = writeln!(notes, "note: {key} has changed, which takes a restart");

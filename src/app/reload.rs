@@ -49,7 +49,7 @@ pub async fn follow(
             continue;
         }
         unsettled = None;
-        parts.metrics.reloaded(take(&parts, &read));
+        parts.note_reload(take(&parts, &read));
         last = read;
     }
 }
@@ -61,7 +61,7 @@ fn take(parts: &Parts, read: &Loaded) -> Reload {
         Ok(config) if config.sources.is_empty() => vec![ProcessError::NoSources.to_string()],
         Ok(config) => match parts.reconfigure(config.clone()) {
             Ok(kept) => {
-                tracing::info!("the configuration was read again and is in force");
+                tracing::info!("the configuration was read again and has no problems");
                 for key in kept {
                     tracing::warn!("{key} has changed, which takes a restart: until then it keeps its value");
                 }

@@ -6,7 +6,7 @@ use clap::Subcommand;
 
 use super::{
     exit::OK,
-    load::load,
+    load::{load, load_with_sources},
     output::{Out, counted, print_line},
 };
 use crate::config;
@@ -16,7 +16,8 @@ pub(super) enum Action {
     /// Report every problem of the configuration at once, or that it is valid
     ///
     /// Reads the file and the environment as every other command does, and exits with 64 if there is a
-    /// problem. Secrets are resolved: a variable or a file that a source names must exist.
+    /// problem. Secrets are resolved: a variable or a file that a source names must exist. That there is no
+    /// source is a problem, since no process starts then.
     Check {
         /// Print every value in force, with secrets redacted
         #[arg(long)]
@@ -42,10 +43,10 @@ pub(super) fn run(action: &Action, path: Option<&Path>) -> anyhow::Result<u8> {
 }
 
 fn check(show: bool, path: Option<&Path>) -> anyhow::Result<u8> {
-    let config = load(path)?;
     if show {
-        print_line(&config.to_string())?;
+        print_line(&load(path)?.to_string())?;
     } else {
+        let config = load_with_sources(path)?;
         let sources = counted(config.sources.len() as u64, "source", "sources");
         let subscriptions = counted(config.subscriptions.len() as u64, "subscription", "subscriptions");
         print_line(&format!("the configuration is valid: {sources}, {subscriptions}"))?;

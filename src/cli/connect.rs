@@ -5,10 +5,7 @@ use crate::{
     config::{Amqp, Config},
     core::applied::Declared,
     edge::{
-        amqp::{
-            self, Connection,
-            topology::{self, TopologyError},
-        },
+        amqp::{self, Connection, topology},
         metrics::LinkMetrics,
         redis::Store,
     },
@@ -40,6 +37,5 @@ pub(super) async fn open_store(config: &Config, connection: &Connection) -> anyh
 
 /// Reads the record of the topology.
 pub(super) async fn read_record(connection: &Connection) -> Result<Declared, Unreachable> {
-    let advise = |error: TopologyError| Unreachable(format!("{error}; was `hookswitch topology apply` run?"));
-    topology::declared(connection).await.map_err(advise)
+    topology::declared(connection).await.map_err(|error| Unreachable(error.to_string()))
 }

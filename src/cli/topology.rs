@@ -48,7 +48,8 @@ pub(super) enum Action {
     /// change or delete anything else
     Apply,
     /// Compare exchanges and queues with the configuration and print the differences; change nothing.
-    /// Bindings cannot be read over AMQP: `apply` creates them all. Policies cannot, either: see --policies
+    /// Bindings cannot be read over AMQP: compare those that `apply` has recorded, and `apply` makes all of
+    /// them again. Policies cannot be read, either: see --policies
     #[command(after_help = WITH_POLICIES)]
     Check {
         /// Also check the broker's policies, as rabbitmqctl prints them; - for standard input
@@ -87,7 +88,7 @@ pub(super) fn run(action: &Action, config: &Config) -> anyhow::Result<u8> {
                 finish(apply(&topology, &connection).await.map(tell_applied), &connection, config).await
             }
             Action::Check { .. } => {
-                let checked = topology.check(&connection).await.map(describe);
+                let checked = check(&topology, &connection).await.map(describe);
                 let code = finish(checked, &connection, config).await?;
                 let policies = policies.map_or(Ok(OK), |policies| show_effects(&topology, &policies))?;
                 Ok(code.max(policies))
@@ -112,8 +113,8 @@ pub(super) fn run(action: &Action, config: &Config) -> anyhow::Result<u8> {
     })
 }
 
-/// Applies the topology. Waits for queues that do not answer yet: a broker that starts takes connections before
-/// all of its queues have a leader.
+/// Applies the topology. Waits for queues that do not answer yet: a broker that starts takes connections
+/// before all of its queues have a leader.
 async fn apply(topology: &Topology, connection: &Connection) -> Result<Applied, TopologyError> {
     let end = Instant::now() + LEADERLESS_MAX;
     loop {
@@ -125,6 +126,13 @@ async fn apply(topology: &Topology, connection: &Connection) -> Result<Applied, 
             outcome => return outcome,
         }
     }
+}
+
+/// Checks the topology, and the bindings as far as they are on record.
+async fn check(topology: &Topology, connection: &Connection) -> Result<Checked, TopologyError> {
+    let checked = topology.check(connection).await?;
+    topology.check_bindings(&topology::known(connection).await?)?;
+    Ok(checked)
 }
 
 /// Reads what rabbitmqctl printed. The inner error says why it is not that.

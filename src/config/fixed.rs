@@ -13,6 +13,11 @@ impl Config {
         keep(&mut kept, "admin.listen", &mut self.admin.listen, &running.admin.listen);
         keep(&mut kept, "redis.namespace", &mut self.redis.namespace, &running.redis.namespace);
         keep(&mut kept, "redis.cluster", &mut self.redis.cluster, &running.redis.cluster);
+        // A change of both is a move to another Redis: half of it would be the old names in the new one.
+        if ["redis.namespace", "redis.cluster"].iter().any(|key| kept.contains(key)) {
+            self.redis.urls.clone_from(&running.redis.urls);
+            self.redis.sentinels.clone_from(&running.redis.sentinels);
+        }
         keep(&mut kept, "log.format", &mut self.log.format, &running.log.format);
         keep(&mut kept, "log.filter", &mut self.log.filter, &running.log.filter);
         let (ours, theirs) = (&mut self.tracing, &running.tracing);
@@ -80,6 +85,16 @@ mod tests {
         service_name = "other"
         resource = ["a=b"]
         "#;
+
+    #[test]
+    fn another_kind_of_redis_takes_a_restart_with_its_addresses() {
+        let running = config("redis.url = 'redis://a'");
+        let mut new = config("[redis]\nurls = ['redis://b', 'redis://c']\ncluster = true");
+        assert_eq!(new.keep_fixed(&running), ["redis.cluster"]);
+        assert!(new == running);
+        let mut new = config("redis.url = 'redis://b'");
+        assert!(new.keep_fixed(&running).is_empty() && new != running);
+    }
 
     #[test]
     fn a_key_that_takes_a_restart_keeps_its_value_and_is_named() {

@@ -54,10 +54,10 @@ troubles! {
         "RabbitMQ blocks publishing (memory or disk alarm): free memory or disk space there";
     /// There is no connection to Redis.
     StoreDown, "store_down",
-        "Redis is unreachable: check that it is running and named by redis.url (with TLS: rediss://)";
+        "Redis is unreachable: check that it is running, and redis.url or redis.sentinels (TLS: rediss://)";
     /// Redis refuses the user or the password.
     StoreLogin, "store_login",
-        "Redis refuses the login: check the user and the password in redis.url";
+        "Redis refuses the login: check user and password in redis.url, or a Sentinel's in redis.sentinels";
     /// Redis does not permit a command, or a key.
     StoreForbidden, "store_forbidden",
         "Redis does not permit a command or a key: grant its user what docs/redis.md lists";
@@ -69,7 +69,7 @@ troubles! {
         "the TLS connection to Redis fails: check its certificate, and whether it speaks TLS at all";
     /// Redis is a replica.
     StoreReadOnly, "store_read_only",
-        "Redis is a replica and rejects writes: name its master in redis.url too, or redis.sentinels";
+        "Redis is a replica and rejects writes: name its master in redis.urls too, or use redis.sentinels";
     /// Redis has no memory left.
     StoreFull, "store_full",
         "Redis is out of memory: raise its maxmemory, or make room";
@@ -96,7 +96,7 @@ troubles! {
         "RabbitMQ did not confirm in time: check its load and its disk";
     /// A queue or binding is missing.
     Topology, "topology",
-        "a queue or binding is missing: run `hookswitch topology check`";
+        "a queue or binding is missing: run `hookswitch topology apply`";
     /// A downstream queue is full.
     DownstreamFull, "downstream_full",
         "a downstream queue is full: drain it or raise its length_max";

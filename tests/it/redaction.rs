@@ -98,7 +98,7 @@ async fn a_profile_that_is_set_changed_or_removed_lets_no_plain_event_through_an
     until("they wait", async || worker.trouble() == Some(Trouble::Topology)).await;
     assert_eq!(depth(&world.connect().await, "some").await, 0);
     let said = Program::of(&masked).ok("topology apply").await;
-    assert!(said.out.contains("removed a binding of an earlier configuration: some from"), "{said:?}");
+    assert!(said.out.contains("removed a binding of an earlier configuration: some to"), "{said:?}");
     let copies = events_in(&masked, "some", 20).await;
     assert_eq!((calls(&copies), callers(&copies)), ((20..40).collect(), vec!["***55"; 20]));
     worker.finish().await;
@@ -110,7 +110,7 @@ async fn a_profile_that_is_set_changed_or_removed_lets_no_plain_event_through_an
     assert_eq!((calls(&copies), callers(&copies)), ((40..60).collect(), vec!["none"; 20]));
     // Without a profile, the topology first.
     let said = Program::of(&world).ok("topology apply").await;
-    assert!(said.out.contains("some from hookswitch.redacted"), "{said:?}");
+    assert!(said.out.contains("some to hookswitch.redacted"), "{said:?}");
     world.accept("salpre", (60..70).map(call)).await;
     until("they wait", async || worker.trouble() == Some(Trouble::Topology)).await;
     worker.finish().await;

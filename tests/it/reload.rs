@@ -242,6 +242,10 @@ async fn a_file_with_problems_is_refused_and_the_next_good_one_is_taken_without_
             "{log}"
         );
         assert_eq!(post(call(1)).await, 200, "the one before is in force");
+        let ready = process.get("/readyz").await.unwrap();
+        let note =
+            "ready\nnote: the changed configuration is refused, and a restart would fail: see the log\n";
+        assert_eq!((ready.status, ready.body.as_ref()), (200, note.as_bytes()));
     }
     assert_eq!((process.metric(APPLIED).await, process.metric(REFUSED).await), (0.0, 3.0));
 

@@ -154,8 +154,11 @@ async fn a_filter_that_is_set_or_removed_changes_the_bindings_of_its_queue() {
     let worker = filtered.worker();
     world.accept("salpre", [call(1), inbound(2)]).await;
     assert_eq!(calls_in(&world, "some", 2).await, [1, 2]);
+    let said = Program::of(&filtered).run("topology check").await;
+    let differs = "queue some: bound as an earlier configuration wants it; run `hookswitch topology apply`";
+    assert!(said.code == Some(1) && said.out.contains(differs), "{said:?}");
     let said = Program::of(&filtered).ok("topology apply").await;
-    assert!(said.out.contains("removed a binding of an earlier configuration: some from"), "{said:?}");
+    assert!(said.out.contains("removed a binding of an earlier configuration: some to"), "{said:?}");
     Program::of(&filtered).ok("topology check").await;
     world.accept("salpre", [call(3), inbound(4)]).await;
     assert_eq!(calls_in(&world, "some", 1).await, [4]);

@@ -191,7 +191,7 @@ async fn a_changed_subscription_loses_its_old_binding() {
     let world = World::with("[subscriptions.some]\npatterns = [\"call.#\", \"x.#\"]").await;
     let changed = World::of_toml(world.toml.replace("[\"call.#\", \"x.#\"]", "[\"x.#\"]"));
     let said = Program::of(&changed).ok("topology apply").await;
-    assert!(said.out.contains("removed a binding of an earlier configuration: some from"), "{said:?}");
+    assert!(said.out.contains("removed a binding of an earlier configuration: some to"), "{said:?}");
     world.accept("salpre", (0..3).map(call)).await;
     let worker = changed.worker();
     assert_eq!(calls(&world.events(3).await), [0, 1, 2]);

@@ -28,7 +28,7 @@ pub(super) async fn select(session: &Session<'_>, filter: &Filter, limit: u64) -
     for (source, skipped) in plan.unconfigured() {
         let skipped = letters(*skipped);
         eprint_line(&format!(
-            "{skipped} skipped: source `{source}` is not configured, so their queue is unknown"
+            "{skipped} skipped: source `{source}` is not configured; use a configuration that has it"
         ));
     }
     Ok(plan)

@@ -12,7 +12,7 @@ labels! {
 /// What became of a configuration that was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reload {
-    /// It is in force.
+    /// It has no problems, and is in force once the broker has what it needs.
     Applied,
     /// It has problems, and the one before is still in force.
     Refused,
@@ -55,7 +55,7 @@ impl ConfigMetrics {
             ),
             loaded: registry.gauge(
                 "hookswitch_config_loaded_timestamp_seconds",
-                "Unix time at which the configuration in force was read",
+                "Unix time at which the newest configuration was read that was not refused",
             ),
             restart_needed: registry.gauge(
                 "hookswitch_config_restart_needed",

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use redis::RedisError;
 
 use super::{error::StoreError, node::Node};
 use crate::edge::trouble::Trouble;
@@ -49,7 +50,12 @@ impl Sentinels {
         let name = self.master.host();
         let mut call = redis::cmd("SENTINEL");
         call.arg("GET-MASTER-ADDR-BY-NAME").arg(name);
-        let answer: Option<(String, u16)> = call.query_async(&mut sentinel.connect(timeout).await?).await?;
+        let answering = call.query_async(&mut sentinel.connect(timeout).await?).await;
+        let answer: Option<(String, u16)> =
+            answering.map_err(|error: RedisError| match error.to_string().contains("unknown command") {
+                true => StoreError::new(Trouble::StoreDown, "it is a Redis and no Sentinel"),
+                false => error.into(),
+            })?;
         answer.ok_or_else(|| {
             let advice = format!(
                 "it watches no master named {name}: the host in redis.url must be the name that \

@@ -88,9 +88,37 @@ pub(super) async fn unbind<'a>(
     Ok(())
 }
 
+/// Compares the bindings of queues with those on record, if there is a record.
+fn compare_bindings<'a>(
+    queues: impl Iterator<Item = &'a Queue>,
+    declared: &Declared,
+) -> Result<(), TopologyError> {
+    if declared.since.is_none() {
+        return Ok(());
+    }
+    let differing = queues.filter_map(|Queue { name, bindings, .. }| {
+        let how = match declared.bindings(name) {
+            Some(applied) if applied == bindings => return None,
+            Some(_) => "bound as an earlier configuration wants it; run `hookswitch topology apply`",
+            None => "missing; run `hookswitch topology apply` to create it",
+        };
+        Some(Difference { what: format!("queue {name}"), how: how.to_owned() })
+    });
+    let differing: Vec<_> = differing.collect();
+    if differing.is_empty() { Ok(()) } else { Err(TopologyError::Differs(differing)) }
+}
+
 impl Topology {
-    /// Checks that queues have the bindings that they need, as far as the record says: it says nothing before
-    /// the first `topology apply`, and to a user that may not read it.
+    /// Checks that all queues have the bindings that they need, as far as the record says: it says nothing
+    /// before the first `topology apply`, and to a user that may not read it.
+    ///
+    /// # Errors
+    /// [`TopologyError::Differs`]
+    pub fn check_bindings(&self, declared: &Declared) -> Result<(), TopologyError> {
+        compare_bindings(self.queues.iter(), declared)
+    }
+
+    /// Checks the bindings that a worker needs before it uses this configuration.
     ///
     /// Workers choose what a queue with a filter or `redact` gets. They must do so before `topology apply`
     /// takes its other bindings away, or it would miss events: so those queues are left out.
@@ -98,16 +126,7 @@ impl Topology {
     /// # Errors
     /// [`TopologyError::Differs`]
     pub fn check_applied(&self, declared: &Declared) -> Result<(), TopologyError> {
-        if declared.since.is_none() {
-            return Ok(());
-        }
-        let is_applied = |queue: &Queue| declared.bindings(&queue.name) == Some(&queue.bindings);
-        let lacking = self.queues.iter().filter(|queue| !queue.is_addressed() && !is_applied(queue));
-        let how = "missing, or bound as an earlier configuration wants it; run `hookswitch topology apply`";
-        let differs = lacking
-            .map(|Queue { name, .. }| Difference { what: format!("queue {name}"), how: how.to_owned() });
-        let differs: Vec<_> = differs.collect();
-        if differs.is_empty() { Ok(()) } else { Err(TopologyError::Differs(differs)) }
+        compare_bindings(self.queues.iter().filter(|queue| !queue.is_addressed()), declared)
     }
 
     /// Removes the bindings that an earlier configuration gave to queues of this one, and records this one.
@@ -119,7 +138,9 @@ impl Topology {
         for queue in &self.queues {
             let outdated: Vec<_> = declared.outdated(&queue.name, &queue.bindings).collect();
             unbind(&channel, &queue.name, outdated.iter().copied()).await?;
-            removed.extend(outdated.iter().map(|(from, key)| format!("{} from {from} by {key}", queue.name)));
+            removed.extend(
+                outdated.iter().map(|(from, key)| format!("{} to {from} by key `{key}`", queue.name)),
+            );
         }
         channel.close(200, "done".into()).await.map_err(Error::from)?;
         let queues = self.queues.iter().map(|queue| (queue.name.clone(), Queue::declared(queue))).collect();
