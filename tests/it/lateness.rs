@@ -157,6 +157,13 @@ async fn the_number_of_an_object_never_falls_and_loses_no_digit() {
     objects.mark(&[("b", 5), ("c", 1), ("b", 7), ("b", 6)], HOUR).await;
     let asked = [Some("c"), None, Some("b"), Some("d"), Some("b")];
     assert_eq!(objects.published(&asked).await, [Some(1), None, Some(7), None, Some(7)]);
+    // A claim that is repeated reads it again.
+    let claim = ToClaim { key: objects.key(), owner: "oa", entry: None, object: Some(ObjectKey::of("b")) };
+    for _ in 0..2 {
+        let answers = objects.store.claim(&objects.source, &[claim], HOUR).await.unwrap();
+        let [Claim::Claimed { published: Some(place) }] = answers[..] else { panic!("{answers:?}") };
+        assert_eq!(place.sequence.as_u64(), 7);
+    }
     // More than one call takes.
     let names: Vec<String> = (0..2_500).map(|n| format!("many {n}")).collect();
     let many: Vec<_> = names.iter().map(String::as_str).zip(1..).collect();

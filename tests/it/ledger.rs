@@ -346,3 +346,23 @@ async fn many_numbers_are_settled_at_once_each_by_its_own_state() {
     let ledger = store.ledger([&source].into_iter(), 0).await.unwrap().unwrap();
     assert_eq!(ledger.sources["salpre"], sum(8, 8, 0, 0, 0, 0));
 }
+
+#[tokio::test]
+async fn numbers_next_to_each_other_keep_their_states() {
+    let world = World::new().await;
+    let store = world.store().await;
+    let source: SourceName = "salpre".parse().unwrap();
+    let run = Run { began: 4_000_000_000_000, nonce: 1 };
+    let states = [State::Done, State::Duplicate, State::Discarded, State::Refused, State::Dead];
+    for (number, state) in (10..).zip(states) {
+        store.record(&source, [Entry { run, number }].into_iter(), state).await.unwrap();
+    }
+    let of_source = async || store.ledger([&source].into_iter(), 0).await.unwrap().unwrap().sources["salpre"];
+    assert_eq!(of_source().await, sum(4, 1, 1, 1, 1, 0));
+    // They are within one word of the block; these are in three.
+    let all = (4..20).map(|number| Entry { run, number });
+    for _ in 0..2 {
+        store.record(&source, all.clone(), State::Duplicate).await.unwrap();
+        assert_eq!(of_source().await, sum(16, 1, 14, 1, 0, 0));
+    }
+}

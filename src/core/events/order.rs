@@ -7,7 +7,7 @@ use super::event::EventType;
 use crate::core::json::Json;
 
 /// The key in Redis of an object: `s:` and 16 bytes of the SHA-1 of `correlationid`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ObjectKey([u8; 18]);
 
 impl ObjectKey {

@@ -2,8 +2,8 @@
 //! time.
 //!
 //! A receiver numbers the webhooks of each source, 1, 2, 3…, within a [`Run`]. The number travels with the
-//! webhook as its [`Entry`]. Redis holds the [`State`] of every number. It is written in the same script that
-//! marks the key done, so counting costs no round trip, and a webhook that is delivered twice is counted
+//! webhook as its [`Entry`]. Redis holds the [`State`] of every number. It is written in the same message
+//! that marks the key done, so counting costs no round trip, and a webhook that is delivered twice is counted
 //! once.
 //!
 //! Once a second the receiver reports through a queue how far its run has come: a [`Mark`]. A webhook that is

@@ -7,16 +7,16 @@
 //! read with the claims and raised with the done marks, so it costs no round trip. It is a hint: where it is
 //! lost or unreadable, nothing is known.
 
-use std::time::Duration;
+use std::{cmp::Reverse, time::Duration};
 
 use futures_util::future::try_join_all;
-use redis::RedisResult;
+use redis::{Cmd, RedisResult, ToRedisArgs, Value};
 
 use super::{
     error::{StoreError, is_overwritten},
-    link::{Link, call_all},
+    link::{Batch, Link, call_all},
     names::Names,
-    scripts::{CALL_MAX, Claimed, millis},
+    scripts::{CALL_MAX, millis},
     store::Store,
 };
 use crate::core::{
@@ -31,6 +31,18 @@ use crate::core::{
 
 /// The longest time for which it is known how far the events about an object are.
 const OBJECT_TTL_MAX: Duration = Duration::from_hours(24);
+
+/// The arguments of the longest `SET`, and about as many bytes as they have.
+const SET_ARGS: usize = 6;
+const SET_BYTES: usize = 128;
+
+/// What the answer of a command is for.
+enum Asked {
+    /// The claim at this place.
+    Claim(usize),
+    /// Objects, each with the place of its claim.
+    Objects(Vec<(usize, ObjectKey)>),
+}
 
 /// A key to claim.
 #[derive(Clone, Copy, Debug)]
@@ -103,7 +115,7 @@ impl Store {
         Ok((mark, u64::try_from(left).ok().map(Duration::from_millis)))
     }
 
-    /// Claims keys, up to `CALL_MAX` in one round trip, and returns an answer for each. A webhook whose key
+    /// Claims keys, up to `CALL_MAX` in one round trip (two if some are held), and returns an answer for each. A webhook whose key
     /// is done is recorded in the ledger as a duplicate.
     ///
     /// # Errors
@@ -130,43 +142,79 @@ impl Store {
         Ok(answers)
     }
 
-    /// Claims as many keys as one call may have.
+    /// Claims as many keys as one call may have. Most are free, which a command each finds out. The script
+    /// looks at the others.
     async fn claim_some(
         &self,
         link: &Link,
         claims: &[ToClaim<'_>],
         lease: Duration,
     ) -> RedisResult<Vec<Claim>> {
-        let keys = link.divide(claims.iter().enumerate(), |(_, claim)| claim.key);
+        let mut batch = Batch::new(link, None);
+        for (n, ToClaim { key, owner, .. }) in claims.iter().enumerate() {
+            let bucket = link.bucket_of(key);
+            let mut command = set(&bucket.names, key, *owner, lease);
+            command.arg("NX");
+            batch.add(bucket, Asked::Claim(n), command);
+        }
         let objects = claims.iter().enumerate().filter_map(|(n, claim)| Some((n, claim.object?)));
-        let objects = link.divide(objects, |(_, object)| *object);
-        let mut shares: Vec<_> = link.buckets.iter().zip(keys.into_iter().zip(objects)).collect();
-        shares.retain(|(_, (keys, objects))| !keys.is_empty() || !objects.is_empty());
-        let calls = shares.iter().map(|(bucket, (keys, objects))| {
+        for (bucket, objects) in link.buckets.iter().zip(link.divide(objects, |(_, object)| *object)) {
+            if objects.is_empty() {
+                continue;
+            }
+            let mut command = redis::cmd("MGET");
+            for (_, object) in &objects {
+                command.arg(bucket.names.object(object));
+            }
+            batch.add(bucket, Asked::Objects(objects), command);
+        }
+        let (mut published, mut held) = (vec![None; claims.len()], Vec::new());
+        for (asked, value) in batch.send().await? {
+            match asked {
+                Asked::Claim(_) if value == Value::Okay => {}
+                Asked::Claim(n) => held.push(n),
+                Asked::Objects(objects) => {
+                    let values: Vec<Option<Vec<u8>>> = redis::from_redis_value(value)?;
+                    for ((n, object), value) in objects.into_iter().zip(values) {
+                        published[n] = value.and_then(|value| place_of(object, &value));
+                    }
+                }
+            }
+        }
+        let claimed = |published: &Option<Place>| Claim::Claimed { published: *published };
+        let mut answers: Vec<Claim> = published.iter().map(claimed).collect();
+        for (n, answer) in self.claim_held(link, claims, held, lease).await? {
+            if let Some(answer) = answer {
+                answers[n] = answer;
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Looks at keys that are held, which are named by their places among the claims. Returns the answer of
+    /// each; none if it is claimed now.
+    async fn claim_held(
+        &self,
+        link: &Link,
+        claims: &[ToClaim<'_>],
+        held: Vec<usize>,
+        lease: Duration,
+    ) -> RedisResult<Vec<(usize, Option<Claim>)>> {
+        let mut shares: Vec<_> = link.buckets.iter().zip(link.divide(held, |n| claims[*n].key)).collect();
+        shares.retain(|(_, held)| !held.is_empty());
+        let calls = shares.iter().map(|(bucket, held)| {
             let mut call = self.scripts().claim.prepare_invoke();
             call.arg(millis(lease));
-            for (_, claim) in keys {
+            for claim in held.iter().map(|n| &claims[*n]) {
                 call.key(bucket.names.mark(&claim.key)).arg(claim.owner);
-            }
-            for (_, object) in objects {
-                call.key(bucket.names.object(object));
             }
             (*bucket, call)
         });
-        let said: Vec<Claimed> = call_all(calls).await?;
-        let mut published: Vec<Option<Place>> = vec![None; claims.len()];
-        for ((_, (_, objects)), (_, values)) in shares.iter().zip(&said) {
-            for ((n, object), value) in objects.iter().zip(values) {
-                published[*n] = value.as_deref().and_then(|value| place_of(*object, value));
-            }
-        }
-        let mut answers: Vec<Option<Claim>> = vec![None; claims.len()];
-        for ((bucket, (keys, _)), (words, _)) in shares.iter().zip(&said) {
-            for ((n, claim), word) in keys.iter().zip(words) {
-                answers[*n] = Some(answer_of(&bucket.names, claim.key, word, published[*n]));
-            }
-        }
-        Ok(answers.into_iter().flatten().collect())
+        let said: Vec<Vec<String>> = call_all(calls).await?;
+        let answers = shares.iter().zip(&said).flat_map(|((bucket, held), words)| {
+            held.iter().zip(words).map(|(n, word)| (*n, answer_of(&bucket.names, claims[*n].key, word)))
+        });
+        Ok(answers.collect())
     }
 
     /// Marks keys done for `ttl`, up to `CALL_MAX` in one round trip and regardless of their owners: the
@@ -196,24 +244,32 @@ impl Store {
         marks: &[ToMark],
         ttl: Duration,
     ) -> RedisResult<Vec<String>> {
-        let keys = link.divide(marks, |mark| mark.key);
-        let places = link.divide(marks.iter().filter_map(|mark| mark.place), |place| place.object);
+        let mut batch = Batch::new(link, Some(&self.scripts().raise));
+        for mark in marks {
+            let bucket = link.bucket_of(&mark.key);
+            batch.add(bucket, (), set(&bucket.names, &mark.key, mark.body.as_u64(), ttl));
+        }
+        let places = link.divide(furthest(marks), |place| place.object);
         let entries = link.divide(marks.iter().filter_map(|mark| mark.entry), |entry| entry.run);
-        let shares = keys.into_iter().zip(places).zip(entries);
-        let calls = link.buckets.iter().zip(shares).filter_map(|(bucket, ((keys, places), entries))| {
-            let mut call = self.scripts().done.prepare_invoke();
-            call.arg(keys.len()).arg(millis(ttl));
+        for (bucket, (places, entries)) in link.buckets.iter().zip(places.into_iter().zip(entries)) {
+            let mut call = self.scripts().raise.prepare_invoke();
             call.arg(places.len()).arg(millis(ttl.min(OBJECT_TTL_MAX)));
-            for mark in &keys {
-                call.key(bucket.names.mark(&mark.key)).arg(mark.body.as_u64());
-            }
             for Place { object, sequence } in &places {
                 call.key(bucket.names.object(object)).arg(sequence.as_u64());
             }
             let counts = bucket.since.as_ref().is_some_and(|since| since.add(&mut call, source, entries));
-            (!keys.is_empty() || !places.is_empty() || counts).then_some((bucket, call))
-        });
-        Ok(call_all::<Vec<String>>(calls).await?.concat())
+            if !places.is_empty() || counts {
+                batch.call(bucket, (), &call);
+            }
+        }
+        let mut overwritten = Vec::new();
+        for ((), answer) in batch.send().await? {
+            // Only the script answers with a list.
+            if matches!(answer, Value::Array(_)) {
+                overwritten.extend(redis::from_redis_value::<Vec<String>>(answer)?);
+            }
+        }
+        Ok(overwritten)
     }
 
     /// Gives a claim back, so that a retry need not wait for the end of the lease.
@@ -286,15 +342,31 @@ async fn done_some(
     Ok(done)
 }
 
-/// Returns the answer to a claim, of a webhook about an object of which `published` is known.
-fn answer_of(names: &Names, key: StoreKey, word: &str, published: Option<Place>) -> Claim {
+/// Returns the command that writes a claim or a mark. Formatting one argument after the other would move it
+/// several times.
+fn set(names: &Names, key: &StoreKey, value: impl ToRedisArgs, ttl: Duration) -> Cmd {
+    let mut command = Cmd::with_capacity(SET_ARGS, SET_BYTES);
+    command.arg("SET").arg(names.mark(key)).arg(value).arg("PX").arg(millis(ttl));
+    command
+}
+
+/// Returns the last place of each object.
+fn furthest(marks: &[ToMark]) -> Vec<Place> {
+    let mut places: Vec<Place> = marks.iter().filter_map(|mark| mark.place).collect();
+    places.sort_unstable_by_key(|place| (place.object, Reverse(place.sequence)));
+    places.dedup_by_key(|place| place.object);
+    places
+}
+
+/// Returns the answer to the claim of a held key, by the word of the script; none if it is claimed now.
+fn answer_of(names: &Names, key: StoreKey, word: &str) -> Option<Claim> {
     match word {
-        "claimed" => Claim::Claimed { published },
-        "busy" => Claim::Busy,
-        done => match done.parse() {
+        "claimed" => None,
+        "busy" => Some(Claim::Busy),
+        done => Some(match done.parse() {
             Ok(body) => Claim::Done { body },
             Err(_) => Claim::Unreadable { key: names.shown_mark(key).into() },
-        },
+        }),
     }
 }
 

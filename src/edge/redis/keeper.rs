@@ -184,8 +184,8 @@ impl LinkKeeper {
         let servers = try_join_all(connecting).await?;
         let server_of = |node: &Node| nodes.iter().position(|other| other.address() == node.address());
         let opening = places.iter().enumerate().filter_map(|(n, (node, namespace))| {
-            let server = &servers[server_of(node)?];
-            Some(node.explain(self.open_bucket(server, namespace, n == 0)))
+            let place = server_of(node)?;
+            Some(node.explain(self.open_bucket((place, &servers[place]), namespace, n == 0)))
         });
         let buckets = try_join_all(opening).await?;
         for (node, server) in nodes.iter().zip(&servers) {
@@ -199,7 +199,7 @@ impl LinkKeeper {
     /// Opens a bucket. The home is the one that says whom the namespace belongs to.
     async fn open_bucket(
         &self,
-        server: &Server,
+        (place, server): (usize, &Server),
         namespace: &str,
         is_home: bool,
     ) -> Result<Bucket, StoreError> {
@@ -217,7 +217,7 @@ impl LinkKeeper {
         redis::cmd("SET").arg(&probe).arg(1).arg("PX").arg(1_000).query_async::<()>(&mut connection).await?;
         let since = since::open(&mut connection, &instance, namespace, marks).await?;
         since::probe(&mut connection, &names, since.as_ref()).await?;
-        Ok(Bucket { connection, names, since })
+        Ok(Bucket { server: place, connection, names, since })
     }
 }
 

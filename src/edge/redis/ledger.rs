@@ -30,7 +30,7 @@ use redis::{RedisError, RedisResult, aio::MultiplexedConnection};
 use super::{
     error::StoreError,
     link::{Bucket, call_all},
-    scripts::{CALL_MAX, Claimed, millis},
+    scripts::{CALL_MAX, millis},
     since::{BLOCK, Since, TTL},
     store::Store,
 };
@@ -185,7 +185,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`]
     pub async fn lead(&self, owner: &str, lease: Duration) -> Result<bool, StoreError> {
-        let (answers, _): Claimed = self
+        let answers: Vec<String> = self
             .at_home(async |home| {
                 let mut call = self.scripts().claim.prepare_invoke();
                 call.key(home.names.exporter()).arg(millis(lease)).arg(owner);

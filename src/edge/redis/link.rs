@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::future::try_join_all;
-use redis::{FromRedisValue, RedisResult, ScriptInvocation, aio::MultiplexedConnection};
+use redis::{
+    Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, Script, ScriptInvocation,
+    ServerErrorKind, Value, aio::MultiplexedConnection,
+};
 
 use super::{names::Names, since::Since};
 use crate::core::{
@@ -13,6 +16,8 @@ use crate::core::{
 
 /// A part of what Redis holds, on one server: all of it on a single Redis, a sixteenth on a Redis Cluster.
 pub(super) struct Bucket {
+    /// The place of its server among those of the link.
+    pub(super) server: usize,
     pub(super) connection: MultiplexedConnection,
     pub(super) names: Names,
     /// Where it keeps the ledger; none if no ledger is kept.
@@ -100,4 +105,63 @@ pub(super) async fn call_all<T: FromRedisValue>(
     let calling =
         calls.into_iter().map(async |(bucket, call)| call.invoke_async(&mut bucket.connection()).await);
     try_join_all(calling).await
+}
+
+/// Commands on several buckets. Each server gets its own in one message, whichever buckets they are on. `T`
+/// is what the answer of a command is for.
+pub(super) struct Batch<'l, T> {
+    link: &'l Link,
+    /// The script that some of the commands call.
+    script: Option<&'l Script>,
+    /// For each server its commands, and what their answers are for.
+    parts: Vec<(Pipeline, Vec<T>)>,
+}
+
+impl<'l, T> Batch<'l, T> {
+    pub(super) fn new(link: &'l Link, script: Option<&'l Script>) -> Self {
+        let parts = link.servers.iter().map(|_| (Pipeline::new(), Vec::new())).collect();
+        Self { link, script, parts }
+    }
+
+    /// Adds a command on a bucket.
+    pub(super) fn add(&mut self, bucket: &Bucket, of: T, command: Cmd) {
+        let (pipe, asked) = &mut self.parts[bucket.server];
+        pipe.add_command(command);
+        asked.push(of);
+    }
+
+    /// Adds a call of the script on a bucket.
+    pub(super) fn call(&mut self, bucket: &Bucket, of: T, call: &ScriptInvocation<'_>) {
+        let (pipe, asked) = &mut self.parts[bucket.server];
+        pipe.invoke_script(call);
+        asked.push(of);
+    }
+
+    /// Sends all at the same time, and returns each answer with what it is for. If a command fails, the others
+    /// may or may not be done.
+    pub(super) async fn send(self) -> RedisResult<Vec<(T, Value)>> {
+        let Self { link, script, parts } = self;
+        let parts = link.servers.iter().zip(parts).filter(|(_, (pipe, _))| !pipe.is_empty());
+        let sending = parts.map(async |(server, (mut pipe, asked))| {
+            pipe.ignore_errors();
+            Ok::<_, RedisError>(asked.into_iter().zip(send(&pipe, server.clone(), script).await?))
+        });
+        Ok(try_join_all(sending).await?.into_iter().flatten().collect())
+    }
+}
+
+/// Sends commands in one message. A server that does not know the script gets it, and everything once more.
+async fn send(
+    pipe: &Pipeline,
+    mut server: MultiplexedConnection,
+    script: Option<&Script>,
+) -> RedisResult<Vec<Value>> {
+    let mut answers: Vec<RedisResult<Value>> = pipe.query_async(&mut server).await?;
+    let unknown = ErrorKind::Server(ServerErrorKind::NoScript);
+    let is_unknown = |answer: &RedisResult<Value>| matches!(answer, Err(error) if error.kind() == unknown);
+    if let Some(script) = script.filter(|_| answers.iter().any(is_unknown)) {
+        script.load_async(&mut server).await?;
+        answers = pipe.query_async(&mut server).await?;
+    }
+    answers.into_iter().collect()
 }

@@ -4,17 +4,14 @@ use std::time::Duration;
 
 use redis::Script;
 
-/// Most keys, with an object each, or numbers that one call of a script gets: Redis does nothing else
-/// meanwhile. No script's work depends on anything but what its caller sends.
+/// Most keys, objects or numbers that one call gets: Redis does nothing else while it runs a script. No
+/// script's work depends on anything but what its caller sends.
 pub(super) const CALL_MAX: usize = 1_000;
-
-/// The answer of `claim.lua`: a word for each key, and a value for each object.
-pub(super) type Claimed = (Vec<String>, Vec<Option<Vec<u8>>>);
 
 /// The scripts of a [`Store`](super::Store), hashed once.
 pub(super) struct Scripts {
     pub(super) claim: Script,
-    pub(super) done: Script,
+    pub(super) raise: Script,
     pub(super) release: Script,
     pub(super) record: Script,
     pub(super) mark: Script,
@@ -27,7 +24,7 @@ impl Scripts {
     pub(super) fn new() -> Self {
         Self {
             claim: Script::new(include_str!("scripts/claim.lua")),
-            done: settling(include_str!("scripts/done.lua")),
+            raise: settling(include_str!("scripts/raise.lua")),
             release: Script::new(include_str!("scripts/release.lua")),
             record: settling(include_str!("scripts/record.lua")),
             mark: Script::new(include_str!("scripts/mark.lua")),

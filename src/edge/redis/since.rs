@@ -1,10 +1,6 @@
 //! Where the ledger is in Redis, and since when it counts.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use redis::{ErrorKind, RedisError, RedisResult, ScriptInvocation, aio::MultiplexedConnection};
 
@@ -25,6 +21,9 @@ const MARGIN: Duration = Duration::from_secs(2);
 
 /// Numbers in a block: 32 KiB.
 pub(super) const BLOCK: u64 = 65_536;
+
+/// Numbers in a word of a block: 32 bits, which scripts read and write at once.
+const WORD: u64 = 8;
 
 /// The time for which a run and its states are kept. A dead letter that is replayed later counts once more.
 pub(super) const TTL: Duration = Duration::from_secs(35 * 86_400);
@@ -94,7 +93,7 @@ pub(super) async fn probe(
         for key in ["runs", "run", "run/0"] {
             call.key(names.probe(key));
         }
-        call.arg(since.millis).arg(1_000).arg("probe").arg(1).arg(0);
+        call.arg(since.millis).arg(1_000).arg("probe").arg(1).arg("#0").arg(1);
     }
     call.invoke_async(connection).await
 }
@@ -173,20 +172,23 @@ impl Since {
         source: &SourceName,
         entries: impl IntoIterator<Item = Entry>,
     ) -> bool {
-        let mut groups: BTreeMap<(Run, u64), BTreeSet<u64>> = BTreeMap::new();
-        for entry in entries.into_iter().filter(|entry| self.counts(entry.run) && entry.number <= NUMBER_MAX)
+        let mut groups: BTreeMap<(Run, u64), BTreeMap<u64, u8>> = BTreeMap::new();
+        for Entry { run, number } in
+            entries.into_iter().filter(|entry| self.counts(entry.run) && entry.number <= NUMBER_MAX)
         {
-            groups.entry((entry.run, entry.number / BLOCK)).or_default().insert(entry.number % BLOCK);
+            let (block, place) = (number / BLOCK, number % BLOCK);
+            let words = groups.entry((run, block)).or_default();
+            *words.entry(place / WORD).or_default() |= 0x80 >> (place % WORD);
         }
         if groups.is_empty() {
             return false;
         }
         call.key(&*self.root).key(self.runs()).arg(self.millis).arg(millis(TTL));
-        for ((run, block), places) in &groups {
+        for ((run, block), words) in &groups {
             let member = format!("{source}/{run}");
-            call.key(self.run(&member)).key(self.block(&member, *block)).arg(member).arg(places.len());
-            for place in places {
-                call.arg(*place);
+            call.key(self.run(&member)).key(self.block(&member, *block)).arg(member).arg(words.len());
+            for (word, numbers) in words {
+                call.arg(format!("#{word}")).arg(numbers);
             }
         }
         true

@@ -3,7 +3,6 @@
 --
 -- So a missing permission is known when a connection is opened, and is not met again by each delivery.
 redis.call('SET', KEYS[1], 'o', 'NX', 'PX', 1000)
-redis.call('SET', KEYS[1], 'o', 'PX', 1000, 'GET')
 redis.call('GET', KEYS[1])
 redis.call('MGET', KEYS[1])
 redis.call('DEL', KEYS[1])
@@ -16,7 +15,7 @@ redis.call('EXISTS', KEYS[2])
 redis.call('SMEMBERS', KEYS[2])
 redis.call('SREM', KEYS[2], 'a')
 if KEYS[3] then
-  local unreadable = settle('1', 3, 1)
+  local unreadable = settle(1, 3, 1)
   redis.call('DEL', KEYS[4], KEYS[5], KEYS[6])
   return unreadable
 end
