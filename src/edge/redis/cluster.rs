@@ -1,9 +1,13 @@
 //! Redis Cluster: which server holds which keys.
 //!
 //! A script reaches only keys of one hash slot. So the keys of a namespace are divided into [`BUCKETS`]
-//! buckets, each with a hash tag: a batch of any size needs at most that many scripts. Their slots are spread
-//! evenly over all slots, so that as many masters share the work. To a bucket, its tag is part of the
-//! namespace, and everything in it is as on a single Redis: see [`Bucket`](super::link::Bucket).
+//! buckets, each with a hash tag. Their slots are spread evenly over all slots, so that as many masters share
+//! the work. To a bucket, its tag is part of the namespace, and everything in it is as on a single Redis: see
+//! [`Bucket`](super::link::Bucket).
+//!
+//! Claims and done marks are written without a script, so that a batch may have them in all buckets. Objects
+//! and the ledger need one. So those of a source are in [`SPREAD`] buckets, as far from each other as can be.
+//! A server gets one message, whatever it holds of a batch: see [`Batch`](super::link::Batch).
 //!
 //! redis-rs has a client for clusters too. It reconnects and follows a key to another server by itself, and
 //! tells nobody. But a server must be looked at before it is used: one that was promoted may have forgotten
@@ -19,6 +23,10 @@ use crate::edge::trouble::Trouble;
 
 /// The number of buckets. Another number would put what is done where it is not found.
 pub(super) const BUCKETS: usize = 16;
+
+/// The number of buckets that hold the objects and the ledger of a source: enough that three masters share
+/// the work of one, and few enough for small batches. Another number would lose what is in them.
+pub(super) const SPREAD: usize = 4;
 
 /// The hash tag of each bucket, and its slot: in the middle of each sixteenth of the 16,384.
 const TAGS: [(&str, u16); BUCKETS] = [

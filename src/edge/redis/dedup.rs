@@ -3,9 +3,13 @@
 //! A key holds nothing, a claim (its owner's token, with a lease) or a done mark (the hash of the published
 //! body, a number). Anything else is the value of another program: an answer of this key alone.
 //!
+//! Most keys are free when they are claimed, and every done mark is written over whatever is there. A command
+//! does either for less than a script, and on a Redis Cluster a script reaches only a part of a batch. So a
+//! script only looks at keys that are not free.
+//!
 //! An object holds the highest [`Sequence`] among the events about it that were published and marked. It is
-//! read with the claims and raised with the done marks, so it costs no round trip. It is a hint: where it is
-//! lost or unreadable, nothing is known.
+//! read with the claims and raised after the done marks in the same message, so it costs no round trip. It is
+//! a hint: where it is lost or unreadable, nothing is known.
 
 use std::{cmp::Reverse, time::Duration};
 
@@ -115,8 +119,8 @@ impl Store {
         Ok((mark, u64::try_from(left).ok().map(Duration::from_millis)))
     }
 
-    /// Claims keys, up to `CALL_MAX` in one round trip (two if some are held), and returns an answer for each. A webhook whose key
-    /// is done is recorded in the ledger as a duplicate.
+    /// Claims keys, up to `CALL_MAX` in one round trip, or two if some are held, and returns an answer for
+    /// each. A webhook whose key is done is recorded in the ledger as a duplicate.
     ///
     /// # Errors
     /// [`StoreError`]: the claims may or may not have been made; claiming again with the same owners is safe.
@@ -128,7 +132,8 @@ impl Store {
     ) -> Result<Vec<Claim>, StoreError> {
         let mut answers = Vec::with_capacity(claims.len());
         for claims in claims.chunks(CALL_MAX) {
-            let claimed = self.within_deadline(async |link| self.claim_some(link, claims, lease).await);
+            let claimed =
+                self.within_deadline(async |link| self.claim_some(link, source, claims, lease).await);
             answers.extend(claimed.await?);
         }
         let done = |(claim, answer): (&ToClaim<'_>, &Claim)| match answer {
@@ -147,6 +152,7 @@ impl Store {
     async fn claim_some(
         &self,
         link: &Link,
+        source: &SourceName,
         claims: &[ToClaim<'_>],
         lease: Duration,
     ) -> RedisResult<Vec<Claim>> {
@@ -157,8 +163,11 @@ impl Store {
             command.arg("NX");
             batch.add(bucket, Asked::Claim(n), command);
         }
+        let spread = link.spread(source);
         let objects = claims.iter().enumerate().filter_map(|(n, claim)| Some((n, claim.object?)));
-        for (bucket, objects) in link.buckets.iter().zip(link.divide(objects, |(_, object)| *object)) {
+        for (bucket, objects) in
+            link.buckets.iter().zip(link.divide(objects, |(_, object)| spread.place_of(object)))
+        {
             if objects.is_empty() {
                 continue;
             }
@@ -200,7 +209,8 @@ impl Store {
         held: Vec<usize>,
         lease: Duration,
     ) -> RedisResult<Vec<(usize, Option<Claim>)>> {
-        let mut shares: Vec<_> = link.buckets.iter().zip(link.divide(held, |n| claims[*n].key)).collect();
+        let mut shares: Vec<_> =
+            link.buckets.iter().zip(link.divide(held, |n| link.place_of(&claims[*n].key))).collect();
         shares.retain(|(_, held)| !held.is_empty());
         let calls = shares.iter().map(|(bucket, held)| {
             let mut call = self.scripts().claim.prepare_invoke();
@@ -249,8 +259,10 @@ impl Store {
             let bucket = link.bucket_of(&mark.key);
             batch.add(bucket, (), set(&bucket.names, &mark.key, mark.body.as_u64(), ttl));
         }
-        let places = link.divide(furthest(marks), |place| place.object);
-        let entries = link.divide(marks.iter().filter_map(|mark| mark.entry), |entry| entry.run);
+        let spread = link.spread(source);
+        let places = link.divide(furthest(marks), |place| spread.place_of(&place.object));
+        let entries =
+            link.divide(marks.iter().filter_map(|mark| mark.entry), |entry| spread.place_of(&entry.run));
         for (bucket, (places, entries)) in link.buckets.iter().zip(places.into_iter().zip(entries)) {
             let mut call = self.scripts().raise.prepare_invoke();
             call.arg(places.len()).arg(millis(ttl.min(OBJECT_TTL_MAX)));
@@ -324,7 +336,8 @@ async fn done_some(
 ) -> RedisResult<Vec<Option<BodyHash>>> {
     let keys = keys.iter().map(|(source, key)| key.store_key(source)).enumerate();
     let mut done = vec![None; keys.len()];
-    let mut shares: Vec<_> = link.buckets.iter().zip(link.divide(keys, |(_, key)| *key)).collect();
+    let mut shares: Vec<_> =
+        link.buckets.iter().zip(link.divide(keys, |(_, key)| link.place_of(key))).collect();
     shares.retain(|(_, keys)| !keys.is_empty());
     let reading = shares.iter().map(async |(bucket, keys)| {
         let mut call = redis::cmd("MGET");
@@ -342,8 +355,7 @@ async fn done_some(
     Ok(done)
 }
 
-/// Returns the command that writes a claim or a mark. Formatting one argument after the other would move it
-/// several times.
+/// Returns the command that writes a claim or a mark. It has room for all of its arguments: a batch has many.
 fn set(names: &Names, key: &StoreKey, value: impl ToRedisArgs, ttl: Duration) -> Cmd {
     let mut command = Cmd::with_capacity(SET_ARGS, SET_BYTES);
     command.arg("SET").arg(names.mark(key)).arg(value).arg("PX").arg(millis(ttl));

@@ -77,7 +77,8 @@ impl Store {
         let entries: Vec<Entry> = entries.collect();
         for entries in entries.chunks(CALL_MAX) {
             let recording = self.within_deadline(async |link| {
-                let shares = link.divide(entries.iter().copied(), |entry| entry.run);
+                let spread = link.spread(source);
+                let shares = link.divide(entries.iter().copied(), |entry| spread.place_of(&entry.run));
                 let calls = link.buckets.iter().zip(shares).filter_map(|(bucket, entries)| {
                     let mut call = self.scripts().record.prepare_invoke();
                     call.arg(state as u8);
@@ -99,7 +100,7 @@ impl Store {
         let refused = mark.refused.iter().map(|number| Entry { run: mark.run, number: *number });
         self.record(source, refused, State::Refused).await?;
         self.within_deadline(async |link| {
-            let bucket = link.bucket_of(&mark.run);
+            let bucket = link.bucket_of_run(source, mark.run);
             let Some(since) = bucket.since.as_ref().filter(|since| since.counts(mark.run)) else {
                 return Ok(());
             };
@@ -119,7 +120,7 @@ impl Store {
     /// [`StoreError`]
     pub async fn has_run(&self, source: &SourceName, run: Run) -> Result<bool, StoreError> {
         self.within_deadline(async |link| {
-            let bucket = link.bucket_of(&run);
+            let bucket = link.bucket_of_run(source, run);
             let Some(since) = &bucket.since else { return Ok(false) };
             let key = since.run(&format!("{source}/{run}"));
             redis::cmd("EXISTS").arg(key).query_async(&mut bucket.connection()).await

@@ -8,13 +8,16 @@ use redis::{
     ServerErrorKind, Value, aio::MultiplexedConnection,
 };
 
-use super::{names::Names, since::Since};
+use sha1::{Digest, Sha1};
+
+use super::{cluster::SPREAD, names::Names, since::Since};
 use crate::core::{
     events::{key::StoreKey, order::ObjectKey},
     ledger::Run,
+    webhook::SourceName,
 };
 
-/// A part of what Redis holds, on one server: all of it on a single Redis, a sixteenth on a Redis Cluster.
+/// A part of what Redis holds, on one server: all of it on a single Redis, one of many on a Redis Cluster.
 pub(super) struct Bucket {
     /// The place of its server among those of the link.
     pub(super) server: usize,
@@ -31,15 +34,9 @@ impl Bucket {
     }
 }
 
-/// What is held in the bucket that it chooses itself, by 8 evenly distributed bits.
+/// What is held in a bucket of its source that it chooses itself, by 8 evenly distributed bits.
 pub(super) trait Held {
     fn bits(&self) -> u8;
-}
-
-impl Held for StoreKey {
-    fn bits(&self) -> u8 {
-        self.as_bytes().last().copied().unwrap_or_default()
-    }
 }
 
 impl Held for ObjectKey {
@@ -74,26 +71,61 @@ impl Link {
         &self.buckets[0]
     }
 
-    /// Returns the bucket that holds `what`.
-    pub(super) fn bucket_of(&self, what: &impl Held) -> &Bucket {
-        &self.buckets[self.index_of(what)]
+    /// Returns the bucket that holds a claim or a done mark. All of them share these, since no script is
+    /// needed to write many.
+    pub(super) fn bucket_of(&self, key: &StoreKey) -> &Bucket {
+        &self.buckets[self.place_of(key)]
     }
 
-    fn index_of(&self, what: &impl Held) -> usize {
-        usize::from(what.bits()) % self.buckets.len()
+    /// Returns the place of that bucket.
+    pub(super) fn place_of(&self, key: &StoreKey) -> usize {
+        usize::from(key.as_bytes().last().copied().unwrap_or_default()) % self.buckets.len()
     }
 
-    /// Divides items among the buckets that hold what `held` takes out of them.
-    pub(super) fn divide<T, H: Held>(
+    /// Returns the bucket that holds a run of a source.
+    pub(super) fn bucket_of_run(&self, source: &SourceName, run: Run) -> &Bucket {
+        &self.buckets[self.spread(source).place_of(&run)]
+    }
+
+    /// Returns the buckets that hold the objects and the ledger of a source.
+    pub(super) fn spread(&self, source: &SourceName) -> Spread {
+        Spread::of(source, self.buckets.len())
+    }
+
+    /// Divides items among the buckets, each to the place that `place` returns.
+    pub(super) fn divide<T>(
         &self,
         items: impl IntoIterator<Item = T>,
-        held: impl Fn(&T) -> H,
+        place: impl Fn(&T) -> usize,
     ) -> Vec<Vec<T>> {
         let mut shares: Vec<Vec<T>> = self.buckets.iter().map(|_| Vec::new()).collect();
         for item in items {
-            shares[self.index_of(&held(&item))].push(item);
+            shares[place(&item)].push(item);
         }
         shares
+    }
+}
+
+/// The buckets of a source: `count` of them, each `step` further than the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Spread {
+    first: usize,
+    step: usize,
+    count: usize,
+}
+
+impl Spread {
+    /// Returns the buckets of a source, out of `all`. Its name chooses the first.
+    fn of(source: &SourceName, all: usize) -> Self {
+        let count = SPREAD.min(all);
+        let step = all / count;
+        let first = if step > 1 { usize::from(Sha1::digest(source.as_str())[0]) % step } else { 0 };
+        Self { first, step, count }
+    }
+
+    /// Returns the place of the bucket that holds `what`.
+    pub(super) fn place_of(self, what: &impl Held) -> usize {
+        self.first + usize::from(what.bits()) % self.count * self.step
     }
 }
 
@@ -137,8 +169,8 @@ impl<'l, T> Batch<'l, T> {
         asked.push(of);
     }
 
-    /// Sends all at the same time, and returns each answer with what it is for. If a command fails, the others
-    /// may or may not be done.
+    /// Sends all at the same time, and returns each answer with what it is for. If a command fails, the
+    /// others may or may not be done.
     pub(super) async fn send(self) -> RedisResult<Vec<(T, Value)>> {
         let Self { link, script, parts } = self;
         let parts = link.servers.iter().zip(parts).filter(|(_, (pipe, _))| !pipe.is_empty());
@@ -164,4 +196,38 @@ async fn send(
         answers = pipe.query_async(&mut server).await?;
     }
     answers.into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::edge::redis::cluster::BUCKETS;
+
+    fn source(name: &str) -> SourceName {
+        name.parse().expect("a name")
+    }
+
+    #[test]
+    fn a_source_has_a_few_buckets_far_from_each_other_and_all_sources_have_all() {
+        let mut all = BTreeSet::new();
+        for n in 0..100 {
+            let spread = Spread::of(&source(&format!("tenant-{n}")), BUCKETS);
+            let its: BTreeSet<_> = (0..=255).map(|nonce| spread.place_of(&Run { began: 1, nonce })).collect();
+            let its: Vec<_> = its.into_iter().collect();
+            assert_eq!(its.len(), SPREAD);
+            assert!(its.windows(2).all(|pair| pair[1] - pair[0] == BUCKETS / SPREAD), "{its:?}");
+            all.extend(its);
+        }
+        assert_eq!(all.len(), BUCKETS);
+        let single = Spread::of(&source("tenant-1"), 1);
+        assert!((0..=255).all(|nonce| single.place_of(&Run { began: 1, nonce }) == 0));
+    }
+
+    #[test]
+    fn another_version_finds_what_this_one_has_written() {
+        let first = |name| Spread::of(&source(name), BUCKETS).first;
+        assert_eq!(["salpre", "wavix-eu", "bench"].map(first), [2, 2, 1]);
+    }
 }
