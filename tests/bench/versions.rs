@@ -15,8 +15,17 @@ use super::{
     world::Side,
 };
 
+/// The broker's CPU by that of receiver and worker. They do the same on all versions, so this does not depend
+/// on how fast the machine was in those seconds.
+const BY_PROGRAMS: Figure<Turn> = Figure {
+    name: "broker by receiver and worker",
+    of: |turn| turn.cpu_us.broker / (turn.cpu_us.receiver + turn.cpu_us.worker),
+    digits: 2,
+};
+
 /// Figures of the table, as they come in it.
-const FIGURES: [Figure<Turn>; 8] = [TOTAL, BROKER, RECEIVER, WORKER, REDIS, THROUGHPUT, P50, P99];
+const FIGURES: [Figure<Turn>; 9] =
+    [TOTAL, BROKER, RECEIVER, WORKER, REDIS, BY_PROGRAMS, THROUGHPUT, P50, P99];
 
 #[derive(clap::Args)]
 pub struct Options {
