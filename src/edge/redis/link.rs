@@ -7,7 +7,6 @@ use redis::{
     Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, Script, ScriptInvocation,
     ServerErrorKind, Value, aio::MultiplexedConnection,
 };
-
 use sha1::{Digest, Sha1};
 
 use super::{cluster::SPREAD, names::Names, since::Since};
