@@ -178,7 +178,8 @@ impl Lane {
                     ended = Some(Ok(let_go(consumer, inbox.take_waiting()).await));
                 }
             }
-            if takes && ended.is_none() && inbox.memory.wants_other_prefetch() {
+            let webhooks = in_hand.in_work + inbox.len();
+            if takes && ended.is_none() && inbox.memory.wants_other_prefetch(webhooks) {
                 drains = Some(Instant::now() + DRAIN_MAX);
                 ended = consumer.cancel(|delivery| inbox.add(delivery, queue)).await.err().map(Err);
             }

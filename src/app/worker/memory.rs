@@ -146,13 +146,16 @@ impl LaneMemory {
     }
 
     /// Returns whether the prefetch must change: there were deliveries without room, or it is much smaller
-    /// than it need be since there were, or than it may be now. Also if messages hold half as many webhooks
-    /// as before, or four times as many: a lane that begins anew processes nothing meanwhile.
-    pub(super) fn wants_other_prefetch(&self) -> bool {
+    /// than it need be since there were, or than it may be now. Also if messages hold four times as many
+    /// webhooks as before, or half as many and the lane, with `in_hand` webhooks, has about all that it may.
+    /// A lane that begins anew processes nothing meanwhile, and a bundle that is on its way to it then comes
+    /// back and waits for a second.
+    pub(super) fn wants_other_prefetch(&self, in_hand: usize) -> bool {
         let [now, max] = [self.prefetch, self.prefetch_max].map(u32::from);
         let can_grow = || u32::from(self.fitting()) >= max.min(now * 2);
         let [asked, wanted] = [self.messages, self.per_message.messages(self.prefetch)].map(u32::from);
-        let differ = wanted >= asked * 2 || asked >= wanted * 4;
+        let is_full = in_hand >= self.per_message.webhooks(self.messages) / 2;
+        let differ = (wanted >= asked * 2 && is_full) || asked >= wanted * 4;
         self.parked > 0 || now > max || (now < max && can_grow()) || differ
     }
 
@@ -295,10 +298,10 @@ mod tests {
     fn a_lane_that_had_no_room_asks_for_what_its_share_holds() {
         for (lanes, prefetch) in [(1, 63), (5, 12), (20, 3), (1_000, 1)] {
             let mut lane = memory(lanes).lane(512);
-            assert!(lane.prefetch == 512 && !lane.wants_other_prefetch());
+            assert!(lane.prefetch == 512 && !lane.wants_other_prefetch(0));
             lane.arrived(MIB + OVERHEAD);
             lane.dropped(MIB + OVERHEAD, 1);
-            assert!(lane.wants_other_prefetch() && is_ready(&mut pin!(lane.change_prefetch())));
+            assert!(lane.wants_other_prefetch(0) && is_ready(&mut pin!(lane.change_prefetch())));
             assert_eq!(lane.prefetch, prefetch, "{lanes} lanes");
         }
     }
@@ -314,7 +317,7 @@ mod tests {
                 lane.arrived(size);
                 lane.begin(size);
                 lane.finished(size);
-                let changes = lane.wants_other_prefetch();
+                let changes = lane.wants_other_prefetch(0);
                 changes.then(|| assert!(is_ready(&mut pin!(lane.change_prefetch()))));
                 changes.then_some(lane.prefetch)
             });
@@ -346,7 +349,7 @@ mod tests {
         lane.arrived(41 * MIB);
         other.arrived(33 * MIB);
         other.dropped(33 * MIB, 1);
-        assert!(other.wants_other_prefetch());
+        assert!(other.wants_other_prefetch(0));
         let mut room = pin!(other.change_prefetch());
         assert!(!is_ready(&mut room));
         lane.begin(9 * MIB);
@@ -398,7 +401,7 @@ mod tests {
         for prefetch in [16, 256] {
             lane.set_prefetch_max(prefetch);
             lane.sizes = Sizes::default();
-            assert!(lane.wants_other_prefetch() && is_ready(&mut pin!(lane.change_prefetch())));
+            assert!(lane.wants_other_prefetch(0) && is_ready(&mut pin!(lane.change_prefetch())));
             assert_eq!(lane.prefetch, prefetch);
         }
     }
@@ -407,20 +410,21 @@ mod tests {
     fn the_prefetch_counts_webhooks_however_many_are_in_a_message() {
         let mut lane = memory(1).lane(512);
         assert_eq!(lane.messages(), 32, "before it is known");
-        let mut see = |sizes: &[usize]| {
+        let mut see = |sizes: &[usize], in_hand| {
             let changes = (0..1_000).filter_map(|n| {
                 lane.message(sizes[n % sizes.len()]);
-                let changes = lane.wants_other_prefetch();
+                let changes = lane.wants_other_prefetch(in_hand);
                 changes.then(|| assert!(is_ready(&mut pin!(lane.change_prefetch()))));
                 changes.then(|| lane.messages())
             });
             changes.collect::<Vec<_>>().len()
         };
-        assert_eq!(see(&[20, 12]), 0);
-        assert!((1..8).contains(&see(&[1])));
-        assert_eq!(see(&[1, 2, 3, 2, 1]), 0, "what is about as large changes nothing");
-        assert!((1..4).contains(&see(&[64])));
-        assert_eq!(see(&[48, 64, 30]), 0);
+        assert_eq!(see(&[20, 12], 512), 0);
+        assert_eq!(see(&[1], 8), 0, "it has little to do");
+        assert!((1..8).contains(&see(&[1], 512)));
+        assert_eq!(see(&[1, 2, 3, 2, 1], 512), 0, "what is about as large changes nothing");
+        assert!((1..4).contains(&see(&[64], 16)));
+        assert_eq!(see(&[48, 64, 30], 512), 0);
         assert!((8..32).contains(&lane.messages()), "{}", lane.messages());
         assert_eq!(lane.concurrency_max(), usize::MAX, "no body lacked room");
     }

@@ -27,9 +27,17 @@ impl PerMessage {
 
     /// Returns the number of messages that hold so many webhooks.
     pub(super) fn messages(&self, webhooks: u16) -> u16 {
-        let mean = if self.messages < MANY { PER_MESSAGE } else { self.mean.max(1.0) };
-        let messages = (f64::from(webhooks) / mean).round() as u16;
+        let messages = (f64::from(webhooks) / self.known()).round() as u16;
         messages.max(MESSAGES_MIN).min(webhooks)
+    }
+
+    /// Returns the number of webhooks in so many messages.
+    pub(super) fn webhooks(&self, messages: u16) -> usize {
+        (f64::from(messages) * self.known()) as usize
+    }
+
+    fn known(&self) -> f64 {
+        if self.messages < MANY { PER_MESSAGE } else { self.mean.max(1.0) }
     }
 }
 
@@ -55,6 +63,7 @@ mod tests {
         });
         let wanted: Vec<_> = wanted.collect();
         assert_eq!((wanted[62], wanted[63]), (32, 512), "one step, not many");
+        assert_eq!((single.webhooks(32), PerMessage::default().webhooks(32)), (32, 512));
     }
 
     #[test]
