@@ -26,7 +26,6 @@ use super::{
 };
 use crate::{
     config::{self, Config},
-    core::{applied::Pause, printable::printable},
     edge::{
         amqp::{names, publish::Publisher},
         http::{Limits, Server},
@@ -230,8 +229,8 @@ impl Parts {
             let _ = writeln!(notes, "note: {key} has changed, which takes a restart");
         }
         let pauses = self.worker.as_ref().map(|worker| worker.pauses()).unwrap_or_default();
-        for (source, Pause { since, by, .. }) in pauses {
-            let _ = writeln!(notes, "note: source {source} is paused since {since} by {}", printable(&by));
+        for (source, pause) in pauses {
+            let _ = writeln!(notes, "note: source {source} is {pause}");
         }
         if self.waits_for_topology() {
             notes.push_str(

@@ -18,7 +18,7 @@ pub(super) const INTERRUPTED: u8 = 130;
 /// The help text about exit codes and where settings come from.
 pub(super) const HELP: &str = "Exit codes:
   0   success
-  1   the operation failed, a check did not pass, or the result could not be written
+  1   the operation or a check failed, or the result could not be written
   64  the command line or the configuration is wrong
   65  the input is wrong
   69  the broker, Redis or the receiver is unreachable
@@ -26,9 +26,9 @@ pub(super) const HELP: &str = "Exit codes:
 
 A command whose reader stops early, as in `hookswitch tail | head`, ends quietly with the code of its work.
 
-Settings come from the file and are overridden by environment variables: HOOKSWITCH_AMQP_URL,
-HOOKSWITCH_REDIS_URL and HOOKSWITCH_<SECTION>_<KEY> for every key; `hookswitch config example` explains
-them all.";
+Settings come from the file and are overridden by environment variables: HOOKSWITCH_AMQP_URL, \
+HOOKSWITCH_REDIS_URL and HOOKSWITCH_<SECTION>_<KEY> for every key; `hookswitch config example` explains them \
+all.";
 
 /// A mistake on the command line that clap cannot detect.
 #[derive(Debug, thiserror::Error)]

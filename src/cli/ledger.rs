@@ -11,13 +11,13 @@ use serde_json::{Value, json};
 use super::{
     connect::{block_on, connect, open_store},
     exit::{FAILED, OK, Unreachable},
+    load::require_sources,
     output::{Out, counted, eprint_line, print_line},
-    pause,
 };
 use crate::{
     app::ledger::{Balance, BalanceError, Probe, REPORT_EVERY},
     config::Config,
-    core::{ledger::Sum, shard::Shard, webhook::SourceName},
+    core::{applied::Pauses, ledger::Sum, shard::Shard, webhook::SourceName},
     edge::{
         amqp::{Connection, publish::Publisher, topology},
         metrics::LinkMetrics,
@@ -31,23 +31,33 @@ const COUNT_EVERY: Duration = Duration::from_millis(500);
 const EXPLANATION: &str = "\
   accepted = done + duplicate + discarded + dead + in system
 
-  accepted    answered with 200, or kept by the broker in spite of another answer
+  accepted    answered with 200, or kept by the broker after another answer
   done        events published and confirmed
   duplicate   the same fact was done before
   discarded   removed with `hookswitch dead-letters discard`
   dead        in a dead-letter queue
   in system   none of these yet: in a queue, or with a worker
 
-A webhook that is in the system but in no queue is with a worker, or lost. While no webhooks arrive, the
-number of these must become 0: `--check 60` counts again for up to 60 seconds until it is 0, and otherwise
-exits with 1. Workers must be running, since they record the progress of the receivers: the check sends a mark
+A webhook that is in the system but in no queue is with a worker, or lost. While no webhooks arrive, the \
+number of these must become 0: `--check 60` counts again for up to 60 seconds until it is 0, and otherwise \
+exits with 1. Workers must be running, since they record the progress of the receivers: the check sends a mark \
 of its own, and the result is \"not known\" if no worker records it.
 
-A replayed dead letter counts as dead until it is settled again. Until then it exists twice, so the number
+\"not known\" is also the normal answer while raw queues hold messages, as on a busy system or while a \
+source is paused: such a message may hold several webhooks, and the broker does not know how many. Nothing is \
+missing then that the ledger can see. Check when raw queues are empty.
+
+A replayed dead letter counts as dead until it is settled again. Until then it exists twice, so the number \
 with workers may be below 0. Messages dead-lettered by the broker itself count as in the system.
 
-Counting starts again when Redis restarts, since Redis may have lost data. Webhooks received before that, and
-for up to 15 minutes after, are left out.";
+Counting starts again when Redis restarts, since Redis may have lost data. Webhooks received before that, \
+and for up to 15 minutes after, are left out.
+
+Exit codes:
+  0   the count; with --check, no counted webhook is missing
+  1   with --check, it did not pass or is not known; or there is no count
+  64  the command line or the configuration is wrong
+  69  the broker or Redis is unreachable";
 
 #[derive(clap::Args)]
 #[command(after_help = EXPLANATION)]
@@ -64,9 +74,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
-    if let Some(source) = args.source.as_ref().filter(|source| !config.sources.contains_key(*source)) {
-        anyhow::bail!("source `{source}` is not configured");
-    }
+    require_sources(args.source.as_slice(), config)?;
     block_on(async {
         let connection = connect(&config.amqp).await?;
         let store = open_store(config, &connection).await?;
@@ -87,9 +95,9 @@ pub(super) fn run(args: &Args, config: &Config) -> anyhow::Result<u8> {
             print(&balance, args.source.as_ref())?;
         }
         for (source, pause) in &declared.paused {
-            eprint_line(&pause::in_words(source, pause));
+            eprint_line(&format!("source {source} is {pause}"));
         }
-        report(&balance, result, args.json)?;
+        report(&balance, &declared.paused, result, args.json)?;
         Ok(if matches!(result, None | Some(CheckResult::Balanced)) { OK } else { FAILED })
     })
 }
@@ -106,7 +114,7 @@ fn as_json(balance: &Balance, args: &Args, result: Option<CheckResult>) -> serde
 }
 
 /// Prints the result of a check, if there was one. With `--json`, success is not printed again.
-fn report(balance: &Balance, result: Option<CheckResult>, json: bool) -> io::Result<()> {
+fn report(balance: &Balance, paused: &Pauses, result: Option<CheckResult>, json: bool) -> io::Result<()> {
     match result {
         Some(CheckResult::Balanced) if !json => print_line("check passed: no counted webhook is missing")?,
         Some(CheckResult::Open) => {
@@ -118,15 +126,20 @@ fn report(balance: &Balance, result: Option<CheckResult>, json: bool) -> io::Res
             "not known: no worker has recorded the progress of the receivers; see that one is running and \
              ready, and use --check 10 or more",
         ),
-        Some(CheckResult::Bundled) => eprint_line(&format!(
-            "not known: {} hold several webhooks each, and only workers count these; check again when raw \
-             queues are empty",
-            counted(
-                balance.messages.unsigned_abs(),
-                "message in raw queues may",
-                "messages in raw queues may"
-            )
-        )),
+        Some(CheckResult::Bundled) => {
+            let messages = balance.messages.unsigned_abs();
+            let messages = counted(messages, "message in raw queues may", "messages in raw queues may");
+            eprint_line(&format!(
+                "not known: {messages} hold several webhooks each, and only workers count these; check again \
+                 when raw queues are empty"
+            ));
+            for source in paused.keys().filter(|source| balance.is_open(source)) {
+                eprint_line(&format!(
+                    "source {source} is paused: its raw queues do not become empty before `hookswitch resume \
+                     {source}`"
+                ));
+            }
+        }
         Some(CheckResult::Balanced) | None => {}
     }
     Ok(())

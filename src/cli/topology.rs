@@ -13,11 +13,10 @@ use super::{
     connect::{block_on, connect},
     exit::{DATA, FAILED, OK, Usage},
     output::{counted, eprint_line, print_line},
-    pause,
 };
 use crate::{
     config::Config,
-    core::rabbitmq,
+    core::{applied::RawQueueOf, rabbitmq},
     edge::amqp::{
         self, Connection,
         topology::{
@@ -235,14 +234,18 @@ async fn show_left_over(connection: &Connection, config: &Config) -> anyhow::Res
         code = FAILED;
     }
     for (source, pause) in &declared.paused {
-        print_line(&pause::in_words(source, pause))?;
+        print_line(&format!("source {source} is {pause}"))?;
     }
     let left_over = Topology::of(config).left_over(connection, &declared).await?;
-    for LeftOver { name, look, is_applied, stream, .. } in left_over {
-        let next = match (is_applied, stream) {
-            (true, _) => "run `hookswitch topology apply`, and workers drain it if it is a raw queue",
-            (false, false) => "once it is empty, `hookswitch topology prune` deletes it",
-            (false, true) => "it is a stream, so delete it by hand once its events are needed no more",
+    for LeftOver { name, look, is_applied, raw, stream, .. } in left_over {
+        let paused = raw.filter(|raw| declared.paused.contains_key(&raw.source));
+        let next = match (paused, is_applied, stream) {
+            (Some(RawQueueOf { source, .. }), ..) => {
+                &format!("source {source} is paused: `hookswitch resume {source}`, or it is never drained")
+            }
+            (None, true, _) => "run `hookswitch topology apply`, and workers drain it if it is a raw queue",
+            (None, false, false) => "once it is empty, `hookswitch topology prune` deletes it",
+            (None, false, true) => "it is a stream, so delete it by hand once its events are needed no more",
         };
         print_line(&format!(
             "queue {name} is left over from an earlier configuration, with {} and {}: {next}",

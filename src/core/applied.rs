@@ -1,12 +1,12 @@
 //! The record of the queues that were ever declared in a broker, so that those that no configuration names
 //! any more are not forgotten.
 
-use std::{collections::BTreeMap, ops::Not};
+use std::{collections::BTreeMap, fmt, ops::Not};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::webhook::SourceName;
+use super::{printable::printable, webhook::SourceName};
 
 /// Time after which consumers take a replacement for one that was given up.
 const REPLACING_MAX: SignedDuration = SignedDuration::from_hours(1);
@@ -40,6 +40,25 @@ pub struct RawQueueOf {
 pub struct Pause {
     /// Since when.
     pub since: Timestamp,
+    /// The operator.
+    pub by: String,
+    /// Why, in the operator's words.
+    pub note: Option<String>,
+}
+
+impl fmt::Display for Pause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let since = self.since.strftime("%Y-%m-%d %H:%M:%S UTC");
+        write!(f, "paused since {since} by {}", printable(&self.by))?;
+        self.note.as_ref().map_or(Ok(()), |note| write!(f, ": {}", printable(note)))
+    }
+}
+
+/// The end of a pause.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Resumption {
+    /// When it ended.
+    pub at: Timestamp,
     /// The operator.
     pub by: String,
     /// Why, in the operator's words.
@@ -104,6 +123,9 @@ pub enum TopologyRecord {
         source: SourceName,
         /// The operator.
         by: String,
+        /// Why, in the operator's words. Records of earlier versions do not say it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        note: Option<String>,
     },
 }
 
@@ -135,6 +157,8 @@ pub struct Declared {
     pub replacing: BTreeMap<String, Timestamp>,
     /// The sources that are paused.
     pub paused: Pauses,
+    /// The end of each source's last pause that has ended.
+    pub resumed: BTreeMap<SourceName, Resumption>,
 }
 
 impl Declared {
@@ -162,7 +186,10 @@ impl Declared {
             TopologyRecord::Paused { at, source, by, note } => {
                 self.paused.entry(source).or_insert(Pause { since: at, by, note });
             }
-            TopologyRecord::Resumed { source, .. } => drop(self.paused.remove(&source)),
+            TopologyRecord::Resumed { at, source, by, note } => {
+                self.paused.remove(&source);
+                self.resumed.insert(source, Resumption { at, by, note });
+            }
         }
     }
 
@@ -171,11 +198,13 @@ impl Declared {
         self.replacing.get(queue).is_some_and(|began| now.duration_since(*began) < REPLACING_MAX)
     }
 
-    /// Returns the raw queues of a source that were ever declared and not pruned since.
-    pub fn raw_queues(&self, source: &SourceName) -> impl Iterator<Item = &str> {
-        let is_raw = move |queue: &DeclaredQueue| queue.raw.as_ref().is_some_and(|raw| raw.source == *source);
+    /// Returns the raw queues of a source that were ever declared and not pruned since, each with its name.
+    pub fn raw_queues(&self, source: &SourceName) -> impl Iterator<Item = (&str, &RawQueueOf)> {
         let all = self.current.iter().chain(&self.left_over);
-        all.filter(move |(_, queue)| is_raw(queue)).map(|(name, _)| name.as_str())
+        all.filter_map(move |(name, queue)| {
+            let raw = queue.raw.as_ref().filter(|raw| raw.source == *source)?;
+            Some((name.as_str(), raw))
+        })
     }
 
     /// Returns whether `queue` is a stream; none if it was never declared.
@@ -274,13 +303,40 @@ mod tests {
         declared.add(pause(2, "bob"));
         let since = |declared: &Declared| declared.paused.get(&source).map(|pause| pause.since.as_second());
         assert_eq!(since(&declared), Some(1));
-        let (at, by) = (Timestamp::UNIX_EPOCH, "bob".to_owned());
-        declared.add(TopologyRecord::Resumed { at, source: source.clone(), by });
+        let (at, by, note) = (Timestamp::UNIX_EPOCH, "bob".to_owned(), Some("mended".to_owned()));
+        declared.add(TopologyRecord::Resumed {
+            at,
+            source: source.clone(),
+            by: by.clone(),
+            note: note.clone(),
+        });
         assert_eq!(since(&declared), None);
+        assert_eq!(declared.resumed[&source], Resumption { at, by, note });
         declared.add(pause(3, "bob"));
         assert_eq!(since(&declared), Some(3));
         declared.add(applied(&["a"]));
         assert_eq!(since(&declared), Some(3), "it outlives a new configuration");
+    }
+
+    #[test]
+    fn a_pause_is_said_to_the_second_and_on_one_line() {
+        let pause = |note: Option<&str>| Pause {
+            since: "2026-11-29T08:23:06.613689786Z".parse().expect("a time"),
+            by: "ann".to_owned(),
+            note: note.map(str::to_owned),
+        };
+        assert_eq!(pause(None).to_string(), "paused since 2026-11-29 08:23:06 UTC by ann");
+        assert_eq!(
+            pause(Some("wrong\ntotals")).to_string(),
+            r"paused since 2026-11-29 08:23:06 UTC by ann: wrong\ntotals"
+        );
+    }
+
+    #[test]
+    fn a_resumption_of_an_earlier_version_has_no_note() {
+        let text = r#"{"record":"resumed","at":"1970-01-01T00:00:00Z","source":"varda-eu","by":"ann"}"#;
+        let record: TopologyRecord = serde_json::from_str(text).expect("it reads");
+        assert_eq!(serde_json::to_string(&record).expect("it serializes"), text);
     }
 
     #[test]

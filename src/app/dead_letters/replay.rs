@@ -27,7 +27,7 @@ use crate::{
     },
     edge::amqp::{
         consume::dead_queue::{Held, Pass},
-        routes,
+        routes, topology,
     },
     faults::{self, Mutant},
 };
@@ -94,6 +94,8 @@ pub enum Stopped {
     TooManyFailed(WaveCounts),
     /// Some letters of this wave have no outcome in time.
     NoOutcome(WaveCounts),
+    /// Some letters of this wave have no outcome, since their source is paused.
+    SourcePaused(WaveCounts),
 }
 
 /// A running replay.
@@ -159,7 +161,9 @@ impl DeadLetters<'_> {
         let outcome = match result.stopped {
             None => JobOutcome::Finished,
             Some(Stopped::Interrupted) => JobOutcome::Interrupted,
-            Some(Stopped::TooManyFailed(_) | Stopped::NoOutcome(_)) => JobOutcome::Stopped,
+            Some(Stopped::TooManyFailed(_) | Stopped::NoOutcome(_) | Stopped::SourcePaused(_)) => {
+                JobOutcome::Stopped
+            }
         };
         let cause = result.stopped.map(|stopped| stopped.to_string());
         result.error = job.end_counted(ended.err(), outcome, cause).await;
@@ -172,9 +176,12 @@ impl std::fmt::Display for Stopped {
         match self {
             Self::Interrupted => f.write_str("interrupted"),
             Self::TooManyFailed(wave) => write!(f, "{} of {} failed again", wave.failed, letters(wave.sent)),
-            Self::NoOutcome(wave) => {
+            Self::NoOutcome(wave) | Self::SourcePaused(wave) => {
                 write!(f, "no outcome yet of {} of {}: ", wave.open(), letters(wave.sent))?;
-                f.write_str("no worker is running, or raw queues are long")
+                f.write_str(match self {
+                    Self::SourcePaused(_) => "the source is paused",
+                    _ => "no worker is running, or raw queues are long",
+                })
             }
         }
     }
@@ -236,7 +243,7 @@ impl ReplayJob<'_> {
                 && !wave.sent.is_empty()
                 && (at_end || wave.sent.len() >= ramp.size())
             {
-                self.judge(&wave, ramp, canary).await?;
+                self.judge(source, &wave, ramp, canary).await?;
                 wave = self.next_wave(&Some(*ramp));
             }
             self.keep_pace(letters).await;
@@ -339,7 +346,13 @@ impl ReplayJob<'_> {
     }
 
     /// Waits for the outcomes of a wave, and stops the replay if too many are bad or missing.
-    async fn judge(&mut self, wave: &Wave, ramp: &mut Ramp, canary: Canary) -> Result<(), DeadLetterError> {
+    async fn judge(
+        &mut self,
+        source: &SourceName,
+        wave: &Wave,
+        ramp: &mut Ramp,
+        canary: Canary,
+    ) -> Result<(), DeadLetterError> {
         let Some(name) = &wave.name else { return Ok(()) };
         let began = Instant::now();
         let counts = loop {
@@ -358,10 +371,17 @@ impl ReplayJob<'_> {
                 WaveVerdict::Continue => None,
                 WaveVerdict::TooManyFailed => Some(Stopped::TooManyFailed(counts)),
                 WaveVerdict::NoOutcome if self.services.stop.is_cancelled() => Some(Stopped::Interrupted),
+                WaveVerdict::NoOutcome if self.is_paused(source).await => Some(Stopped::SourcePaused(counts)),
                 WaveVerdict::NoOutcome => Some(Stopped::NoOutcome(counts)),
             };
         }
         Ok(())
+    }
+
+    /// Returns whether a source is known to be paused.
+    async fn is_paused(&self, source: &SourceName) -> bool {
+        let declared = topology::declared(self.dead_letters.connection).await;
+        declared.is_ok_and(|declared| declared.paused.contains_key(source))
     }
 
     /// Waits until the next letters may be sent. Lost time is not made up for.

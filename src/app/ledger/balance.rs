@@ -89,6 +89,11 @@ impl Balance {
         self.total.in_system - self.queued - self.waiting
     }
 
+    /// Returns whether webhooks of `source` are in the system.
+    pub fn is_open(&self, source: &SourceName) -> bool {
+        self.sources.get(source.as_str()).is_some_and(|sum| sum.in_system > 0)
+    }
+
     /// Returns whether a webhook that is missing could hide behind messages that hold several: then it is not
     /// known that none is.
     pub fn may_hide(&self) -> bool {

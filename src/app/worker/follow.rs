@@ -194,15 +194,16 @@ fn tell(said: &mut bool, error: &TopologyError) {
 }
 
 /// Notes which sources are paused, and logs what is new.
-pub(super) fn note_pauses(pauses: &watch::Sender<Pauses>, Declared { paused, .. }: &Declared) {
+pub(super) fn note_pauses(pauses: &watch::Sender<Pauses>, Declared { paused, resumed, .. }: &Declared) {
     pauses.send_if_modified(|known| {
         let news = paused.iter().filter(|(source, _)| !known.contains_key(*source));
         for (source, Pause { by, since, .. }) in news {
-            let by = &*printable(by);
+            let (by, since) = (&*printable(by), since.strftime("%Y-%m-%dT%H:%M:%SZ"));
             tracing::warn!(%source, by, %since, "paused: its webhooks wait in their queue");
         }
         for source in known.keys().filter(|source| !paused.contains_key(*source)) {
-            tracing::info!(%source, "resumed");
+            let by = resumed.get(source).map(|resumption| printable(&resumption.by));
+            tracing::info!(%source, by = by.as_deref(), "resumed");
         }
         let is_news = known != paused;
         known.clone_from(paused);

@@ -60,10 +60,11 @@ impl Shared {
         self.newest.borrow().clone()
     }
 
-    /// Returns the paused sources among those that the process works on.
+    /// Returns the paused sources among those that the process works on, or did before they were removed from
+    /// the configuration: their webhooks wait still.
     pub(super) fn pauses(&self) -> Pauses {
         let (mut pauses, config) = (self.pauses.borrow().clone(), self.newest().config.clone());
-        pauses.retain(|source, _| config.sources.contains_key(source) && config.worker.works_on(source));
+        pauses.retain(|source, _| config.worker.works_on(source));
         pauses
     }
 }
@@ -191,7 +192,8 @@ impl<'s> Pool<'s> {
         let pauses = self.shared.pauses();
         let mine = config.sources.keys().filter(|source| config.worker.works_on(source));
         let mine = mine.map(|source| (source, pauses.contains_key(source)));
-        self.shared.newest().metrics.waits.show_paused(mine);
+        let removed = pauses.keys().filter(|source| !config.sources.contains_key(*source));
+        self.shared.newest().metrics.waits.show_paused(mine.chain(removed.map(|source| (source, true))));
         let is_mine = |source| config.worker.works_on(source) && !pauses.contains_key(source);
         let mine = scope.shards.iter().filter(|(source, _)| is_mine(source));
         let mine = mine.filter_map(|(source, shard)| {

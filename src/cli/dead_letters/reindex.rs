@@ -17,14 +17,36 @@ use crate::{
     app::dead_letters::{JobRequest, Plan, Reindexed},
     cli::{
         exit::{FAILED, OK, Usage},
-        output::{Report, counts, letters},
+        output::{Report, counted, counts, letters},
     },
     config::Config,
     core::letters::{Filter, JobKind},
 };
 
+const NOTES: &str = "\
+Without --forget-missing and --move-home it puts letters on the list that are in their queue and not listed, \
+and removes second copies, and letters that a killed job had settled, from the queue. A bundle of webhooks \
+that the broker moved as a whole is taken apart into its letters. Letters that are listed but in no queue, and \
+letters in the queue of another source, are only reported.
+
+--export, --no-export and --yes are for the letters of --forget-missing only. Receivers and workers may run \
+meanwhile: a letter that died within the last minute is left to them. Other jobs that move letters are refused \
+until it ends.
+
+Examples:
+  hookswitch dead-letters reindex
+  hookswitch dead-letters reindex --move-home
+  hookswitch dead-letters reindex --forget-missing --note \"purged by mistake\"
+
+Exit codes:
+  0   the list agrees, but for what is only reported
+  1   interrupted, not all was done, or the output could not be written
+  64  the command line or the configuration is wrong
+  69  the broker or Redis is unreachable";
+
 /// Make the list of dead letters agree with the queues, after letters were moved by other means
 #[derive(clap::Args)]
+#[command(after_help = NOTES)]
 pub(in crate::cli) struct Args {
     /// Remove letters from the list that are in no queue. The list is the only copy: it needs --note, asks,
     /// and writes them to a file first
@@ -135,7 +157,7 @@ fn as_json(result: &Reindexed, missing: u64, forgotten: u64, export: Option<Stri
 }
 
 fn print(result: &Reindexed, args: &Args, report: Report) -> io::Result<()> {
-    report.line(&format!("{} in the queues", letters(result.seen)))?;
+    report.line(&counted(result.seen, "letter is in the queues", "letters are in the queues"))?;
     let missing = if args.forget_missing {
         ["is listed but not in its queue", "are listed but not in their queue"]
     } else {
@@ -166,6 +188,8 @@ fn print(result: &Reindexed, args: &Args, report: Report) -> io::Result<()> {
     report.lines(&counts("  ", &parts))?;
     if result.stopped {
         report.line("interrupted; not all queues were read, so run it again")?;
+    } else if parts.iter().all(|(n, ..)| *n == 0) {
+        report.line("the list agrees: nothing to do")?;
     }
     Ok(())
 }

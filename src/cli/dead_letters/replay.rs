@@ -20,7 +20,6 @@ use crate::{
         connect::read_record,
         exit::{FAILED, OK, Usage},
         output::{Report, counts, eprint_line, letters},
-        pause,
     },
     config::{Config, units},
     core::letters::{Filter, JobKind},
@@ -147,10 +146,9 @@ pub(super) async fn run(config: &Config, args: &Args) -> anyhow::Result<u8> {
 async fn tell_pauses(session: &Session<'_>, plan: &Plan) -> anyhow::Result<()> {
     let declared = read_record(session.connection()).await?;
     for (source, count) in plan.sources() {
-        if let Some(paused) = declared.paused.get(source) {
+        if let Some(pause) = declared.paused.get(source) {
             eprint_line(&format!(
-                "{}; {} to it would wait until `hookswitch resume {source}`",
-                pause::in_words(source, paused),
+                "source {source} is {pause}; {} to it would wait until `hookswitch resume {source}`",
                 letters(count)
             ));
         }
@@ -247,5 +245,6 @@ fn next_step(stopped: Stopped) -> &'static str {
         Stopped::NoOutcome(_) => {
             "check that workers are running, or give a longer --wait, before you run it again"
         }
+        Stopped::SourcePaused(_) => "what was sent waits for `hookswitch resume`: run it again after that",
     }
 }

@@ -104,12 +104,18 @@ impl Topology {
             let why = match pruned.kept.iter().find(|kept| of_kept(kept)) {
                 Some((raw, _)) => Some(format!("queue {raw} dead-letters to it")),
                 None if queue.raw.is_some() && waiting > 0 => Some(format!(
-                    "{waiting} messages wait in delay queues and may come back to it: try again later"
+                    "{} in delay queues and may come back to it: try again later",
+                    counted(waiting, "message waits", "messages wait")
                 )),
                 None if queue.stream => {
                     Some("it is a stream, whose events are history: delete it by hand".to_owned())
                 }
-                None => delete(connection, &queue).await?,
+                None => delete(connection, &queue).await?.map(|why| match &queue.raw {
+                    Some(RawQueueOf { source, .. }) if declared.paused.contains_key(source) => {
+                        format!("{why}, and its source is paused: `hookswitch resume {source}`")
+                    }
+                    _ => why,
+                }),
             };
             match why {
                 Some(why) => pruned.kept.push((queue.name, why)),
@@ -137,15 +143,21 @@ impl Topology {
 
 /// Returns why a queue must stay for now, if it must.
 fn in_use(look: Look) -> Option<String> {
+    let ready = counted(look.ready.into(), "message is ready in it", "messages are ready in it");
     match look {
-        Look { ready: 1.., consumers: 0 } => Some(format!("{} messages are ready in it", look.ready)),
+        Look { ready: 1.., consumers: 0 } => Some(ready),
         Look { consumers: 1.., .. } => Some(format!(
-            "{} messages are ready in it, and it has {} consumers; workers let go of a removed source's \
-             queue once it is empty, and of a shard when they stop",
-            look.ready, look.consumers
+            "{ready}, and it has {}; workers let go of a removed source's queue once it is empty, and of a \
+             shard when they stop",
+            counted(look.consumers.into(), "consumer", "consumers")
         )),
         Look { ready: 0, consumers: 0 } => None,
     }
+}
+
+/// Returns a number with the words for one or for several.
+fn counted(n: u64, one: &str, several: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { several })
 }
 
 /// Deletes a queue that is not in use, or says why it is kept. Quorum queues cannot be deleted on condition
