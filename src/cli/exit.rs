@@ -27,8 +27,8 @@ pub(super) const HELP: &str = "Exit codes:
 A command whose reader stops early, as in `hookswitch tail | head`, ends quietly with the code of its work.
 
 Settings come from the file and are overridden by environment variables: HOOKSWITCH_AMQP_URL, \
-HOOKSWITCH_REDIS_URL and HOOKSWITCH_<SECTION>_<KEY> for every key; `hookswitch config example` explains them \
-all.";
+HOOKSWITCH_REDIS_URL and HOOKSWITCH_<SECTION>_<KEY> for every key; `hookswitch config example` explains \
+them all.";
 
 /// A mistake on the command line that clap cannot detect.
 #[derive(Debug, thiserror::Error)]

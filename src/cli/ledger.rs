@@ -40,12 +40,12 @@ const EXPLANATION: &str = "\
 
 A webhook that is in the system but in no queue is with a worker, or lost. While no webhooks arrive, the \
 number of these must become 0: `--check 60` counts again for up to 60 seconds until it is 0, and otherwise \
-exits with 1. Workers must be running, since they record the progress of the receivers: the check sends a mark \
-of its own, and the result is \"not known\" if no worker records it.
+exits with 1. Workers must be running, since they record the progress of the receivers: the check sends a \
+mark of its own, and the result is \"not known\" if no worker records it.
 
 \"not known\" is also the normal answer while raw queues hold messages, as on a busy system or while a \
-source is paused: such a message may hold several webhooks, and the broker does not know how many. Nothing is \
-missing then that the ledger can see. Check when raw queues are empty.
+source is paused: such a message may hold several webhooks, and the broker does not know how many. Nothing \
+is missing then that the ledger can see. Check when raw queues are empty.
 
 A replayed dead letter counts as dead until it is settled again. Until then it exists twice, so the number \
 with workers may be below 0. Messages dead-lettered by the broker itself count as in the system.

@@ -28,13 +28,14 @@ const MANUAL: &str = "\
 What happens
   Within 5 seconds every worker stops taking webhooks of SOURCE. It finishes those that it is working on, \
 and gives the others back. Their attempts are not used up. Retries come back to the queue and wait there \
-too. The receiver goes on accepting: senders notice nothing, and nothing is lost. Other sources are not affected.
+too. The receiver goes on accepting: senders notice nothing, and nothing is lost. Other sources are not \
+affected.
 
   The pause stays until `hookswitch resume SOURCE`, through restarts of workers, RabbitMQ and Redis. It is \
-recorded in RabbitMQ, beside the queues, with your name and your note. A second `pause` changes nothing: the \
-first name and note stay.
+recorded in RabbitMQ, beside the queues, with your name and your note. A second `pause` changes nothing: \
+the first name and note stay.
 
-  It also stays if SOURCE is removed from the configuration. Its messages are not drained then, until it is \
+  It also stays if SOURCE is removed from the configuration. Its messages are not drained until it is \
 resumed: `hookswitch sources` lists it as `removed, paused`, and `resume` takes its name.
 
 When to use it
@@ -66,8 +67,8 @@ Exit codes
   69  the broker is unreachable";
 
 const RESUMING: &str = "\
-Workers notice within 5 seconds, and take the oldest webhooks first. It is recorded with your name and your \
-note: `hookswitch sources --json` shows the last one, and the logs of workers have the name.
+Workers notice within 5 seconds, and take the oldest webhooks first. It is recorded with your name and \
+your note: `hookswitch sources --json` shows the last one, and the logs of workers have the name.
 
 A source that is no longer configured can be resumed too: once `hookswitch topology apply` was run without \
 it, workers make events of what its queues hold.

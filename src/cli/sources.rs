@@ -26,13 +26,13 @@ States:
   no worker        no worker runs, or none works on it
   no queue         its queues are missing: run `hookswitch topology apply`
 
-`messages` are those that are ready in its raw queues, without those that workers hold. A message of a busy \
-source holds several webhooks; `hookswitch ledger` counts webhooks. `dead` are its dead letters. `-` stands \
-for what is not there.
+`messages` are those that are ready in its raw queues, without those that workers hold. A message of a \
+busy source holds several webhooks; `hookswitch ledger` counts webhooks. `dead` are its dead letters. `-` \
+stands for what is not there.
 
 With --json, `waiting` is the number of these messages, and there are also `workers`, the consumers of its \
-raw queues, one for each worker and queue; `pause` with `since`, `by` and `note`; and `resumed`, the end of its \
-last pause, with `at`, `by` and `note`. What is not there is null.
+raw queues, one for each worker and queue; `pause` with `since`, `by` and `note`; and `resumed`, the end \
+of its last pause, with `at`, `by` and `note`. What is not there is null.
 
 The broker is asked, and Redis is not.
 

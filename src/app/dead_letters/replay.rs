@@ -176,15 +176,16 @@ impl std::fmt::Display for Stopped {
         match self {
             Self::Interrupted => f.write_str("interrupted"),
             Self::TooManyFailed(wave) => write!(f, "{} of {} failed again", wave.failed, letters(wave.sent)),
-            Self::NoOutcome(wave) | Self::SourcePaused(wave) => {
-                write!(f, "no outcome yet of {} of {}: ", wave.open(), letters(wave.sent))?;
-                f.write_str(match self {
-                    Self::SourcePaused(_) => "the source is paused",
-                    _ => "no worker is running, or raw queues are long",
-                })
+            Self::NoOutcome(wave) => {
+                write!(f, "{}: no worker is running, or raw queues are long", without_outcome(wave))
             }
+            Self::SourcePaused(wave) => write!(f, "{}: the source is paused", without_outcome(wave)),
         }
     }
+}
+
+fn without_outcome(wave: &WaveCounts) -> String {
+    format!("no outcome yet of {} of {}", wave.open(), letters(wave.sent))
 }
 
 fn letters(n: u64) -> String {

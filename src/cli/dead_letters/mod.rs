@@ -36,10 +36,10 @@ const OVERVIEW: &str = "The usual way, in five commands:
   hookswitch dead-letters replay --fingerprint F    ten, then more if they work
   hookswitch dead-letters stats                     what is left
 
-stats, list, show and try change nothing. The other commands are jobs: each is recorded with who, what, why \
-and its result (`dead-letters jobs`), and jobs that move letters run one at a time. A job stopped or killed at \
-any moment loses nothing; run again, it finishes. The operator's name is --actor, else HOOKSWITCH_ACTOR, \
-SUDO_USER or USER.
+stats, list, show and try change nothing. The other commands are jobs: each is recorded with who, what, \
+why and its result (`dead-letters jobs`), and jobs that move letters run one at a time. A job stopped or \
+killed at any moment loses nothing; run again, it finishes. The operator's name is --actor, else \
+HOOKSWITCH_ACTOR, SUDO_USER or USER.
 
 docs/runbook.md says what to do in each state that raises an alert.";
 

@@ -24,14 +24,14 @@ use crate::{
 };
 
 const NOTES: &str = "\
-Without --forget-missing and --move-home it puts letters on the list that are in their queue and not listed, \
-and removes second copies, and letters that a killed job had settled, from the queue. A bundle of webhooks \
-that the broker moved as a whole is taken apart into its letters. Letters that are listed but in no queue, and \
-letters in the queue of another source, are only reported.
+Without --forget-missing and --move-home it puts letters on the list that are in their queue and not \
+listed, and removes second copies, and letters that a killed job had settled, from the queue. A bundle of \
+webhooks that the broker moved as a whole is taken apart into its letters. Letters that are listed but in \
+no queue, and letters in the queue of another source, are only reported.
 
---export, --no-export and --yes are for the letters of --forget-missing only. Receivers and workers may run \
-meanwhile: a letter that died within the last minute is left to them. Other jobs that move letters are refused \
-until it ends.
+--export, --no-export and --yes are for the letters of --forget-missing only. Receivers and workers may \
+run meanwhile: a letter that died within the last minute is left to them. Other jobs that move letters are \
+refused until it ends.
 
 Examples:
   hookswitch dead-letters reindex
