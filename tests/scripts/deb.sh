@@ -153,10 +153,10 @@ prefetches_are() { [ "$(prefetches)" = "$1" ]; }
 configuration=$root/etc/hookswitch/hookswitch.toml
 cp "$configuration" "$machine/good.toml"
 # Nothing has changed: only a signal makes a process read such a file.
-reload "read again and is in force"
+reload "read again and has no problems"
 sed -i 's/^provider = "varda"$/&\nbody_bytes_max = 1/' "$configuration"
 printf '[worker]\nprefetch = 7\nconcurrency = 7\n' >>"$configuration"
-reload "read again and is in force"
+reload "read again and has no problems"
 within 60 "the workers take what they ask for" prefetches_are "4 4"
 expect "answers under a limit of one byte" 413 "$(answers)"
 echo '[sources' >>"$configuration"
@@ -164,7 +164,7 @@ reload "is refused: the one before stays in force"
 expect "state of the units" "active active active" "$(on systemctl is-active "${units[@]}" | xargs)"
 expect "prefetch of the workers" "4 4" "$(prefetches)"
 cp "$machine/good.toml" "$configuration"
-reload "read again and is in force"
+reload "read again and has no problems"
 within 60 "the workers ask for as many as before" prefetches_are "32 32"
 
 say "hardening"
