@@ -54,7 +54,7 @@ troubles! {
         "RabbitMQ blocks publishing (memory or disk alarm): free memory or disk space there";
     /// There is no connection to Redis.
     StoreDown, "store_down",
-        "Redis is unreachable: check that it is running, and redis.url or redis.sentinels (TLS: rediss://)";
+        "Redis is unreachable: check that it runs where redis.url or redis.sentinels says (TLS: rediss://)";
     /// Redis refuses the user or the password.
     StoreLogin, "store_login",
         "Redis refuses the login: check user and password in redis.url, or a Sentinel's in redis.sentinels";
