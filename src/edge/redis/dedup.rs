@@ -165,12 +165,7 @@ impl Store {
         }
         let spread = link.spread(source);
         let objects = claims.iter().enumerate().filter_map(|(n, claim)| Some((n, claim.object?)));
-        for (bucket, objects) in
-            link.buckets.iter().zip(link.divide(objects, |(_, object)| spread.place_of(object)))
-        {
-            if objects.is_empty() {
-                continue;
-            }
+        for (bucket, objects) in link.shares(objects, |(_, object)| spread.place_of(object)) {
             let mut command = redis::cmd("MGET");
             for (_, object) in &objects {
                 command.arg(bucket.names.object(object));
@@ -193,25 +188,21 @@ impl Store {
         let claimed = |published: &Option<Place>| Claim::Claimed { published: *published };
         let mut answers: Vec<Claim> = published.iter().map(claimed).collect();
         for (n, answer) in self.claim_held(link, claims, held, lease).await? {
-            if let Some(answer) = answer {
-                answers[n] = answer;
-            }
+            answers[n] = answer;
         }
         Ok(answers)
     }
 
-    /// Looks at keys that are held, which are named by their places among the claims. Returns the answer of
-    /// each; none if it is claimed now.
+    /// Looks at keys that are held, which are named by their places among the claims. Returns the answers of
+    /// those that are not claimed now.
     async fn claim_held(
         &self,
         link: &Link,
         claims: &[ToClaim<'_>],
         held: Vec<usize>,
         lease: Duration,
-    ) -> RedisResult<Vec<(usize, Option<Claim>)>> {
-        let mut shares: Vec<_> =
-            link.buckets.iter().zip(link.divide(held, |n| link.place_of(&claims[*n].key))).collect();
-        shares.retain(|(_, held)| !held.is_empty());
+    ) -> RedisResult<Vec<(usize, Claim)>> {
+        let shares = link.shares(held, |n| link.place_of(&claims[*n].key));
         let calls = shares.iter().map(|(bucket, held)| {
             let mut call = self.scripts().claim.prepare_invoke();
             call.arg(millis(lease));
@@ -222,7 +213,9 @@ impl Store {
         });
         let said: Vec<Vec<String>> = call_all(calls).await?;
         let answers = shares.iter().zip(&said).flat_map(|((bucket, held), words)| {
-            held.iter().zip(words).map(|(n, word)| (*n, answer_of(&bucket.names, claims[*n].key, word)))
+            held.iter()
+                .zip(words)
+                .filter_map(|(n, word)| Some((*n, answer_of(&bucket.names, claims[*n].key, word)?)))
         });
         Ok(answers.collect())
     }
@@ -336,9 +329,7 @@ async fn done_some(
 ) -> RedisResult<Vec<Option<BodyHash>>> {
     let keys = keys.iter().map(|(source, key)| key.store_key(source)).enumerate();
     let mut done = vec![None; keys.len()];
-    let mut shares: Vec<_> =
-        link.buckets.iter().zip(link.divide(keys, |(_, key)| link.place_of(key))).collect();
-    shares.retain(|(_, keys)| !keys.is_empty());
+    let shares = link.shares(keys, |(_, key)| link.place_of(key));
     let reading = shares.iter().map(async |(bucket, keys)| {
         let mut call = redis::cmd("MGET");
         for (_, key) in keys {

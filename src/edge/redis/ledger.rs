@@ -78,8 +78,8 @@ impl Store {
         for entries in entries.chunks(CALL_MAX) {
             let recording = self.within_deadline(async |link| {
                 let spread = link.spread(source);
-                let shares = link.divide(entries.iter().copied(), |entry| spread.place_of(&entry.run));
-                let calls = link.buckets.iter().zip(shares).filter_map(|(bucket, entries)| {
+                let shares = link.shares(entries.iter().copied(), |entry| spread.place_of(&entry.run));
+                let calls = shares.into_iter().filter_map(|(bucket, entries)| {
                     let mut call = self.scripts().record.prepare_invoke();
                     call.arg(state as u8);
                     let counts = bucket.since.as_ref()?.add(&mut call, source, entries);

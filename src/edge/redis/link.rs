@@ -103,6 +103,16 @@ impl Link {
         }
         shares
     }
+
+    /// Divides items as [`Link::divide`] does, and returns the buckets that get any.
+    pub(super) fn shares<T>(
+        &self,
+        items: impl IntoIterator<Item = T>,
+        place: impl Fn(&T) -> usize,
+    ) -> Vec<(&Bucket, Vec<T>)> {
+        let shares = self.buckets.iter().zip(self.divide(items, place));
+        shares.filter(|(_, share)| !share.is_empty()).collect()
+    }
 }
 
 /// The buckets of a source: `count` of them, each `step` further than the one before.
