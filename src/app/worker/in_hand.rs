@@ -54,14 +54,14 @@ impl InHand {
         self.remove(received);
     }
 
-    /// Returns whether the lane holds no delivery.
-    pub(super) fn is_empty(&self, inbox: &Inbox<'_>) -> bool {
-        inbox.len() + self.in_work == 0
+    /// Returns the number of deliveries that the lane holds.
+    pub(super) fn len(&self, inbox: &Inbox<'_>) -> usize {
+        inbox.len() + self.in_work
     }
 
     /// Shows what is in hand.
     pub(super) fn show(&mut self, inbox: &Inbox<'_>) {
-        self.in_flight.set(inbox.len() + self.in_work);
+        self.in_flight.set(self.len(inbox));
         let in_work = self.received.first_key_value().map(|(received, _)| *received);
         self.oldest.set(inbox.first_received().into_iter().chain(in_work).min());
     }

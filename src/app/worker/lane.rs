@@ -165,7 +165,7 @@ impl Lane {
                     batches.push(processor.clone().process_batch(queue, batch));
                 }
                 Ok(()) = newest.changed() => processor = take_newest(newest, inbox.memory),
-                () = release.cancelled(), if takes && in_hand.is_empty(&inbox) => {
+                () = release.cancelled(), if takes && in_hand.len(&inbox) == 0 => {
                     ended = Some(Ok(let_go(consumer, []).await));
                 }
                 () = drained(drains, &in_hand), if empties && drains.is_some() => {
@@ -178,8 +178,7 @@ impl Lane {
                     ended = Some(Ok(let_go(consumer, inbox.take_waiting()).await));
                 }
             }
-            let webhooks = in_hand.in_work + inbox.len();
-            if takes && ended.is_none() && inbox.memory.wants_other_prefetch(webhooks) {
+            if takes && ended.is_none() && inbox.memory.wants_other_prefetch(in_hand.len(&inbox)) {
                 drains = Some(Instant::now() + DRAIN_MAX);
                 ended = consumer.cancel(|delivery| inbox.add(delivery, queue)).await.err().map(Err);
             }
