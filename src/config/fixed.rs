@@ -11,13 +11,14 @@ impl Config {
         let (ours, theirs) = (&mut self.receiver.connections_max, &running.receiver.connections_max);
         keep(&mut kept, "receiver.connections_max", ours, theirs);
         keep(&mut kept, "admin.listen", &mut self.admin.listen, &running.admin.listen);
-        keep(&mut kept, "redis.namespace", &mut self.redis.namespace, &running.redis.namespace);
-        keep(&mut kept, "redis.cluster", &mut self.redis.cluster, &running.redis.cluster);
-        // A change of both is a move to another Redis: half of it would be the old names in the new one.
-        if ["redis.namespace", "redis.cluster"].iter().any(|key| kept.contains(key)) {
-            self.redis.urls.clone_from(&running.redis.urls);
-            self.redis.sentinels.clone_from(&running.redis.sentinels);
+        let (ours, theirs) = (&mut self.redis, &running.redis);
+        // With the addresses it is a move to another Redis: half of it would be the old names in the new one.
+        if ours.namespace != theirs.namespace || ours.cluster != theirs.cluster {
+            ours.urls.clone_from(&theirs.urls);
+            ours.sentinels.clone_from(&theirs.sentinels);
         }
+        keep(&mut kept, "redis.namespace", &mut ours.namespace, &theirs.namespace);
+        keep(&mut kept, "redis.cluster", &mut ours.cluster, &theirs.cluster);
         keep(&mut kept, "log.format", &mut self.log.format, &running.log.format);
         keep(&mut kept, "log.filter", &mut self.log.filter, &running.log.filter);
         let (ours, theirs) = (&mut self.tracing, &running.tracing);
