@@ -67,15 +67,10 @@ pub const PARTS: [(&str, &str); 4] =
 
 /// Returns the bar of what a webhook costs, by process.
 pub fn stack(label: String, turns: &[&Turn]) -> Stack {
-    let of = |figure: fn(&Turn) -> f64| Spread::of(turns.iter().map(|turn| figure(turn))).median;
+    let of = |figure: Figure<Turn>| Spread::of(turns.iter().map(|turn| (figure.of)(turn))).median;
     Stack {
         label,
-        parts: vec![
-            of(|turn| turn.cpu_us.receiver),
-            of(|turn| turn.cpu_us.worker),
-            of(|turn| turn.cpu_us.broker),
-            of(|turn| turn.cpu_us.redis),
-        ],
-        note: format!("{:.0} µs, {:.0}/s", of(|turn| turn.cpu_us.total()), of(|turn| turn.rate)),
+        parts: [RECEIVER, WORKER, BROKER, REDIS].map(of).into(),
+        note: format!("{:.0} µs, {:.0}/s", of(TOTAL), of(THROUGHPUT)),
     }
 }
